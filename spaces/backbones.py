@@ -1,0 +1,134 @@
+"""What reads the images: one record for each kind of network, up to the vector that the head classifies."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from spaces.records import Record, Rule, real, ruled, switch, text, whole
+
+ACTIVATIONS = ("relu", "elu", "gelu", "leaky_relu", "selu", "silu", "tanh")
+POOLINGS = ("flatten", "average", "max")
+
+# Every network of keras.applications in Keras 3.15.
+APPLICATIONS = (
+    *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
+    *("DenseNet121", "DenseNet169", "DenseNet201"),
+    *(f"EfficientNetB{size}" for size in range(8)),
+    *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
+    *("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L"),
+    *("InceptionResNetV2", "InceptionV3"),
+    *("MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"),
+    *("NASNetLarge", "NASNetMobile"),
+    *("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2"),
+    *("VGG16", "VGG19", "Xception"),
+)
+
+
+@dataclass(frozen=True, repr=False)
+class CNN(Record):
+    """A plain convolutional network: blocks of convolutions, each block ended by a downsampling.
+
+    Args:
+        filters: Filters of the first block.
+        blocks: Number of blocks.
+        kernel_size: Side of the convolution kernels, in pixels.
+        growth: Factor from one block's filters to the next's.
+        convolutions: Convolutions in each block.
+        padding: `same` keeps the size, `valid` loses the border.
+        activation: After each convolution and dense layer.
+        batch_norm: Batch normalisation between convolution and activation.
+        downsample: Halve height and width after each block by `max` or `average` pooling.
+        block_dropout: Share of values dropped after each block.
+        pooling: How the feature maps become one vector: `flatten`, `average` or `max` over all positions.
+        dense_units: Units of the dense layer before the head; 0 for none.
+    """
+
+    filters: int = whole(32, 1)
+    blocks: int = whole(3, 1, 12)
+    _: KW_ONLY
+    kernel_size: int = whole(3, 1, 31)
+    growth: float = real(2.0, 1.0, 8.0)
+    convolutions: int = whole(1, 1, 8)
+    padding: str = text("same", "same", "valid")
+    activation: str = text("relu", *ACTIVATIONS)
+    batch_norm: bool = switch(True)
+    downsample: str = text("max", "max", "average")
+    block_dropout: float = real(0.0, 0.0, 0.95)
+    pooling: str = text("flatten", *POOLINGS)
+    dense_units: int = whole(0, 0)
+
+
+@dataclass(frozen=True, repr=False)
+class Pretrained(Record):
+    """A network of `keras.applications`, with the preprocessing it was trained with built into the model.
+
+    Args:
+        name: Name of the network, such as `MobileNetV2`.
+        weights: `imagenet` (downloaded by Keras once), a file of weights without the top, or None for random ones.
+        trainable_layers: How many of the last layers are trained; 0 freezes the network. Batch normalisation
+            always keeps its stored statistics.
+        pooling: How the feature maps become one vector: `average`, `max` or `flatten`.
+        alpha: Width multiplier of the MobileNet networks; None for the network's own.
+        dense_units: Units of the dense layer before the head; 0 for none.
+    """
+
+    name: str = ruled(Rule("text", options=APPLICATIONS))
+    _: KW_ONLY
+    weights: str | os.PathLike[str] | None = text("imagenet", optional=True)
+    trainable_layers: int = whole(0, 0)
+    pooling: str = text("average", *POOLINGS)
+    alpha: float | None = real(None, 0.0, 4.0, above=True, optional=True)
+    dense_units: int = whole(0, 0)
+
+    @property
+    def option_name(self) -> str:
+        """The network's name in lower case, so that several networks may be options of one `Choice`."""
+        return self.name.lower() if isinstance(self.name, str) else "pretrained"
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Custom(Record):
+    """A network of your own.
+
+    Args:
+        build: Called as `build(recipe, input_shape, outputs)`, returns an uncompiled `keras.Model` from images
+            (n, height, width, channels) to (n, outputs): logits, or probabilities if its last layer has a
+            softmax or sigmoid. `outputs` is 1 for two classes. `recipe.model.units` is the value of `units`.
+        rescale: Images arrive divided by 255, so from 0 to 1; False leaves them from 0 to 255.
+        **parameters: Values and parameters that `build` reads.
+    """
+
+    build: Callable[..., Any]
+    rescale: bool
+    parameters: tuple[tuple[str, Any], ...]
+
+    def __init__(self, build: Callable[..., Any], *, rescale: bool = True, **parameters: Any) -> None:
+        object.__setattr__(self, "build", build)
+        object.__setattr__(self, "rescale", rescale)
+        object.__setattr__(self, "parameters", tuple(parameters.items()))
+
+    def __getattr__(self, name: str) -> Any:
+        for known, value in self.__dict__.get("parameters", ()):
+            if known == name:
+                return value
+        raise AttributeError(f"Custom(...) has no parameter {name!r}")
+
+    def children(self) -> dict[str, tuple[Any, Rule]]:
+        """The function, `rescale` and each parameter."""
+        own = {"build": (self.build, Rule("function", fixed=True)), "rescale": (self.rescale, Rule("switch"))}
+        return {**own, **{name: (value, Rule("scalar")) for name, value in self.parameters}}
+
+    def with_children(self, values: Mapping[str, Any]) -> "Custom":
+        """The same function with other values."""
+        return Custom(**{name: value for name, (value, _) in self.children().items()} | dict(values))
+
+    def __repr__(self) -> str:
+        parts = [getattr(self.build, "__name__", repr(self.build))]
+        if self.rescale is not True:
+            parts.append(f"rescale={self.rescale!r}")
+        return f"Custom({', '.join(parts + [f'{name}={value!r}' for name, value in self.parameters])})"
+
+
+BACKBONES = (CNN, Pretrained)
+MODELS = (Custom,)

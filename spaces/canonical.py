@@ -1,0 +1,114 @@
+"""The canonical JSON form of a space, its fingerprint, and what differs between two spaces.
+
+The form holds no code: a function enters it by its name and the hash of its source.
+"""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from spaces.backbones import BACKBONES, MODELS
+from spaces.data import DATA
+from spaces.errors import SpaceError
+from spaces.parameters import Choice, Float, Int
+from spaces.records import Record
+from spaces.space import Space
+from spaces.training import OPTIMIZERS, SCHEDULES, Augment
+
+RECORDS: dict[str, type[Record]] = {
+    record.__name__: record for record in (Space, Augment, *DATA, *BACKBONES, *MODELS, *OPTIMIZERS, *SCHEDULES)
+}
+
+
+def to_json(space: Any) -> Any:
+    """The canonical form of a space, a recipe, or any part of one: dicts, lists and JSON scalars."""
+    if isinstance(space, Record):
+        fields = {name: to_json(value) for name, (value, _) in space.children().items()}
+        return {"record": type(space).__name__, **fields}
+    if isinstance(space, Int | Float):
+        return {"parameter": type(space).__name__, **dataclasses.asdict(space)}
+    if isinstance(space, Choice):
+        options = [[name, to_json(option)] for name, option in zip(space.names, space.options, strict=True)]
+        return {"parameter": "Choice", "options": options, "default": space.default}
+    if isinstance(space, tuple | list):
+        return [to_json(value) for value in space]
+    if callable(space):
+        return {"function": getattr(space, "__qualname__", repr(space)), "source": _source_hash(space)}
+    return space
+
+
+def from_json(form: Any) -> Any:
+    """The space, recipe or part whose canonical form this is.
+
+    Raises:
+        SpaceError: The form holds a function, or is not a canonical form.
+    """
+    if isinstance(form, list):
+        return tuple(from_json(value) for value in form)
+    if not isinstance(form, dict):
+        return form
+    if "function" in form:
+        raise SpaceError(f"the function {form['function']!r} is not stored with the space: load the space file instead")
+    fields = {key: value for key, value in form.items() if key not in ("record", "parameter")}
+    if form.get("parameter") == "Choice":
+        return _named_choice([(name, from_json(option)) for name, option in form["options"]], form["default"])
+    if form.get("parameter") in ("Int", "Float"):
+        return {"Int": Int, "Float": Float}[form["parameter"]](**fields)
+    if form.get("record") in RECORDS:
+        return RECORDS[form["record"]](**{key: from_json(value) for key, value in fields.items()})
+    raise SpaceError(f"this is not the canonical form of a space: {json.dumps(form)[:80]}")
+
+
+def fingerprint(space: Space) -> str:
+    """Sixteen hexadecimal digits that are equal if and only if two spaces mean the same."""
+    form = json.dumps(to_json(space), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(form.encode()).hexdigest()[:16]
+
+
+def differences(old: Any, new: Any) -> list[str]:
+    """The lines that differ between two canonical forms: `- name = old` and `+ name = new`."""
+    before, after = dict(_lines(old, "")), dict(_lines(new, ""))
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [
+        f"{sign} {name} = {side[name]}" for name in changed for sign, side in (("-", before), ("+", after)) if name in side
+    ]
+
+
+def _named_choice(options: list[tuple[Any, Any]], default: Any) -> Choice:
+    choice = Choice()
+    object.__setattr__(choice, "names", tuple(name for name, _ in options))
+    object.__setattr__(choice, "options", tuple(option for _, option in options))
+    object.__setattr__(choice, "default", default)
+    return choice
+
+
+def _source_hash(function: Any) -> str:
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        source = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(function)
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _lines(form: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(form, dict) and "record" in form:
+        yield name or "space", form["record"]
+        for key, value in form.items():
+            if key != "record":
+                yield from _lines(value, f"{name}.{key}" if name else key)
+    elif isinstance(form, dict) and form.get("parameter") == "Choice":
+        names = ", ".join(repr(option) for option, _ in form["options"])
+        yield name, f"Choice({names}, default={form['default']!r})"
+        for option, value in form["options"]:
+            if isinstance(value, dict):
+                yield from _lines(value, f"{name}.{option}")
+    elif isinstance(form, dict) and "parameter" in form:
+        yield name, repr(from_json(form))
+    elif isinstance(form, dict):
+        yield name, f"{form['function']}(), source {form['source']}"
+    else:
+        yield name, repr(form)

@@ -1,0 +1,106 @@
+"""Where the images come from: one record for each kind of source."""
+
+import os
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from spaces.records import Record, Rule, real, ruled, text, whole
+
+KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")
+
+
+@dataclass(frozen=True, repr=False)
+class Digits(Record):
+    """Scikit-learn's 1,797 handwritten digits, 8x8 grey, ten classes; they come with it and need no network.
+
+    Args:
+        validation: Share of the training images that is split off, stratified, to judge the trials by.
+        test: Share of all images that is kept aside, stratified, for the one test at the end.
+    """
+
+    _: KW_ONLY
+    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+
+
+@dataclass(frozen=True, repr=False)
+class ImageFolder(Record):
+    """A folder with one sub-folder of images for each class.
+
+    A relative path is looked up from the folder of the space file. A folder that holds `train` (and `test`,
+    `validation`) with class folders inside is taken as already split.
+
+    Args:
+        train: The folder of class folders.
+        test: The folder of the test images; None takes `test` beside `train`, or else splits off 20%, stratified.
+        validation: The folder of the validation images, or the share of the training images that is split off,
+            stratified and always the same, to judge the trials by.
+        image_size: Pixels of the square that images are resized to, or (height, width); None takes the median
+            side of the images, at most 128.
+        channels: 3 for colour, 1 for grey.
+        resize: `stretch` ignores the proportions, `crop` cuts the centre, `pad` adds black bars.
+        max_skipped: Largest share of files that may be unreadable before that is an error.
+    """
+
+    train: str | os.PathLike[str] = text(fixed=True)
+    _: KW_ONLY
+    test: str | os.PathLike[str] | None = text(None, optional=True, fixed=True)
+    validation: float | str | os.PathLike[str] = ruled(Rule("share_or_folder", 0.0, 0.9, fixed=True), 0.2)
+    image_size: int | tuple[int, int] | None = ruled(Rule("size", 4, 4096, optional=True), None)
+    channels: int = whole(3, options=(1, 3))
+    resize: str = text("stretch", "stretch", "crop", "pad")
+    max_skipped: float = real(0.05, 0.0, 1.0, fixed=True)
+
+
+@dataclass(frozen=True, repr=False)
+class Npz(Record):
+    """A NumPy archive with `x_train`, `y_train` and, where present, `x_validation`, `x_test` and their `y_`.
+
+    Images have the shape (n, height, width) or (n, height, width, channels), values 0 to 255 (or 0 to 1 when they
+    are floats); labels are whole numbers or texts. An array `classes` names the classes.
+
+    Args:
+        file: Path of the archive, from the folder of the space file.
+        validation: Share of the training images that is split off when the archive has no `x_validation`.
+        test: Share of all images that is kept aside when the archive has no `x_test`.
+    """
+
+    file: str | os.PathLike[str] = text(fixed=True)
+    _: KW_ONLY
+    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+
+
+@dataclass(frozen=True, repr=False)
+class KerasDataset(Record):
+    """One of the image sets of `keras.datasets`, which Keras downloads once.
+
+    Args:
+        name: `cifar10`, `cifar100`, `fashion_mnist` or `mnist`.
+        validation: Share of the training images that is split off, stratified, to judge the trials by.
+    """
+
+    name: str = text("cifar10", *KERAS_DATASETS, fixed=True)
+    _: KW_ONLY
+    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+
+
+@dataclass(frozen=True, repr=False)
+class CustomData(Record):
+    """Images from a function of your own; `Space(data=function)` is short for it.
+
+    Args:
+        load: Returns a dict with `train` and, where there are any, `validation` and `test`, each a pair
+            (images, labels), and optionally `classes`, a list of names. Images and labels as in `Npz`.
+        validation: Share of the training images that is split off when there is no `validation`.
+        test: Share of all images that is kept aside when there is no `test`.
+    """
+
+    load: Callable[[], dict[str, Any]] = ruled(Rule("function", fixed=True))
+    _: KW_ONLY
+    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+
+
+DATA = (Digits, ImageFolder, Npz, KerasDataset, CustomData)

@@ -1,0 +1,65 @@
+"""The errors a user can cause, each with the exit code that `search` ends with.
+
+    SearchError                1  anything below; on its own, a defect in this program
+    ├── SpaceError             3  the space file or the space in it is wrong
+    ├── DataError              4  the images or labels cannot be used
+    ├── ModelError             5  a recipe cannot be built or its weights do not fit
+    ├── StudyError             6  the study or its database cannot be used
+    ├── ExportError            7  an exported model is missing, incomplete or wrong
+    ├── OutputError            8  results cannot be written (disk full, read-only folder)
+    └── NoResultError          9  the search ended without one complete trial
+
+A wrong command line ends with 2, Ctrl-C with 130, SIGTERM with 143.
+"""
+
+
+class SearchError(Exception):
+    """Base of every error that is told to the user in one message and without a traceback.
+
+    Args:
+        message: The rule that was broken, what was received, and what to do about it.
+    """
+
+    exit_code = 1
+
+
+class SpaceError(SearchError):
+    """The space file or the space in it is wrong."""
+
+    exit_code = 3
+
+
+class DataError(SearchError):
+    """The images or labels cannot be used."""
+
+    exit_code = 4
+
+
+class ModelError(SearchError):
+    """A recipe cannot be built, or its weights are absent or do not fit."""
+
+    exit_code = 5
+
+
+class StudyError(SearchError):
+    """The study or its database cannot be used."""
+
+    exit_code = 6
+
+
+class ExportError(SearchError):
+    """An exported model is missing, incomplete or wrong."""
+
+    exit_code = 7
+
+
+class OutputError(SearchError):
+    """Results cannot be written."""
+
+    exit_code = 8
+
+
+class NoResultError(SearchError):
+    """The search ended without one complete trial."""
+
+    exit_code = 9

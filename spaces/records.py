@@ -1,0 +1,202 @@
+"""What a recipe's records have in common: fields with a rule, which hold a value or a parameter."""
+
+import dataclasses
+import difflib
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spaces.parameters import PARAMETERS, Choice, Parameter, is_real, is_whole
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field may hold.
+
+    Args:
+        kind: One of the names in `_KINDS`.
+        low: Smallest number, or None.
+        high: Largest number, or None.
+        above: `low` itself is excluded.
+        options: The texts or numbers that are allowed; None for any.
+        records: The records that are allowed, for `record` and `records`.
+        optional: None is allowed.
+        fixed: A parameter is not allowed, since trials could not be compared.
+    """
+
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    above: bool = False
+    options: tuple[Any, ...] | None = None
+    records: tuple[type, ...] = ()
+    optional: bool = False
+    fixed: bool = False
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with one fixed value, or None."""
+        if value is None and self.optional:
+            return None
+        if not _KINDS[self.kind](self, value):
+            if isinstance(value, str) and self.options and len(self.options) > 10:
+                nearest = difflib.get_close_matches(value, self.options, n=3, cutoff=0.3) or self.options[:3]
+                return f"{value!r} is not known: did you mean {' or '.join(nearest)}?"
+            return f"must be {self.expected()}, got {value!r}"
+        return None
+
+    def expected(self) -> str:
+        """What the field may hold, in words."""
+        if self.kind in ("record", "records"):
+            names = " or ".join(f"{record.__name__}(...)" for record in self.records)
+            text = f"a list of {names}" if self.kind == "records" else names
+        elif self.options is not None:
+            text = " or ".join(repr(option) for option in self.options)
+        else:
+            text = _WORDS[self.kind] + self._range()
+        return f"{text} or None" if self.optional else text
+
+    def normal(self, value: Any) -> Any:
+        """The value in the one form that equal meanings share."""
+        if self.kind in ("real", "share_or_folder") and is_whole(value):
+            return float(value)
+        if self.kind in ("text", "share_or_folder") and isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if self.kind == "size" and isinstance(value, list | tuple):
+            return tuple(value)
+        if self.kind == "records" and isinstance(value, list):
+            return tuple(value)
+        return value
+
+    def _in_range(self, value: float) -> bool:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return low <= value <= high and not (self.above and value == low)
+
+    def _is_option(self, value: Any) -> bool:
+        return self.options is None or value in self.options
+
+    def _range(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f" {'above' if self.above else 'from'} {self.low:g} {'up to' if self.above else 'to'} {self.high:g}"
+        if self.low is not None:
+            return f" {'above' if self.above else 'of at least'} {self.low:g}"
+        return ""
+
+
+def _is_text(rule: Rule, value: Any) -> bool:
+    return isinstance(value, str | os.PathLike) and rule._is_option(value)
+
+
+def _is_share(rule: Rule, value: Any) -> bool:
+    return is_real(value) and value > 0 and rule._in_range(value)
+
+
+def _is_size(rule: Rule, value: Any) -> bool:
+    sides = value if isinstance(value, tuple | list) else (value, value)
+    return len(sides) == 2 and all(is_whole(side) and rule._in_range(side) for side in sides)
+
+
+def _is_records(rule: Rule, value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) > 0 and all(isinstance(x, rule.records) for x in value)
+
+
+_KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
+    "whole": lambda rule, value: is_whole(value) and rule._in_range(value) and rule._is_option(value),
+    "real": lambda rule, value: is_real(value) and rule._in_range(value),
+    "switch": lambda rule, value: isinstance(value, bool),
+    "text": _is_text,
+    "size": _is_size,
+    "share_or_folder": lambda rule, value: isinstance(value, str | os.PathLike) or _is_share(rule, value),
+    "function": lambda rule, value: callable(value) and hasattr(value, "__name__"),
+    "record": lambda rule, value: isinstance(value, rule.records),
+    "records": _is_records,
+    "scalar": lambda rule, value: value is None or isinstance(value, str | bool) or is_real(value),
+}
+
+_WORDS: Mapping[str, str] = {
+    "whole": "a whole number",
+    "real": "a number",
+    "switch": "True or False",
+    "text": "text",
+    "share_or_folder": "a folder, or a share",
+    "size": "a number of pixels, or (height, width), each",
+    "function": "a function",
+    "scalar": "a number, text, True, False or None",
+}
+
+
+def ruled(rule: Rule, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field that holds to a rule."""
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def whole(default: Any = dataclasses.MISSING, low: int = 0, high: int | None = None, **more: Any) -> Any:
+    """A field for a whole number."""
+    return ruled(Rule("whole", low, high, **more), default)
+
+
+def real(default: Any = dataclasses.MISSING, low: float = 0.0, high: float | None = None, **more: Any) -> Any:
+    """A field for a real number."""
+    return ruled(Rule("real", low, high, **more), default)
+
+
+def switch(default: Any = dataclasses.MISSING, **more: Any) -> Any:
+    """A field for True or False."""
+    return ruled(Rule("switch", **more), default)
+
+
+def text(default: Any = dataclasses.MISSING, *options: str, **more: Any) -> Any:
+    """A field for text, one of `options` where they are given."""
+    return ruled(Rule("text", options=options or None, **more), default)
+
+
+class Record:
+    """One part of a recipe: a frozen dataclass whose fields may hold parameters."""
+
+    def __post_init__(self) -> None:
+        for name, (value, rule) in self.children().items():
+            object.__setattr__(self, name, rule.normal(value))
+
+    @property
+    def option_name(self) -> str:
+        """The name of this record as an option of a `Choice`."""
+        return type(self).__name__.lower()
+
+    def __repr__(self) -> str:
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        parts = [f"{n}={v!r}" for n, (v, _) in self.children().items() if not same(v, defaults.get(n))]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def children(self) -> dict[str, tuple[Any, Rule]]:
+        """The value and the rule of every field, by name, in the order of declaration."""
+        return {
+            field.name: (getattr(self, field.name), field.metadata["rule"])
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
+
+    def with_children(self, values: Mapping[str, Any]) -> Any:
+        """The same record with other values in its fields."""
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values of a field are equal and of one type (True is not 1)."""
+    return type(a) is type(b) and bool(a == b)
+
+
+def problem_of(value: Any, rule: Rule) -> str | None:
+    """What is wrong with a field's value or with any value its parameter can take, or None."""
+    if not isinstance(value, PARAMETERS):
+        return rule.problem(value)
+    if rule.fixed:
+        return f"must be fixed, since trials could not be compared: got {value!r}"
+    return value.problem() or _option_problem(value, rule)
+
+
+def _option_problem(parameter: Parameter, rule: Rule) -> str | None:
+    values = parameter.options if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+    if isinstance(parameter, Choice) is False and rule.kind in ("switch", "text", "record", "records", "function"):
+        return f"must be {rule.expected()}, got {parameter!r}"
+    return next((found for value in values if (found := rule.problem(value))), None)

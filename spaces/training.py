@@ -1,0 +1,134 @@
+"""How a model is trained: augmentation, optimizers, learning-rate schedules and the metrics to judge by."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from spaces.records import Record, real, switch, text
+
+METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
+"""The metrics that a search can aim at, and which way is better."""
+
+
+@dataclass(frozen=True, repr=False)
+class Augment(Record):
+    """Random changes of the training images, each drawn anew for every image and epoch.
+
+    Args:
+        flip: `horizontal`, `vertical`, `both`, or None.
+        rotation: Largest rotation either way, as a share of a full turn: 0.05 is 18 degrees.
+        zoom: Largest zoom in or out, as a share of the side.
+        translation: Largest shift either way, as a share of the side.
+        contrast: Largest change of contrast, as a share.
+        brightness: Largest change of brightness, as a share of the full range.
+    """
+
+    _: KW_ONLY
+    flip: str | None = text(None, "horizontal", "vertical", "both", optional=True)
+    rotation: float = real(0.0, 0.0, 0.5)
+    zoom: float = real(0.0, 0.0, 0.9)
+    translation: float = real(0.0, 0.0, 0.9)
+    contrast: float = real(0.0, 0.0, 1.0)
+    brightness: float = real(0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, repr=False)
+class Adam(Record):
+    """Adam (Kingma and Ba, 2015).
+
+    Args:
+        beta_1: Decay of the mean of the gradients.
+        beta_2: Decay of the mean of their squares.
+        epsilon: Keeps the division finite.
+        clipnorm: Largest norm of one variable's gradient; None for no limit.
+    """
+
+    _: KW_ONLY
+    beta_1: float = real(0.9, 0.0, 0.9999)
+    beta_2: float = real(0.999, 0.0, 0.999999)
+    epsilon: float = real(1e-7, 0.0, above=True)
+    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+
+
+@dataclass(frozen=True, repr=False)
+class AdamW(Record):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    Args:
+        weight_decay: Share of each weight that is taken off, per step and learning rate.
+        beta_1: Decay of the mean of the gradients.
+        beta_2: Decay of the mean of their squares.
+        epsilon: Keeps the division finite.
+        clipnorm: Largest norm of one variable's gradient; None for no limit.
+    """
+
+    _: KW_ONLY
+    weight_decay: float = real(0.004)
+    beta_1: float = real(0.9, 0.0, 0.9999)
+    beta_2: float = real(0.999, 0.0, 0.999999)
+    epsilon: float = real(1e-7, 0.0, above=True)
+    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+
+
+@dataclass(frozen=True, repr=False)
+class SGD(Record):
+    """Stochastic gradient descent.
+
+    Args:
+        momentum: Share of the last step that is added to the next.
+        nesterov: Nesterov's momentum.
+        weight_decay: Share of each weight that is taken off, per step and learning rate.
+        clipnorm: Largest norm of one variable's gradient; None for no limit.
+    """
+
+    _: KW_ONLY
+    momentum: float = real(0.9, 0.0, 0.9999)
+    nesterov: bool = switch(False)
+    weight_decay: float = real(0.0)
+    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+
+
+@dataclass(frozen=True, repr=False)
+class RMSprop(Record):
+    """RMSprop (Tieleman and Hinton, 2012).
+
+    Args:
+        rho: Decay of the mean of the squared gradients.
+        momentum: Share of the last step that is added to the next.
+        epsilon: Keeps the division finite.
+        clipnorm: Largest norm of one variable's gradient; None for no limit.
+    """
+
+    _: KW_ONLY
+    rho: float = real(0.9, 0.0, 0.9999)
+    momentum: float = real(0.0, 0.0, 0.9999)
+    epsilon: float = real(1e-7, 0.0, above=True)
+    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+
+
+@dataclass(frozen=True, repr=False)
+class Constant(Record):
+    """One learning rate throughout.
+
+    Args:
+        warmup: Share of all steps over which it first grows from 0.
+    """
+
+    _: KW_ONLY
+    warmup: float = real(0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, repr=False)
+class Cosine(Record):
+    """The learning rate falls along half a cosine over all epochs (Loshchilov and Hutter, 2017).
+
+    Args:
+        warmup: Share of all steps over which it first grows from 0.
+        floor: Where it ends, as a share of the learning rate.
+    """
+
+    _: KW_ONLY
+    warmup: float = real(0.0, 0.0, 1.0)
+    floor: float = real(0.0, 0.0, 1.0)
+
+
+OPTIMIZERS = (Adam, AdamW, SGD, RMSprop)
+SCHEDULES = (Constant, Cosine)
