@@ -1,0 +1,177 @@
+"""What happens during a run, as told to whoever watches it: the terminal, a log, a test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spaces.parameters import Scalar
+
+if TYPE_CHECKING:
+    from studies.data import Dataset
+    from studies.results import Result
+
+COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best complete trial so far.
+
+    Args:
+        number: Its number.
+        value: Its value: its best epoch's metric.
+        epoch: That epoch, counted from 1.
+        params: Its parameters by dotted name.
+    """
+
+    number: int
+    value: float
+    epoch: int
+    params: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the study is.
+
+    Args:
+        trials: Trials to evaluate in all.
+        complete: Trials that ended by themselves.
+        pruned: Trials that were ended early, with their reasons in the database.
+        failed: Trials that could not be evaluated.
+        baseline: Value of trial 0, or None while it has none.
+        best: The best complete trial, or None.
+    """
+
+    trials: int
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    baseline: float | None = None
+    best: Best | None = None
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended."""
+        return self.complete + self.pruned + self.failed
+
+
+@dataclass(frozen=True)
+class StudyOpened:
+    """The study is ready.
+
+    Args:
+        name: Its name.
+        storage: Its database, without a password.
+        metric: What is compared.
+        direction: `maximize` or `minimize`.
+        resumed: It was there before.
+        progress: How far it is.
+        timeout_seconds: When this run stops, counted from the opening, or None.
+        device: What trains, such as `2 CPU cores` or `GPU NVIDIA H200`.
+        sampler: Name of the sampler.
+        pruner: Name of the pruner.
+        seed: Seed of the study.
+        notices: What the user should know, one sentence each.
+    """
+
+    name: str
+    storage: str
+    metric: str
+    direction: str
+    resumed: bool
+    progress: Progress
+    timeout_seconds: float | None
+    device: str
+    sampler: str
+    pruner: str
+    seed: int
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial begins, or begins again after an interruption (`again`)."""
+
+    number: int
+    params: Mapping[str, Scalar]
+    epochs: int
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """An epoch of a trial (or of the retraining, where `number` is None) has ended."""
+
+    number: int | None
+    epoch: int
+    epochs: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial has ended, or was handed back (`waiting`) for the next run.
+
+    Args:
+        number: Its number.
+        state: `complete`, `pruned`, `failed` or `waiting`.
+        value: Its value, or None.
+        epoch: The epoch of that value, counted from 1, or None.
+        epochs: Epochs that were trained.
+        seconds: How long it took.
+        reason: Why it was pruned, failed or handed back; empty when complete.
+        progress: How far the study is now.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    epoch: int | None
+    epochs: int
+    seconds: float
+    reason: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """The best trial's recipe is trained on train plus validation."""
+
+    number: int
+    epochs: int
+    images: int
+
+
+class Watcher:
+    """Does nothing with what happens; subclasses override what they show. Called from the run's own thread."""
+
+    def data_progress(self, done: int, total: int) -> None:
+        """So many of the images are decoded."""
+
+    def data_ready(self, dataset: "Dataset") -> None:
+        """The images are there."""
+
+    def study_opened(self, event: StudyOpened) -> None:
+        """The study is ready."""
+
+    def trial_started(self, event: TrialStarted) -> None:
+        """A trial begins."""
+
+    def epoch_ended(self, event: EpochEnded) -> None:
+        """An epoch has ended."""
+
+    def trial_ended(self, event: TrialEnded) -> None:
+        """A trial has ended."""
+
+    def retraining(self, event: Retraining) -> None:
+        """The search is over, the best recipe is trained once more."""
+
+    def exporting(self) -> None:
+        """The retrained model is tested, written and compared."""
+
+    def stopping(self, signal_name: str) -> None:
+        """A signal asked for an end; the current step is finished first."""
+
+    def finished(self, result: "Result") -> None:
+        """The run is over."""
