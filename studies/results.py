@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spaces.errors import StudyError
 from spaces.parameters import Scalar
 from studies.events import Progress
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,53 @@ class TrialRow:
     seconds: float | None
     reason: str
     params: Mapping[str, Scalar]
+
+
+def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -> list[TrialRow]:
+    """List the trials of a study, in order.
+
+    Args:
+        name_or_folder: Name of the study, or its folder.
+        output: Folder of all studies.
+        storage: URL of the database; None takes `study.db` in the study's folder.
+
+    Raises:
+        StudyError: There is no such study, or its database cannot be used.
+    """
+    from studies.opening import load_study
+    from studies.storage import explained
+
+    name, url = _located(name_or_folder, output, storage)
+    study = load_study(url, name)
+    with explained(url):
+        return [_row(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def _located(name_or_folder: str, output: Path, storage: str | None) -> tuple[str, str]:
+    """The study's name and the URL of its database."""
+    from studies.storage import sqlite_url
+
+    if storage is not None:
+        return Path(name_or_folder).name, storage
+    folder = next((f for f in (output / name_or_folder, Path(name_or_folder)) if (f / "study.db").is_file()), None)
+    if folder is None:
+        known = sorted(file.parent.name for file in output.glob("*/study.db"))
+        there = f"there are {', '.join(known)}" if known else "there is none"
+        raise StudyError(f"there is no study {name_or_folder!r} in {output}: {there}")
+    return folder.absolute().name, sqlite_url(folder / "study.db")
+
+
+def _row(trial: "FrozenTrial") -> TrialRow:
+    from studies.trials import STATES, outcome_of
+
+    outcome = outcome_of(trial)
+    return TrialRow(
+        number=trial.number,
+        state=STATES[trial.state],
+        value=outcome.value if outcome else trial.value,
+        epoch=outcome.epoch if outcome else None,
+        epochs=outcome.epochs if outcome else len(trial.intermediate_values),
+        seconds=outcome.seconds if outcome else None,
+        reason=outcome.reason if outcome else "",
+        params=dict(trial.params),
+    )

@@ -1,0 +1,7 @@
+"""Keras callbacks, one worry each."""
+
+from studies.callbacks.best import BestEpoch
+from studies.callbacks.epochs import EpochEnd
+from studies.callbacks.stop import StopOnRequest
+
+__all__ = ["BestEpoch", "EpochEnd", "StopOnRequest"]

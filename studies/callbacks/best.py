@@ -1,0 +1,44 @@
+"""Keeps the weights of the best epoch, and ends training when no better one comes."""
+
+import math
+from typing import Any
+
+import keras
+
+from studies.callbacks.stop import StopOnRequest
+
+
+class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Remembers the best epoch and its weights; an epoch that was cut short does not count.
+
+    Args:
+        metric: What is compared, such as `val_accuracy`.
+        direction: `maximize` or `minimize`.
+        patience: Epochs without a better one after which training ends; None for never.
+        stop: The callback that cuts epochs short.
+    """
+
+    def __init__(self, metric: str, direction: str, patience: int | None, stop: StopOnRequest) -> None:
+        super().__init__()
+        self._metric, self._sign = metric, 1.0 if direction == "maximize" else -1.0
+        self._patience, self._stop = patience, stop
+        self.epoch: int | None = None
+        self.value = math.nan
+        self.out_of_patience = False
+        self._weights: list[Any] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Compare this epoch with the best so far."""
+        if self._stop.stopped:
+            return
+        value = float(logs[self._metric])
+        if math.isfinite(value) and (self.epoch is None or self._sign * (value - self.value) > 0):
+            self.epoch, self.value, self._weights = epoch + 1, value, self.model.get_weights()
+        elif self._patience is not None and epoch + 1 - (self.epoch or 0) >= self._patience:
+            self.out_of_patience = True
+            self.model.stop_training = True
+
+    def restore(self) -> None:
+        """Give the model the weights of its best epoch."""
+        if self._weights:
+            self.model.set_weights(self._weights)

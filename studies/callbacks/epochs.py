@@ -1,0 +1,46 @@
+"""Hands every whole epoch's metrics on, and ends training when told to."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from studies.callbacks.stop import StopOnRequest
+
+
+class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the history and calls back after each epoch; an epoch that was cut short does not count.
+
+    Args:
+        on_epoch: Called with the epoch, counted from 1, and its metrics; returns whether to go on.
+        begin_epoch: Called with the epoch, counted from 0, before it begins.
+        stop: The callback that cuts epochs short.
+    """
+
+    def __init__(
+        self,
+        on_epoch: Callable[[int, Mapping[str, float]], bool],
+        begin_epoch: Callable[[int], None],
+        stop: StopOnRequest,
+    ) -> None:
+        super().__init__()
+        self._on_epoch, self._begin_epoch, self._stop = on_epoch, begin_epoch, stop
+        self.history: list[dict[str, float]] = []
+        self.refused = False
+        self.diverged = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Set the order of the images."""
+        self._begin_epoch(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep and hand on the metrics."""
+        if self._stop.stopped:
+            return
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append(metrics)
+        self.diverged = not math.isfinite(metrics.get("loss", 0.0)) or not math.isfinite(metrics.get("val_loss", 0.0))
+        self.refused = not self._on_epoch(epoch + 1, metrics)
+        if self.diverged or self.refused:
+            self.model.stop_training = True

@@ -1,0 +1,175 @@
+"""The model card: what an exported model is, how good it is and how to use it, for a person to read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_LIMITS = (
+    "- It always answers with one of its classes, also for an image that shows none of them.\n"
+    "- The figures hold for images like the test images; for images from elsewhere they can be much worse.\n"
+    "- The probabilities are the model's own and were not calibrated."
+)
+
+_RESIZING = {
+    "stretch": "image.resize(({width}, {height}), Image.Resampling.BILINEAR)",
+    "crop": "ImageOps.fit(image, ({width}, {height}), Image.Resampling.BILINEAR)",
+    "pad": "ImageOps.pad(image, ({width}, {height}), Image.Resampling.BILINEAR)",
+}
+
+_PREDICTION = {
+    True: """probability = float(model.predict(pixels[None], verbose=0)[0, 0])  # of the second class
+probabilities = [1 - probability, probability]""",
+    False: "probabilities = model.predict(pixels[None], verbose=0)[0].tolist()",
+}
+
+_CODE = """\
+import json
+
+import keras
+import numpy as np
+from PIL import Image, ImageOps
+
+model = keras.models.load_model("model.keras")
+with open("labels.json", encoding="utf-8") as file:
+    labels = json.load(file)["labels"]
+
+image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")
+image = {resizing}
+pixels = np.asarray(image).reshape({height}, {width}, {channels})  # 0 to 255
+{prediction}
+print(dict(zip(labels, probabilities)))
+"""
+
+
+def model_card(metrics: Mapping[str, Any], form: Mapping[str, Any]) -> str:
+    """The card in Markdown.
+
+    Args:
+        metrics: What `metrics.json` holds; parts that are missing are left out.
+        form: What `labels.json` holds: `labels`, `image_shape` and `resize`.
+    """
+    sections = (
+        _opening(metrics, form["labels"]),
+        _input(form),
+        _test(metrics.get("test")),
+        _origin(metrics),
+        _use(form),
+        f"## Limits\n\n{_LIMITS}",
+        _versions(metrics),
+    )
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def usage_code(form: Mapping[str, Any]) -> str:
+    """Python that classifies `photo.jpg` when it runs in the exported folder."""
+    height, width, channels = form["image_shape"]
+    return _CODE.format(
+        mode="L" if channels == 1 else "RGB",
+        resizing=_RESIZING[form["resize"]].format(height=height, width=width),
+        prediction=_PREDICTION[len(form["labels"]) == 2],
+        height=height,
+        width=width,
+        channels=channels,
+    )
+
+
+def _opening(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
+    name = metrics.get("study", "model")
+    classes = "\n".join(f"{index}. {_cell(label)}" for index, label in enumerate(labels))
+    return f"# {name}\n\nAn image classifier for {len(labels)} classes, made with `search`.\n\n{classes}"
+
+
+def _input(form: Mapping[str, Any]) -> str:
+    height, width, channels = form["image_shape"]
+    colour = "grey" if channels == 1 else "colour" if channels == 3 else f"{channels} channels"
+    answer = "the probability of the second class" if len(form["labels"]) == 2 else "a probability for each class"
+    return (
+        f"## Input and output\n\nImages of {height} x {width} pixels ({colour}), values 0 to 255 as whole numbers or "
+        f"floats, shape (n, {height}, {width}, {channels}). Rescaling is part of the model. Images of another size "
+        f"are brought to this one by `{form['resize']}`. The output is {answer}."
+    )
+
+
+def _test(test: Mapping[str, Any] | None) -> str:
+    if not test:
+        return ""
+    rows = [("accuracy", test["accuracy"]), ("loss", test["loss"]), ("precision", test["precision"])]
+    rows += [("recall", test["recall"]), ("F1", test["f1"])]
+    images = f" on {test['images']} images" if "images" in test else ""
+    text = f"## Test\n\nMeasured once{images} that no trial had seen.\n\n"
+    text += _table(("measure", "value"), [(name, f"{value:.4f}") for name, value in rows])
+    return text + "".join(f"\n\n{part}" for part in (_per_class(test), _confusion(test)) if part)
+
+
+def _per_class(test: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            _cell(scores["label"]),
+            *(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")),
+            str(scores["images"]),
+        )
+        for scores in test.get("classes", ())
+    ]
+    return _table(("class", "precision", "recall", "F1", "images"), rows) if rows else ""
+
+
+def _confusion(test: Mapping[str, Any]) -> str:
+    labels = [_cell(scores["label"]) for scores in test.get("classes", ())]
+    if not 2 <= len(labels) <= 12:
+        return ""
+    rows = [(label, *map(str, row)) for label, row in zip(labels, test["confusion_matrix"], strict=True)]
+    return "Images by true class (rows) and predicted class (columns):\n\n" + _table(("", *labels), rows)
+
+
+def _origin(metrics: Mapping[str, Any]) -> str:
+    lines = list(_origin_lines(metrics))
+    best = metrics.get("best") or {}
+    parameters = [(f"`{name}`", f"`{value}`") for name, value in best.get("params", {}).items()]
+    table = "\n\n" + _table(("parameter", "value"), parameters) if parameters else ""
+    return "## How it was found\n\n" + "\n".join(lines) + table if lines or table else ""
+
+
+def _origin_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    if trials := metrics.get("trials"):
+        counts = ", ".join(f"{count} {state}" for state, count in trials.items())
+        yield f"- Study `{metrics.get('study')}`, compared by `{metrics.get('metric')}`; trials: {counts}."
+    if best := metrics.get("best"):
+        yield f"- Best trial: number {best['number']}, {_number(best['value'])} in epoch {best['epoch']}."
+    baseline = (metrics.get("baseline") or {}).get("value")
+    if baseline is not None:
+        yield f"- Baseline (all defaults): {_number(baseline)}."
+    yield "- The best trial's recipe, in `recipe.json`, was trained once more on training and validation images."
+
+
+def _use(form: Mapping[str, Any]) -> str:
+    return (
+        "## Use\n\nFrom the command line, with the path of this folder:\n\n"
+        "```console\nsearch predict FOLDER photo.jpg\nsearch evaluate FOLDER labelled_images/\n```\n\n"
+        f"With Keras alone, in this folder:\n\n```python\n{usage_code(form)}```\n\n"
+        "`saved_model/`, where present, answers `serve` for float32 and `serve_uint8` for whole numbers."
+    )
+
+
+def _versions(metrics: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in metrics.get("versions", {}).items())
+    differences = ", ".join(
+        f"{name} {export['max_abs_difference']:.1e}"
+        if "max_abs_difference" in export
+        else f"{name} {export['skipped']}"
+        for name, export in metrics.get("exports", {}).items()
+    )
+    text = f"## Versions\n\n{versions}." if versions else "## Versions"
+    return f"{text}\n\nLargest difference from the model in memory: {differences}." if differences else text
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A class's name as Markdown shows it in a table: it may hold anything that a folder's name may."""
+    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"

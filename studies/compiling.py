@@ -1,0 +1,62 @@
+"""Compiles a model as its recipe says: optimizer, learning-rate schedule, loss and metrics."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from spaces.space import Recipe
+from spaces.training import Constant
+from studies import device
+from studies.models import gives_logits
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int) -> None:
+    """Compile a model for training.
+
+    Args:
+        model: Gives one value for two classes, else one for each class.
+        recipe: Says how it is trained.
+        steps_per_epoch: Batches in one epoch, from which the schedule's length follows.
+        steps_per_execution: Steps that run without returning to Python.
+    """
+    logits = gives_logits(model)
+    binary = model.output_shape[-1] == 1
+    if binary:
+        loss = keras.losses.BinaryCrossentropy(from_logits=logits)
+        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if logits else 0.5)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(
+        optimizer=optimizer(recipe, steps_per_epoch),
+        loss=loss,
+        metrics=[accuracy],
+        steps_per_execution=steps_per_execution,
+        jit_compile=device.jit_compile(),
+    )
+
+
+def optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer with its learning rate and schedule."""
+    settings = dataclasses.asdict(recipe.optimizer)
+    if settings.get("weight_decay") == 0.0:
+        settings["weight_decay"] = None
+    kind = getattr(keras.optimizers, type(recipe.optimizer).__name__)
+    return kind(learning_rate=learning_rate(recipe, steps_per_epoch), **settings)
+
+
+def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
+    """The learning rate: a number, or a schedule over all epochs of the recipe."""
+    schedule, peak = recipe.schedule, recipe.learning_rate
+    if isinstance(schedule, Constant) and schedule.warmup == 0.0:
+        return peak
+    steps = recipe.epochs * steps_per_epoch
+    warmup = round(schedule.warmup * steps)
+    floor = 1.0 if isinstance(schedule, Constant) else schedule.floor
+    if not warmup:
+        return keras.optimizers.schedules.CosineDecay(peak, decay_steps=steps, alpha=floor)
+    # A cosine from the peak to the peak is a constant: one schedule serves for both.
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=peak, warmup_steps=warmup
+    )

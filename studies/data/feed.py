@@ -1,0 +1,92 @@
+"""Batches for training and evaluation: the same order of images for the same seed and epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from studies.data import Split
+
+_PIXELS_PER_EXECUTION = 2**20
+_MOST_STEPS_PER_EXECUTION = 32
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What `fit` and `evaluate` are given.
+
+    Args:
+        inputs: The keyword arguments that hold the data, for `fit` or `evaluate`.
+        begin_epoch: To be called with the epoch, counted from 0, before each epoch: it sets the order of images.
+        steps: Batches in one epoch.
+    """
+
+    inputs: dict[str, Any]
+    begin_epoch: Callable[[int], None]
+    steps: int
+
+
+def training_feed(split: Split, batch_size: int, seed: int) -> Feed:
+    """Batches in an order that depends on nothing but the seed and the epoch.
+
+    Args:
+        split: The images to train on.
+        batch_size: Images in one batch; the last one of an epoch may be smaller.
+        seed: Seed of the order.
+    """
+    steps = -(-len(split) // batch_size)
+    if keras.backend.backend() == "tensorflow":
+        from studies.data.tensorflow_feed import shuffled_batches
+
+        dataset, begin_epoch = shuffled_batches(split, batch_size, seed)
+        return Feed({"x": dataset}, begin_epoch, steps)
+    batches = ShuffledBatches(split, batch_size, seed)
+    return Feed({"x": batches, "shuffle": False}, batches.begin_epoch, steps)
+
+
+def evaluation_data(split: Split, batch_size: int) -> Any:
+    """Every image once, in order: what `validation_data` takes."""
+    if keras.backend.backend() == "tensorflow":
+        from studies.data.tensorflow_feed import ordered_batches
+
+        return ordered_batches(split, batch_size)
+    return ShuffledBatches(split, batch_size, seed=None)
+
+
+def steps_per_execution(image_shape: tuple[int, int, int], batch_size: int, steps: int) -> int:
+    """How many steps run without returning to Python: enough to hide its cost, few enough to stop soon."""
+    height, width, _ = image_shape
+    wanted = _PIXELS_PER_EXECUTION // (height * width * batch_size)
+    return max(1, min(wanted, _MOST_STEPS_PER_EXECUTION, steps))
+
+
+class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches straight from the arrays, for backends other than TensorFlow.
+
+    Args:
+        split: The images.
+        batch_size: Images in one batch.
+        seed: Seed of the order; None keeps the order of the split.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int | None) -> None:
+        super().__init__()
+        self._split, self._batch_size, self._seed = split, batch_size, seed
+        self._order = np.arange(len(split))
+        self.begin_epoch(0)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the order of the images for one epoch."""
+        if self._seed is not None:
+            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._split))
+
+    def __len__(self) -> int:
+        return -(-len(self._split) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        # Sorted reads keep a memory-mapped file sequential; the order inside a batch does not matter.
+        chosen = np.sort(chosen)
+        return self._split.images[chosen], self._split.labels[chosen]

@@ -1,0 +1,151 @@
+"""How good probabilities are against true labels: accuracy, loss, and precision, recall and F1 for each class."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from spaces.errors import DataError, ModelError
+
+# Keras clips probabilities the same way in its cross entropies.
+_SMALLEST_PROBABILITY = 1e-7
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The scores of one class.
+
+    Args:
+        label: Its name.
+        precision: Share of right ones among the images taken for this class; 0 when there are none.
+        recall: Share of this class's images that were found; 0 when there are none.
+        f1: Harmonic mean of both.
+        images: Images of this class.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a model on labelled images.
+
+    Args:
+        images: Number of images.
+        accuracy: Share of images whose most probable class is the true one.
+        loss: Mean cross entropy, in nats.
+        precision: Mean over the classes that have images.
+        recall: Mean over the classes that have images.
+        f1: Mean over the classes that have images.
+        classes: The scores of each class.
+        confusion_matrix: Images by true class (rows) and predicted class (columns).
+    """
+
+    images: int
+    accuracy: float
+    loss: float
+    precision: float
+    recall: float
+    f1: float
+    classes: tuple[ClassScores, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as dicts, lists, texts and numbers."""
+        fields = asdict(self)
+        fields["classes"] = list(fields["classes"])
+        fields["confusion_matrix"] = [list(row) for row in self.confusion_matrix]
+        return fields
+
+
+def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Scores:
+    """Score probabilities against true labels.
+
+    Args:
+        probabilities: The second class's (n, 1), or each class's (n, classes).
+        labels: Index of each image's true class (n,).
+        classes: Names of the classes.
+
+    Raises:
+        DataError: There are no images.
+        ModelError: A probability is not a number.
+    """
+    if not len(labels):
+        raise DataError("there are no images to evaluate: give at least one")
+    full = class_probabilities(probabilities)
+    predicted = full.argmax(axis=1)
+    per_class = _per_class(labels, predicted, classes)
+    present = [scores for scores in per_class if scores.images]
+    return Scores(
+        images=len(labels),
+        accuracy=float(np.mean(predicted == labels)),
+        loss=_cross_entropy(full, labels),
+        precision=math.fsum(scores.precision for scores in present) / len(present),
+        recall=math.fsum(scores.recall for scores in present) / len(present),
+        f1=math.fsum(scores.f1 for scores in present) / len(present),
+        classes=per_class,
+        confusion_matrix=_confusion_matrix(labels, predicted, len(classes)),
+    )
+
+
+def class_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """One column for each class (n, classes), also from the single column of a two-class model.
+
+    Raises:
+        ModelError: A probability is not a number.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ModelError("the model's outputs are not all numbers: its weights are NaN or infinite")
+    return np.hstack([1 - values, values]) if values.shape[1] == 1 else values
+
+
+def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
+    """A Keras model's outputs for images, batch by batch, so that a memory map is never read as a whole.
+
+    Args:
+        model: An inference model.
+        images: (n, height, width, channels), 0 to 255.
+        batch_size: Images in one batch.
+
+    Returns:
+        Its outputs (n, 1) or (n, classes).
+    """
+    size = max(1, min(batch_size, len(images)))
+    outputs = [_predict_batch(model, images[start : start + size], size) for start in range(0, len(images), size)]
+    return np.concatenate(outputs) if outputs else np.empty((0, *model.output_shape[1:]), np.float32)
+
+
+def _predict_batch(model: Any, images: np.ndarray, size: int) -> np.ndarray:
+    # A last batch of another size would be traced anew.
+    batch = np.zeros((size, *images.shape[1:]), np.float32)
+    batch[: len(images)] = images
+    return np.asarray(model.predict_on_batch(batch))[: len(images)]
+
+
+def _cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    of_true_class = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(of_true_class, _SMALLEST_PROBABILITY, 1.0)).mean())
+
+
+def _per_class(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> tuple[ClassScores, ...]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = precision_recall_fscore_support(labels, predicted, labels=range(len(classes)), zero_division=0)
+    return tuple(
+        ClassScores(label, float(precision), float(recall), float(f1), int(images))
+        for label, precision, recall, f1, images in zip(classes, *columns, strict=True)
+    )
+
+
+def _confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
+    from sklearn.metrics import confusion_matrix
+
+    matrix = confusion_matrix(labels, predicted, labels=range(classes))
+    return tuple(tuple(int(count) for count in row) for row in matrix)

@@ -1,0 +1,179 @@
+"""Writes the exported model: a folder that answers on new images with plain Keras or TensorFlow."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from spaces.errors import ExportError, OutputError, SearchError
+from studies.card import model_card
+from studies.quiet import quiet_keras
+
+LARGEST_DIFFERENCE = 1e-4
+"""A written model whose probabilities differ by more from the model in memory is wrong."""
+
+KERAS_FILE, SAVED_MODEL, LABELS, RECIPE, METRICS, CARD = (
+    *("model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"),
+)
+
+
+def export_model(
+    model: keras.Model,
+    folder: Path,
+    *,
+    labels: Sequence[str],
+    image_shape: tuple[int, int, int],
+    resize: str,
+    recipe_json: Any,
+    metrics: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    samples: np.ndarray,
+) -> dict[str, Any]:
+    """Write a model in every format, load each again, compare it, and put the folder in place of an earlier one.
+
+    Args:
+        model: An inference model: raw images, 0 to 255, to probabilities.
+        folder: Where it is written. What was there stays until all of the new one is there.
+        labels: Names of the classes.
+        image_shape: (height, width, channels) of one image.
+        resize: How images of another size are brought to it: `stretch`, `crop` or `pad`.
+        recipe_json: The recipe's canonical form.
+        metrics: Called with the exports, by format `max_abs_difference` (or `skipped`, the reason); returns what
+            `metrics.json` holds, in which `exports` and `versions` are filled in if they are left out.
+        samples: Real images (k, height, width, channels) uint8 to compare the formats on, at least one.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        ExportError: A format cannot be written or loaded, or answers otherwise than the model in memory.
+        OutputError: The folder cannot be written.
+    """
+    answers = _answers(model, samples)
+    with _replacing(folder) as new:
+        exports = {
+            "keras": {"max_abs_difference": _export_keras(model, new, samples, answers)},
+            "saved_model": _export_saved_model(model, new, samples, answers),
+        }
+        written = {"exports": exports, "versions": versions(), **metrics(exports)}
+        form = {"labels": list(labels), "image_shape": list(image_shape), "resize": resize, "value_range": [0, 255]}
+        _write_json(new / LABELS, form)
+        _write_json(new / RECIPE, recipe_json)
+        _write_json(new / METRICS, written)
+        (new / CARD).write_text(model_card(written, form), encoding="utf-8")
+    return written
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that an exported model depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"backend": keras.backend.backend()}
+    for name in ("search", "keras", keras.backend.backend(), "numpy", "optuna"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _export_keras(model: keras.Model, folder: Path, samples: np.ndarray, answers: np.ndarray) -> float:
+    path = folder / KERAS_FILE
+    with _readable_errors(KERAS_FILE, "written"), quiet_keras():
+        model.save(path)
+    with _readable_errors(KERAS_FILE, "loaded again by plain Keras"), quiet_keras():
+        loaded = keras.models.load_model(path)
+        found = [_answers(loaded, samples), _answers(loaded, samples.astype(np.float32))]
+    return _compared(KERAS_FILE, found, answers)
+
+
+def _export_saved_model(model: keras.Model, folder: Path, samples: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
+    if keras.backend.backend() != "tensorflow":
+        return {"skipped": f"needs the tensorflow backend, not {keras.backend.backend()}"}
+    from studies.tensorflow_export import saved_model_outputs, write_saved_model
+
+    path = folder / SAVED_MODEL
+    with _readable_errors(SAVED_MODEL, "written"), quiet_keras():
+        write_saved_model(model, path)
+    with _readable_errors(SAVED_MODEL, "loaded again by TensorFlow"), keras.device("cpu:0"):
+        found = saved_model_outputs(path, samples)
+    return {"max_abs_difference": _compared(SAVED_MODEL, found, answers)}
+
+
+def _answers(model: keras.Model, samples: np.ndarray) -> np.ndarray:
+    # On the CPU, since some GPUs round products of float32 to ten bits, differently in each format.
+    with keras.device("cpu:0"):
+        return keras.ops.convert_to_numpy(model(samples, training=False))
+
+
+def _compared(name: str, found: Sequence[np.ndarray], answers: np.ndarray) -> float:
+    """The largest absolute difference."""
+    difference = max(float(np.abs(answer - answers).max()) for answer in found)
+    if not difference <= LARGEST_DIFFERENCE:
+        raise ExportError(
+            f"{name}: must answer as the model in memory does, but its probabilities differ by {difference:.2g}, "
+            f"more than {LARGEST_DIFFERENCE:g}"
+        )
+    return difference
+
+
+def _write_json(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _readable_errors(name: str, done: str) -> Iterator[None]:
+    """Tell what a library raised in one sentence; errors of the file system stay what they are."""
+    try:
+        yield
+    except (SearchError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if os.strerror(28) in str(error):
+            raise OSError(28, os.strerror(28)) from error
+        raise ExportError(
+            f"{name}: the model could not be {done}: {reason} (layers of your own need get_config() and "
+            "@keras.saving.register_keras_serializable())"
+        ) from error
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, which takes its place if all goes well and is removed if not."""
+    new = folder.with_name(f".{folder.name}.new-{os.getpid()}")
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        _swap(new, folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"the exported model cannot be written to {folder}: {reason}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _swap(new: Path, folder: Path) -> None:
+    previous = previous_export(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    try:
+        new.rename(folder)
+    except OSError:
+        if previous.exists():
+            previous.rename(folder)
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def previous_export(folder: Path) -> Path:
+    """Where the earlier export stands in the instant in which a new one takes its place."""
+    return folder.with_name(f".{folder.name}.previous")

@@ -1,0 +1,103 @@
+"""Creates a study, or loads it and makes sure that it searches the same space in the same way."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from spaces.canonical import differences, fingerprint, to_json
+from spaces.errors import StudyError
+from spaces.space import Space
+from spaces.training import METRICS
+from studies.storage import explained, open_storage
+from studies.study import Study
+
+SPACE, FINGERPRINT, SETTINGS = "search:space", "search:fingerprint", "search:settings"
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study in its database.
+
+    Args:
+        study: Optuna's study.
+        url: URL of its database.
+        resumed: It was there before.
+    """
+
+    study: optuna.Study
+    url: str
+    resumed: bool
+
+
+def open_study(url: str, name: str, space: Space, settings: Study) -> OpenStudy:
+    """Create the study in the database, or load it.
+
+    Args:
+        url: URL of the database.
+        name: Name of the study.
+        space: What is searched.
+        settings: How; the seed and the sampler stay those of the first run.
+
+    Raises:
+        StudyError: The database cannot be used, or the study of that name is another one.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url)
+    with explained(url):
+        names = optuna.get_all_study_names(storage)
+        if name not in names:
+            return OpenStudy(_create(storage, name, space, settings), url, resumed=False)
+        study = optuna.load_study(study_name=name, storage=storage)
+        if FINGERPRINT not in study.user_attrs and not study.get_trials(deepcopy=False):
+            _describe(study, space, settings)
+        _refuse_another(study, name, space, settings)
+        return OpenStudy(study, url, resumed=True)
+
+
+def load_study(url: str, name: str) -> optuna.Study:
+    """Load a study that is there.
+
+    Raises:
+        StudyError: The database cannot be used or has no study of that name.
+    """
+    storage = open_storage(url)
+    with explained(url):
+        names = optuna.get_all_study_names(storage)
+        if name not in names:
+            known = f"it has {', '.join(sorted(names))}" if names else "it has none"
+            raise StudyError(f"there is no study {name!r} in the database: {known}")
+        return optuna.load_study(study_name=name, storage=storage)
+
+
+def _create(storage: optuna.storages.RDBStorage, name: str, space: Space, settings: Study) -> optuna.Study:
+    study = optuna.create_study(study_name=name, storage=storage, direction=METRICS[space.metric])
+    _describe(study, space, settings)
+    return study
+
+
+def _describe(study: optuna.Study, space: Space, settings: Study) -> None:
+    study.set_user_attr(SPACE, json.dumps(to_json(space), ensure_ascii=False))
+    study.set_user_attr(SETTINGS, _fixed(settings))
+    # Written last: a study without it was never finished being described.
+    study.set_user_attr(FINGERPRINT, fingerprint(space))
+
+
+def _fixed(settings: Study) -> dict[str, Any]:
+    """What must stay as it was for a study to remain one."""
+    return {"seed": settings.seed, "sampler": settings.sampler, "pruner": settings.pruner}
+
+
+def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study) -> None:
+    attributes = study.user_attrs
+    way_out = "give the new search a name of its own: --study NEWNAME"
+    if FINGERPRINT not in attributes:
+        raise StudyError(f"the study {name!r} in this database was not made by search: {way_out}")
+    if attributes[FINGERPRINT] != fingerprint(space):
+        lines = "\n".join(f"    {line}" for line in differences(json.loads(attributes[SPACE]), to_json(space)))
+        raise StudyError(f"the space of study {name!r} has changed:\n{lines}\nUndo the change, or {way_out}")
+    before, now = attributes[SETTINGS], _fixed(settings)
+    if before != now:
+        lines = "\n".join(f"    - {k} = {before[k]}\n    + {k} = {now[k]}" for k in now if before[k] != now[k])
+        raise StudyError(f"the settings of study {name!r} have changed:\n{lines}\nUse the old ones, or {way_out}")

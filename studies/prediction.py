@@ -1,0 +1,168 @@
+"""Uses an exported model: on new images, and on a labelled folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from spaces.errors import ExportError
+from studies.evaluation import Scores, class_probabilities, evaluate, predict_probabilities
+from studies.export import KERAS_FILE, LABELS, METRICS, previous_export
+from studies.quiet import quiet_keras
+
+if TYPE_CHECKING:
+    from studies.data import Skipped
+
+TOP = 3
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model, loaded.
+
+    Args:
+        folder: Where it was loaded from.
+        model: Raw images to probabilities.
+        labels: Names of the classes.
+        image_shape: (height, width, channels) of one image.
+        resize: How images of another size are brought to it.
+        metrics: What `metrics.json` holds.
+    """
+
+    folder: Path
+    model: keras.Model
+    labels: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    resize: str
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Args:
+        path: The image's path as it was given.
+        label: The most probable class.
+        probability: Its probability.
+        top: Up to three (class, probability), the most probable first.
+    """
+
+    path: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as dicts, lists, texts and numbers."""
+        return {**asdict(self), "top": [{"label": label, "probability": p} for label, p in self.top]}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on a labelled folder.
+
+    Args:
+        scores: On the images that could be read.
+        skipped: The files that could not.
+    """
+
+    scores: Scores
+    skipped: "tuple[Skipped, ...]"
+
+
+def load_export(folder: Path) -> Exported:
+    """Load what `export_model` wrote.
+
+    Raises:
+        ExportError: The folder is absent or incomplete, or a file in it is damaged.
+    """
+    place = _place(folder)
+    form, metrics = _read_json(place / LABELS), _read_json(place / METRICS)
+    try:
+        labels, image_shape, resize = tuple(form["labels"]), tuple(form["image_shape"]), form["resize"]
+    except (KeyError, TypeError) as error:
+        raise ExportError(f"{place / LABELS} is not as `search` writes it: export the model again") from error
+    model = _load_model(place / KERAS_FILE)
+    outputs = 1 if len(labels) == 2 else len(labels)
+    if model.input_shape != (None, *image_shape) or model.output_shape != (None, outputs):
+        raise ExportError(
+            f"{place}: {LABELS} names {len(labels)} classes and images of {image_shape}, but {KERAS_FILE} turns "
+            f"{model.input_shape[1:]} into {model.output_shape[1:]}: export the model again"
+        )
+    return Exported(place, model, labels, image_shape, resize, metrics)
+
+
+def predict(exported: Exported, paths: Sequence[Path], batch_size: int = 64) -> list[Prediction]:
+    """Classify images.
+
+    Args:
+        exported: The model.
+        paths: Image files of any size.
+        batch_size: Images that are read and classified at once.
+
+    Raises:
+        DataError: A file is missing or is not an image.
+    """
+    found: list[Prediction] = []
+    for start in range(0, len(paths), batch_size):
+        found += _predict_batch(exported, paths[start : start + batch_size])
+    return found
+
+
+def evaluate_folder(exported: Exported, folder: Path) -> Evaluation:
+    """Score a model on a folder with one sub-folder of images for each class, matched by name.
+
+    Raises:
+        DataError: The folder cannot be used, or holds other classes.
+    """
+    from studies.data import read_labelled_folder
+
+    split, skipped = read_labelled_folder(folder, exported.labels, exported.image_shape, exported.resize)
+    probabilities = predict_probabilities(exported.model, split.images)
+    return Evaluation(evaluate(probabilities, split.labels, exported.labels), tuple(skipped))
+
+
+def _predict_batch(exported: Exported, paths: Sequence[Path]) -> list[Prediction]:
+    from studies.data import read_image
+
+    images = np.stack([read_image(path, exported.image_shape, exported.resize) for path in paths])
+    probabilities = class_probabilities(predict_probabilities(exported.model, images))
+    return [_prediction(path, row, exported.labels) for path, row in zip(paths, probabilities, strict=True)]
+
+
+def _prediction(path: Path, probabilities: np.ndarray, labels: Sequence[str]) -> Prediction:
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    top = tuple((labels[index], float(probabilities[index])) for index in order)
+    return Prediction(str(path), *top[0], top)
+
+
+def _place(folder: Path) -> Path:
+    """The folder, or what it held before a replacement that was cut short."""
+    place = folder if folder.exists() else previous_export(folder)
+    if not place.is_dir():
+        raise ExportError(f"{folder} is not a folder with an exported model: give the one that `search run` printed")
+    for name in (KERAS_FILE, LABELS, METRICS):
+        if not (place / name).is_file():
+            raise ExportError(f"{folder} holds no complete export, {name} is missing: run `search run` again")
+    return place
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{path} cannot be read as JSON ({error}): export the model again") from error
+
+
+def _load_model(path: Path) -> keras.Model:
+    try:
+        with quiet_keras():
+            return keras.models.load_model(path, compile=False)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ExportError(f"{path} cannot be loaded by Keras: {reason}") from error

@@ -1,0 +1,239 @@
+"""One call of `search run`: from a declared space to a result, going on where the last call ended."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import filelock
+
+from spaces.errors import NoResultError, OutputError, StudyError
+from spaces.space import Recipe, Space, baseline, resolve
+from spaces.training import METRICS
+from studies import trials
+from studies.checks import check_weights, fitted
+from studies.data import Dataset, load
+from studies.events import Progress, StudyOpened, Watcher
+from studies.opening import OpenStudy, open_study
+from studies.results import Result
+from studies.sampling import most_trials, seed_of
+from studies.stopping import StopRequest
+from studies.storage import engine_of, explained, shown, sqlite_url, study_folder
+from studies.study import Study
+from studies.tables import create_tables
+
+
+class Declared(Protocol):
+    """What a space file declares."""
+
+    @property
+    def name(self) -> str:
+        """Name of the space."""
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start."""
+
+
+def run(
+    declared: Declared, settings: Study, *, output: Path, export: bool, watcher: Watcher, stop: StopRequest
+) -> Result:
+    """Search the space until all trials are evaluated, then retrain, test and export the best.
+
+    Args:
+        declared: The space and where it stands.
+        settings: How it is searched.
+        output: Folder of all studies; this one's is `output/<study>/`.
+        export: Retrain, test and export the best trial.
+        watcher: Is told what happens.
+        stop: Asks for an end; its deadline is set here when the settings have a time limit.
+
+    Raises:
+        SearchError: Anything that the user can mend; finished trials are kept.
+    """
+    name = settings.name or declared.name
+    folder = study_folder(output, name)
+    images = _Images(declared.folder, watcher, stop)
+    with _alone(folder, name):
+        try:
+            return _Run(declared, settings, name, folder, images, watcher, stop, export).result()
+        except KeyboardInterrupt:
+            if not stop.requested:
+                raise
+            # A signal during the preparation: nothing has begun yet.
+            metric = declared.space.metric
+            return Result(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
+
+
+@dataclass
+class _Images:
+    """Loads the images of a recipe once."""
+
+    folder: Path
+    watcher: Watcher
+    stop: StopRequest
+    _loaded: dict[Any, Dataset] = field(default_factory=dict)
+
+    def __call__(self, recipe: Recipe) -> Dataset:
+        if recipe.data not in self._loaded:
+            self._loaded[recipe.data] = load(recipe.data, self.folder, progress=self._progress)
+        return self._loaded[recipe.data]
+
+    def _progress(self, done: int, total: int) -> None:
+        if self.stop.requested:
+            raise KeyboardInterrupt
+        self.watcher.data_progress(done, total)
+
+
+@dataclass
+class _Run:
+    declared: Declared
+    settings: Study
+    name: str
+    folder: Path
+    images: _Images
+    watcher: Watcher
+    stop: StopRequest
+    export: bool
+
+    def result(self) -> Result:
+        """Everything, in order."""
+        check_weights(self.declared.space, self.declared.folder)
+        limit = most_trials(self.declared.space, self.settings.sampler)
+        dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
+        self.watcher.data_ready(dataset)
+        space = fitted(self.declared.space, len(dataset.train))
+        url = self.settings.storage or sqlite_url(self.folder / "study.db")
+        opened = open_study(url, self.name, space, self.settings)
+        total = int(min(self.settings.trials, limit))
+        with explained(url):
+            create_tables(engine_of(opened.study))
+            before = trials.progress(opened.study, total)
+            self._announce(opened, before, limit)
+            self._search(opened, space, total)
+            now = trials.progress(opened.study, total)
+            result = self._outcome(space, now, already_finished=before.done >= total)
+            return self._exported(opened, space, result) if self._wants_export(result) else result
+
+    def _announce(self, opened: OpenStudy, before: Progress, limit: float) -> None:
+        from studies import device
+
+        timeout: Any = self.settings.timeout
+        if timeout is not None:
+            self.stop.deadline = self.stop.clock() + timeout
+        notices = []
+        if limit < self.settings.trials:
+            notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
+        self.watcher.study_opened(
+            StudyOpened(
+                name=self.name,
+                storage=shown(opened.url),
+                metric=self.declared.space.metric,
+                direction=METRICS[self.declared.space.metric],
+                resumed=opened.resumed,
+                progress=before,
+                timeout_seconds=timeout,
+                device=device.describe(),
+                sampler=self.settings.sampler,
+                pruner=self.settings.pruner,
+                seed=self.settings.seed,
+                notices=tuple(notices),
+            )
+        )
+
+    def _search(self, opened: OpenStudy, space: Space, total: int) -> None:
+        from studies.objective import Objective
+        from studies.worker import Worker
+
+        study, stop = opened.study, self.stop
+        evaluate = Objective(study, self.settings.seed, self.declared.folder, self.images, self.watcher, stop)
+        Worker(study, space, self.settings, total, evaluate, self.watcher, stop).run()
+
+    def _outcome(self, space: Space, now: Progress, already_finished: bool) -> Result:
+        if now.best is None and not self.stop.requested:
+            ended = f"{now.pruned} pruned, {now.failed} failed"
+            raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
+        return Result(
+            study=self.name,
+            metric=space.metric,
+            direction=METRICS[space.metric],
+            progress=now,
+            metrics=None,
+            export=None,
+            interrupted=self.stop.signal_name,
+            timed_out=now.done < now.trials and not self.stop.requested,
+            already_finished=already_finished,
+        )
+
+    def _wants_export(self, result: Result) -> bool:
+        return self.export and result.progress.best is not None and result.interrupted is None
+
+    def _exported(self, opened: OpenStudy, space: Space, result: Result) -> Result:
+        """The result with its export: the one that is there if it is of the same trial, else a new one."""
+        from studies.retraining import Found, retrain_and_export
+
+        best = result.progress.best
+        if best is None:
+            return result
+        target = self.folder / "best"
+        stored = stored_metrics(target)
+        if stored and stored["best"]["number"] == best.number and stored["trials"] == _counts(result.progress):
+            return replace(result, metrics=stored, export=target)
+        recipe = resolve(space, best.params)
+        found = Found(
+            study=self.name,
+            metric=result.metric,
+            direction=result.direction,
+            progress=result.progress,
+            recipe=recipe,
+            seed=seed_of(self.settings.seed, best.number),
+            search_seconds=trials.total_seconds(opened.study),
+        )
+        metrics = retrain_and_export(
+            found,
+            self.images(recipe),
+            folder=self.declared.folder,
+            best_folder=target,
+            watcher=self.watcher,
+            stop=lambda: self.stop.requested,
+        )
+        return replace(
+            result, metrics=metrics, export=target if metrics else None, interrupted=self.stop.signal_name
+        )
+
+
+def stored_metrics(export: Path) -> dict[str, Any] | None:
+    """What an earlier export says of itself, or None when there is none that can be read."""
+    try:
+        stored: dict[str, Any] = json.loads((export / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stored if {"best", "trials", "test"} <= stored.keys() else None
+
+
+def _counts(progress: Progress) -> dict[str, int]:
+    return {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold the study, so that no second process evaluates its trials at the same time."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise StudyError(
+            f"the study {name!r} is being searched by another process: wait for it, or give --study NEWNAME"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be locked: {error.strerror}: give another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()

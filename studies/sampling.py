@@ -1,0 +1,110 @@
+"""Which recipe a trial tries: Optuna's samplers over a space with conditions."""
+
+import itertools
+import math
+import random
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+from spaces.errors import SpaceError
+from spaces.parameters import Choice, Float, Int, Parameter, Scalar
+from spaces.space import Recipe, Space, baseline, combinations, fill, flatten
+
+LARGEST_GRID = 100_000
+
+
+def seed_of(study_seed: int, number: int) -> int:
+    """The seed of a trial: it depends on nothing but the study's seed and the trial's number."""
+    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0] & 0x7FFFFFFF)
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """The sampler for one trial, with its own seed, so that a resumed study goes on as an undisturbed one.
+
+    Args:
+        name: `tpe`, `random`, `grid`, `gp` or `cmaes`.
+        seed: The trial's seed.
+
+    Raises:
+        SpaceError: A package that the sampler needs is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        if name == "cmaes":
+            return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        if name == "gp":
+            return _gp_sampler(seed)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def suggest(trial: optuna.Trial, space: Space) -> Recipe:
+    """Ask Optuna for every parameter that exists under the choices taken, and fill the space with them."""
+    return fill(space, lambda name, parameter: _suggest(trial, name, parameter))
+
+
+def laid_down(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
+    """The assignments that are fixed before the study begins, by trial number; the sampler chooses the others.
+
+    Trial 0 is the baseline. A grid is laid down whole: its other points follow in an order drawn from the seed.
+    """
+    first = baseline(space)
+    if sampler != "grid":
+        return [first]
+    others = [point for point in _points(space) if point != first]
+    random.Random(seed).shuffle(others)
+    return [first, *others]
+
+
+def most_trials(space: Space, sampler: str) -> float:
+    """How many different trials there are: a grid's size, else infinity."""
+    if sampler != "grid":
+        return math.inf
+    endless = [hole.name for hole in flatten(space) if not hole.parameter.values()]
+    if endless:
+        raise SpaceError(f"{endless[0]}: the grid sampler needs a step for every Float, or another --sampler")
+    size = combinations(space)
+    if size > LARGEST_GRID:
+        raise SpaceError(f"the grid has {size:,.0f} points, more than {LARGEST_GRID:,}: use another --sampler")
+    return size
+
+
+def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
+    match parameter:
+        case Int():
+            return trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+        case Float():
+            return trial.suggest_float(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+        case Choice():
+            return trial.suggest_categorical(name, parameter.names)
+
+
+def _points(space: Space) -> Iterator[dict[str, Scalar]]:
+    """The assignments of a finite space; conditional parameters appear only where their choice is taken."""
+    holes = flatten(space)
+
+    def extend(index: int, point: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
+        if index == len(holes):
+            yield dict(point)
+            return
+        hole = holes[index]
+        if any(point.get(name) != option for name, option in hole.conditions):
+            yield from extend(index + 1, point)
+            return
+        for value in hole.parameter.values():
+            yield from extend(index + 1, {**point, hole.name: value})
+
+    return itertools.islice(extend(0, {}), LARGEST_GRID)
+
+
+def _gp_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise SpaceError("the gp sampler needs PyTorch: pip install 'search[gp]', or use another --sampler") from error
+    return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)

@@ -1,0 +1,164 @@
+"""Opens the database of a study by its URL, and says plainly what is wrong with it."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, make_url
+
+from spaces.errors import OutputError, StudyError
+
+BUSY_TIMEOUT_SECONDS = 20.0
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite file."""
+    return URL.create("sqlite", database=str(file.absolute())).render_as_string(hide_password=False)
+
+
+def shown(url: str) -> str:
+    """The URL as it may be shown: without the password."""
+    parsed = _parsed(url)
+    return parsed.database or ":memory:" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Connect to the database, and create what is missing in it.
+
+    Args:
+        url: SQLAlchemy URL: `sqlite:///file.db`, `postgresql+psycopg://...` or `mysql+pymysql://...`.
+
+    Raises:
+        StudyError: The URL is not one, the database cannot be reached, is locked, or belongs to another program.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        _refuse_foreign_file(Path(parsed.database))
+    with explained(url):
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine_settings(parsed))
+        if parsed.get_backend_name() == "sqlite":
+            event.listen(storage.engine, "begin", _begin_immediate)
+            # Connections made while the tables were created do not begin as the later ones must.
+            storage.engine.dispose()
+        return storage
+
+
+@contextlib.contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turn errors of the database into one message that never holds the password.
+
+    Raises:
+        StudyError: In place of any error of SQLAlchemy or of Optuna's storage.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise StudyError(f"the driver for {shown(url)} is not installed: pip install {_package(url)}") from error
+    except exc.OperationalError as error:
+        raise StudyError(_operational(url, error)) from error
+    except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise StudyError(f"the database {shown(url)} cannot be used: {_reason(error)}") from error
+    except RuntimeError as error:
+        if "table schema" not in str(error):
+            raise
+        raise StudyError(f"the database {shown(url)} was made by another version of Optuna: {error}") from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        raise StudyError(
+            "storage: must be the URL of a database, such as sqlite:///study.db or "
+            "postgresql+psycopg://user:password@host/name; what was given is not one"
+        ) from error
+    if parsed.get_backend_name() not in DRIVERS:
+        raise StudyError(f"storage: {parsed.get_backend_name()} is not supported: use {', '.join(DRIVERS.values())}")
+    return parsed
+
+
+def _engine_settings(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
+    return {"pool_pre_ping": True, "pool_recycle": 1800}
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A deferred transaction that turns into a write can lose a race it has already read for.
+    driver = connection.connection.dbapi_connection
+    if isinstance(driver, sqlite3.Connection):
+        driver.isolation_level = None
+        if connection.info.get("search_wal") is None:
+            driver.execute("PRAGMA journal_mode=WAL")
+            driver.execute("PRAGMA synchronous=NORMAL")
+            connection.info["search_wal"] = True
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _refuse_foreign_file(file: Path) -> None:
+    """Raise if the file is something else than a database of Optuna's, before anything is written to it."""
+    if file.is_dir():
+        raise StudyError(f"the database {file} is a folder: give a file")
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.OperationalError as error:
+        raise StudyError(f"the database {file} cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StudyError(f"the file {file} is not a SQLite database: move it away or give another one") from error
+    if tables and "trials" not in tables:
+        raise StudyError(f"the database {file} belongs to another program: give another file for the study")
+
+
+def _operational(url: str, error: exc.OperationalError) -> str:
+    reason = _reason(error)
+    if "locked" in reason:
+        return (
+            f"the database {shown(url)} is locked by another process for more than {BUSY_TIMEOUT_SECONDS:.0f} seconds: "
+            "end that process, then give the same command again"
+        )
+    if "readonly" in reason or "disk" in reason or "unable to open" in reason:
+        return f"the database {shown(url)} cannot be written: {reason}: free space or give another --output"
+    return f"the database {shown(url)} cannot be reached: {reason}"
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words, on one line."""
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    return " ".join(str(getattr(cause, "orig", None) or cause).split())
+
+
+def _package(url: str) -> str:
+    return {"postgresql": "'psycopg[binary]'", "mysql": "pymysql"}.get(_parsed(url).get_backend_name(), "the driver")
+
+
+def study_folder(output: Path, name: str) -> Path:
+    """Make sure that the study's folder is there and can be written.
+
+    Raises:
+        OutputError: It cannot be made or written.
+    """
+    folder = output / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be written: {error.strerror}: give another --output") from error
+    return folder
+
+
+def engine_of(study: optuna.Study) -> sqlalchemy.Engine:
+    """The engine of a study's database, for tables of our own."""
+    storage = study._storage
+    backend = getattr(storage, "_backend", storage)
+    return backend.engine  # type: ignore[no-any-return]

@@ -1,0 +1,37 @@
+"""The SavedModel form of a Keras model: written, loaded again and asked."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def write_saved_model(model: keras.Model, folder: Path) -> None:
+    """Write a SavedModel with the endpoints `serve` (float32) and `serve_uint8`, both for images from 0 to 255."""
+    shape = (None, *model.input_shape[1:])
+    # Traced once for both endpoints, which for a large network takes most of the time.
+    answer = tf.function(lambda images: model(images, training=False))
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serve",
+        answer,
+        input_signature=[keras.InputSpec(shape=shape, dtype="float32", name="image")],
+    )
+    archive.add_endpoint(
+        "serve_uint8",
+        lambda images: answer(tf.cast(images, tf.float32)),
+        input_signature=[keras.InputSpec(shape=shape, dtype="uint8", name="image")],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def saved_model_outputs(folder: Path, images: np.ndarray) -> list[np.ndarray]:
+    """What a SavedModel's endpoints answer to images uint8 (n, height, width, channels)."""
+    # The functions hold no reference to what was loaded, which must outlive them.
+    loaded = tf.saved_model.load(str(folder))
+    return [
+        loaded.serve(tf.constant(images, tf.float32)).numpy(),
+        loaded.serve_uint8(tf.constant(images, tf.uint8)).numpy(),
+    ]
