@@ -60,10 +60,8 @@ def explained(url: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise StudyError(f"the driver for {shown(url)} is not installed: pip install {_package(url)}") from error
-    except exc.OperationalError as error:
-        raise StudyError(_operational(url, error)) from error
     except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(f"the database {shown(url)} cannot be used: {_reason(error)}") from error
+        raise StudyError(_explanation(url, _reason(error))) from error
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise
@@ -118,22 +116,23 @@ def _refuse_foreign_file(file: Path) -> None:
         raise StudyError(f"the database {file} belongs to another program: give another file for the study")
 
 
-def _operational(url: str, error: exc.OperationalError) -> str:
-    reason = _reason(error)
+def _explanation(url: str, reason: str) -> str:
+    """What the driver's words mean for the user."""
     if "locked" in reason:
         return (
-            f"the database {shown(url)} is locked by another process for more than {BUSY_TIMEOUT_SECONDS:.0f} seconds: "
+            f"the database {shown(url)} has been locked by another process for {BUSY_TIMEOUT_SECONDS:g} seconds: "
             "end that process, then give the same command again"
         )
-    if "readonly" in reason or "disk" in reason or "unable to open" in reason:
-        return f"the database {shown(url)} cannot be written: {reason}: free space or give another --output"
-    return f"the database {shown(url)} cannot be reached: {reason}"
+    if any(sign in reason for sign in ("readonly", "disk", "unable to open")):
+        return f"the database {shown(url)} cannot be written ({reason}): free space or give another --output"
+    return f"the database {shown(url)} cannot be used: {reason}"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The driver's own words, on one line."""
-    cause = getattr(error, "orig", None) or error.__cause__ or error
-    return " ".join(str(getattr(cause, "orig", None) or cause).split())
+    while (cause := getattr(error, "orig", None) or error.__cause__) is not None:
+        error = cause
+    return " ".join(str(error).split())
 
 
 def _package(url: str) -> str:

@@ -1,0 +1,98 @@
+"""Small real stand-ins: a tiny space, a study in a temporary database, and a recorder of what happens."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+
+from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
+from studies import Study
+from studies.events import (
+    COMPLETE,
+    PRUNED,
+    EpochEnded,
+    Retraining,
+    StudyOpened,
+    TrialEnded,
+    TrialStarted,
+    Watcher,
+)
+from studies.opening import open_study
+from studies.storage import engine_of, sqlite_url
+from studies.stopping import StopRequest
+from studies.tables import create_tables
+from studies.trials import Outcome
+from studies.worker import Worker
+
+EPOCHS = 9
+TINY = Space(
+    data=Digits(),
+    backbone=CNN(filters=Int(2, 8, step=2), blocks=1, batch_norm=False),
+    augment=None,
+    dropout=Float(0.0, 0.5, default=0.1),
+    learning_rate=Float(1e-3, 1e-1, log=True),
+    batch_size=Choice(64, 128),
+    schedule=Constant(),
+    epochs=EPOCHS,
+)
+
+
+@dataclass
+class Recorder(Watcher):
+    """Keeps everything that happens."""
+
+    events: list[object] = field(default_factory=list)
+
+    def study_opened(self, event: StudyOpened) -> None:
+        self.events.append(event)
+
+    def trial_started(self, event: TrialStarted) -> None:
+        self.events.append(event)
+
+    def epoch_ended(self, event: EpochEnded) -> None:
+        self.events.append(event)
+
+    def trial_ended(self, event: TrialEnded) -> None:
+        self.events.append(event)
+
+    def retraining(self, event: Retraining) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@dataclass
+class CurveObjective:
+    """An objective without Keras: the value follows from the recipe, and grows with every epoch."""
+
+    calls: list[int] = field(default_factory=list)
+
+    def __call__(self, trial: optuna.Trial, recipe: Space, *, first: bool) -> Outcome:
+        self.calls.append(trial.number)
+        value = 0.0
+        for epoch in range(1, EPOCHS + 1):
+            value = 1.0 - recipe.dropout - abs(recipe.learning_rate - 0.01) - 1 / (epoch + 1)
+            trial.report(value, epoch)
+            if trial.number and epoch < EPOCHS and trial.should_prune():
+                return Outcome(PRUNED, value, epoch, epoch, 0.0, "pruned")
+        return Outcome(COMPLETE, value, EPOCHS, EPOCHS, 0.0)
+
+
+def open_tiny(folder: Path, settings: Study, space: Space = TINY, name: str = "tiny") -> optuna.Study:
+    """The study of that name in the folder's database, created or resumed."""
+    study = open_study(sqlite_url(folder / "study.db"), name, space, settings).study
+    create_tables(engine_of(study))
+    return study
+
+
+def run_tiny(
+    folder: Path, settings: Study, evaluate=None, space: Space = TINY, stop: StopRequest | None = None, watcher=None
+) -> optuna.Study:
+    """Run a study with an objective that costs nothing."""
+    study = open_tiny(folder, settings, space)
+    worker = Worker(
+        study, space, settings, settings.trials, evaluate or CurveObjective(), watcher or Recorder(), stop or StopRequest()
+    )
+    worker.run()
+    return study
