@@ -1,8 +1,13 @@
 """Writes the exported model: a folder that answers on new images with plain Keras or TensorFlow."""
 
+import errno
+import glob
 import json
+import math
 import os
+import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +22,9 @@ from studies.quiet import quiet_keras
 
 LARGEST_DIFFERENCE = 1e-4
 """A written model whose probabilities differ by more from the model in memory is wrong."""
+
+LEFTOVER_SECONDS = 24 * 3600
+"""An unfinished export beside the folder that is older is no other process's work any more."""
 
 KERAS_FILE, SAVED_MODEL, LABELS, RECIPE, METRICS, CARD = (
     *("model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"),
@@ -60,7 +68,7 @@ def export_model(
             "keras": {"max_abs_difference": _export_keras(model, new, samples, answers)},
             "saved_model": _export_saved_model(model, new, samples, answers),
         }
-        written = {"exports": exports, "versions": versions(), **metrics(exports)}
+        written: dict[str, Any] = _strict({"exports": exports, "versions": versions(), **metrics(exports)})
         form = {"labels": list(labels), "image_shape": list(image_shape), "resize": resize, "value_range": [0, 255]}
         _write_json(new / LABELS, form)
         _write_json(new / RECIPE, recipe_json)
@@ -73,7 +81,7 @@ def versions() -> dict[str, str]:
     """Versions of the libraries that an exported model depends on."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"backend": keras.backend.backend()}
+    found = {"python": platform.python_version(), "backend": keras.backend.backend()}
     for name in ("search", "keras", keras.backend.backend(), "numpy", "optuna"):
         try:
             found[name] = version(name)
@@ -108,7 +116,8 @@ def _export_saved_model(model: keras.Model, folder: Path, samples: np.ndarray, a
 def _answers(model: keras.Model, samples: np.ndarray) -> np.ndarray:
     # On the CPU, since some GPUs round products of float32 to ten bits, differently in each format.
     with keras.device("cpu:0"):
-        return keras.ops.convert_to_numpy(model(samples, training=False))
+        answers: np.ndarray = keras.ops.convert_to_numpy(model(samples, training=False))
+    return answers
 
 
 def _compared(name: str, found: Sequence[np.ndarray], answers: np.ndarray) -> float:
@@ -127,6 +136,15 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def _strict(value: Any) -> Any:
+    """The value with None in place of NaN and infinity, for which JSON has no form."""
+    if isinstance(value, Mapping):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @contextmanager
 def _readable_errors(name: str, done: str) -> Iterator[None]:
     """Tell what a library raised in one sentence; errors of the file system stay what they are."""
@@ -136,8 +154,8 @@ def _readable_errors(name: str, done: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if os.strerror(28) in str(error):
-            raise OSError(28, os.strerror(28)) from error
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise ExportError(
             f"{name}: the model could not be {done}: {reason} (layers of your own need get_config() and "
             "@keras.saving.register_keras_serializable())"
@@ -149,6 +167,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder`, which takes its place if all goes well and is removed if not."""
     new = folder.with_name(f".{folder.name}.new-{os.getpid()}")
     try:
+        _remove_leftovers(folder)
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         yield new
@@ -158,6 +177,13 @@ def _replacing(folder: Path) -> Iterator[Path]:
         raise OutputError(f"the exported model cannot be written to {folder}: {reason}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what exports that were killed long ago have left beside the folder."""
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.new-*"):
+        if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _swap(new: Path, folder: Path) -> None:

@@ -106,13 +106,13 @@ class Objective:
         reached = (value, trained.best_epoch, len(trained.history), seconds)
         if trained.ended == training.STOPPED:
             if first and self.stop.out_of_time and not self.stop.requested and value is not None:
-                return Outcome(COMPLETE, *reached, "cut short by the time limit")
+                return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
             return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
         if trained.ended == training.REFUSED:
             return Outcome(PRUNED, *reached, f"pruned after epoch {len(trained.history)} of {recipe.epochs}")
         if trained.ended == training.DIVERGED or value is None:
             return Outcome(PRUNED, *reached, f"diverged: the loss was not finite in epoch {len(trained.history)}")
-        return Outcome(COMPLETE, *reached)
+        return Outcome(COMPLETE, *reached, loss=trained.best_loss)
 
 
 def _classified(error: Exception) -> tuple[str, str]:

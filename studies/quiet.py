@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import keras
 
 _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
-    # TensorFlow 2.21's variables under NumPy 2, whenever Keras saves one.
+    # Keras 3.15's own variables under NumPy 2, whenever it turns one into an array.
     ("__array__ implementation doesn't accept a copy keyword", DeprecationWarning),
     # MobileNet takes the weights of another image size, which is what we want.
     ("`input_shape` is undefined or non-square", UserWarning),

@@ -11,7 +11,7 @@ import numpy as np
 
 from spaces.canonical import to_json
 from spaces.space import Recipe
-from studies import training, versions
+from studies import training
 from studies.data import Dataset, Split, concatenated
 from studies.data.feed import evaluation_data
 from studies.evaluation import evaluate
@@ -76,15 +76,15 @@ def retrain_and_export(
     retrained = time.monotonic()
     watcher.exporting()
     shape = dataset.image_shape
-    model = inference_model(found.recipe, trained.model, shape, len(dataset.classes), folder=folder)
+    model = inference_model(found.recipe, trained.model, shape, len(dataset.classes))
     probabilities = model.predict(evaluation_data(dataset.test, found.recipe.batch_size), verbose=0)
     scores = evaluate(probabilities, dataset.test.labels, dataset.classes)
-    metrics = {
-        **_search_metrics(found),
-        "test": scores.to_json(),
-        "seconds": {"search": round(found.search_seconds, 3), "retrain": round(retrained - started, 3)},
-        "versions": versions.installed(),
-    }
+
+    def metrics(exports: Any) -> dict[str, Any]:
+        seconds = {"search": found.search_seconds, "retrain": retrained - started, "export": time.monotonic() - retrained}
+        rounded = {name: round(value, 3) for name, value in seconds.items()}
+        return {**_search_metrics(found), "test": scores.to_json(), "exports": exports, "seconds": rounded}
+
     return export_model(
         model,
         best_folder,

@@ -26,6 +26,7 @@ class Training:
         history: The metrics of each whole epoch.
         best_epoch: The best epoch, counted from 1, or None.
         best_value: Its metric; NaN when there is none.
+        best_loss: Its loss on the validation images; NaN when there is none.
         ended: Why training ended: one of the constants of this module.
     """
 
@@ -33,6 +34,7 @@ class Training:
     history: tuple[Mapping[str, float], ...]
     best_epoch: int | None
     best_value: float
+    best_loss: float
     ended: str
 
 
@@ -81,7 +83,7 @@ def train(
     )
     if validation is not None and not stopping.stopped:
         best.restore()
-    return Training(model, tuple(ending.history), best.epoch, best.value, _ended(stopping, ending, best))
+    return Training(model, tuple(ending.history), best.epoch, best.value, best.loss, _ended(stopping, ending, best))
 
 
 def _ended(stopping: StopOnRequest, ending: EpochEnd, best: BestEpoch) -> str:

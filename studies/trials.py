@@ -1,5 +1,6 @@
 """Trials in the database: taking the next one, ending it, and reading how far the study is."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Outcome:
         epochs: Whole epochs that were trained.
         seconds: How long it took.
         reason: Why it did not end by itself; empty when complete.
+        loss: The validation loss of its best epoch, or None; it decides between trials of equal value.
     """
 
     state: str
@@ -40,6 +42,7 @@ class Outcome:
     epochs: int
     seconds: float
     reason: str = ""
+    loss: float | None = None
 
 
 def hand_back_abandoned(study: optuna.Study) -> int:
@@ -116,11 +119,17 @@ def progress(study: optuna.Study, trials: int) -> Progress:
 
 
 def _best(study: optuna.Study, complete: Sequence[FrozenTrial]) -> Best | None:
-    """The best complete trial; of equals, the earliest."""
+    """The best complete trial; of equals, the one with the lowest loss, then the earliest."""
     if not complete:
         return None
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
-    best = min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    def rank(trial: FrozenTrial) -> tuple[float, float, int]:
+        outcome = outcome_of(trial)
+        loss = outcome.loss if outcome and outcome.loss is not None else math.inf
+        return sign * (trial.value or 0.0), loss, trial.number
+
+    best = min(complete, key=rank)
     outcome = outcome_of(best)
     epoch = outcome.epoch if outcome and outcome.epoch else len(best.intermediate_values)
     return Best(best.number, float(best.value or 0.0), epoch, dict(best.params))

@@ -11,10 +11,12 @@ from studies.callbacks.stop import StopOnRequest
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     """Remembers the best epoch and its weights; an epoch that was cut short does not count.
 
+    Of epochs with equal metrics, common with few validation images, the one with the lowest loss is the best.
+
     Args:
         metric: What is compared, such as `val_accuracy`.
         direction: `maximize` or `minimize`.
-        patience: Epochs without a better one after which training ends; None for never.
+        patience: Epochs without a better metric after which training ends; None for never.
         stop: The callback that cuts epochs short.
     """
 
@@ -24,17 +26,22 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._patience, self._stop = patience, stop
         self.epoch: int | None = None
         self.value = math.nan
+        self.loss = math.nan
         self.out_of_patience = False
+        self._improved_at = 0
         self._weights: list[Any] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare this epoch with the best so far."""
         if self._stop.stopped:
             return
-        value = float(logs[self._metric])
-        if math.isfinite(value) and (self.epoch is None or self._sign * (value - self.value) > 0):
-            self.epoch, self.value, self._weights = epoch + 1, value, self.model.get_weights()
-        elif self._patience is not None and epoch + 1 - (self.epoch or 0) >= self._patience:
+        value, loss = float(logs[self._metric]), float(logs["val_loss"])
+        better = math.isfinite(value) and (self.epoch is None or self._sign * (value - self.value) > 0)
+        if better:
+            self._improved_at = epoch + 1
+        if better or (value == self.value and loss < self.loss):
+            self.epoch, self.value, self.loss, self._weights = epoch + 1, value, loss, self.model.get_weights()
+        elif self._patience is not None and epoch + 1 - self._improved_at >= self._patience:
             self.out_of_patience = True
             self.model.stop_training = True
 
