@@ -1,0 +1,1 @@
+"""The command line: starts searches and shows what they do."""

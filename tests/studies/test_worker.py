@@ -136,7 +136,10 @@ def test_a_search_whose_first_trials_all_fail_ends_early(tmp_path):
         run_tiny(tmp_path, Study(trials=50), lambda *_, **__: Outcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
 
 
-def test_of_equal_trials_the_earliest_is_the_best(tmp_path):
-    """The best trial does not change with the order of reading."""
-    study = run_tiny(tmp_path, Study(trials=4), lambda *_, **__: Outcome("complete", 0.5, 1, 1, 0.0))
-    assert progress(study, 4).best.number == 0
+def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
+    """Equal accuracies are common with few validation images; then the loss decides, then the number."""
+
+    def equal(trial, recipe, *, first):
+        return Outcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
+
+    assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2

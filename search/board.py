@@ -1,0 +1,150 @@
+"""The live display: one picture of a run's state, made to fit the terminal."""
+
+from collections.abc import Mapping
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.comparison import comparison
+from search.formats import clean, duration, elapsed, metric, plural
+from search.state import Running, State, seconds_left
+from studies.events import TrialEnded
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+STATES = {"complete": "green", "pruned": "yellow", "failed": "red", "waiting": "cyan"}
+ROWS_OF_RECENT_TRIALS = 4
+
+
+class Board:
+    """A state at one moment, drawn at most as wide and high as the terminal."""
+
+    def __init__(self, name: str, state: State, now: float) -> None:
+        self.name, self.state, self.now = name, state, now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        height = max(3, console.size.height - 1)
+        searching = self.state.study is not None and (self.state.running is not None or self.state.recent)
+        parts = self._search(options.max_width, height) if searching else self._before(height)
+        # The cursor rests on a line of its own, so that a typed ^C, which the terminal echoes, wraps no line.
+        yield Group(*parts, Text())
+
+    def _before(self, height: int) -> list[RenderableType]:
+        done, total = self.state.images
+        if total and self.state.phase == "decoding images":
+            note = f"{done:,}/{total:,}  {self._decoding_time(done, total)}"
+            return [_bar("images", done, total, note), *self._stopping()][:height]
+        return [self._phase(), *self._stopping()][:height]
+
+    def _decoding_time(self, done: int, total: int) -> str:
+        spent = self.now - self.state.since
+        left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total and spent > 2 else ""
+        return f"{elapsed(spent)}{left}"
+
+    def _search(self, width: int, height: int) -> list[RenderableType]:
+        state = self.state
+        head: list[RenderableType] = [_title(self.name, state, self.now), _trials(state), *self._training()]
+        head += self._stopping()
+        free = height - len(head) - 1
+        recent = list(state.recent[: min(ROWS_OF_RECENT_TRIALS, max(0, free - 6))])
+        rows = free - (len(recent) + 1 if recent else 0)
+        parts = [*head]
+        if rows > 2:
+            parts += [Text(), *comparison(state, width, rows)]
+        return [*parts, Text(), _recent(recent)] if recent else parts
+
+    def _training(self) -> list[RenderableType]:
+        running = self.state.running
+        if running is None or self.state.phase:
+            return [self._phase()]
+        compared = self.state.study.metric if self.state.study else ""
+        return [_epochs(running, self.now), _metrics(running, compared)]
+
+    def _phase(self) -> Text:
+        spinner = SPINNER[int(self.now * 4) % len(SPINNER)]
+        spent = elapsed(self.now - self.state.since)
+        return _line((f" {spinner} ", "cyan"), self.state.phase, (f"  {spent}", "dim"))
+
+    def _stopping(self) -> list[RenderableType]:
+        if self.state.stopping is None:
+            return []
+        name = clean(self.state.stopping)
+        return [_line((f" {name}: ending after this step; once more leaves at once", "bold yellow"))]
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+
+
+def _title(name: str, state: State, now: float) -> Table:
+    progress = state.progress
+    counts = [("complete", progress.complete), ("pruned", progress.pruned), ("failed", progress.failed)]
+    left = Text.assemble(" ", (clean(name), "bold"), no_wrap=True, overflow="ellipsis")
+    for word, count in counts:
+        left.append("  ").append(f"{count} {word}", STATES[word] if count else "dim")
+    title = Table.grid(expand=True, padding=(0, 1))
+    title.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    title.add_column(justify="right", no_wrap=True)
+    title.add_row(left, _time(state, now))
+    return title
+
+
+def _time(state: State, now: float) -> Text:
+    spent = elapsed(now - state.opened)
+    left = seconds_left(state, now)
+    if left is None or (state.running and state.running.images):
+        return Text(spent)
+    return Text.assemble(spent, (f", about {elapsed(left)} left", "dim"))
+
+
+def _trials(state: State) -> Table:
+    progress = state.progress
+    return _bar("trials", progress.done, progress.trials, f"{progress.done}/{progress.trials}")
+
+
+def _epochs(running: Running, now: float) -> Table:
+    label = "epochs" if running.images is None else "retraining"
+    note = f"{running.epoch}/{running.epochs}  {elapsed(now - running.since)}"
+    return _bar(label, running.epoch, running.epochs, note)
+
+
+def _metrics(running: Running, compared: str) -> Text:
+    """Those of the last epoch, but for the one that stands in the comparison."""
+    if not running.metrics:
+        subject = "the first epoch" if running.images is None else f"on {plural(running.images, 'image')}"
+        return _line((f" {'':10} {subject}, which also compiles the model", "dim"))
+    others = [(name, value) for name, value in _sorted(running.metrics) if name != compared]
+    return _line(f" {'':10} ", (" · ".join(f"{clean(name)} {metric(value)}" for name, value in others), "dim"))
+
+
+def _sorted(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(metrics.items(), key=lambda item: (not item[0].startswith("val_"), item[0]))
+
+
+def _bar(label: str, done: int, total: int, note: str) -> Table:
+    bar = Table.grid(expand=True, padding=(0, 1))
+    bar.add_column(width=11, no_wrap=True)
+    bar.add_column(ratio=1)
+    bar.add_column(justify="left", no_wrap=True, min_width=12)
+    bar.add_row(f" {label}", ProgressBar(total=max(1, total), completed=min(done, max(1, total))), note)
+    return bar
+
+
+def _recent(trials: list[TrialEnded]) -> Table:
+    table = Table.grid(expand=True, padding=(0, 2))
+    for justify in ("right", "left", "right", "right", "right"):
+        table.add_column(justify=justify, no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    for trial in trials:
+        epochs = f"epoch {trial.epoch}/{trial.epochs}" if trial.epoch else plural(trial.epochs, "epoch")
+        style = STATES.get(trial.state, "")
+        table.add_row(
+            f" #{trial.number}",
+            Text(trial.state, style),
+            metric(trial.value),
+            epochs,
+            duration(trial.seconds),
+            Text(clean(trial.reason), "dim"),
+        )
+    return table

@@ -1,0 +1,165 @@
+"""The commands of `search`: what can be typed. Each one hands over to a module of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search import options
+from search.failures import EXIT_CODES, told
+from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
+
+app = typer.Typer(
+    name="search",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command that was typed, and exit with its code."""
+    escape_what_cannot_be_encoded()
+    try:
+        app(prog_name="search")
+    finally:
+        flush_quietly()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            say(f"search {version('search')}")
+        except PackageNotFoundError:
+            say("search, not installed: run from its source")
+        raise typer.Exit
+
+
+@app.callback()
+def search(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find, retrain and export the best Keras image classifier for a data set.
+
+    Example
+
+        search run digits
+    """
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    space: options.Target,
+    trials: options.Trials = None,
+    timeout: options.Timeout = None,
+    study: options.StudyName = None,
+    storage: options.Storage = None,
+    sampler: options.Sampler = None,
+    pruner: options.Pruner = None,
+    seed: options.Seed = None,
+    output: options.Output = Path("runs"),
+    no_export: options.NoExport = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Search a space, then retrain, test and export the best trial.
+
+    The same command goes on where it was ended. Ctrl-C ends it in good order, twice at once.
+
+    Example
+
+        search run space.py --trials 50 --timeout 2h
+    """
+    with told(debug):
+        from search.run import run as run_space
+        from search.summary import Call
+
+        given = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
+        given |= {"sampler": sampler, "pruner": pruner, "seed": seed}
+        settings = {name: value for name, value in given.items() if value is not None}
+        call = Call(space, settings, output, export=not no_export)
+        raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug))
+
+
+@app.command(epilog=EXIT_CODES)
+def predict(
+    export: options.Export,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Classify images with an exported model: the class, its probability, and the three most probable ones.
+
+    Example
+
+        search predict runs/digits/best photo.jpg
+    """
+    with told(debug):
+        from search.predict import predict_images
+
+        predict_images(export, images, as_json=json, debug=debug)
+
+
+@app.command(epilog=EXIT_CODES)
+def evaluate(
+    export: options.Export,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of class folders.", show_default=False)],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure an exported model on a folder with one sub-folder of images for each class.
+
+    Example
+
+        search evaluate runs/digits/best photos/test
+    """
+    with told(debug):
+        from search.evaluate import evaluate_folder
+
+        evaluate_folder(export, folder, as_json=json, debug=debug)
+
+
+@app.command(epilog=EXIT_CODES)
+def show(space: options.Target, debug: options.Debug = False) -> None:
+    """Show the parameters of a space, its baseline, and how many combinations there are.
+
+    Example
+
+        search show space.py
+    """
+    with told(debug):
+        from search.show import show_space
+
+        show_space(space)
+
+
+@app.command(epilog=EXIT_CODES)
+def trials(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)
+    ],
+    csv: Annotated[bool, typer.Option("--csv", help="Write all values as CSV to standard output.")] = False,
+    output: options.Output = Path("runs"),
+    storage: options.Storage = None,
+    debug: options.Debug = False,
+) -> None:
+    """List the trials of a study.
+
+    Example
+
+        search trials digits --csv > trials.csv
+    """
+    with told(debug):
+        from search.trials import list_trials
+
+        list_trials(study, output, storage, as_csv=csv)
+
+
+if __name__ == "__main__":
+    main()

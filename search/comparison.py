@@ -1,0 +1,112 @@
+"""The running trial beside the best so far: their parameters side by side, what differs emphasised."""
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.formats import clean, metric, scalar, tail
+from search.state import Running, State
+from spaces.parameters import MISSING, Scalar
+from studies.events import Best
+
+WIDE = 120
+ABSENT = "-"
+
+
+def comparison(state: State, width: int, rows: int) -> list[RenderableType]:
+    """The table and what found no room in it, at most `width` columns wide and `rows` lines high."""
+    running, best = state.running, state.progress.best
+    names = _names(state)
+    blocks = 2 if width >= WIDE and len(names) + 2 > rows else 1
+    shown, hidden = _chosen(names, running, best, blocks, rows - 2)
+    table = _frame(width, blocks, max((len(name) for name in shown), default=0))
+    table.add_row(*_heads(running, best) * blocks)
+    table.add_row(*_values(state), *([""] * 3 if blocks == 2 else []))
+    for cells in _in_blocks([_row(name, running, best, table) for name in shown], blocks):
+        table.add_row(*cells)
+    return [table, Text(_rest(hidden, running, best), "dim", no_wrap=True, overflow="ellipsis")] if hidden else [table]
+
+
+def _names(state: State) -> list[str]:
+    """Those of either trial, in the order of the space."""
+    running, best = state.running, state.progress.best
+    either = {**(running.params if running else {}), **(best.params if best else {})}
+    return [name for name in dict.fromkeys((*state.names, *either)) if name in either]
+
+
+def _chosen(
+    names: list[str], running: Running | None, best: Best | None, blocks: int, rows: int
+) -> tuple[list[str], list[str]]:
+    """The names to show, in their order, and those that find no room: the ones with equal values first."""
+    if len(names) <= blocks * rows:
+        return names, []
+    by_need = sorted(names, key=lambda name: not _differs(name, running, best))
+    kept = set(by_need[: max(0, blocks * (rows - 1))])
+    return [name for name in names if name in kept], [name for name in names if name not in kept]
+
+
+def _differs(name: str, running: Running | None, best: Best | None) -> bool:
+    if running is None or best is None:
+        return False
+    return running.params.get(name, MISSING) != best.params.get(name, MISSING)
+
+
+def _frame(width: int, blocks: int, longest: int) -> Table:
+    room = width // blocks
+    values = max(8, min(24, room // 4))
+    names = max(10, min(longest, room - 2 * values - 7))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(blocks):
+        table.add_column(width=names + 1, no_wrap=True, overflow="ellipsis")
+        table.add_column(width=values, no_wrap=True, overflow="ellipsis")
+        table.add_column(width=values, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _heads(running: Running | None, best: Best | None) -> list[Text]:
+    left = "" if running is None else f"trial {running.number}"
+    if running and running.images:
+        return [Text(), Text(f"{left}, again", "bold cyan"), Text()]
+    right = f"best: trial {best.number}" if best else "no best yet"
+    return [Text(), Text(left, "bold cyan"), Text(right, "bold green" if best else "dim")]
+
+
+def _values(state: State) -> list[Text]:
+    name = state.study.metric if state.study else ""
+    running, best = state.running, state.progress.best
+    now = running.metrics.get(name) if running else None
+    value = Text(metric(best.value) if best else "")
+    if running and running.images:
+        value = Text()
+    return [Text(f" {clean(name)}"), Text(metric(now)), value]
+
+
+def _row(name: str, running: Running | None, best: Best | None, table: Table) -> list[Text]:
+    width = (table.columns[0].width or 0) - 1
+    ours = _value(running.params if running else {}, name)
+    if running and running.images:
+        return [Text(f" {tail(clean(name), width)}"), Text(ours), Text()]
+    emphasised = _differs(name, running, best)
+    theirs = _value(best.params, name) if best else ""
+    return [
+        Text(f" {tail(clean(name), width)}", "" if emphasised else "dim"),
+        Text(ours, "bold cyan" if emphasised else "dim"),
+        Text(theirs, "bold green" if emphasised else "dim"),
+    ]
+
+
+def _value(params: object, name: str) -> str:
+    values: dict[str, Scalar] = dict(params)  # type: ignore[call-overload]
+    return scalar(values[name]) if name in values else ABSENT
+
+
+def _in_blocks(rows: list[list[Text]], blocks: int) -> list[list[Text]]:
+    height = -(-len(rows) // blocks)
+    return [[cell for row in rows[index::height] for cell in row] for index in range(height)]
+
+
+def _rest(hidden: list[str], running: Running | None, best: Best | None) -> str:
+    if running is None or best is None or running.images:
+        return f" … {len(hidden)} more"
+    differing = sum(_differs(name, running, best) for name in hidden)
+    return f" … {len(hidden)} more, " + (f"{differing} of them different" if differing else "the same in both")

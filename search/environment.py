@@ -1,0 +1,13 @@
+"""What the libraries behind a command are told before they are imported."""
+
+import os
+
+# TensorFlow's C++ parts write notices past sys.stderr. They read these variables once, while they are imported; 2 keeps
+# errors, and a user's own value wins. What they write before they have read them is left out in `search.stderr`.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR", "GLOG_minloglevel": "2"}
+
+
+def quieten() -> None:
+    """Keep the notices of C++ libraries off the screen; to be called before Keras is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,54 @@
+"""`search evaluate`: how good an exported model is on a labelled folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.environment import quieten
+from search.facts import of_skipped
+from search.formats import clean, metric, plural
+from search.json_output import say_json
+from search.screen import show
+from search.terminal import say, show_table
+from search.waiting import waiting
+
+if TYPE_CHECKING:
+    from studies.evaluation import Scores
+
+
+def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = False) -> None:
+    """Measure a model and write its scores to standard output.
+
+    Raises:
+        SearchError: The export or the folder cannot be used.
+    """
+    quieten()
+    with waiting("loading Keras, the model and the images", debug=debug):
+        from studies.prediction import evaluate_folder as score
+        from studies.prediction import load_export
+
+        found = score(load_export(export), folder)
+    if as_json:
+        skipped = [{"path": path, "reason": reason} for path, reason in found.skipped]
+        say_json({**found.scores.to_json(), "skipped": skipped})
+        return
+    _show(found.scores)
+    show(of_skipped(found.skipped))
+
+
+def _show(scores: "Scores") -> None:
+    say(f"accuracy {metric(scores.accuracy)}, loss {metric(scores.loss)} on {plural(scores.images, 'image')}")
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("class", overflow="fold")
+    for name in ("images", "precision", "recall", "f1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in scores.classes:
+        figures = (metric(one.precision), metric(one.recall), metric(one.f1))
+        table.add_row(Text(clean(one.label)), f"{one.images:,}", *figures)
+    mean = (metric(scores.precision), metric(scores.recall), metric(scores.f1))
+    table.add_row(Text("mean", "bold"), f"{scores.images:,}", *mean)
+    say()
+    show_table(table)
+    say()

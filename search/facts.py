@@ -1,0 +1,96 @@
+"""What a run says about its space, data and study: pairs of a label and a text, the same on every kind of output."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from search.formats import clean, duration, masked, plural, scalar
+from spaces import baseline, combinations, flatten
+from spaces.training import METRICS
+
+if TYPE_CHECKING:
+    from spaces.space import Space
+    from studies.data import Dataset, Skipped
+    from studies.events import StudyOpened
+    from studies.study import Study
+
+Fact: TypeAlias = tuple[str, str]
+"""A label, empty to go on with the one before, and a text."""
+
+CLASSES = 12
+SKIPPED = 5
+
+
+def of_space(space: "Space") -> list[Fact]:
+    """How large the space is, and what is compared."""
+    better = "higher" if METRICS[space.metric] == "maximize" else "lower"
+    size = f"{plural(len(flatten(space)), 'parameter')}, {_combinations(combinations(space))}"
+    return [("space", f"{size}; {space.metric}, {better} is better")]
+
+
+def of_search(study: "Study") -> list[Fact]:
+    """How the space is searched."""
+    limit = f", at most {duration(float(study.timeout))}" if study.timeout else ""
+    how = f"sampler {study.sampler}, pruner {study.pruner}, seed {study.seed}"
+    return [("search", f"{plural(study.trials, 'trial')}, {how}{limit}")]
+
+
+def of_baseline(space: "Space") -> list[Fact]:
+    """The values of trial 0."""
+    values = [f"{name} {scalar(value)}" for name, value in baseline(space).items()]
+    return [("baseline", ", ".join(values) or "a space without parameters is one trial")]
+
+
+def of_data(dataset: "Dataset") -> list[Fact]:
+    """How many images of which shape, for each class, and which files were left out."""
+    shape = "x".join(str(side) for side in dataset.image_shape)
+    splits = (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits)
+    facts = [("data", f"{plural(len(dataset.classes), 'class')}, images {shape}: {sizes}")]
+    return [*facts, *_of_classes(dataset), *of_skipped(dataset.skipped)]
+
+
+def of_study(event: "StudyOpened") -> list[Fact]:
+    """Where the study is kept, how far it is, and what trains."""
+    progress = event.progress
+    state = f"goes on, {progress.done} of {plural(progress.trials, 'trial')} done" if event.resumed else "is new"
+    notices = [("note", clean(notice)) for notice in event.notices]
+    storage = clean(masked(event.storage))
+    return [("device", clean(event.device)), ("study", f"{clean(event.name)} {state}"), ("storage", storage), *notices]
+
+
+def of_skipped(skipped: "Sequence[Skipped]") -> list[Fact]:
+    """The first few of the files that were left out, and why."""
+    if not skipped:
+        return []
+    shown = [("", f"{clean(one.path)}: {clean(one.reason)}") for one in skipped[:SKIPPED]]
+    more = len(skipped) - len(shown)
+    rest = [("", f"… and {plural(more, 'more file')}")] if more > 0 else []
+    return [("skipped", plural(len(skipped), "file")), *shown, *rest]
+
+
+def command(*words: str | os.PathLike[str]) -> str:
+    """A command to type, quoted for a shell, without passwords."""
+    return shlex.join(masked(clean(os.fspath(word))) for word in words)
+
+
+def _combinations(count: float) -> str:
+    return plural(int(count), "combination") if count < 1e15 else "endless combinations"
+
+
+def _of_classes(dataset: "Dataset") -> list[Fact]:
+    names = [_cut(clean(name)) for name in dataset.classes[:CLASSES]]
+    splits = (dataset.train, dataset.validation, dataset.test)
+    counts = [list(split.counts(dataset.classes).values()) for split in splits]
+    width = max((len(name) for name in names), default=0)
+    facts = [("", f"{'':{width}}  {'train':>9} {'validation':>10} {'test':>9}")]
+    for index, name in enumerate(names):
+        train, validation, test = (count[index] for count in counts)
+        facts.append(("", f"{name:{width}}  {train:>9,} {validation:>10,} {test:>9,}"))
+    more = len(dataset.classes) - len(names)
+    return [*facts, *([("", f"… and {plural(more, 'more class')}")] if more > 0 else [])]
+
+
+def _cut(name: str, width: int = 30) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"

@@ -1,0 +1,69 @@
+"""How values, durations and texts from files are written for a reader."""
+
+import math
+import re
+from typing import Any
+
+
+def clean(text: object) -> str:
+    """The text on one line: control characters, newlines and undecodable bytes as escapes."""
+    return "".join(char if char.isprintable() else _escape(char) for char in str(text))
+
+
+def masked(text: str) -> str:
+    """The text without the passwords of the URLs in it."""
+    return re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
+
+
+def metric(value: float | None) -> str:
+    """A metric or a loss with four digits; a dash when there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.4g}"
+
+
+def scalar(value: Any) -> str:
+    """A parameter's value: real numbers with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else clean(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Such as `8s`, `1m 23s` or `2h 05m`; parts of a second below 1."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if 0 < seconds < 0.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24}d {hours % 24:02d}h"
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
+
+
+def elapsed(seconds: float) -> str:
+    """A duration that is still growing, in whole seconds."""
+    return duration(math.floor(max(seconds, 0.0)))
+
+
+def plural(count: int, noun: str) -> str:
+    """Such as `1 trial` or `1,437 trials`."""
+    return f"{count:,} {noun if count == 1 else _plural(noun)}"
+
+
+def tail(text: str, width: int) -> str:
+    """The end of a dotted name, from a dot on where possible, since names differ at their ends."""
+    if len(text) <= width:
+        return text
+    kept = text[len(text) - width + 1 :]
+    dot = kept.find(".")
+    return "…" + (kept[dot:] if 0 <= dot < width // 2 else kept)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"

@@ -1,0 +1,27 @@
+"""JSON on standard output, for other programs."""
+
+import json
+import math
+import sys
+from typing import Any
+
+from search.terminal import say
+
+
+def say_json(value: Any) -> None:
+    """Write one JSON document; what is no number becomes null, and Unicode stays where it can be encoded."""
+    form = _finite(value)
+    text = json.dumps(form, ensure_ascii=False, indent=2, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(form, ensure_ascii=True, indent=2, allow_nan=False)
+    say(text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(child) for child in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

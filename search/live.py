@@ -1,0 +1,129 @@
+"""A run on a terminal: facts that stay, and below them a live display that is drawn over."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from search import facts
+from search.board import Board
+from search.formats import clean
+from search.screen import Screen, print_facts
+from search.state import State
+from search.stderr import lines_of_stderr
+from spaces import flatten
+from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted
+
+if TYPE_CHECKING:
+    from spaces.space import Space
+    from studies.data import Dataset
+    from studies.study import Study
+
+SHOW_CURSOR = b"\x1b[?25h"
+
+
+class LiveScreen(Screen):
+    """Draws the run's state four times a second.
+
+    Args:
+        target: The space as typed.
+        console: The terminal.
+        debug: Leave standard error to the libraries, at the price of the display.
+        clock: Seconds that only ever grow.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        console: Console,
+        *,
+        debug: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(debug=debug)
+        self._name, self._console, self._clock = target, console, clock
+        self.state = State().at("reading the space", clock())
+
+    def __enter__(self) -> Self:
+        self._console.print(Text(f"search {clean(self._name)}", "bold"))
+        captures = sys.stderr.isatty() and not self.debug
+        self.open.enter_context(
+            Live(
+                console=self._console,
+                get_renderable=self._board,
+                transient=True,
+                redirect_stderr=not captures,
+                vertical_overflow="crop",
+            )
+        )
+        if captures:
+            self.open.enter_context(lines_of_stderr(self._above))
+        return self
+
+    def space_loaded(self, space: "Space", study: "Study") -> None:
+        """How large the space is, and how it is searched."""
+        self._print([*facts.of_space(space), *facts.of_search(study)])
+        names = tuple(hole.name for hole in flatten(space))
+        self.state = replace(self.state, names=names).at("loading Keras, Optuna and the images", self._clock())
+
+    def data_progress(self, done: int, total: int) -> None:
+        """A bar."""
+        self.state = self.state.decoded(done, total, self._clock())
+
+    def data_ready(self, dataset: "Dataset") -> None:
+        """The images by split and class."""
+        self._print(facts.of_data(dataset))
+        self.state = self.state.at("loading Keras and opening the study", self._clock())
+
+    def study_opened(self, event: StudyOpened) -> None:
+        """Where it is kept; from here on the display shows the search."""
+        self._print(facts.of_study(event))
+        self._name = event.name
+        self.state = self.state.study_opened(event, self._clock())
+
+    def trial_started(self, event: TrialStarted) -> None:
+        """The trial beside the best so far."""
+        self.state = self.state.trial_started(event, self._clock())
+
+    def epoch_ended(self, event: EpochEnded) -> None:
+        """The bar and the metrics."""
+        self.state = self.state.epoch_ended(event)
+
+    def trial_ended(self, event: TrialEnded) -> None:
+        """Among the trials that ended last."""
+        self.state = self.state.trial_ended(event, self._clock())
+
+    def retraining(self, event: Retraining) -> None:
+        """The best trial once more."""
+        self.state = self.state.retraining(event, self._clock())
+
+    def exporting(self) -> None:
+        """That it has begun."""
+        self.state = self.state.at("testing, writing and comparing the model", self._clock())
+
+    def stopping(self, signal_name: str) -> None:
+        """Say so with the next picture, and give the cursor back: the next signal leaves without another step."""
+        self.state = replace(self.state, stopping=signal_name)
+        # Inside the signal handler: the console's buffer may be in the middle of a line.
+        if self._console.is_terminal and self._console.file is sys.__stdout__:
+            os.write(self._console.file.fileno(), SHOW_CURSOR)
+
+    def summary(self, facts: list[facts.Fact]) -> None:
+        """The outcome, after an empty line."""
+        self._console.print()
+        self._print(facts)
+
+    def _board(self) -> Board:
+        return Board(self._name, self.state, self._clock())
+
+    def _above(self, line: str) -> None:
+        self._console.print(Text.from_ansi(line))
+
+    def _print(self, told: list[facts.Fact]) -> None:
+        print_facts(self._console, told)

@@ -1,0 +1,102 @@
+"""How the options of `search run` are read; what they mean is decided by `Study`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from spaces.errors import SpaceError
+from studies.study import PRUNERS, SAMPLERS, seconds, valid_name
+
+
+def _checked(problem: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
+    def check(value: str | None) -> str | None:
+        if value is not None and (found := problem(value)):
+            raise typer.BadParameter(found)
+        return value
+
+    return check
+
+
+def _one_of(options: tuple[str, ...]) -> Callable[[str | None], str | None]:
+    return _checked(lambda value: None if value in options else f"{value!r} is not one of {', '.join(options)}.")
+
+
+def _duration_problem(value: str) -> str | None:
+    try:
+        seconds(value)
+    except SpaceError as error:
+        return f"{str(error).removeprefix('timeout: ')}."
+    return None
+
+
+def _name_problem(value: str) -> str | None:
+    return None if valid_name(value) else f"{value!r} has other than letters, digits, '-', '_' and '.'."
+
+
+Target: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE",
+        help="A Python file that defines `space`, the name of a built-in space, or a folder of class folders.",
+        show_default=False,
+    ),
+]
+Export: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="EXPORT", help="The folder of an exported model.", show_default=False)
+]
+Trials: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Trials in all, over every run of this study.", show_default=False),
+]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        callback=_checked(_duration_problem),
+        help="End the search after this long: 90s, 30m, 1h30m. The best so far is exported.",
+        show_default=False,
+    ),
+]
+StudyName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        callback=_checked(_name_problem),
+        help="Name of the study, if not the space's own.",
+        show_default=False,
+    ),
+]
+Storage: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Database, if not study.db in the study's folder.", show_default=False),
+]
+Sampler: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(SAMPLERS),
+        callback=_one_of(SAMPLERS),
+        help="Chooses the parameters of the next trial.",
+        show_default=False,
+    ),
+]
+Pruner: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(PRUNERS),
+        callback=_one_of(PRUNERS),
+        help="Ends trials without prospects.",
+        show_default=False,
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="The same seed gives the same trials on a machine.", show_default=False),
+]
+Output: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all studies.")]
+NoExport: TypeAlias = Annotated[bool, typer.Option("--no-export", help="Search only: no retraining, test or export.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show the summary alone.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

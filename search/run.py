@@ -1,0 +1,67 @@
+"""`search run`: hands a space and the typed options to a study, and shows what happens."""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from search.environment import quieten
+from search.screen import Screen
+from search.settings import settings_of
+from search.summary import Call, summary
+from search.terminal import is_drawable
+from spaces import baseline
+from spaces.parameters import Scalar
+
+if TYPE_CHECKING:
+    from studies.results import Result
+    from studies.stopping import StopRequest
+
+
+def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) -> int:
+    """Search, and return the exit code: 0, or what stands for the signal that ended the search.
+
+    Args:
+        call: What was typed.
+        settings: The typed settings of the study, which override those of the space file.
+        quiet: Show the summary alone.
+        debug: Leave standard error to the libraries.
+    """
+    from studies.stopping import StopRequest
+
+    quieten()
+    stop = StopRequest()
+    with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
+        result, defaults = _search(call, settings, screen, stop)
+    screen.summary(summary(result, call, defaults))
+    return 0 if result.interrupted is None else 128 + signal.Signals[result.interrupted].value
+
+
+def _search(
+    call: Call, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest"
+) -> tuple["Result", dict[str, Scalar]]:
+    from spaces.files import load
+    from studies.stopping import signals
+
+    loaded = load(call.target)
+    study = settings_of(loaded, settings)
+    screen.space_loaded(loaded.space, study)
+    with signals(stop, screen.stopping):
+        # Here Optuna and Keras are loaded, which takes seconds.
+        from studies.run import run as run_study
+
+        result = run_study(loaded, study, output=call.output, export=call.export, watcher=screen, stop=stop)
+    return result, baseline(loaded.space)
+
+
+def _screen(target: str, stop: Callable[[str], None], *, quiet: bool, debug: bool) -> Screen:
+    if quiet:
+        return Screen(debug=debug)
+    if not is_drawable(sys.stdout):
+        from search.plain import Plain
+
+        return Plain(target, stop, debug=debug)
+    from search.live import LiveScreen
+    from search.terminal import console
+
+    return LiveScreen(target, console(), debug=debug)

@@ -1,0 +1,155 @@
+"""What is said when a run is over: the gain, the test, the export, and the commands to type next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.facts import Fact, command
+from search.formats import clean, duration, metric, plural, scalar
+from spaces.parameters import MISSING, Scalar
+from studies.results import Result
+
+OPTIONS = {"name": "study"}
+SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGPIPE": "a closed output"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the user typed, to be able to say what to type next.
+
+    Args:
+        target: The space, as typed.
+        settings: The typed settings of the study.
+        output: Where studies are kept.
+        export: Whether the best model is exported.
+    """
+
+    target: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    output: Path = Path("runs")
+    export: bool = True
+
+    def again(self, **changed: Any) -> str:
+        """The same command, with other settings."""
+        settings = {**self.settings, **changed}
+        typed = [word for name, value in settings.items() for word in (f"--{OPTIONS.get(name, name)}", str(value))]
+        left_out = [] if self.export else ["--no-export"]
+        return command("search", "run", self.target, *typed, *self.place(), *left_out)
+
+    def place(self) -> list[str]:
+        """The option that says where studies are kept, if it was typed."""
+        return [] if self.output == Path("runs") else ["--output", str(self.output)]
+
+
+def summary(result: Result, call: Call, baseline: Mapping[str, Scalar]) -> list[Fact]:
+    """The outcome of a run.
+
+    Args:
+        result: The outcome.
+        call: What was typed.
+        baseline: The space's defaults, by dotted name.
+    """
+    return [
+        *_ending(result, call),
+        *_best(result, baseline),
+        *_gain(result),
+        *_test(result.metrics or {}),
+        *_export(result, call),
+        *_seconds(result),
+        *_next(result, call),
+    ]
+
+
+def _ending(result: Result, call: Call) -> list[Fact]:
+    progress = result.progress
+    states = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"
+    facts = [("trials", f"{progress.done} of {progress.trials}: {states}")]
+    if result.interrupted is not None:
+        return [*facts, *_interruption(result, call)]
+    if result.timed_out:
+        return [*facts, ("time", "the time limit was reached; the same command goes on:"), ("", call.again())]
+    if result.already_finished:
+        more = call.again(trials=2 * max(progress.trials, progress.done))
+        return [*facts, ("", "they had all been evaluated before this run; to add trials:"), ("", more)]
+    return facts
+
+
+def _interruption(result: Result, call: Call) -> list[Fact]:
+    kept = "every trial that has ended is kept"
+    if result.progress.done < result.progress.trials:
+        kept += ", the one that was running is run again"
+    cause = SIGNALS.get(result.interrupted or "", clean(result.interrupted))
+    return [("stopped", f"by {cause}: {kept}; the same command goes on:"), ("", call.again())]
+
+
+def _best(result: Result, baseline: Mapping[str, Scalar]) -> list[Fact]:
+    best = result.progress.best
+    if best is None:
+        return [("best", "no trial is complete yet")]
+    facts = [("best", f"trial {best.number}: {clean(result.metric)} {metric(best.value)} at epoch {best.epoch}")]
+    for name, value in best.params.items():
+        if baseline.get(name, MISSING) != value:
+            default = f" (baseline {scalar(baseline[name])})" if name in baseline else ""
+            facts.append(("", f"{clean(name)} {scalar(value)}{default}"))
+    return facts
+
+
+def _gain(result: Result) -> list[Fact]:
+    base, gain = result.progress.baseline, result.gain
+    if result.progress.best is None:
+        return []
+    if base is None or gain is None:
+        return [("gain", "unknown: the baseline, trial 0, has no value to compare with")]
+    if gain <= 0:
+        return [("gain", f"none: the search did not beat the baseline, trial 0 with {metric(base)}")]
+    better = "above" if result.direction == "maximize" else "below"
+    return [("gain", f"{metric(gain)} {better} the baseline, trial 0 with {metric(base)}")]
+
+
+def _test(metrics: Mapping[str, Any]) -> list[Fact]:
+    test = metrics.get("test")
+    if not test:
+        return []
+    images = sum(sum(row) for row in test["confusion_matrix"])
+    on = f" on {plural(images, 'image')} that the search never saw"
+    return [("test", f"accuracy {metric(test['accuracy'])}, loss {metric(test['loss'])}{on}")]
+
+
+def _export(result: Result, call: Call) -> list[Fact]:
+    if result.export is None:
+        if call.export or result.progress.best is None or result.interrupted is not None:
+            return []
+        return [("export", "none, as --no-export asks; the same command without it exports the best")]
+    facts = [("export", clean(result.export))]
+    formats = (result.metrics or {}).get("exports") or {}
+    differences = [form["max_abs_difference"] for form in formats.values() if "max_abs_difference" in form]
+    if differences:
+        listed = ", ".join(clean(name) for name in formats)
+        facts.append(("", f"{listed}; largest difference to the trained model {_small(max(differences))}"))
+    return facts
+
+
+def _small(value: float) -> str:
+    return f"{value:.1e}" if value else "0"
+
+
+def _seconds(result: Result) -> list[Fact]:
+    stored = {} if result.already_finished else (result.metrics or {}).get("seconds", {})
+    spent = {name: seconds for name, seconds in (result.seconds or stored).items() if seconds}
+    if not spent:
+        return []
+    parts = ", ".join(f"{clean(name)} {duration(seconds)}" for name, seconds in spent.items())
+    return [("took", f"{duration(sum(spent.values()))}: {parts}")]
+
+
+def _next(result: Result, call: Call) -> list[Fact]:
+    if result.progress.done == 0:
+        return []
+    storage = call.settings.get("storage")
+    stored = [] if storage is None else ["--storage", storage]
+    commands = [command("search", "trials", result.study, *call.place(), *stored)]
+    if result.export is not None:
+        export = command(result.export)
+        commands = [f"search predict {export} IMAGE", f"search evaluate {export} FOLDER", *commands]
+    return [("next" if index == 0 else "", line) for index, line in enumerate(commands)]

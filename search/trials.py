@@ -1,0 +1,71 @@
+"""`search trials`: every trial of a study, for reading or as CSV."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.formats import clean, duration, metric, scalar
+from search.terminal import say, show_table
+from spaces.parameters import MISSING
+
+if TYPE_CHECKING:
+    from studies.results import TrialRow
+
+# A space may have a parameter `epochs`, so the epochs of a trial go by a longer name.
+COLUMNS = ("number", "state", "value", "epoch", "epochs_trained", "seconds", "reason")
+
+
+def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) -> None:
+    """Write a study's trials to standard output.
+
+    Raises:
+        StudyError: There is no such study, or its database cannot be used.
+    """
+    from studies.results import read_trials
+
+    trials = read_trials(study, output, storage)
+    if as_csv:
+        _write_csv(trials)
+    elif trials:
+        _show(trials)
+    else:
+        say("no trials yet")
+
+
+def _write_csv(trials: Sequence["TrialRow"]) -> None:
+    names = list({name: None for trial in trials for name in trial.params})
+    writer = csv.writer(sys.stdout)
+    writer.writerow([*COLUMNS, *names])
+    for trial in trials:
+        own = (trial.number, trial.state, trial.value, trial.epoch, trial.epochs, trial.seconds, trial.reason)
+        writer.writerow([*own, *(str(trial.params[name]) if name in trial.params else "" for name in names)])
+
+
+def _show(trials: Sequence["TrialRow"]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from search.board import STATES
+
+    # On a terminal the last column gives way, each trial on one line.
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=sys.stdout.isatty())
+    for heading in ("trial", "state", "value", "epoch", "time"):
+        table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
+    table.add_column("other than the baseline", ratio=1, no_wrap=True, overflow="ellipsis")
+    for trial in trials:
+        epoch = f"{trial.epoch or '-'}/{trial.epochs}"
+        state = Text(trial.state, STATES.get(trial.state, ""))
+        note = Text(_note(trial, trials[0]), "dim")
+        table.add_row(str(trial.number), state, metric(trial.value), epoch, duration(trial.seconds), note)
+    show_table(table)
+
+
+def _note(trial: "TrialRow", baseline: "TrialRow") -> str:
+    if trial.number == baseline.number:
+        return "; ".join(["the baseline", *([clean(trial.reason)] if trial.reason else [])])
+    if trial.state == "failed":
+        return clean(trial.reason)
+    changed = {name: value for name, value in trial.params.items() if baseline.params.get(name, MISSING) != value}
+    return ", ".join(f"{clean(name)} {scalar(value)}" for name, value in changed.items()) or "the same as the baseline"

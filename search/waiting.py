@@ -1,0 +1,50 @@
+"""A sign of life on standard error while a command loads Keras and computes."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from search.board import SPINNER
+from search.formats import elapsed
+from search.stderr import lines_of_stderr
+from search.terminal import is_drawable
+
+
+@contextmanager
+def waiting(text: str, *, debug: bool) -> Iterator[None]:
+    """Show the text and the seconds since it began, where that can be taken away again.
+
+    Args:
+        text: What is being done.
+        debug: Show everything that libraries write to standard error instead.
+    """
+    if debug:
+        yield
+    elif is_drawable(sys.stderr):
+        with _clock(text):
+            yield
+    else:
+        with lines_of_stderr():
+            yield
+
+
+@contextmanager
+def _clock(text: str) -> Iterator[None]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    since = time.monotonic()
+
+    def picture() -> Text:
+        spent = time.monotonic() - since
+        return Text(f" {SPINNER[int(spent * 4) % len(SPINNER)]} {text}  {elapsed(spent)}", "dim", no_wrap=True)
+
+    # Descriptor 2 goes to a pipe meanwhile.
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as terminal:
+        console = Console(file=terminal, markup=False, emoji=False, highlight=False)
+        live = Live(console=console, get_renderable=picture, transient=True, redirect_stdout=False)
+        with live, lines_of_stderr(lambda line: console.print(Text.from_ansi(line))):
+            yield

@@ -1,0 +1,64 @@
+"""`Augment` as Keras layers over images from 0 to 255, which act in training only."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keras import layers
+
+from spaces.training import Augment
+
+VALUE_RANGE = (0.0, 255.0)
+
+# Repeating the border looks more like a picture than black corners, and leaves a uniform background uniform.
+FILL = "nearest"
+
+
+def augmentation_layers(augment: Augment | None, seed: int | None = None) -> list[Any]:
+    """The layers that make the random changes, in the order flip, rotation, translation, zoom, contrast, brightness.
+
+    Args:
+        augment: What may change; None for nothing.
+        seed: Seed of the first layer, counted up for the others; None draws each from Keras' global seed.
+    """
+    if augment is None:
+        return []
+    seeds = iter([None] * 6 if seed is None else range(seed, seed + 6))
+    return [_layer(kind, getattr(augment, kind), next(seeds)) for kind in _LAYERS if getattr(augment, kind)]
+
+
+def _layer(kind: str, amount: Any, seed: int | None) -> Any:
+    return _LAYERS[kind](amount, seed=seed, name=f"augment_{kind}")
+
+
+def _flip(mode: str, **more: Any) -> Any:
+    return layers.RandomFlip("horizontal_and_vertical" if mode == "both" else mode, **more)
+
+
+def _rotation(share: float, **more: Any) -> Any:
+    return layers.RandomRotation(share, fill_mode=FILL, **more)
+
+
+def _translation(share: float, **more: Any) -> Any:
+    return layers.RandomTranslation(share, share, fill_mode=FILL, **more)
+
+
+def _zoom(share: float, **more: Any) -> Any:
+    return layers.RandomZoom(share, fill_mode=FILL, **more)
+
+
+def _contrast(share: float, **more: Any) -> Any:
+    return layers.RandomContrast(share, value_range=VALUE_RANGE, **more)
+
+
+def _brightness(share: float, **more: Any) -> Any:
+    return layers.RandomBrightness(share, value_range=VALUE_RANGE, **more)
+
+
+_LAYERS: Mapping[str, Callable[..., Any]] = {
+    "flip": _flip,
+    "rotation": _rotation,
+    "translation": _translation,
+    "zoom": _zoom,
+    "contrast": _contrast,
+    "brightness": _brightness,
+}

@@ -1,0 +1,134 @@
+"""A recipe's Keras model: one that is trained, and one that answers with probabilities."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from spaces.backbones import CNN, Custom, Pretrained
+from spaces.errors import ModelError
+from spaces.space import Recipe
+from studies.models.augmentation import augmentation_layers
+from studies.models.convolutional import convolutional_outputs
+from studies.models.custom import custom_outputs
+from studies.models.outputs import gives_logits, outputs_for
+from studies.models.pretrained import pretrained_outputs
+from studies.models.weights import refresh_normalization
+from studies.quiet import quiet_keras
+
+
+class ParameterCount(NamedTuple):
+    """Numbers in a model's weights.
+
+    Args:
+        total: All of them.
+        trainable: Those that training changes.
+    """
+
+    total: int
+    trainable: int
+
+
+def build_model(
+    recipe: Recipe,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    folder: Path | None = None,
+    seed: int | None = None,
+) -> keras.Model:
+    """The uncompiled model that a recipe trains.
+
+    Equal seeds of `keras.utils.set_random_seed` before the call give equal weights and equal random changes.
+
+    Args:
+        recipe: The recipe.
+        image_shape: (height, width, channels) of one image.
+        classes: Number of classes, at least 2.
+        folder: Where the relative path of a file of weights starts; None for the working directory.
+        seed: Seed of the augmentation; None draws one from Keras' global seed.
+
+    Returns:
+        A model from raw images (n, height, width, channels), 0 to 255, to logits (n, 1) for two classes and
+        (n, classes) for more. A `Custom` model may give probabilities instead: see `gives_logits`.
+
+    Raises:
+        ModelError: The recipe cannot be built for such images, or its weights are absent or do not fit.
+    """
+    images = keras.Input(image_shape, dtype="float32", name="image")
+    changed: Any = images
+    for layer in augmentation_layers(recipe.augment, seed):
+        changed = layer(changed)
+    outputs = _outputs(recipe, changed, classes, load=True, folder=folder)
+    return keras.Model(images, outputs, name="classifier")
+
+
+def build_inference_model(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    """A model with the weights of `build_model` in the same order, fresh, that gives probabilities.
+
+    It holds no augmentation, and Keras saves and loads it without custom objects, unless a `Custom` model has any.
+
+    Args:
+        recipe: The recipe.
+        image_shape: (height, width, channels) of one image.
+        classes: Number of classes, at least 2.
+
+    Returns:
+        A model from raw images (n, height, width, channels), 0 to 255, to the probability of the second class
+        (n, 1) for two classes, or of each class (n, classes) for more.
+
+    Raises:
+        ModelError: The recipe cannot be built for such images.
+    """
+    images = keras.Input(image_shape, dtype="float32", name="image")
+    outputs = _outputs(recipe, images, classes, load=False, folder=None)
+    if gives_logits(keras.Model(images, outputs)):
+        final = "sigmoid" if classes == 2 else "softmax"
+        outputs = keras.layers.Activation(final, dtype="float32", name="probability")(outputs)
+    return keras.Model(images, outputs, name="classifier")
+
+
+def inference_model(
+    recipe: Recipe, trained: keras.Model, image_shape: tuple[int, int, int], classes: int
+) -> keras.Model:
+    """The model of `build_inference_model` with a copy of a trained model's weights.
+
+    Args:
+        recipe: The recipe that `trained` was built from.
+        trained: A model of `build_model`.
+        image_shape: (height, width, channels) of one image.
+        classes: Number of classes.
+
+    Raises:
+        ModelError: The recipe's `build` function gave another model this time.
+    """
+    model = build_inference_model(recipe, image_shape, classes)
+    try:
+        with quiet_keras():
+            model.set_weights(trained.get_weights())
+    except ValueError as error:
+        raise ModelError(
+            "model: must be built the same way each time, but its weights have other shapes than the trained model's: "
+            "let build() depend on its arguments only"
+        ) from error
+    refresh_normalization(model)
+    return model
+
+
+def count_parameters(model: keras.Model) -> ParameterCount:
+    """How many numbers the model's weights hold."""
+    trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return ParameterCount(model.count_params(), trainable)
+
+
+def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: Path | None) -> Any:
+    record = recipe.model if recipe.backbone is None else recipe.backbone
+    units = outputs_for(classes)
+    if isinstance(record, CNN):
+        return convolutional_outputs(record, images, recipe.dropout, units)
+    if isinstance(record, Pretrained):
+        return pretrained_outputs(record, images, recipe.dropout, units, load=load, folder=folder)
+    if isinstance(record, Custom):
+        return custom_outputs(record, recipe, images, units)
+    raise ModelError(f"{type(record).__name__} is not known: use CNN(...), Pretrained(...) or Custom(...)")

@@ -1,0 +1,32 @@
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from search.cli import app
+from tests.search import stream
+
+
+@pytest.fixture
+def search(monkeypatch, tmp_path):
+    """Types a command and returns what it did."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words], prog_name="search")
+
+
+@pytest.fixture
+def fake_run(monkeypatch):
+    """Lets `search run` play the events, with a function that decides how the run ends."""
+
+    def install(end=stream.result):
+        calls = []
+
+        def run(declared, settings, *, output, export, watcher, stop):
+            calls.append((declared, settings, output, export))
+            stream.play(watcher, declared.space)
+            return end()
+
+        monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=run))
+        return calls
+
+    return install

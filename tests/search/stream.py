@@ -1,0 +1,112 @@
+"""A run that never trains: the events of a search, as `studies.run.run` tells them."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from spaces import Custom, Digits, Float, Int, Space, baseline
+from studies.data.splits import Dataset, Skipped, Split
+from studies.events import Best, EpochEnded, Progress, Retraining, StudyOpened, TrialEnded, TrialStarted
+from studies.results import Result, TrialRow
+
+METRICS = {
+    "test": {"accuracy": 0.98612, "loss": 0.05123, "confusion_matrix": [[180, 2], [3, 175]]},
+    "exports": {"keras": {"max_abs_difference": 1.2e-7}, "saved_model": {"skipped": "the backend is not TensorFlow"}},
+    "seconds": {"search": 58.2, "retrain": 9.4, "export": 5.0},
+}
+
+
+def long_space(parameters=25):
+    """A space with many parameters of long names."""
+    own = {f"a_very_long_parameter_name_{index:02d}_of_the_network": Int(1, 10**6) for index in range(parameters - 5)}
+    return Space(data=Digits(), model=Custom(long_space, **own))
+
+
+def split(images):
+    """Black images of ten classes."""
+    return Split(np.zeros((images, 8, 8, 1), np.uint8), np.arange(images) % 10)
+
+
+def dataset(classes=tuple("0123456789"), skipped=()):
+    """A small data set."""
+    return Dataset(split(100), split(30), split(40), tuple(classes), tuple(skipped))
+
+
+def opened(progress, **changed):
+    """A study that was opened."""
+    fields = {
+        "name": "digits",
+        "storage": "sqlite:////runs/digits/study.db",
+        "metric": "val_accuracy",
+        "direction": "maximize",
+        "resumed": False,
+        "progress": progress,
+        "timeout_seconds": None,
+        "device": "2 CPU cores (tensorflow)",
+        "sampler": "tpe",
+        "pruner": "hyperband",
+        "seed": 0,
+    }
+    return StudyOpened(**{**fields, **changed})
+
+
+def result(**changed):
+    """The outcome of three trials, of which trial 2 is the best."""
+    best = Best(2, 0.9871, 7, {"dropout": 0.31234, "learning_rate": 0.001})
+    fields = {
+        "study": "digits",
+        "metric": "val_accuracy",
+        "direction": "maximize",
+        "progress": Progress(3, complete=2, pruned=1, baseline=0.9767, best=best),
+        "metrics": METRICS,
+        "export": Path("runs/digits/best"),
+    }
+    return Result(**{**fields, **changed})
+
+
+def play(watcher, space, epochs=3):
+    """Tell a watcher of three trials, one of them pruned."""
+    watcher.data_progress(0, 170)
+    watcher.data_progress(170, 170)
+    watcher.data_ready(dataset(skipped=[Skipped("a/[red]b\nc.jpg", "is not an image")]))
+    progress = Progress(3)
+    watcher.study_opened(opened(progress))
+    for number, (state, value) in enumerate([("complete", 0.9767), ("pruned", 0.91), ("complete", 0.9871)]):
+        play_trial(watcher, space, number, state, value, epochs)
+    watcher.retraining(Retraining(2, epochs, 130))
+    watcher.epoch_ended(EpochEnded(None, 1, epochs, {"loss": 0.1}))
+    watcher.exporting()
+
+
+def play_trial(watcher, space, number, state, value, epochs=3):
+    """Tell a watcher of one trial from its start to its end."""
+    params = {**baseline(space), "dropout": 0.2 + number / 10}
+    watcher.trial_started(TrialStarted(number, params, epochs))
+    for epoch in range(1, epochs + 1):
+        metrics = {"loss": 1 / epoch, "val_loss": 0.5, "val_accuracy": value}
+        watcher.epoch_ended(EpochEnded(number, epoch, epochs, metrics))
+    best = Best(number, value, epochs, params) if state == "complete" else None
+    progress = Progress(3, number + (state == "complete"), int(state == "pruned"), 0, 0.9767, best)
+    reason = "" if state == "complete" else "worse than the other trials [bold]at\nepoch 3"
+    watcher.trial_ended(TrialEnded(number, state, value, epochs, epochs, 83.0, reason, progress))
+
+
+def trial_rows():
+    """What `read_trials` returns, with values that need quoting."""
+    params = {"dropout": 0.2, "patience": None, "epochs": 3}
+    return [
+        TrialRow(0, "complete", 0.9767, 3, 3, 8.2, "", params),
+        TrialRow(1, "failed", None, None, 0, 1.0, 'out of "memory", a lot\nof it [red]', params),
+        TrialRow(2, "waiting", None, None, 0, None, "", {"dropout": 0.123456, "model.größe": "größer, als"}),
+    ]
+
+
+def module(name, **attributes):
+    """A module that stands in for one that would import Keras."""
+    made = ModuleType(name)
+    vars(made).update(attributes)
+    return made
+
+
+WIDE_SPACE = Space(data=Digits(), dropout=Float(0.0, 0.6, default=0.2))

@@ -1,0 +1,85 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from search.failures import EXIT_CODES
+from spaces import errors
+
+COMMANDS = ("run", "predict", "evaluate", "show", "trials")
+
+
+def python(*words, **options):
+    """Run a Python of our own, since what it imports or where it writes matters."""
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=30, check=False, **options)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(search, command):
+    """The help of every command has an example that can be typed and the exit codes."""
+    shown = search(command, "--help")
+    assert shown.exit_code == 0
+    assert f"search {command} " in shown.stdout.split("Example")[1]
+    assert "Exit codes" in shown.stdout
+
+
+def test_main_help_lists_the_commands(search):
+    """The help of the program names every command and every exit code."""
+    shown = search("--help").stdout
+    assert all(re.search(rf"\b{command}\b", shown) for command in COMMANDS)
+    assert "the search ended without one complete trial" in shown
+
+
+def test_every_error_class_has_a_listed_code():
+    """The exit codes in the help are those of the error classes."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SearchError)]
+    listed = {int(code) for code in re.findall(r"^  (\d+)  ", EXIT_CODES, re.MULTILINE)}
+    assert {kind.exit_code for kind in kinds} | {0, 2, 130, 143} == listed
+
+
+def test_help_imports_nothing_heavy():
+    """The command line is there before Keras, Optuna, NumPy and rich's live display are."""
+    heavy = "{'keras', 'optuna', 'numpy', 'tensorflow', 'sqlalchemy', 'sklearn', 'rich.live'}"
+    done = python("-c", f"import sys, search.cli; print(sorted({heavy} & set(sys.modules)))")
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_is_shown(search):
+    """`--version` says the program's name and ends."""
+    shown = search("--version")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("search")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("run", "digits", "--trials", "0"), "--trials"),
+        (("run", "digits", "--trials", "many"), "--trials"),
+        (("run", "digits", "--timeout", "soon"), "30m"),
+        (("run", "digits", "--timeout", "0"), "longer"),
+        (("run", "digits", "--sampler", "best"), "tpe, random, grid"),
+        (("run", "digits", "--pruner", "best"), "hyperband, asha"),
+        (("run", "digits", "--study", "a/b"), "--study"),
+        (("run", "digits", "--seed", "-1"), "--seed"),
+        (("run", "digits", "--wrong"), "--wrong"),
+        (("run",), "SPACE"),
+        (("predict", "runs/x/best"), "IMAGE"),
+        (("nosuch",), "nosuch"),
+    ],
+)
+def test_wrong_command_lines_end_with_2(search, words, named):
+    """A wrong command line ends with 2 and names what is wrong, on standard error alone."""
+    done = search(*words)
+    assert done.exit_code == 2
+    assert named in re.sub(r"\s+", " ", done.stderr)
+    assert done.stdout == ""
+
+
+def test_broken_pipe_ends_silently():
+    """A reader that goes away, such as `head`, is no error."""
+    command = f"{sys.executable} -m search.cli show digits | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.split() == ["name", "digits"]
+    assert done.stderr == ""

@@ -1,0 +1,202 @@
+"""Sources other than folders: digits, archives, Keras' data sets and a user's function."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from spaces import CustomData, Digits, KerasDataset, Npz
+from spaces.errors import DataError
+from studies.data import load
+from studies.data.keras_datasets import _CLASSES
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), np.uint8)
+LABELS = np.tile([0, 1], 20)
+
+
+def refused(data, folder: Path = Path()) -> str:
+    with pytest.raises(DataError) as caught:
+        load(data, folder)
+    return str(caught.value)
+
+
+def test_the_digits_are_1797_grey_images_of_all_brightness():
+    """Ten classes of 8 x 8 pixels, from 0 to 255."""
+    data = load(Digits(), Path())
+    assert data.classes == tuple("0123456789")
+    assert data.image_shape == (8, 8, 1)
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [1150, 288, 359]
+    assert (data.train.images.min(), data.train.images.max()) == (0, 255)
+    joined = np.concatenate([split.images for split in (data.train, data.validation, data.test)])
+    from sklearn.datasets import load_digits
+
+    assert joined.sum() == np.rint(load_digits().images * 15.9375).sum()
+
+
+def test_the_shares_of_digits_can_be_chosen():
+    """Of all images for the test, of the rest for validation."""
+    data = load(Digits(validation=0.5, test=0.1), Path())
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [809, 808, 180]
+
+
+def test_an_archive_is_read(tmp_path):
+    """Arrays by their names, from the folder of the space file; other arrays are left alone."""
+    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=np.array(["no", "yes"])[LABELS], notes=np.arange(3))
+    data = load(Npz("x.npz", test=0.25), tmp_path)
+    assert data.classes == ("no", "yes")
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [24, 6, 10]
+
+
+def test_an_archive_may_hold_all_parts_and_names(tmp_path):
+    """Nothing is split off what is given."""
+    np.savez_compressed(
+        tmp_path / "x.npz",
+        **{"x_train": IMAGES / 255, "y_train": LABELS, "x_validation": IMAGES[:4] / 255, "y_validation": LABELS[:4]},
+        **{"x_test": IMAGES[:6] / 255, "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
+    )
+    data = load(Npz(tmp_path / "x.npz"), Path())
+    assert data.classes == ("no", "yes")
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [40, 4, 6]
+    assert np.array_equal(data.train.images, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"images": IMAGES, "labels": LABELS}, "x_train, y_train missing, found images, labels"),
+        ({"x_train": IMAGES}, "y_train missing, found x_train"),
+        ({"x_train": IMAGES, "y_train": LABELS, "y_test": LABELS}, "x_test missing"),
+        ({"x_train": IMAGES, "y_train": LABELS[:3]}, "train: 40 images but 3 labels"),
+        ({"x_train": IMAGES, "y_train": LABELS.astype(object)}, "holds Python objects, which may run code"),
+    ],
+)
+def test_an_archive_of_something_else_is_refused(tmp_path, arrays, expected):
+    """Missing names, other lengths and pickled objects are named."""
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert expected in refused(Npz("x.npz"), tmp_path)
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    """Missing, foreign, truncated files and folders."""
+    np.save(tmp_path / "array.npy", IMAGES)
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=LABELS)
+    whole = (tmp_path / "x.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "bits.npz").write_bytes(whole[:2000] + b"\0" * 100 + whole[2100:])
+    assert refused(Npz("no.npz"), tmp_path) == f"The archive {tmp_path / 'no.npz'} does not exist."
+    assert "is not a NumPy archive" in refused(Npz("array.npy"), tmp_path)
+    assert "is not a NumPy archive" in refused(Npz("text.npz"), tmp_path)
+    assert "is not a NumPy archive" in refused(Npz("cut.npz"), tmp_path)
+    assert "is damaged" in refused(Npz("bits.npz"), tmp_path)
+    assert "archive" in refused(Npz("."), tmp_path)
+
+
+def fake_keras(monkeypatch, load_data) -> None:
+    datasets = SimpleNamespace(**{name: SimpleNamespace(load_data=load_data) for name in _CLASSES})
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(datasets=datasets))
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"), [("mnist", 10), ("fashion_mnist", 10), ("cifar10", 10), ("cifar100", 100)]
+)
+def test_a_keras_data_set_has_its_classes_by_name(monkeypatch, tmp_path, name, classes):
+    """Its own test images are the test split, and validation is split off."""
+    images, labels = np.zeros((classes * 5, 4, 4), np.uint8), np.tile(np.arange(classes), 5)[:, None].astype(np.uint8)
+    fake_keras(monkeypatch, lambda: ((images, labels), (images[:classes], labels[:classes])))
+    data = load(KerasDataset(name), tmp_path)
+    assert len(set(data.classes)) == classes
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [classes * 4, classes, classes]
+
+
+@pytest.mark.parametrize("name", _CLASSES)
+def test_a_download_that_fails_says_which_file_to_put_where(monkeypatch, tmp_path, capsys, name):
+    """Every file, its address and its place, which KERAS_HOME decides; Keras prints nothing."""
+
+    def fail():
+        sys.stdout.write("Downloading data")
+        raise Exception("URL fetch failure on https://x: None -- no network")
+
+    fake_keras(monkeypatch, fail)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    found = refused(KerasDataset(name))
+    assert "no network" in found
+    assert "https://" in found
+    assert f"as {tmp_path / 'datasets'}" in found
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _CLASSES)
+def test_keras_looks_for_its_files_where_the_message_says(monkeypatch, tmp_path, name):
+    """The address and the place in the message are those that Keras itself uses."""
+    pytest.importorskip("keras")
+    from keras.utils import get_file
+
+    wanted: dict[str, str] = {}
+
+    def pretend(target, origin):
+        wanted[origin] = str(target)
+        raise OSError("no network")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setitem(get_file.__globals__, "urlretrieve", lambda origin, target, *_: pretend(target, origin))
+    monkeypatch.setitem(get_file.__globals__, "config", SimpleNamespace(keras_home=lambda: str(tmp_path)))
+    found = refused(KerasDataset(name))
+    assert wanted
+    for origin, target in wanted.items():
+        assert f"{origin}\n    as {target}" in found
+
+
+def test_a_function_may_return_all_parts():
+    """A dict of pairs, with or without names of the classes."""
+    pair = (IMAGES, LABELS)
+    data = load(CustomData(lambda: {"train": pair, "test": [IMAGES[:4], [0, 1, 0, 1]], "classes": ["a", "b"]}), Path())
+    assert data.classes == ("a", "b")
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [32, 8, 4]
+
+
+def broken():
+    return {"train": (IMAGES, LABELS)}["test"]
+
+
+def complaining():
+    raise DataError("the drive is not mounted")
+
+
+def test_a_function_that_fails_shows_its_line():
+    """The user's own line and the error, and no traceback."""
+    found = refused(CustomData(broken))
+    assert found.startswith("broken() failed: KeyError: 'test'\n")
+    assert f"{__file__}, line " in found
+    assert found.endswith('return {"train": (IMAGES, LABELS)}["test"]')
+
+
+def test_a_function_may_say_itself_what_is_wrong():
+    """A `DataError` of the user's passes through."""
+    assert refused(CustomData(complaining)) == "the drive is not mounted"
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        (None, "must return a dict with 'train'"),
+        ((IMAGES, LABELS), "got tuple"),
+        ({"test": (IMAGES, LABELS)}, "got the keys 'test'"),
+        ({"train": (IMAGES, LABELS), "val": (IMAGES, LABELS)}, "got the keys 'train', 'val'"),
+        ({"train": IMAGES}, "'train' must be a pair (images, labels), got ndarray"),
+        ({"train": (IMAGES, LABELS[:-1])}, "train: 40 images but 39 labels"),
+        ({"train": (IMAGES, LABELS), "classes": 3}, "list of different names"),
+    ],
+)
+def test_a_function_that_returns_something_else_is_refused(returned, expected):
+    """The message says what it must return and what it did."""
+
+    def give():
+        return returned
+
+    found = refused(CustomData(give))
+    assert found.startswith("give()")
+    assert expected in found

@@ -1,0 +1,68 @@
+import keras
+import numpy as np
+import pytest
+
+from spaces import Augment
+from studies.models.augmentation import augmentation_layers
+
+ALL = Augment(flip="horizontal", rotation=0.1, zoom=0.2, translation=0.1, contrast=0.5, brightness=0.3)
+IMAGES = np.random.default_rng(1).integers(0, 256, (4, 12, 12, 3)).astype(np.float32)
+
+
+def changed(augment, seed=0, training=True):
+    images = IMAGES
+    for layer in augmentation_layers(augment, seed):
+        images = layer(images, training=training)
+    return keras.ops.convert_to_numpy(images)
+
+
+def test_nothing_to_change():
+    """No record, or one of zeros, gives no layers."""
+    assert augmentation_layers(None) == []
+    assert augmentation_layers(Augment()) == []
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [
+        *(Augment(flip=flip) for flip in ("horizontal", "vertical", "both")),
+        *(Augment(**{name: 0.2}) for name in ("rotation", "zoom", "translation", "contrast", "brightness")),
+    ],
+)
+def test_each_change_acts_in_training_only(augment):
+    """Every field changes training images, keeps them from 0 to 255, and leaves others alone."""
+    images = changed(augment)
+    assert np.abs(images - IMAGES).max() > 1
+    assert images.min() >= 0
+    assert images.max() <= 255
+    np.testing.assert_array_equal(changed(augment, training=False), IMAGES)
+
+
+def test_equal_seeds_give_equal_changes():
+    """The seed decides all changes, and another one gives others."""
+    np.testing.assert_array_equal(changed(ALL, 3), changed(ALL, 3))
+    assert np.abs(changed(ALL, 3) - changed(ALL, 4)).max() > 1
+
+
+def test_the_global_seed_decides_without_one():
+    """Without a seed of its own, augmentation follows Keras' global seed."""
+    found = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        found.append(changed(ALL, None))
+    np.testing.assert_array_equal(*found)
+
+
+def test_flips_are_flips():
+    """A horizontal flip mirrors left and right and nothing else."""
+    for image, original in zip(changed(Augment(flip="horizontal")), IMAGES, strict=True):
+        assert np.array_equal(image, original) or np.array_equal(image, original[:, ::-1])
+
+
+def test_the_border_is_repeated():
+    """A uniform image stays uniform when it is moved: no black corners."""
+    augment = Augment(rotation=0.1, zoom=0.2, translation=0.2)
+    images = np.full((2, 12, 12, 1), 200, np.float32)
+    for layer in augmentation_layers(augment, 0):
+        images = layer(images, training=True)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(images), 200, atol=1e-3)

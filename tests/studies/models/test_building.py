@@ -1,0 +1,125 @@
+import keras
+import numpy as np
+import pytest
+
+from spaces import CNN, Augment, Custom, Digits, Pretrained, Space
+from spaces.errors import ModelError
+from studies.models import build_inference_model, build_model, count_parameters, gives_logits, inference_model
+from studies.quiet import quiet_keras
+
+AUGMENT = Augment(flip="both", rotation=0.1, zoom=0.1, translation=0.1, contrast=0.2, brightness=0.1)
+
+
+def own(recipe, input_shape, outputs):
+    images = keras.Input(input_shape)
+    hidden = keras.layers.Dense(recipe.model.units)(keras.layers.Flatten()(images))
+    return keras.Model(images, keras.layers.Dense(outputs)(hidden))
+
+
+RECORDS = {
+    "cnn": {"backbone": CNN(4, 2)},
+    "pretrained": {"backbone": Pretrained("MobileNet", weights=None, alpha=0.25, trainable_layers=3)},
+    "custom": {"model": Custom(own, units=4)},
+}
+
+
+def recipe_of(name="cnn", **fields):
+    return Space(data=Digits(), dropout=0.2, augment=AUGMENT, **RECORDS[name], **fields)
+
+
+def images_of(shape, count=3):
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+
+
+def sigmoid_or_softmax(logits):
+    return keras.ops.convert_to_numpy(keras.ops.sigmoid(logits) if logits.shape[1] == 1 else keras.ops.softmax(logits))
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize(("classes", "outputs"), [(2, 1), (5, 5)])
+def test_logits(name, classes, outputs):
+    """Every kind of record gives one logit for two classes, else one for each."""
+    model = build_model(recipe_of(name), (32, 32, 3), classes)
+    assert model.output_shape == (None, outputs)
+    assert gives_logits(model)
+    assert not model.compiled
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_inference_model_gives_the_trained_models_probabilities(name, classes):
+    """An inference model answers as the trained one does, as probabilities, and is not augmented."""
+    recipe, shape = recipe_of(name), (32, 32, 3)
+    trained = build_model(recipe, shape, classes)
+    model = inference_model(recipe, trained, shape, classes)
+    images = images_of(shape).astype(np.float32)
+    expected = sigmoid_or_softmax(trained(images, training=False))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(images)), expected, atol=1e-6)
+    assert not any(layer.name.startswith("augment") for layer in model.layers)
+
+
+def test_inference_weights_are_a_copy():
+    """Training on does not change an inference model."""
+    recipe = recipe_of()
+    trained = build_model(recipe, (8, 8, 1), 3)
+    model = inference_model(recipe, trained, (8, 8, 1), 3)
+    before = model.get_weights()
+    trained.set_weights([weight + 1 for weight in trained.get_weights()])
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_saved_and_loaded_by_plain_keras(name, tmp_path):
+    """An inference model is saved and loaded without custom objects and takes raw uint8 and float images."""
+    model = build_inference_model(recipe_of(name), (32, 32, 3), 3)
+    images = images_of((32, 32, 3))
+    expected = keras.ops.convert_to_numpy(model(images.astype(np.float32)))
+    with quiet_keras():
+        model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for dtype in (np.uint8, np.float32):
+        np.testing.assert_allclose(loaded.predict(images.astype(dtype), verbose=0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_equal_seeds_give_equal_models(name):
+    """With the same global seed two models have the same weights and the same random changes in training."""
+    answers = []
+    for _ in range(2):
+        keras.utils.set_random_seed(7)
+        model = build_model(recipe_of(name), (32, 32, 3), 3)
+        answers.append(keras.ops.convert_to_numpy(model(images_of((32, 32, 3)).astype(np.float32), training=True)))
+    np.testing.assert_array_equal(*answers)
+
+
+def test_grey_images():
+    """Every kind of record takes grey images too."""
+    for name in RECORDS:
+        assert build_model(recipe_of(name), (32, 32, 1), 3).input_shape == (None, 32, 32, 1)
+
+
+def test_one_class_is_refused():
+    """A classifier for one class is no classifier."""
+    with pytest.raises(ModelError, match="at least 2 classes, got 1"):
+        build_model(recipe_of(), (8, 8, 1), 1)
+
+
+def test_count_parameters():
+    """All numbers are counted, and apart from them the trainable ones."""
+    recipe = Space(data=Digits(), backbone=CNN(2, 1, pooling="average"), dropout=0.0, augment=None)
+    # 9 for each filter, 4 of batch normalisation, of which 2 are trained, and the head.
+    assert count_parameters(build_model(recipe, (8, 8, 1), 3)) == (18 + 8 + 9, 18 + 4 + 9)
+
+
+def test_a_build_function_that_changes_its_mind():
+    """An inference model of other shapes than the trained one is an error that names the rule."""
+    sizes = iter([4, 5])
+
+    def moody(recipe, input_shape, outputs):
+        flat = [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(next(sizes))]
+        return keras.Sequential([*flat, keras.layers.Dense(outputs)])
+
+    recipe = Space(data=Digits(), model=Custom(moody), augment=None, dropout=0.0)
+    trained = build_model(recipe, (8, 8, 1), 3)
+    with pytest.raises(ModelError, match="built the same way each time"):
+        inference_model(recipe, trained, (8, 8, 1), 3)

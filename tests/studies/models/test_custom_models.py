@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from spaces import Custom, Digits, Space
+from spaces.errors import ModelError
+from studies.models import build_model, gives_logits, inference_model
+
+
+def built(function, classes=3, shape=(8, 8, 1), **parameters):
+    return build_model(recipe_of(function, **parameters), shape, classes)
+
+
+def recipe_of(function, **parameters):
+    return Space(data=Digits(), model=Custom(function, **parameters), augment=None, dropout=0.25)
+
+
+def flat(*last):
+    return keras.Sequential([layers.Flatten(), *last])
+
+
+def test_what_the_function_is_given():
+    """The function gets the recipe with its own parameters, the images' shape and the number of outputs."""
+    calls = []
+
+    def build(recipe, input_shape, outputs):
+        calls.append((recipe.model.units, recipe.dropout, input_shape, outputs))
+        return flat(layers.Dense(outputs))
+
+    built(build, classes=2, units=7)
+    assert calls == [(7, 0.25, (8, 8, 1), 1)]
+
+
+@pytest.mark.parametrize(("rescale", "largest"), [(True, 1.0), (False, 255.0)])
+def test_rescale(rescale, largest):
+    """Images arrive from 0 to 1, or from 0 to 255 where that is wanted."""
+    model = built(lambda recipe, shape, outputs: keras.Sequential([layers.GlobalMaxPooling2D()]), 2, rescale=rescale)
+    answer = keras.ops.convert_to_numpy(model(np.full((1, 8, 8, 1), 255, np.float32)))
+    assert answer[0, 0] == pytest.approx(largest)
+
+
+def test_probabilities_are_kept():
+    """A model that ends in a softmax is not given a second one."""
+    recipe = recipe_of(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")))
+    trained = build_model(recipe, (8, 8, 1), 3)
+    assert not gives_logits(trained)
+    images = np.full((2, 8, 8, 1), 100, np.float32)
+    model = inference_model(recipe, trained, (8, 8, 1), 3)
+    np.testing.assert_allclose(model(images), trained(images), atol=1e-6)
+
+
+def test_compiled_and_subclassed_models_are_fine():
+    """A compiled model and a subclass of Model are taken as they are."""
+
+    class Own(keras.Model):
+        def __init__(self, outputs):
+            super().__init__()
+            self.flatten, self.last = layers.Flatten(), layers.Dense(outputs)
+
+        def call(self, images):
+            return self.last(self.flatten(images))
+
+    def compiled(recipe, shape, outputs):
+        model = flat(layers.Dense(outputs))
+        model.compile(loss="mse")
+        return model
+
+    assert built(compiled).output_shape == (None, 3)
+    assert built(lambda recipe, shape, outputs: Own(outputs)).output_shape == (None, 3)
+
+
+def test_an_error_inside_names_its_line():
+    """An error in the function is told with its type, its message and the user's own line."""
+
+    def broken(recipe, input_shape, outputs):
+        return flat(layers.Dense(recipe.model.neurons))
+
+    line = broken.__code__.co_firstlineno + 1
+    with pytest.raises(
+        ModelError,
+        match=rf"broken\(\) failed in {__file__}, line {line}, with AttributeError: .*no parameter 'neurons'",
+    ):
+        built(broken)
+
+
+def test_an_error_inside_keras_names_the_users_line():
+    """An error that Keras raises is placed where the function called it."""
+
+    def broken(recipe, input_shape, outputs):
+        images = keras.Input(input_shape)
+        return keras.Model(images, layers.Conv2D(4, 20)(images))
+
+    with pytest.raises(ModelError, match=rf"{__file__}, line {broken.__code__.co_firstlineno + 2}, with ValueError"):
+        built(broken)
+
+
+def test_out_of_memory_stays_what_it_is():
+    """A model that is too large is not one that is wrong."""
+
+    def huge(recipe, input_shape, outputs):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        built(huge)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda recipe, shape, outputs: None, "must return a keras.Model, got None"),
+        (
+            lambda recipe, shape, outputs: flat(layers.Dense(9)),
+            r"\(n, 3\), got outputs of shape \(None, 9\)",
+        ),
+        (
+            lambda recipe, shape, outputs: keras.Sequential([keras.Input((5, 5, 2)), layers.Flatten()]),
+            r"does not take images of shape \(8, 8, 1\)",
+        ),
+    ],
+)
+def test_what_cannot_be_used(function, message):
+    """What is not a model from such images to such outputs is refused with what is wanted."""
+    with pytest.raises(ModelError, match=message):
+        built(function)
+
+
+def test_several_outputs():
+    """A model with several outputs is refused."""
+
+    def two(recipe, input_shape, outputs):
+        images = keras.Input(input_shape)
+        return keras.Model(images, [layers.Flatten()(images), layers.Flatten()(images)])
+
+    with pytest.raises(ModelError, match="got outputs in a list"):
+        built(two)
+
+
+def test_a_softmax_over_one_output():
+    """A softmax over one output is always 1, which no training can change."""
+    with pytest.raises(ModelError, match="always 1: use a sigmoid"):
+        built(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")), 2)

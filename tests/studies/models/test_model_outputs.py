@@ -1,0 +1,42 @@
+import keras
+import pytest
+from keras import layers
+
+from studies.models import gives_logits
+from studies.models.outputs import ends_in
+
+
+def network(*last):
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3), *last])
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ((layers.Dense(3),), True),
+        ((layers.Dense(3, activation="relu"),), True),
+        ((layers.Dense(3, activation="softmax"),), False),
+        ((layers.Dense(1, activation="sigmoid"),), False),
+        ((layers.Activation("softmax"),), False),
+        ((layers.Softmax(),), False),
+        ((layers.Dense(3, activation="softmax"), layers.Reshape((3,))), False),
+        ((layers.Softmax(), layers.Activation("linear", dtype="float32")), False),
+        ((layers.Softmax(), layers.Dense(3)), True),
+    ],
+)
+def test_logits_are_told_by_the_last_layer(last, expected):
+    """Only a softmax or sigmoid at the end makes probabilities."""
+    assert gives_logits(network(*last)) is expected
+
+
+def test_nested_models_and_plain_operations():
+    """A softmax counts at the end of a nested model and as an operation without a layer."""
+    images = keras.Input((4,))
+    assert not gives_logits(keras.Model(images, network(layers.Softmax())(images)))
+    assert not gives_logits(keras.Model(images, keras.ops.softmax(layers.Dense(3)(images))))
+
+
+def test_ends_in():
+    """The activation at the end is known by name."""
+    assert ends_in(network(layers.Dense(1, activation="softmax")), "softmax")
+    assert not ends_in(network(layers.Dense(1, activation="sigmoid")), "softmax")

@@ -1,0 +1,146 @@
+import keras
+import numpy as np
+import pytest
+
+from spaces import Digits, Pretrained, Space
+from spaces.errors import ModelError
+from studies.models import build_model, inference_model
+from studies.models.weights import load_weights
+from studies.quiet import quiet_keras
+
+SHAPE = (32, 32, 3)
+
+
+def network_of(alpha=0.25, **options):
+    return keras.applications.MobileNet(weights=None, include_top=False, input_shape=SHAPE, alpha=alpha, **options)
+
+
+@pytest.fixture(params=["own.weights.h5", "legacy.h5"])
+def file(request, tmp_path):
+    """A file of weights of MobileNet at a width of 0.25, in the new and in the old format."""
+    path = tmp_path / request.param
+    write(network_of(), path)
+    return path
+
+
+def write(network, path):
+    if path.name.endswith(".weights.h5"):
+        with quiet_keras():
+            network.save_weights(path)
+    else:
+        write_legacy(network, path)
+
+
+def write_legacy(network, path):
+    """The old format, which Keras reads but no longer writes: the weights by layer and name."""
+    import h5py
+
+    layers = [layer for layer in network.layers if layer.weights]
+    with h5py.File(path, "w") as out:
+        out.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
+        for layer in network.layers:
+            group = out.create_group(layer.name)
+            names = [f"{layer.name}/{weight.name}" for weight in layer.weights] if layer in layers else []
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, value in zip(names, layer.get_weights(), strict=True):
+                group[name] = value
+
+
+def build(weights, folder=None, name="MobileNet", alpha=0.25):
+    recipe = Space(data=Digits(), backbone=Pretrained(name, weights=weights, alpha=alpha), augment=None, dropout=0.0)
+    return recipe, build_model(recipe, SHAPE, 2, folder=folder)
+
+
+def test_a_file_is_loaded(file):
+    """The network has the file's weights, and so has the inference model made from it."""
+    expected = network_of()
+    with quiet_keras():
+        expected.load_weights(file)
+    recipe, model = build(file)
+    for found in (model, inference_model(recipe, model, SHAPE, 2)):
+        network = next(layer for layer in found.layers if isinstance(layer, keras.Model))
+        assert all(np.array_equal(a, b) for a, b in zip(expected.get_weights(), network.get_weights(), strict=True))
+
+
+def test_a_relative_path_starts_at_the_folder(file):
+    """A relative path is looked up from the folder that is given."""
+    build(file.name, folder=file.parent)
+    with pytest.raises(ModelError, match=rf"weights {file.parent}/sub/{file.name} does not exist"):
+        build(file.name, folder=file.parent / "sub")
+
+
+@pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.5), ("MobileNetV2", 0.25)])
+def test_a_file_that_does_not_fit(file, name, alpha):
+    """Weights of another width or network are refused with the file, the network and its width."""
+    with pytest.raises(ModelError, match=rf"{file.name} do not fit {name} with alpha={alpha} without its top"):
+        build(file, name=name, alpha=alpha)
+
+
+def test_a_file_that_lacks_some_weights(file):
+    """No weight stays random without a word."""
+    import h5py
+
+    with h5py.File(file, "a") as content:
+        for path in list(_datasets(content))[-1:]:
+            del content[path]
+    with pytest.raises(ModelError, match="do not fit MobileNet"):
+        build(file)
+
+
+def _datasets(content):
+    found = []
+    content.visititems(lambda path, item: found.append(path) if hasattr(item, "shape") else None)
+    return found
+
+
+@pytest.mark.parametrize("name", ["text.weights.h5", "text.h5", "text.bin"])
+def test_a_file_that_is_none(name, tmp_path):
+    """A file that holds no weights is refused."""
+    (tmp_path / name).write_text("hello")
+    with pytest.raises(ModelError, match=rf"{name} do not fit MobileNet"):
+        build(tmp_path / name)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Downloads end at a proxy that is not there."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_download_without_network(capsys):
+    """Without network the message says which file to give and where Keras looks for the download."""
+    with pytest.raises(ModelError) as caught:
+        build("imagenet")
+    message = str(caught.value)
+    assert "could not be downloaded" in message
+    assert 'Pretrained("MobileNet", weights="FILE")' in message
+    assert "models/mobilenet_2_5_224_tf_no_top.h5" in message
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_width_without_imagenet_weights():
+    """A width that was never trained on ImageNet is told as such."""
+    with pytest.raises(ModelError, match="MobileNet has no such ImageNet weights"):
+        build("imagenet", alpha=0.3)
+
+
+@pytest.mark.slow
+def test_efficientnet_files_are_read_as_keras_reads_its_own(tmp_path, monkeypatch):
+    """The deviations in Keras' files count as such, whether Keras finds the file or it is given."""
+    options = {"include_top": False, "input_shape": SHAPE}
+    source = keras.applications.EfficientNetB0(weights=None, **options)
+    normalization = next(layer for layer in source.layers if isinstance(layer, keras.layers.Normalization))
+    count = normalization.get_weights()[2]
+    normalization.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]), count])
+    file = tmp_path / "b0.weights.h5"
+    write(source, file)
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: str(file))
+    with quiet_keras():
+        expected = keras.applications.EfficientNetB0(weights="imagenet", **options)
+    images = np.random.default_rng(0).integers(0, 256, (1, *SHAPE)).astype(np.float32)
+    for weights in ("imagenet", str(file)):
+        network = keras.applications.EfficientNetB0(weights=None, **options)
+        load_weights(network, Pretrained("EfficientNetB0", weights=weights), None)
+        np.testing.assert_allclose(network(images), expected(images), atol=1e-5)

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_score, recall_score
+
+from spaces.errors import DataError, ModelError
+from studies.evaluation import class_probabilities, evaluate, predict_probabilities
+
+
+def digits():
+    """Real probabilities of a classifier that is not perfect."""
+    images, labels = load_digits(return_X_y=True)
+    model = LogisticRegression(max_iter=20, tol=10).fit(images[:60], labels[:60])
+    return model.predict_proba(images[900:]), labels[900:]
+
+
+def test_scores_are_scikit_learns():
+    """Every figure is the one that scikit-learn gives, macro means over the classes."""
+    probabilities, labels = digits()
+    scores = evaluate(probabilities, labels, [str(digit) for digit in range(10)])
+    predicted = probabilities.argmax(axis=1)
+    assert scores.images == len(labels)
+    assert scores.accuracy == pytest.approx(accuracy_score(labels, predicted))
+    assert scores.loss == pytest.approx(log_loss(labels, np.clip(probabilities, 1e-7, 1)), rel=1e-5)
+    assert scores.precision == pytest.approx(precision_score(labels, predicted, average="macro", zero_division=0))
+    assert scores.recall == pytest.approx(recall_score(labels, predicted, average="macro", zero_division=0))
+    assert scores.f1 == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0))
+    assert scores.confusion_matrix == tuple(map(tuple, confusion_matrix(labels, predicted).tolist()))
+    assert [each.recall for each in scores.classes] == pytest.approx(recall_score(labels, predicted, average=None))
+    assert sum(each.images for each in scores.classes) == len(labels)
+
+
+def test_two_classes_from_one_column():
+    """The single column of a two-class model is the second class's probability."""
+    scores = evaluate(np.array([[0.9], [0.2], [0.6]]), np.array([1, 0, 0]), ["cat", "dog"])
+    assert scores.accuracy == pytest.approx(2 / 3)
+    assert scores.loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
+    assert scores.confusion_matrix == ((1, 1), (0, 1))
+    np.testing.assert_allclose(class_probabilities(np.array([[0.25]])), [[0.75, 0.25]])
+
+
+def test_a_class_without_images():
+    """A class that has no images and is never predicted has zeros and leaves the means alone."""
+    scores = evaluate(np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]), np.array([0, 1]), ["a", "b", "c"])
+    assert (scores.precision, scores.recall, scores.f1) == (1.0, 1.0, 1.0)
+    assert (scores.classes[2].images, scores.classes[2].f1) == (0, 0.0)
+    assert len(scores.confusion_matrix) == 3
+
+
+def test_certain_and_wrong():
+    """A probability of 0 for the true class gives a large loss, not an infinite one."""
+    assert 16 < evaluate(np.array([[1.0]]), np.array([0]), ["a", "b"]).loss < 17
+
+
+def test_json():
+    """The scores are JSON as they are."""
+    form = evaluate(np.array([[0.9], [0.2]]), np.array([1, 0]), ["cat", "dog"]).to_json()
+    assert json.loads(json.dumps(form, allow_nan=False)) == form
+    assert form["confusion_matrix"] == [[1, 0], [0, 1]]
+    assert form["classes"][0] == {"label": "cat", "precision": 1.0, "recall": 1.0, "f1": 1.0, "images": 1}
+
+
+def test_what_cannot_be_scored():
+    """No images, and outputs that are not numbers, are errors."""
+    with pytest.raises(DataError, match="no images to evaluate"):
+        evaluate(np.empty((0, 3)), np.empty(0, int), ["a", "b", "c"])
+    with pytest.raises(ModelError, match="not all numbers"):
+        evaluate(np.array([[np.nan]]), np.array([0]), ["a", "b"])
+
+
+class Mean:
+    """A model whose answer is each image's mean."""
+
+    output_shape = (None, 1)
+
+    def __init__(self):
+        self.sizes = []
+
+    def predict_on_batch(self, images):
+        self.sizes.append(len(images))
+        return images.mean(axis=(1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (3, [3]), (8, [4, 4]), (9, [4, 4, 4])])
+def test_batches(count, sizes):
+    """All batches have one size, and every image has its answer."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 5, 5, 1), np.uint8)
+    model = Mean()
+    answers = predict_probabilities(model, images, batch_size=4)
+    np.testing.assert_allclose(answers[:, 0], images.mean(axis=(1, 2, 3)), rtol=1e-6)
+    assert answers.shape == (count, 1)
+    assert model.sizes == sizes
