@@ -141,9 +141,7 @@ def show(space: options.Target, debug: options.Debug = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def trials(
-    study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)
-    ],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)],
     csv: Annotated[bool, typer.Option("--csv", help="Write all values as CSV to standard output.")] = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,

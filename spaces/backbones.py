@@ -1,11 +1,16 @@
 """What reads the images: one record for each kind of network, up to the vector that the head classifies."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from spaces.arguments import telling
+from spaces.choices import is_name
+from spaces.errors import SpaceError
 from spaces.records import Record, Rule, real, ruled, switch, text, whole
+from spaces.scalars import plain
 
 ACTIVATIONS = ("relu", "elu", "gelu", "leaky_relu", "selu", "silu", "tanh")
 POOLINGS = ("flatten", "average", "max")
@@ -25,6 +30,7 @@ APPLICATIONS = (
 )
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class CNN(Record):
     """A plain convolutional network: blocks of convolutions, each block ended by a downsampling.
@@ -59,6 +65,7 @@ class CNN(Record):
     dense_units: int = whole(0, 0)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Pretrained(Record):
     """A network of `keras.applications`, with the preprocessing it was trained with built into the model.
@@ -73,9 +80,9 @@ class Pretrained(Record):
         dense_units: Units of the dense layer before the head; 0 for none.
     """
 
-    name: str = ruled(Rule("text", options=APPLICATIONS))
+    name: str = text(dataclasses.MISSING, *APPLICATIONS)
     _: KW_ONLY
-    weights: str | os.PathLike[str] | None = text("imagenet", optional=True)
+    weights: str | os.PathLike[str] | None = ruled(Rule("path", optional=True), "imagenet")
     trainable_layers: int = whole(0, 0)
     pooling: str = text("average", *POOLINGS)
     alpha: float | None = real(None, 0.0, 4.0, above=True, optional=True)
@@ -87,6 +94,7 @@ class Pretrained(Record):
         return self.name.lower() if isinstance(self.name, str) else "pretrained"
 
 
+@telling
 @dataclass(frozen=True, init=False, repr=False)
 class Custom(Record):
     """A network of your own.
@@ -104,9 +112,12 @@ class Custom(Record):
     parameters: tuple[tuple[str, Any], ...]
 
     def __init__(self, build: Callable[..., Any], *, rescale: bool = True, **parameters: Any) -> None:
+        for name in parameters:
+            if name in RESERVED or not is_name(name):
+                raise SpaceError(f"Custom({name}=...): a parameter cannot have this name: use another, such as units")
         object.__setattr__(self, "build", build)
-        object.__setattr__(self, "rescale", rescale)
-        object.__setattr__(self, "parameters", tuple(parameters.items()))
+        object.__setattr__(self, "rescale", plain(rescale))
+        object.__setattr__(self, "parameters", tuple((name, ANY.normal(value)) for name, value in parameters.items()))
 
     def __getattr__(self, name: str) -> Any:
         for known, value in self.__dict__.get("parameters", ()):
@@ -114,10 +125,16 @@ class Custom(Record):
                 return value
         raise AttributeError(f"Custom(...) has no parameter {name!r}")
 
+    @property
+    def option_name(self) -> str:
+        """The function's name, so that several networks may be options of one `Choice`."""
+        name = getattr(self.build, "__name__", None)
+        return name if isinstance(name, str) and is_name(name) else "custom"
+
     def children(self) -> dict[str, tuple[Any, Rule]]:
         """The function, `rescale` and each parameter."""
         own = {"build": (self.build, Rule("function", fixed=True)), "rescale": (self.rescale, Rule("switch"))}
-        return {**own, **{name: (value, Rule("scalar")) for name, value in self.parameters}}
+        return {**own, **{name: (value, ANY) for name, value in self.parameters}}
 
     def with_children(self, values: Mapping[str, Any]) -> "Custom":
         """The same function with other values."""
@@ -129,6 +146,10 @@ class Custom(Record):
             parts.append(f"rescale={self.rescale!r}")
         return f"Custom({', '.join(parts + [f'{name}={value!r}' for name, value in self.parameters])})"
 
+
+ANY = Rule("scalar")
+RESERVED = {*dir(Custom), "parameters", "record"}
+"""Names that a parameter of `Custom` would hide, or that the canonical form uses."""
 
 BACKBONES = (CNN, Pretrained)
 MODELS = (Custom,)

@@ -4,8 +4,6 @@ The form holds no code: a function enters it by its name and the hash of its sou
 """
 
 import dataclasses
-import hashlib
-import inspect
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +11,10 @@ from typing import Any
 from spaces.backbones import BACKBONES, MODELS
 from spaces.data import DATA
 from spaces.errors import SpaceError
+from spaces.functions import hashed, meaning
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
+from spaces.scalars import shown
 from spaces.space import Space
 from spaces.training import OPTIMIZERS, SCHEDULES, Augment
 
@@ -36,7 +36,7 @@ def to_json(space: Any) -> Any:
     if isinstance(space, tuple | list):
         return [to_json(value) for value in space]
     if callable(space):
-        return {"function": getattr(space, "__qualname__", repr(space)), "source": _source_hash(space)}
+        return {"function": space.__qualname__, "source": hashed(meaning(space))}
     return space
 
 
@@ -50,48 +50,35 @@ def from_json(form: Any) -> Any:
         return tuple(from_json(value) for value in form)
     if not isinstance(form, dict):
         return form
-    if "function" in form:
-        raise SpaceError(f"the function {form['function']!r} is not stored with the space: load the space file instead")
-    fields = {key: value for key, value in form.items() if key not in ("record", "parameter")}
-    if form.get("parameter") == "Choice":
-        return _named_choice([(name, from_json(option)) for name, option in form["options"]], form["default"])
-    if form.get("parameter") in ("Int", "Float"):
-        return {"Int": Int, "Float": Float}[form["parameter"]](**fields)
-    if form.get("record") in RECORDS:
-        return RECORDS[form["record"]](**{key: from_json(value) for key, value in fields.items()})
-    raise SpaceError(f"this is not the canonical form of a space: {json.dumps(form)[:80]}")
+    try:
+        return _made(form)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpaceError(f"this is not the canonical form of a space: {shown(form)}") from error
 
 
 def fingerprint(space: Space) -> str:
     """Sixteen hexadecimal digits that are equal if and only if two spaces mean the same."""
-    form = json.dumps(to_json(space), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(form.encode()).hexdigest()[:16]
+    return hashed(json.dumps(to_json(space), sort_keys=True, separators=(",", ":")))
 
 
 def differences(old: Any, new: Any) -> list[str]:
     """The lines that differ between two canonical forms: `- name = old` and `+ name = new`."""
     before, after = dict(_lines(old, "")), dict(_lines(new, ""))
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return [
-        f"{sign} {name} = {side[name]}" for name in changed for sign, side in (("-", before), ("+", after)) if name in side
-    ]
+    signed = (("-", before), ("+", after))
+    return [f"{sign} {name} = {side[name]}" for name in changed for sign, side in signed if name in side]
 
 
-def _named_choice(options: list[tuple[Any, Any]], default: Any) -> Choice:
-    choice = Choice()
-    object.__setattr__(choice, "names", tuple(name for name, _ in options))
-    object.__setattr__(choice, "options", tuple(option for _, option in options))
-    object.__setattr__(choice, "default", default)
-    return choice
-
-
-def _source_hash(function: Any) -> str:
-    try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        source = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(function)
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
+def _made(form: dict[str, Any]) -> Any:
+    fields = {key: value for key, value in form.items() if key not in ("record", "parameter")}
+    if "record" in form:
+        return RECORDS[form["record"]](**{key: from_json(value) for key, value in fields.items()})
+    if "function" in form:
+        raise SpaceError(f"the function {form['function']!r} is not stored with the space: load the space file instead")
+    if form["parameter"] == "Choice":
+        names, options = zip(*form["options"], strict=True)
+        return Choice.of(names, [from_json(option) for option in options], form["default"])
+    return {"Int": Int, "Float": Float}[form["parameter"]](**fields)
 
 
 def _lines(form: Any, name: str) -> Iterator[tuple[str, str]]:
@@ -104,7 +91,7 @@ def _lines(form: Any, name: str) -> Iterator[tuple[str, str]]:
         names = ", ".join(repr(option) for option, _ in form["options"])
         yield name, f"Choice({names}, default={form['default']!r})"
         for option, value in form["options"]:
-            if isinstance(value, dict):
+            if value != option:
                 yield from _lines(value, f"{name}.{option}")
     elif isinstance(form, dict) and "parameter" in form:
         yield name, repr(from_json(form))

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from spaces.arguments import telling
 from spaces.records import Record, Rule, real, ruled, text, whole
 
 KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Digits(Record):
     """Scikit-learn's 1,797 handwritten digits, 8x8 grey, ten classes; they come with it and need no network.
@@ -24,6 +26,7 @@ class Digits(Record):
     test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class ImageFolder(Record):
     """A folder with one sub-folder of images for each class.
@@ -43,16 +46,17 @@ class ImageFolder(Record):
         max_skipped: Largest share of files that may be unreadable before that is an error.
     """
 
-    train: str | os.PathLike[str] = text(fixed=True)
+    train: str | os.PathLike[str] = ruled(Rule("path", fixed=True))
     _: KW_ONLY
-    test: str | os.PathLike[str] | None = text(None, optional=True, fixed=True)
-    validation: float | str | os.PathLike[str] = ruled(Rule("share_or_folder", 0.0, 0.9, fixed=True), 0.2)
+    test: str | os.PathLike[str] | None = ruled(Rule("path", optional=True, fixed=True), None)
+    validation: float | str | os.PathLike[str] = ruled(Rule("share_or_folder", 0.0, 0.9, above=True, fixed=True), 0.2)
     image_size: int | tuple[int, int] | None = ruled(Rule("size", 4, 4096, optional=True), None)
     channels: int = whole(3, options=(1, 3))
     resize: str = text("stretch", "stretch", "crop", "pad")
     max_skipped: float = real(0.05, 0.0, 1.0, fixed=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Npz(Record):
     """A NumPy archive with `x_train`, `y_train` and, where present, `x_validation`, `x_test` and their `y_`.
@@ -66,12 +70,13 @@ class Npz(Record):
         test: Share of all images that is kept aside when the archive has no `x_test`.
     """
 
-    file: str | os.PathLike[str] = text(fixed=True)
+    file: str | os.PathLike[str] = ruled(Rule("path", fixed=True))
     _: KW_ONLY
     validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
     test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class KerasDataset(Record):
     """One of the image sets of `keras.datasets`, which Keras downloads once.
@@ -86,6 +91,7 @@ class KerasDataset(Record):
     validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class CustomData(Record):
     """Images from a function of your own; `Space(data=function)` is short for it.

@@ -1,27 +1,23 @@
 """The holes of a recipe: whole numbers, real numbers and choices, each with a default.
 
-A parameter does not raise when it is made, since it cannot know its own name yet. `Space` checks every parameter
-while the space file is read, and raises with the dotted name and the text that `problem` returns.
+A parameter does not raise for its values when it is made, since it cannot know its own name yet. `Space` checks
+every parameter while the space file is read, and raises with the dotted name and the text that `problem` returns.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from decimal import Decimal
+from typing import TypeAlias
 
-Scalar: TypeAlias = str | int | float | bool | None
-"""What a parameter's value is stored as: a JSON scalar."""
+from spaces.arguments import telling
+from spaces.choices import Choice
+from spaces.scalars import MISSING, Scalar, fits_a_float, is_real, is_whole, plain, shown
 
-
-class Missing:
-    """The type of `MISSING`, which stands for "not given" where `None` is a value."""
-
-    def __repr__(self) -> str:
-        return "<not given>"
+__all__ = ["MISSING", "PARAMETERS", "Choice", "Float", "Int", "Parameter", "Scalar"]
 
 
-MISSING = Missing()
-
-
+@telling
 @dataclass(frozen=True, repr=False)
 class Int:
     """A whole number between two bounds, both included.
@@ -41,6 +37,8 @@ class Int:
     default: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "step", "log", "default"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if self.default is None and self.problem() is None:
             object.__setattr__(self, "default", self._middle())
 
@@ -53,18 +51,18 @@ class Int:
         """What is wrong with this parameter, or None."""
         for name in ("low", "high", "step"):
             if not is_whole(getattr(self, name)):
-                return f"{name} must be a whole number, got {getattr(self, name)!r}"
+                return f"{name} must be a whole number, got {shown(getattr(self, name))}"
+            if not fits_a_float(getattr(self, name)):
+                return f"{name} must be at most 2**53, which is stored exactly: got {shown(getattr(self, name))}"
         if self.step < 1:
             return f"step must be at least 1, got {self.step}"
-        if self.log and self.step != 1:
-            return "log and step exclude each other: give one of them"
-        if found := _range_problem(self.low, self.high, self.log):
+        if found := _range_problem(self.low, self.high, self.log, self.step != 1):
             return found
         if (self.high - self.low) % self.step:
             reached = self.high - (self.high - self.low) % self.step
             return f"step={self.step} does not reach high={self.high} from low={self.low}: use high={reached}"
         if self.default is not None and not self.contains(self.default):
-            return f"default={self.default!r} is not one of its values: {self!r}"
+            return f"default={shown(self.default)} is not one of its values: {self!r}"
         return None
 
     def contains(self, value: object) -> bool:
@@ -75,9 +73,9 @@ class Int:
             and (value - self.low) % self.step == 0  # type: ignore[operator]
         )
 
-    def values(self) -> list[Scalar]:
+    def values(self) -> Sequence[Scalar]:
         """Every value, in order."""
-        return list(range(self.low, self.high + 1, self.step))
+        return range(self.low, self.high + 1, self.step)
 
     @property
     def count(self) -> float:
@@ -88,6 +86,7 @@ class Int:
         return _number_repr(self, step_default=1)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Float:
     """A real number between two bounds, both included.
@@ -107,56 +106,68 @@ class Float:
     default: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("low", "high", "step", "default"):
-            value = getattr(self, name)
-            if is_whole(value):
-                object.__setattr__(self, name, float(value))
-        if self.default is None and self.problem() is None:
-            object.__setattr__(self, "default", self._middle())
+        for name in ("low", "high", "step", "log", "default"):
+            value = plain(getattr(self, name))
+            # Adding zero makes -0.0 the zero that it is equal to.
+            object.__setattr__(self, name, float(value) + 0.0 if is_real(value) else value)
+        if self.problem() is not None:
+            return
+        if self.step is not None:
+            object.__setattr__(self, "high", self._at(self._steps()))
+        object.__setattr__(self, "default", self._middle() if self.default is None else self.exact(self.default))
 
     def _middle(self) -> float:
-        if self.log:
-            middle = math.exp((math.log(self.low) + math.log(self.high)) / 2)
-            return min(self.high, max(self.low, float(f"{middle:.6g}")))
-        if self.step is None:
-            return self.low + (self.high - self.low) / 2
-        return self._at(self._steps() // 2)
+        if self.step is not None:
+            return self._at(self._steps() // 2)
+        middle = math.sqrt(self.low) * math.sqrt(self.high) if self.log else self.low / 2 + self.high / 2
+        return min(self.high, max(self.low, float(f"{middle:.6g}")))
+
+    def _position(self, value: float) -> float:
+        """How many steps `value` lies above `low`; whole for the values that exist, but for binary noise."""
+        return (value - self.low) / self.step if self.step else 0.0
 
     def _steps(self) -> int:
-        return round((self.high - self.low) / self.step) if self.step else 0
+        return round(self._position(self.high))
 
     def _at(self, index: int) -> float:
         """The value `index` steps above `low`, without the noise of binary fractions."""
-        return float(f"{self.low + index * (self.step or 0.0):.12g}")
+        return float(Decimal(repr(self.low)) + index * Decimal(repr(self.step)))
+
+    def exact(self, value: float) -> float:
+        """The value that exists nearest to one that differs from it by binary noise."""
+        return float(value) + 0.0 if self.step is None else self._at(round(self._position(value)))
 
     def problem(self) -> str | None:
         """What is wrong with this parameter, or None."""
         for name in ("low", "high"):
             if not is_real(getattr(self, name)):
-                return f"{name} must be a finite number, got {getattr(self, name)!r}"
+                return f"{name} must be a finite number, got {shown(getattr(self, name))}"
         if self.step is not None and (not is_real(self.step) or self.step <= 0):
-            return f"step must be a number above 0, got {self.step!r}"
-        if self.log and self.step is not None:
-            return "log and step exclude each other: give one of them"
-        if found := _range_problem(self.low, self.high, self.log):
+            return f"step must be a number above 0, got {shown(self.step)}"
+        if found := _range_problem(self.low, self.high, self.log, self.step is not None):
             return found
-        if self.step is not None and not _near(self.low + self._steps() * self.step, self.high):
-            reached = self._at(math.floor((self.high - self.low) / self.step))
-            return f"step={self.step} does not reach high={self.high} from low={self.low}: use high={reached}"
+        if found := self._step_problem():
+            return found
         if self.default is not None and not self.contains(self.default):
-            return f"default={self.default!r} is not one of its values: {self!r}"
+            return f"default={shown(self.default)} is not one of its values: {self!r}"
+        return None
+
+    def _step_problem(self) -> str | None:
+        position = self._position(self.high)
+        if position > 1e9:
+            return f"step={self.step} makes more than 1e9 values: leave it out"
+        if not _is_near_whole(position):
+            reached = self._at(math.floor(position))
+            return f"step={self.step} does not reach high={self.high} from low={self.low}: use high={reached}"
         return None
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is one that this parameter can take."""
+        """Whether `value` is one that this parameter can take, but for binary noise under a step."""
         if not is_real(value) or not self.low <= value <= self.high:  # type: ignore[operator]
             return False
-        if self.step is None:
-            return True
-        index = round((value - self.low) / self.step)  # type: ignore[operator]
-        return _near(self.low + index * self.step, value)  # type: ignore[arg-type]
+        return _is_near_whole(self._position(value))  # type: ignore[arg-type]
 
-    def values(self) -> list[Scalar]:
+    def values(self) -> Sequence[Scalar]:
         """Every value, in order; empty when there are infinitely many."""
         if self.step is not None:
             return [self._at(index) for index in range(self._steps() + 1)]
@@ -165,112 +176,21 @@ class Float:
     @property
     def count(self) -> float:
         """How many values there are; infinity without a step."""
-        return len(self.values()) or math.inf
+        return math.inf if self.step is None and self.low < self.high else self._steps() + 1
 
     def __repr__(self) -> str:
         return _number_repr(self, step_default=None)
-
-
-@dataclass(frozen=True, repr=False, init=False)
-class Choice:
-    """One of several options: plain values, or records that may hold parameters of their own.
-
-    Each option has a name, a JSON scalar, which is all that the database ever sees: the option itself when it is
-    a scalar, a record's own name (`cnn`, `mobilenetv2`), or the keyword it was given under.
-
-    Args:
-        *options: Options that name themselves.
-        default: The baseline's option, or its name; when not given, the first.
-        **named: Options named by their keyword, for two records of one kind: `Choice(small=CNN(..), big=CNN(..))`.
-    """
-
-    names: tuple[Scalar, ...]
-    options: tuple[Any, ...]
-    default: Scalar
-
-    def __init__(self, *options: Any, default: Any = MISSING, **named: Any) -> None:
-        names = tuple(option_name(option) for option in options) + tuple(named)
-        every = options + tuple(named.values())
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "options", every)
-        object.__setattr__(self, "default", _default_name(names, every, default))
-
-    def problem(self) -> str | None:
-        """What is wrong with this parameter, or None."""
-        if not self.names:
-            return "Choice() has no options: give at least one"
-        for option, name in zip(self.options, self.names, strict=True):
-            if isinstance(option, Int | Float | Choice):
-                return f"an option of a Choice cannot be a parameter itself, got {option!r}: put it in a record"
-            if isinstance(name, float) and not math.isfinite(name):
-                return f"an option must be finite, got {name!r}"
-        for index, name in enumerate(self.names):
-            # Optuna compares options with ==, so 1, 1.0 and True would be one option to it.
-            if name in self.names[:index]:
-                return f"option {name!r} stands twice: remove one, or name both, as in Choice(a=..., b=...)"
-        if self.default not in self.names:
-            return f"default={self.default!r} is not one of its options: {_listed(self.names)}"
-        return None
-
-    def contains(self, value: object) -> bool:
-        """Whether `value` is the name of an option."""
-        return any(value == name and type(value) is type(name) for name in self.names)
-
-    def option(self, name: Scalar) -> Any:
-        """The option of that name."""
-        return self.options[self.names.index(name)]
-
-    def values(self) -> list[Scalar]:
-        """The names of all options, in order."""
-        return list(self.names)
-
-    @property
-    def count(self) -> float:
-        """How many options there are."""
-        return len(self.names)
-
-    def __repr__(self) -> str:
-        parts = [
-            repr(option) if option_name(option) == name else f"{name}={option!r}"
-            for name, option in zip(self.names, self.options, strict=True)
-        ]
-        return f"Choice({', '.join([*parts, f'default={self.default!r}'])})"
 
 
 Parameter: TypeAlias = Int | Float | Choice
 PARAMETERS = (Int, Float, Choice)
 
 
-def option_name(option: Any) -> Scalar:
-    """The name under which an option is stored: itself when a JSON scalar, else its own short name."""
-    if option is None or isinstance(option, str | int | float | bool):
-        return option
-    name = getattr(option, "option_name", None) or getattr(option, "__name__", None)
-    return name if isinstance(name, str) else repr(option)
-
-
-def is_whole(value: object) -> bool:
-    """Whether `value` is a whole number; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_real(value: object) -> bool:
-    """Whether `value` is a finite number; True and False are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _default_name(names: tuple[Scalar, ...], options: tuple[Any, ...], default: Any) -> Any:
-    if isinstance(default, Missing):
-        return names[0] if names else None
-    for name, option in zip(names, options, strict=True):
-        if type(default) is type(name) and default == name:
-            return name
-        if type(default) is type(option) and default == option:
-            return name
-    return default
-
-
-def _range_problem(low: float, high: float, log: bool) -> str | None:
+def _range_problem(low: float, high: float, log: object, stepped: bool) -> str | None:
+    if not isinstance(log, bool):
+        return f"log must be True or False, got {shown(log)}"
+    if log and stepped:
+        return "log and step exclude each other: give one of them"
     if low > high:
         return f"low must not be above high, got low={low} and high={high}"
     if log and low <= 0:
@@ -278,12 +198,8 @@ def _range_problem(low: float, high: float, log: bool) -> str | None:
     return None
 
 
-def _near(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
-
-
-def _listed(values: tuple[Scalar, ...]) -> str:
-    return ", ".join(repr(value) for value in values)
+def _is_near_whole(position: float) -> bool:
+    return abs(position - round(position)) < 1e-6
 
 
 def _number_repr(parameter: Int | Float, step_default: float | None) -> str:
@@ -291,7 +207,7 @@ def _number_repr(parameter: Int | Float, step_default: float | None) -> str:
     if parameter.step != step_default:
         parts.append(f"step={parameter.step!r}")
     if parameter.log:
-        parts.append("log=True")
+        parts.append(f"log={parameter.log!r}")
     if parameter.default is not None:
         parts.append(f"default={parameter.default!r}")
     return f"{type(parameter).__name__}({', '.join(parts)})"

@@ -2,13 +2,16 @@
 
 import dataclasses
 import difflib
+import inspect
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
-from spaces.parameters import PARAMETERS, Choice, Parameter, is_real, is_whole
+from spaces.parameters import PARAMETERS, Choice, Int, Parameter
+from spaces.scalars import is_real, is_whole, plain, same, shown
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Rule:
         high: Largest number, or None.
         above: `low` itself is excluded.
         options: The texts or numbers that are allowed; None for any.
-        records: The records that are allowed, for `record` and `records`.
+        records: The records that are allowed, for `record`.
         optional: None is allowed.
         fixed: A parameter is not allowed, since trials could not be compared.
     """
@@ -37,20 +40,19 @@ class Rule:
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with one fixed value, or None."""
-        if value is None and self.optional:
+        if (value is None and self.optional) or _KINDS[self.kind](self, value):
             return None
-        if not _KINDS[self.kind](self, value):
-            if isinstance(value, str) and self.options and len(self.options) > 10:
-                nearest = difflib.get_close_matches(value, self.options, n=3, cutoff=0.3) or self.options[:3]
-                return f"{value!r} is not known: did you mean {' or '.join(nearest)}?"
-            return f"must be {self.expected()}, got {value!r}"
-        return None
+        if isinstance(value, str) and self.options and len(self.options) > 10:
+            nearest = difflib.get_close_matches(value, self.options, n=3, cutoff=0.3) or self.options[:3]
+            return f"{shown(value)} is not known: did you mean {' or '.join(nearest)}?"
+        if isinstance(value, type) and value in self.records:
+            return f"must be {self.expected()}, got the class {value.__name__}: write {value.__name__}(...)"
+        return f"must be {self.expected()}, got {shown(value)}"
 
     def expected(self) -> str:
         """What the field may hold, in words."""
-        if self.kind in ("record", "records"):
-            names = " or ".join(f"{record.__name__}(...)" for record in self.records)
-            text = f"a list of {names}" if self.kind == "records" else names
+        if self.kind == "record":
+            text = " or ".join(f"{record.__name__}(...)" for record in self.records)
         elif self.options is not None:
             text = " or ".join(repr(option) for option in self.options)
         else:
@@ -58,16 +60,25 @@ class Rule:
         return f"{text} or None" if self.optional else text
 
     def normal(self, value: Any) -> Any:
-        """The value in the one form that equal meanings share."""
-        if self.kind in ("real", "share_or_folder") and is_whole(value):
-            return float(value)
-        if self.kind in ("text", "share_or_folder") and isinstance(value, os.PathLike):
-            return os.fspath(value)
+        """The field's value, or its parameter, in the one form that equal meanings share."""
+        return value.mapped(self._normal) if isinstance(value, Choice) else self._normal(value)
+
+    def _normal(self, value: Any) -> Any:
+        value = plain(value)
+        if self.kind in ("real", "share_or_folder") and is_real(value):
+            return float(value) + 0.0
+        if self.kind in ("path", "share_or_folder") and isinstance(value, str | os.PathLike):
+            return str(PurePath(value)) if value != "" else value
         if self.kind == "size" and isinstance(value, list | tuple):
-            return tuple(value)
-        if self.kind == "records" and isinstance(value, list):
-            return tuple(value)
+            sides = tuple(plain(side) for side in value)
+            return sides[0] if len(sides) == 2 and same(*sides) else sides
         return value
+
+    def allows(self, parameter: Parameter) -> bool:
+        """Whether this kind of parameter can stand in the field."""
+        if isinstance(parameter, Int):
+            return self.kind in ("whole", "real", "size", "scalar")
+        return isinstance(parameter, Choice) or self.kind in ("real", "scalar")
 
     def _in_range(self, value: float) -> bool:
         low = -math.inf if self.low is None else self.low
@@ -85,33 +96,25 @@ class Rule:
         return ""
 
 
-def _is_text(rule: Rule, value: Any) -> bool:
-    return isinstance(value, str | os.PathLike) and rule._is_option(value)
-
-
-def _is_share(rule: Rule, value: Any) -> bool:
-    return is_real(value) and value > 0 and rule._in_range(value)
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
 def _is_size(rule: Rule, value: Any) -> bool:
-    sides = value if isinstance(value, tuple | list) else (value, value)
+    sides = value if isinstance(value, tuple) else (value, value)
     return len(sides) == 2 and all(is_whole(side) and rule._in_range(side) for side in sides)
-
-
-def _is_records(rule: Rule, value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) > 0 and all(isinstance(x, rule.records) for x in value)
 
 
 _KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
     "whole": lambda rule, value: is_whole(value) and rule._in_range(value) and rule._is_option(value),
     "real": lambda rule, value: is_real(value) and rule._in_range(value),
     "switch": lambda rule, value: isinstance(value, bool),
-    "text": _is_text,
+    "text": lambda rule, value: isinstance(value, str) and rule._is_option(value),
+    "path": lambda rule, value: _is_path(value),
+    "share_or_folder": lambda rule, value: _is_path(value) or (is_real(value) and rule._in_range(value)),
     "size": _is_size,
-    "share_or_folder": lambda rule, value: isinstance(value, str | os.PathLike) or _is_share(rule, value),
-    "function": lambda rule, value: callable(value) and hasattr(value, "__name__"),
+    "function": lambda rule, value: inspect.isfunction(value) or inspect.ismethod(value),
     "record": lambda rule, value: isinstance(value, rule.records),
-    "records": _is_records,
     "scalar": lambda rule, value: value is None or isinstance(value, str | bool) or is_real(value),
 }
 
@@ -120,6 +123,7 @@ _WORDS: Mapping[str, str] = {
     "real": "a number",
     "switch": "True or False",
     "text": "text",
+    "path": "a path",
     "share_or_folder": "a folder, or a share",
     "size": "a number of pixels, or (height, width), each",
     "function": "a function",
@@ -181,22 +185,27 @@ class Record:
         return dataclasses.replace(self, **values)  # type: ignore[type-var]
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two values of a field are equal and of one type (True is not 1)."""
-    return type(a) is type(b) and bool(a == b)
-
-
 def problem_of(value: Any, rule: Rule) -> str | None:
     """What is wrong with a field's value or with any value its parameter can take, or None."""
     if not isinstance(value, PARAMETERS):
         return rule.problem(value)
     if rule.fixed:
-        return f"must be fixed, since trials could not be compared: got {value!r}"
-    return value.problem() or _option_problem(value, rule)
+        return f"must be fixed, since trials could not be compared: got {shown(value)}"
+    if not rule.allows(value):
+        return f"must be {rule.expected()}, got {shown(value)}"
+    if found := value.problem():
+        return found
+    return next((found for each in _extremes(value, rule) if (found := _value_problem(each, rule))), None)
 
 
-def _option_problem(parameter: Parameter, rule: Rule) -> str | None:
-    values = parameter.options if isinstance(parameter, Choice) else (parameter.low, parameter.high)
-    if isinstance(parameter, Choice) is False and rule.kind in ("switch", "text", "record", "records", "function"):
-        return f"must be {rule.expected()}, got {parameter!r}"
-    return next((found for value in values if (found := rule.problem(value))), None)
+def _extremes(parameter: Parameter, rule: Rule) -> Iterable[Any]:
+    """The values that tell whether a parameter's values all keep to the rule."""
+    if isinstance(parameter, Choice):
+        return parameter.options
+    return parameter.values() if rule.options else (parameter.low, parameter.high)
+
+
+def _value_problem(value: Any, rule: Rule) -> str | None:
+    if isinstance(value, PARAMETERS):
+        return f"an option of a Choice cannot be a parameter itself, got {shown(value)}: put it in a record"
+    return rule.problem(value)

@@ -1,26 +1,31 @@
 """The space: a recipe with holes. Flattening lists the holes; resolving fills them."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias
 
+from spaces import holes
+from spaces.arguments import telling
 from spaces.backbones import BACKBONES, CNN, MODELS
-from spaces.data import DATA, CustomData
+from spaces.data import DATA, KERAS_DATASETS, CustomData
 from spaces.errors import SpaceError
-from spaces.parameters import PARAMETERS, Choice, Float, Int, Parameter, Scalar
+from spaces.parameters import PARAMETERS, Choice, Float, Parameter
 from spaces.records import Record, Rule, problem_of, real, ruled, text, whole
+from spaces.scalars import Scalar, plain, shown
 from spaces.training import METRICS, OPTIMIZERS, SCHEDULES, Adam, Augment, Constant, Cosine
 
 DEFAULT_BACKBONE = CNN(
-    filters=Int(16, 64, step=16, default=32),
-    blocks=Int(2, 4, default=3),
-    kernel_size=Choice(3, 5),
-    dense_units=Choice(0, 128),
+    filters=holes.Int(16, 48, step=16, default=16),
+    blocks=holes.Int(2, 4, default=3),
+    pooling=holes.Choice("flatten", "average"),
+    dense_units=holes.Choice(0, 128),
 )
-DEFAULT_AUGMENT = Choice(none=None, shift=Augment(rotation=0.03, translation=0.1, zoom=0.1))
+DEFAULT_AUGMENT = holes.Choice(none=None, shift=Augment(rotation=0.03, translation=0.1, zoom=0.1))
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Space(Record):
     """Everything that is needed to train one image classifier; any field may hold a parameter.
@@ -37,7 +42,7 @@ class Space(Record):
         batch_size: Images in one training step.
         optimizer: The optimizer.
         schedule: How the learning rate changes over the epochs.
-        epochs: Most epochs of one trial.
+        epochs: Most epochs of one trial; None takes 10 to 30, the fewer the more training images there are.
         patience: Epochs without a better metric after which a trial ends; None trains all epochs.
         metric: What is compared, measured on the validation images after each epoch.
 
@@ -45,22 +50,22 @@ class Space(Record):
         SpaceError: A field breaks its rule; the message starts with the field's dotted name.
     """
 
-    data: Any = ruled(Rule("record", records=DATA))
+    data: Any = ruled(Rule("record", records=DATA, fixed=True))
     _: KW_ONLY
-    backbone: Any = ruled(Rule("record", records=BACKBONES, optional=True), None)
-    model: Any = ruled(Rule("record", records=MODELS, optional=True), None)
+    backbone: Any = ruled(Rule("record", records=BACKBONES), None)
+    model: Any = ruled(Rule("record", records=MODELS), None)
     augment: Augment | None = ruled(Rule("record", records=(Augment,), optional=True), DEFAULT_AUGMENT)
-    dropout: float = real(Float(0.0, 0.6, default=0.2), 0.0, 0.95)
-    learning_rate: float = real(Float(1e-4, 1e-2, log=True, default=1e-3), 0.0, above=True)
-    batch_size: int = whole(Choice(32, 64, 128), 1)
+    dropout: float = real(holes.Float(0.0, 0.6, default=0.2), 0.0, 0.95)
+    learning_rate: float = real(holes.Float(1e-4, 1e-2, log=True, default=1e-3), 0.0, above=True)
+    batch_size: int = whole(holes.Choice(32, 64, 128), 1)
     optimizer: Any = ruled(Rule("record", records=OPTIMIZERS), Adam())
-    schedule: Any = ruled(Rule("record", records=SCHEDULES), Choice(Constant(), Cosine()))
-    epochs: int = whole(30, 1)
+    schedule: Any = ruled(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine()))
+    epochs: int = whole(None, 1, optional=True)
     patience: int | None = whole(10, 1, optional=True)
     metric: str = text("val_accuracy", *METRICS, fixed=True)
 
     def __post_init__(self) -> None:
-        if callable(self.data):
+        if callable(self.data) and not isinstance(self.data, type):
             object.__setattr__(self, "data", CustomData(self.data))
         if self.backbone is None and self.model is None:
             object.__setattr__(self, "backbone", DEFAULT_BACKBONE)
@@ -68,7 +73,8 @@ class Space(Record):
         check(self)
 
     def __repr__(self) -> str:
-        parts = [f"    {name}={value!r},\n" for name, (value, _) in self.children().items() if value is not None]
+        unused = "model" if self.model is None else "backbone"
+        parts = [f"    {name}={value!r},\n" for name, (value, _) in self.children().items() if name != unused]
         return f"Space(\n{''.join(parts)})"
 
 
@@ -95,9 +101,10 @@ def check(space: Space) -> None:
     """Raise `SpaceError` for the first field that breaks its rule."""
     if space.backbone is not None and space.model is not None:
         raise SpaceError("model: stands in place of backbone, got both: remove one of them")
+    unused = "model" if space.model is None else "backbone"
     for name, value, rule in _fields(space, ""):
-        if found := problem_of(value, rule):
-            raise SpaceError(f"{name}: {found}")
+        if name != unused and (found := problem_of(value, rule)):
+            raise SpaceError(f"{name}: {found}{_meant(name, value)}")
 
 
 def flatten(space: Space) -> list[Hole]:
@@ -169,16 +176,25 @@ def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:
             yield from _fields(child, dotted)
 
 
+def _meant(name: str, value: Any) -> str:
+    """What to write for a path or name that stands where the data's record belongs."""
+    if name != "data" or not isinstance(value, str | os.PathLike):
+        return ""
+    text = os.fspath(value)
+    if text in KERAS_DATASETS:
+        return f": write KerasDataset({text!r})"
+    if text == "digits":
+        return ": write Digits()"
+    return f": write {'Npz' if str(text).endswith('.npz') else 'ImageFolder'}({text!r})"
+
+
 def _records(value: Any, name: str) -> Iterator[tuple[str, Record]]:
-    """The records that directly are, or are options or elements of, a field's value."""
+    """The records that are a field's value or options of it."""
     if isinstance(value, Record):
         yield name, value
     elif isinstance(value, Choice):
         for option, child in zip(value.names, value.options, strict=True):
             yield from _records(child, f"{name}.{option}")
-    elif isinstance(value, tuple):
-        for index, child in enumerate(value):
-            yield from _records(child, f"{name}.{index}")
 
 
 def _holes(value: Any, name: str, conditions: tuple[tuple[str, Scalar], ...]) -> Iterator[Hole]:
@@ -195,18 +211,16 @@ def _holes(value: Any, name: str, conditions: tuple[tuple[str, Scalar], ...]) ->
 
 def _fill(value: Any, name: str, choose: Callable[[str, Parameter], Scalar]) -> Any:
     if isinstance(value, PARAMETERS):
-        chosen = choose(name, value)
+        chosen = plain(choose(name, value))
         if not value.contains(chosen):
-            raise SpaceError(f"{name}: {chosen!r} is not one of its values: {value!r}")
-        if not isinstance(value, Choice):
-            return chosen
-        return _fill(value.option(chosen), f"{name}.{chosen}", choose)
+            raise SpaceError(f"{name}: {shown(chosen)} is not one of its values: {value!r}")
+        if isinstance(value, Choice):
+            return _fill(value.option(chosen), f"{name}.{chosen}", choose)
+        return value.exact(chosen) if isinstance(value, Float) else chosen
     if isinstance(value, Record):
         prefix = f"{name}." if name else ""
-        children = value.children()
-        return value.with_children({field: _fill(child, prefix + field, choose) for field, (child, _) in children.items()})
-    if isinstance(value, tuple):
-        return tuple(_fill(child, f"{name}.{index}", choose) for index, child in enumerate(value))
+        children = value.children().items()
+        return value.with_children({field: _fill(child, prefix + field, choose) for field, (child, _) in children})
     return value
 
 
@@ -217,6 +231,4 @@ def _combinations(value: Any) -> float:
         return value.count
     if isinstance(value, Record):
         return math.prod(_combinations(child) for child, _ in value.children().values())
-    if isinstance(value, tuple):
-        return math.prod(_combinations(child) for child in value)
     return 1

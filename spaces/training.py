@@ -2,12 +2,14 @@
 
 from dataclasses import KW_ONLY, dataclass
 
+from spaces.arguments import telling
 from spaces.records import Record, real, switch, text
 
 METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
 """The metrics that a search can aim at, and which way is better."""
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Augment(Record):
     """Random changes of the training images, each drawn anew for every image and epoch.
@@ -30,6 +32,7 @@ class Augment(Record):
     brightness: float = real(0.0, 0.0, 1.0)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Adam(Record):
     """Adam (Kingma and Ba, 2015).
@@ -48,6 +51,7 @@ class Adam(Record):
     clipnorm: float | None = real(None, 0.0, above=True, optional=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class AdamW(Record):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
@@ -68,6 +72,7 @@ class AdamW(Record):
     clipnorm: float | None = real(None, 0.0, above=True, optional=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class SGD(Record):
     """Stochastic gradient descent.
@@ -86,6 +91,7 @@ class SGD(Record):
     clipnorm: float | None = real(None, 0.0, above=True, optional=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class RMSprop(Record):
     """RMSprop (Tieleman and Hinton, 2012).
@@ -104,6 +110,7 @@ class RMSprop(Record):
     clipnorm: float | None = real(None, 0.0, above=True, optional=True)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Constant(Record):
     """One learning rate throughout.
@@ -116,6 +123,7 @@ class Constant(Record):
     warmup: float = real(0.0, 0.0, 1.0)
 
 
+@telling
 @dataclass(frozen=True, repr=False)
 class Cosine(Record):
     """The learning rate falls along half a cosine over all epochs (Loshchilov and Hutter, 2017).

@@ -11,11 +11,12 @@ from spaces.parameters import Choice, Int
 from spaces.records import Record
 from spaces.space import Space
 
+FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
 
 
 def fitted(space: Space, images: int) -> Space:
-    """The space with a batch size that the images allow, where the user left the batch size to us.
+    """The space with the epochs and the batch size that suit the images, where the user left them to us.
 
     Args:
         space: The space as written.
@@ -24,14 +25,15 @@ def fitted(space: Space, images: int) -> Space:
     Raises:
         SpaceError: A batch size that the user chose is larger than the data.
     """
+    changes: dict[str, Any] = {}
+    if space.epochs is None:
+        changes["epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, IMAGES_PER_TRIAL // images))
     batch_size: Any = space.batch_size
     if batch_size == DEFAULT_BATCH_SIZE:
-        sizes = [size for size in DEFAULT_BATCH_SIZE.options if size <= images] or [min(16, images)]
-        return space if len(sizes) == len(DEFAULT_BATCH_SIZE.options) else _with_batch_size(space, Choice(*sizes))
-    largest = _largest(batch_size)
-    if largest > images:
+        changes["batch_size"] = Choice(*([n for n in batch_size.options if n <= images] or [min(16, images)]))
+    elif (largest := _largest(batch_size)) > images:
         raise SpaceError(f"batch_size: {largest} is larger than the {images} training images: give at most {images}")
-    return space
+    return dataclasses.replace(space, **changes)
 
 
 def check_weights(space: Space, folder: Path) -> None:
@@ -47,11 +49,6 @@ def check_weights(space: Space, folder: Path) -> None:
                     raise ModelError(
                         f"the weights of {record.name} are not there: {(folder / weights).absolute()} is not a file"
                     )
-
-
-def _with_batch_size(space: Space, batch_size: Choice) -> Space:
-    changed: Any = dataclasses.replace(space, batch_size=batch_size)  # type: ignore[arg-type]
-    return changed  # type: ignore[no-any-return]
 
 
 def _largest(batch_size: Any) -> int:

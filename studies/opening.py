@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 
 from spaces.canonical import differences, fingerprint, to_json
 from spaces.errors import StudyError
@@ -72,7 +73,9 @@ def load_study(url: str, name: str) -> optuna.Study:
 
 
 def _create(storage: optuna.storages.RDBStorage, name: str, space: Space, settings: Study) -> optuna.Study:
-    study = optuna.create_study(study_name=name, storage=storage, direction=METRICS[space.metric])
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction=StudyDirection[METRICS[space.metric].upper()]
+    )
     _describe(study, space, settings)
     return study
 

@@ -81,7 +81,11 @@ def retrain_and_export(
     scores = evaluate(probabilities, dataset.test.labels, dataset.classes)
 
     def metrics(exports: Any) -> dict[str, Any]:
-        seconds = {"search": found.search_seconds, "retrain": retrained - started, "export": time.monotonic() - retrained}
+        seconds = {
+            "search": found.search_seconds,
+            "retrain": retrained - started,
+            "export": time.monotonic() - retrained,
+        }
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return {**_search_metrics(found), "test": scores.to_json(), "exports": exports, "seconds": rounded}
 

@@ -203,9 +203,7 @@ class _Run:
             watcher=self.watcher,
             stop=lambda: self.stop.requested,
         )
-        return replace(
-            result, metrics=metrics, export=target if metrics else None, interrupted=self.stop.signal_name
-        )
+        return replace(result, metrics=metrics, export=target if metrics else None, interrupted=self.stop.signal_name)
 
 
 def stored_metrics(export: Path) -> dict[str, Any] | None:

@@ -158,6 +158,6 @@ def study_folder(output: Path, name: str) -> Path:
 
 def engine_of(study: optuna.Study) -> sqlalchemy.Engine:
     """The engine of a study's database, for tables of our own."""
-    storage = study._storage
-    backend = getattr(storage, "_backend", storage)
-    return backend.engine  # type: ignore[no-any-return]
+    storage: Any = study._storage
+    engine: sqlalchemy.Engine = getattr(storage, "_backend", storage).engine
+    return engine

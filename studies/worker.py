@@ -113,5 +113,5 @@ def most_epochs(space: Space) -> int:
     if isinstance(epochs, Int):
         return epochs.high
     if isinstance(epochs, Choice):
-        return max(epochs.options)
+        return int(max(epochs.options))
     return space.epochs

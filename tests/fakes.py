@@ -18,8 +18,8 @@ from studies.events import (
     Watcher,
 )
 from studies.opening import open_study
-from studies.storage import engine_of, sqlite_url
 from studies.stopping import StopRequest
+from studies.storage import engine_of, sqlite_url
 from studies.tables import create_tables
 from studies.trials import Outcome
 from studies.worker import Worker
@@ -92,7 +92,13 @@ def run_tiny(
     """Run a study with an objective that costs nothing."""
     study = open_tiny(folder, settings, space)
     worker = Worker(
-        study, space, settings, settings.trials, evaluate or CurveObjective(), watcher or Recorder(), stop or StopRequest()
+        study,
+        space,
+        settings,
+        settings.trials,
+        evaluate or CurveObjective(),
+        watcher or Recorder(),
+        stop or StopRequest(),
     )
     worker.run()
     return study

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -61,7 +60,11 @@ def until(process, text):
 def trials(project):
     """The trials of the study, as CSV gives them."""
     ended = subprocess.run(
-        [sys.executable, "-m", "search.cli", "trials", "mine", "--csv"], cwd=project, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "search.cli", "trials", "mine", "--csv"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return list(csv.DictReader(io.StringIO(ended.stdout)))
 
@@ -122,7 +125,7 @@ def test_the_same_seed_gives_the_same_search(started, project):
         process = started(project, "run", "mine.py", "--no-export", "--output", name)
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
-        os.rename(project / name, project / "runs")
+        (project / name).rename(project / "runs")
         rows.append([{k: v for k, v in row.items() if k != "seconds"} for row in trials(project)])
-        os.rename(project / "runs", project / name)
+        (project / "runs").rename(project / name)
     assert rows[0] == rows[1]

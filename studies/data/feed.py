@@ -41,7 +41,7 @@ def training_feed(split: Split, batch_size: int, seed: int) -> Feed:
         from studies.data.tensorflow_feed import shuffled_batches
 
         dataset, begin_epoch = shuffled_batches(split, batch_size, seed)
-        return Feed({"x": dataset}, begin_epoch, steps)
+        return Feed({"x": dataset, "shuffle": False}, begin_epoch, steps)
     batches = ShuffledBatches(split, batch_size, seed)
     return Feed({"x": batches, "shuffle": False}, batches.begin_epoch, steps)
 

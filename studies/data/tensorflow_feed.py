@@ -17,19 +17,21 @@ def shuffled_batches(split: Split, batch_size: int, seed: int) -> tuple[Any, Cal
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def order(_: Any) -> Any:
-        indices = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=[np.int64(seed), epoch.read_value()])
+        indices = tf.random.experimental.stateless_shuffle(
+            tf.range(len(split)), seed=[np.int64(seed), epoch.read_value()]
+        )
         return tf.data.Dataset.from_tensor_slices(indices).batch(batch_size)
 
     indices = tf.data.Dataset.range(1).flat_map(order)
     steps = -(-len(split) // batch_size)
-    batches = indices.apply(tf.data.experimental.assert_cardinality(steps)).map(_gather(split), deterministic=True)
+    batches = indices.apply(tf.data.experimental.assert_cardinality(steps)).map(_gather(split))
     return batches.prefetch(2), lambda value: epoch.assign(value) and None
 
 
 def ordered_batches(split: Split, batch_size: int) -> Any:
     """A dataset of every image once, in order."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return indices.map(_gather(split), deterministic=True).prefetch(2)
+    return indices.map(_gather(split)).prefetch(2)
 
 
 def _gather(split: Split) -> Callable[[Any], tuple[Any, Any]]:

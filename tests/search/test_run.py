@@ -48,8 +48,10 @@ def test_options_override_the_files_study(search, fake_run, tmp_path):
     """What is typed wins over the file's `study`, and the rest of that stays."""
     calls = fake_run()
     file = tmp_path / "mine.py"
-    file.write_text("from spaces import *\nfrom studies import Study\nspace = Space(data=Digits())\n"
-                    "study = Study(trials=7, seed=5, pruner='none')\n")
+    file.write_text(
+        "from spaces import *\nfrom studies import Study\nspace = Space(data=Digits())\n"
+        "study = Study(trials=7, seed=5, pruner='none')\n"
+    )
     search("run", file, "--trials", 9, "--timeout", "1h30m", "--output", "there", "--no-export")
     declared, settings, output, export = calls[0]
     assert (settings.trials, settings.seed, settings.pruner, settings.timeout) == (9, 5, "none", 5400)

@@ -15,8 +15,8 @@ from studies.objective import Objective
 from studies.stopping import StopRequest
 from studies.storage import engine_of
 from studies.tables import read_epochs
-from studies.trials import Outcome, outcome_of, progress
 from studies.training import train
+from studies.trials import Outcome, outcome_of, progress
 from tests.fakes import TINY, Recorder, open_tiny, run_tiny
 from tests.studies.test_training import TRAIN, VALIDATION
 

@@ -113,7 +113,13 @@ def test_a_locked_database_is_said_to_be_locked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "oracle://u:hunter2@h/x", "postgresql+psycopg://u:hunter2@127.0.0.1:1/x", "mysql+pymysql://u:hunter2@127.0.0.1:1/x"]
+    "url",
+    [
+        "nonsense",
+        "oracle://u:hunter2@h/x",
+        "postgresql+psycopg://u:hunter2@127.0.0.1:1/x",
+        "mysql+pymysql://u:hunter2@127.0.0.1:1/x",
+    ],
 )
 def test_passwords_are_never_shown(url):
     """A storage that cannot be used is named without its password."""

@@ -34,9 +34,7 @@ def search(output: Path, trials: int = 2, declared: Declared | None = None, expo
     """Run a study; returns the result and what was told."""
     recorder = Recorder()
     study = Study(trials=trials, pruner="none", **settings)
-    result = run(
-        declared or Declared(), study, output=output, export=export, watcher=recorder, stop=StopRequest()
-    )
+    result = run(declared or Declared(), study, output=output, export=export, watcher=recorder, stop=StopRequest())
     return result, recorder
 
 
@@ -106,7 +104,7 @@ def test_a_study_is_searched_by_one_process_at_a_time(tmp_path):
 def test_absent_weights_are_seen_before_the_first_trial(tmp_path):
     """Also those of an option that the baseline does not take; no study is left behind."""
     space = replace(SPACE, backbone=Choice(CNN(), Pretrained("MobileNetV2", weights="absent.h5")))
-    with pytest.raises(ModelError, match="absent.h5"):
+    with pytest.raises(ModelError, match=r"absent\.h5"):
         search(tmp_path, declared=Declared(space))
     assert not (tmp_path / "tiny" / "study.db").exists()
 
@@ -118,12 +116,14 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
         search(tmp_path, declared=Declared(space))
 
 
-def test_the_default_batch_sizes_shrink_with_the_data():
-    """Whoever leaves the batch size to us never gets that error."""
+def test_what_is_left_to_us_follows_the_number_of_images():
+    """Whoever leaves the batch size and the epochs to us gets what suits the data."""
     space = Space(data=Digits())
-    assert fitted(space, 1000) == fitted(space, 128)
+    assert fitted(space, 1000).batch_size == Choice(32, 64, 128)
     assert fitted(space, 100).batch_size == Choice(32, 64)
     assert fitted(space, 10).batch_size == Choice(10)
+    assert [fitted(space, images).epochs for images in (100, 20_000, 1_000_000)] == [30, 20, 10]
+    assert fitted(replace(space, epochs=3), 100).epochs == 3
 
 
 def test_two_classes_end_in_one_probability(tmp_path):

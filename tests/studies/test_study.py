@@ -8,7 +8,8 @@ from studies.study import seconds, valid_name
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("90", 90), (90, 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1.5 h", 5400), ("1d", 86400)]
+    ("text", "expected"),
+    [("90", 90), (90, 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1.5 h", 5400), ("1d", 86400)],
 )
 def test_durations_are_read_as_people_write_them(text, expected):
     """A duration is a number with units, which may be strung together."""
@@ -24,7 +25,15 @@ def test_what_is_no_duration_is_refused(text):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("trials", 0), ("trials", 2.5), ("trials", True), ("sampler", "bayes"), ("pruner", "x"), ("seed", -1), ("name", "a/b")],
+    [
+        ("trials", 0),
+        ("trials", 2.5),
+        ("trials", True),
+        ("sampler", "bayes"),
+        ("pruner", "x"),
+        ("seed", -1),
+        ("name", "a/b"),
+    ],
 )
 def test_a_wrong_field_is_named(field, value):
     """Every field is checked when the record is made, and the message names it."""

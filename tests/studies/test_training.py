@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spaces import CNN, SGD, Adam, AdamW, Constant, Cosine, Digits, RMSprop, Space, baseline, resolve
+from spaces import CNN, SGD, Adam, AdamW, Constant, Cosine, Digits, RMSprop, Space
 from studies import training
 from studies.compiling import learning_rate, optimizer
 from studies.data import Split
@@ -142,7 +142,9 @@ def test_a_split_too_large_for_memory_is_read_in_batches(monkeypatch):
 
     def labelled() -> list[tuple[float, int]]:
         batches = feed.ordered_batches(TRAIN, 32)
-        return [(float(i.mean()), int(n)) for x, y in batches for i, n in zip(np.asarray(x), np.asarray(y), strict=True)]
+        return [
+            (float(i.mean()), int(n)) for x, y in batches for i, n in zip(np.asarray(x), np.asarray(y), strict=True)
+        ]
 
     held = labelled()
     monkeypatch.setattr(feed, "IN_MEMORY_BYTES", 0)
@@ -182,9 +184,3 @@ def test_optimizers_get_their_own_settings(record):
     for name, (value, _) in record.children().items():
         expected = None if (name, value) == ("weight_decay", 0.0) else value
         assert settings[name] == expected
-
-
-def test_every_default_recipe_resolves():
-    """The default space's baseline is a recipe that can be trained."""
-    space = Space(data=Digits())
-    assert resolve(space, baseline(space)).epochs == 30

@@ -1,0 +1,1 @@
+"""Spaces to run and to copy from: `search run digits` runs `digits.py`."""

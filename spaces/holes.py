@@ -1,0 +1,15 @@
+"""`Int`, `Float` and `Choice` as a space file calls them: a type checker lets them stand in any field."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+
+    def Int(low: int, high: int, step: int = 1, log: bool = False, default: int | None = None) -> Any: ...
+    def Float(
+        low: float, high: float, step: float | None = None, log: bool = False, default: float | None = None
+    ) -> Any: ...
+    def Choice(*options: Any, default: Any = None, **named: Any) -> Any: ...
+else:
+    from spaces.parameters import Choice, Float, Int
+
+__all__ = ["Choice", "Float", "Int"]

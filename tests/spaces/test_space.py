@@ -1,0 +1,155 @@
+"""A space as a whole: its parameters, what fills them, and how it reads."""
+
+import copy
+import math
+import pickle
+from itertools import product
+
+import pytest
+
+import spaces
+from spaces import (
+    CNN,
+    Augment,
+    Choice,
+    Constant,
+    Cosine,
+    Digits,
+    Float,
+    ImageFolder,
+    Int,
+    Pretrained,
+    Space,
+    SpaceError,
+    baseline,
+    combinations,
+    fill,
+    flatten,
+    resolve,
+)
+
+CONDITIONAL = Space(
+    data=ImageFolder("photos", image_size=Choice(32, 64)),
+    backbone=Choice(
+        CNN(filters=Int(16, 64, step=16, default=32), kernel_size=Choice(3, 5)),
+        Pretrained("MobileNetV2", trainable_layers=Choice(0, 20)),
+    ),
+    augment=None,
+    dropout=0.2,
+    learning_rate=1e-3,
+    batch_size=32,
+)
+
+
+def test_parameters_have_dotted_names_in_a_stable_order_and_conditions():
+    """A choice comes before what depends on it, and each parameter says when it exists."""
+    assert [(hole.name, hole.conditions) for hole in flatten(CONDITIONAL)] == [
+        ("data.image_size", ()),
+        ("backbone", ()),
+        ("backbone.cnn.filters", (("backbone", "cnn"),)),
+        ("backbone.cnn.kernel_size", (("backbone", "cnn"),)),
+        ("backbone.mobilenetv2.trainable_layers", (("backbone", "mobilenetv2"),)),
+        ("schedule", ()),
+    ]
+
+
+def test_parameters_of_options_that_are_not_taken_do_not_exist():
+    """Filling asks only for what exists under the choices taken."""
+    asked = []
+
+    def choose(name, parameter):
+        asked.append(name)
+        return parameter.names[-1]
+
+    recipe = fill(CONDITIONAL, choose)
+    assert asked == ["data.image_size", "backbone", "backbone.mobilenetv2.trainable_layers", "schedule"]
+    assert recipe.backbone == Pretrained("MobileNetV2", trainable_layers=20)
+    assert recipe.data.image_size == 64
+    assert recipe.schedule == Cosine()
+
+
+def test_a_choice_within_a_choice_has_both_conditions():
+    """Conditions add up along the way to a parameter."""
+    inner = Choice(none=None, noise=Augment(zoom=Float(0.0, 0.3)))
+    space = Space(Digits(), augment=Choice(a=Augment(flip=Choice(None, "both")), b=Augment(zoom=0.1)))
+    assert [h.conditions for h in flatten(space) if h.name == "augment.a.flip"] == [(("augment", "a"),)]
+    assert flatten(Space(Digits(), augment=inner))[5].conditions == (("augment", "noise"),)
+
+
+def test_every_combination_is_counted():
+    """`combinations` is the number of different recipes, infinite for real numbers without steps."""
+    assert combinations(CONDITIONAL) == 2 * (4 * 2 + 2) * 2
+    assert combinations(Space(Digits())) == math.inf
+    fixed = {"augment": None, "learning_rate": 0.1, "schedule": Constant(), "backbone": CNN()}
+    space = Space(Digits(), dropout=Float(0, 0.5, step=0.1), batch_size=Choice(8, 16, 32), **fixed)
+    names = [hole.name for hole in flatten(space)]
+    points = product(*(hole.parameter.values() for hole in flatten(space)))
+    assert len({resolve(space, dict(zip(names, point, strict=True))) for point in points}) == combinations(space) == 18
+
+
+def test_the_baseline_is_every_default():
+    """Trial 0 takes each parameter's default, and only those that exist."""
+    assert baseline(CONDITIONAL) == {
+        "data.image_size": 32,
+        "backbone": "cnn",
+        "backbone.cnn.filters": 32,
+        "backbone.cnn.kernel_size": 3,
+        "schedule": "constant",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone.cnn.filters": 33}, "backbone.cnn.filters: 33 is not one of its values"),
+        ({"backbone.cnn.filters": 32.0}, "backbone.cnn.filters: 32.0 is not one of its values"),
+        ({"backbone": "vgg16"}, "backbone: 'vgg16' is not one of its values"),
+        ({"backbone.mobilenetv2.trainable_layers": 0}, "backbone.mobilenetv2.trainable_layers: is not a parameter"),
+        ({"unknown": 1}, "unknown: is not a parameter"),
+    ],
+)
+def test_a_wrong_assignment_is_refused(changes, message):
+    """Resolving refuses unknown parameters, and values that a parameter cannot take."""
+    with pytest.raises(SpaceError, match=f"^{message}"):
+        resolve(CONDITIONAL, {**baseline(CONDITIONAL), **changes})
+
+
+def test_an_incomplete_assignment_is_refused():
+    """Resolving needs every parameter that exists."""
+    with pytest.raises(SpaceError, match=r"^data\.image_size: has no value in the assignment"):
+        resolve(CONDITIONAL, {})
+
+
+def test_a_space_of_nothing_but_data_is_complete():
+    """Every other field has a default, most of them a small search."""
+    space = Space(data=ImageFolder("photos"))
+    assert len(flatten(space)) > 5
+    assert resolve(space, baseline(space)).epochs == 30
+
+
+def test_the_repr_is_the_space_file():
+    """A space reads as it was written, one field a line, and None where None means something."""
+    space = Space(Digits(), augment=None, patience=None)
+    assert repr(space).splitlines()[:4] == [
+        "Space(",
+        "    data=Digits(),",
+        "    backbone=CNN(filters=Int(16, 64, step=16, default=32), blocks=Int(2, 4, default=3), "
+        "kernel_size=Choice(3, 5), dense_units=Choice(0, 128)),",
+        "    augment=None,",
+    ]
+    assert "    patience=None,\n" in repr(space)
+    assert "model" not in repr(space)
+    assert eval(repr(space), vars(spaces)) == space
+
+
+def test_a_space_can_be_copied_and_sent_to_another_process():
+    """Spaces are values: pickled, copied and hashed they stay equal."""
+    for twin in (copy.deepcopy(CONDITIONAL), copy.copy(CONDITIONAL), pickle.loads(pickle.dumps(CONDITIONAL))):
+        assert twin == CONDITIONAL
+        assert hash(twin) == hash(CONDITIONAL)
+
+
+def test_a_space_cannot_be_changed():
+    """A space is frozen."""
+    with pytest.raises(AttributeError):
+        CONDITIONAL.epochs = 3
