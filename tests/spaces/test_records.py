@@ -42,9 +42,9 @@ def splits():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"epochs": 0}, "epochs: must be a whole number of at least 1, got 0"),
-        ({"epochs": True}, "epochs: must be a whole number of at least 1, got True"),
-        ({"epochs": 3.0}, "epochs: must be a whole number of at least 1, got 3.0"),
+        ({"epochs": 0}, "epochs: must be a whole number of at least 1 or None, got 0"),
+        ({"epochs": True}, "epochs: must be a whole number of at least 1 or None, got True"),
+        ({"epochs": 3.0}, "epochs: must be a whole number of at least 1 or None, got 3.0"),
         ({"metric": "accuracy"}, "metric: must be 'val_accuracy' or 'val_loss', got 'accuracy'"),
         ({"metric": Choice("val_accuracy", "val_loss")}, "metric: must be fixed, since trials could not be compared"),
         ({"dropout": "0.2"}, "dropout: must be a number from 0 to 0.95, got '0.2'"),

@@ -124,7 +124,7 @@ def test_a_space_of_nothing_but_data_is_complete():
     """Every other field has a default, most of them a small search."""
     space = Space(data=ImageFolder("photos"))
     assert len(flatten(space)) > 5
-    assert resolve(space, baseline(space)).epochs == 30
+    assert resolve(space, baseline(space)).batch_size == 32
 
 
 def test_the_repr_is_the_space_file():
@@ -133,8 +133,8 @@ def test_the_repr_is_the_space_file():
     assert repr(space).splitlines()[:4] == [
         "Space(",
         "    data=Digits(),",
-        "    backbone=CNN(filters=Int(16, 64, step=16, default=32), blocks=Int(2, 4, default=3), "
-        "kernel_size=Choice(3, 5), dense_units=Choice(0, 128)),",
+        "    backbone=CNN(filters=Int(16, 48, step=16, default=16), blocks=Int(2, 4, default=3), "
+        "pooling=Choice('flatten', 'average'), dense_units=Choice(0, 128)),",
         "    augment=None,",
     ]
     assert "    patience=None,\n" in repr(space)
