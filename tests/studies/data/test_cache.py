@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ import pytest
 from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data import Dataset, building, load
-from studies.data.cache import cache_root, clear, entries
+from studies.data.cache import clear, entries
 from studies.data.decode_worker import FileRows
 from tests.images import write_classes, write_image
 
 LOAD = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from spaces import ImageFolder
 from studies.data import load
 decoded = []
@@ -204,6 +206,16 @@ def test_a_cache_that_cannot_be_written_is_done_without(photos, cache, monkeypat
     assert not list((cache / "decoded").glob("scratch-*"))
 
 
+def test_nothing_is_decoded_that_cannot_be_kept(photos, monkeypatch, caplog, decoded):
+    """Where the room does not suffice, that is known before the first file is decoded."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    data = loaded(photos)
+    assert decoded == [20]
+    assert isinstance(data.train.images, np.ndarray)
+    assert not isinstance(data.train.images, np.memmap)
+    assert "no space left" in caplog.text
+
+
 def test_a_cache_folder_that_is_a_file_is_done_without(photos, tmp_path, caplog):
     """A wrong SEARCH_CACHE does not end the search."""
     (tmp_path / "file").touch()
@@ -281,13 +293,3 @@ def test_entries_tell_what_they_hold_and_can_be_cleared(photos, decoded):
     assert clear() == 0
     loaded(photos)
     assert decoded == [20, 20]
-
-
-def test_the_cache_folder_is_the_argument_the_variable_or_the_users(monkeypatch, tmp_path):
-    """In this order."""
-    monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "variable"))
-    assert cache_root(tmp_path / "argument").parent == tmp_path / "argument"
-    assert cache_root().parent == tmp_path / "variable"
-    monkeypatch.delenv("SEARCH_CACHE")
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name, appauthor: str(tmp_path / name))
-    assert cache_root().parent == tmp_path / "search"

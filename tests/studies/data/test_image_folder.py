@@ -9,7 +9,7 @@ import pytest
 
 from spaces import ImageFolder
 from spaces.errors import DataError
-from studies.data import Dataset, Split, load, read_labelled_folder
+from studies.data import Dataset, Split, load
 from tests.images import picture, write_classes, write_image
 
 COUNTS = {"cat": 20, "dog": 10}
@@ -222,7 +222,7 @@ def test_a_class_that_loses_its_images_is_an_error(tmp_path):
         ({"a": 9}, "only one class, 'a'"),
         ({"a": 9, "b": 0}, "class 'b' without any image"),
         ({"a": 9, "b": 1}, "'b' has 1"),
-        ({"a": 9, "b": 2}, "needs at least 3 images (for training and validation and test), but 'b' has 2"),
+        ({"a": 9, "b": 2}, "needs at least 3 images (for training, validation and test), but 'b' has 2"),
     ],
 )
 def test_a_folder_without_enough_of_each_class_is_refused(tmp_path, counts, expected):
@@ -237,7 +237,7 @@ def test_a_folder_without_enough_of_each_class_is_refused(tmp_path, counts, expe
 def test_loose_images_are_counted_in_the_message(tmp_path):
     """A folder of images without classes says what to do."""
     write_image(tmp_path / "one.jpg")
-    assert "1 images lie directly in it" in message(tmp_path)
+    assert "(images directly in it: 1)" in message(tmp_path)
 
 
 def test_a_missing_folder_says_where_it_was_looked_up(tmp_path):
@@ -288,26 +288,3 @@ def test_one_folder_cannot_be_two_parts(tmp_path):
     folder = write_classes(tmp_path, COUNTS)
     assert "is the train folder too" in message(folder, test=str(folder))
     assert "is the train folder too" in message(folder, validation=str(folder))
-
-
-def test_a_labelled_folder_is_read_by_the_models_classes(tmp_path):
-    """Labels are the positions of the folder names in the model's classes, some of which may be absent."""
-    write_classes(tmp_path, {"b": 3, "c": 2})
-    (tmp_path / "c" / "broken.png").touch()
-    split, skipped = read_labelled_folder(tmp_path, ("c", "a", "b"), (8, 8, 3), "stretch", max_skipped=0.5)
-    assert split.labels.tolist() == [0, 0, 2, 2, 2]
-    assert np.array_equal(split.images[2], picture(0))
-    assert [Path(path).name for path, _ in skipped] == ["broken.png"]
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [({"a": 1, "x": 1}, "does not know: 'x'"), ({}, "has no class folders"), ({"a": 0}, "no JPEG")],
-)
-def test_a_labelled_folder_of_something_else_is_refused(tmp_path, counts, expected):
-    """Unknown classes and folders without images end in one message."""
-    write_classes(tmp_path, counts)
-    for name in counts:
-        (tmp_path / name).mkdir(exist_ok=True)
-    with pytest.raises(DataError, match=expected):
-        read_labelled_folder(tmp_path, ("a", "b"), (8, 8, 3), "stretch")

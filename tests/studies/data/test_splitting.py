@@ -80,7 +80,7 @@ def test_a_test_part_is_taken_from_the_training_images():
         ([5, 0], [], "class 'b' without any image"),
         ([5, 1], [], "at least 2 images (for training), but 'b' has 1"),
         ([5, 1], ["validation"], "at least 2 images (for training and validation), but 'b' has 1"),
-        ([2, 5], ["validation", "test"], "at least 3 images (for training and validation and test), but 'a' has 2"),
+        ([2, 5], ["validation", "test"], "at least 3 images (for training, validation and test), but 'a' has 2"),
         ([0, 1], None, "class 'a' without any image"),
     ],
 )

@@ -1,0 +1,48 @@
+"""Data: images from any source, decoded once and cached, as three splits."""
+
+from pathlib import Path
+
+from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
+from spaces.errors import DataError
+from spaces.records import Record
+from studies.data.decoding import read_image
+from studies.data.image_folder import load_image_folder, read_labelled_folder
+from studies.data.parallel import Progress
+from studies.data.splits import Dataset, Skipped, Split, concatenated
+
+__all__ = ["Dataset", "Progress", "Skipped", "Split", "concatenated", "load", "read_image", "read_labelled_folder"]
+
+
+def load(data: Record, folder: Path, *, cache: Path | None = None, progress: Progress | None = None) -> Dataset:
+    """The three splits of a data source; the same ones every time.
+
+    Args:
+        data: A record of `spaces.data` whose parameters are resolved.
+        folder: Where relative paths start: the folder of the space file.
+        cache: Where decoded images are kept; None takes SEARCH_CACHE, else the user's cache folder.
+        progress: Called with the files decoded and the files in all, at most 20 times a second.
+
+    Raises:
+        DataError: The images or labels cannot be used.
+        OutputError: There is neither a usable cache folder nor enough memory.
+    """
+    match data:
+        case ImageFolder():
+            return load_image_folder(data, folder, cache, progress)
+        case Digits():
+            from studies.data.digits import load_digits
+
+            return load_digits(data)
+        case Npz():
+            from studies.data.npz import load_npz
+
+            return load_npz(data, folder)
+        case KerasDataset():
+            from studies.data.keras_datasets import load_keras_dataset
+
+            return load_keras_dataset(data)
+        case CustomData():
+            from studies.data.custom import load_custom
+
+            return load_custom(data)
+    raise DataError(f"data must be one of the records of spaces.data, got {data!r}.")

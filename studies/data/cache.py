@@ -1,0 +1,197 @@
+"""The cache folder of decoded images: where it is, who may write, what it holds and how large it may become.
+
+<cache>/decoded/entries/<key>/    the images of one data set in one size, see `entry`
+<cache>/decoded/folders/<key>     which entry a folder of images led to, and how the folder looked then
+<cache>/decoded/locks/            held while something is decoded
+<cache>/decoded/scratch-*/        an entry that is being made; only the holder of its lock makes or removes it
+"""
+
+import contextlib
+import logging
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaces.errors import DataError
+from studies.data import entry as stored
+
+_DEFAULT_GB = 20.0
+_LOCKS = 256
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set in the cache.
+
+    Args:
+        key: Its name in the cache, from its content and form.
+        shape: (n, height, width, channels).
+        bytes: What it takes on disk.
+        used: When it was last used, in seconds since 1970.
+        classes: Names of its classes.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    bytes: int
+    used: float
+    classes: tuple[str, ...]
+
+
+def entries(cache: Path | None = None) -> list[Entry]:
+    """What the cache holds, the most recently used first."""
+    found = (_entry(path) for path in entry_folders(cache_root(cache)))
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.used)
+
+
+def clear(cache: Path | None = None) -> int:
+    """Remove every entry that can be removed; the bytes that were freed."""
+    root = cache_root(cache)
+    freed = sum(remove(path) for path in entry_folders(root))
+    sweep(root)
+    shutil.rmtree(root / "folders", ignore_errors=True)
+    return freed
+
+
+def cache_root(cache: Path | None = None) -> Path:
+    """The folder of decoded images: of the argument, else SEARCH_CACHE, else the user's cache folder."""
+    given = cache or os.environ.get("SEARCH_CACHE")
+    if not given:
+        import platformdirs
+
+        given = platformdirs.user_cache_dir("search", appauthor=False)
+    return Path(given).expanduser().absolute() / "decoded"
+
+
+def limit_bytes() -> float:
+    """The size the cache may reach, from SEARCH_CACHE_GB."""
+    text = os.environ.get("SEARCH_CACHE_GB") or str(_DEFAULT_GB)
+    with contextlib.suppress(ValueError):
+        if not math.isnan(value := float(text)) and value >= 0:
+            return value * 1e9
+    raise DataError(f"SEARCH_CACHE_GB must be a number of gigabytes of at least 0, got {text!r}.")
+
+
+def entry_folders(root: Path) -> list[Path]:
+    """The folders of all entries, sound or not."""
+    try:
+        return sorted((root / "entries").iterdir())
+    except OSError:
+        return []
+
+
+@contextlib.contextmanager
+def exclusive(root: Path, key: str) -> Iterator[None]:
+    """Wait until no other process decodes what has this key, and keep others waiting meanwhile.
+
+    Raises:
+        OSError: The cache folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    (root / "locks").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_lock_file(root, _number(key)))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("Another process is decoding these images: waiting for it.")
+        lock.acquire()
+    try:
+        _remove_scratch(root, _number(key))
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def scratch_folder(root: Path, key: str) -> Iterator[Path]:
+    """A new folder that is removed at the end unless it was published. Only within `exclusive` of the same key."""
+    folder = root / f"scratch-{_number(key)}-{secrets.token_hex(8)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Give a finished entry its name, in one step; a sound entry of that name is kept, a damaged one replaced."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if stored.read(target) is not None:
+        return
+    if target.exists():
+        target.rename(folder / "damaged")
+    folder.rename(target)
+    shutil.rmtree(target / "damaged", ignore_errors=True)
+
+
+def shrink(root: Path, keep: str) -> None:
+    """Remove the least recently used entries beyond the limit, and what dead processes have left; `keep` stays."""
+    sweep(root)
+    found = [entry for path in entry_folders(root) if (entry := _entry(path)) is not None]
+    excess = sum(entry.bytes for entry in found) - limit_bytes()
+    for entry in sorted(found, key=lambda entry: entry.used):
+        if excess <= 0:
+            break
+        if entry.key != keep:
+            excess -= remove(root / "entries" / entry.key)
+            _forget(root, entry.key)
+
+
+def remove(path: Path) -> int:
+    """Remove an entry, first what makes it valid; the bytes that were freed."""
+    size = _size(path)
+    with contextlib.suppress(OSError):
+        (path / stored.DESCRIPTION).unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+    return size - _size(path)
+
+
+def sweep(root: Path) -> None:
+    """Remove the scratch folders of processes that have died: nobody holds their locks."""
+    from filelock import FileLock, Timeout
+
+    for number in {path.name.split("-")[1] for path in root.glob("scratch-*-*")}:
+        with contextlib.suppress(Timeout, OSError), FileLock(_lock_file(root, number), blocking=False):
+            _remove_scratch(root, number)
+
+
+def _forget(root: Path, key: str) -> None:
+    for path in (root / "folders").glob("*"):
+        with contextlib.suppress(OSError):
+            if f'"entry": "{key}"' in path.read_text():
+                path.unlink()
+
+
+def _number(key: str) -> str:
+    return f"{int(key[:8], 16) % _LOCKS:03d}"
+
+
+def _lock_file(root: Path, number: str) -> Path:
+    return root / "locks" / f"{number}.lock"
+
+
+def _remove_scratch(root: Path, number: str) -> None:
+    for path in root.glob(f"scratch-{number}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _entry(path: Path) -> Entry | None:
+    description = stored.describe(path)
+    if description is None:
+        return None
+    shape = (sum(description.counts), *description.form.shape)
+    return Entry(path.name, shape, _size(path), stored.last_used(path), description.classes)
+
+
+def _size(path: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in path.iterdir())
+    except OSError:
+        return 0

@@ -1,0 +1,92 @@
+"""The decoded images of a listing: from the cache where they are in it, else decoded, once for all processes."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from studies.data import cache as caches
+from studies.data import entry as entries
+from studies.data.building import Known, build, decode_in_memory, known_of
+from studies.data.parallel import Progress
+from studies.data.wanted import Answer, Wanted
+
+logger = logging.getLogger(__name__)
+
+
+def decoded_images(wanted: Wanted, cache: Path | None, progress: Progress | None) -> Answer:
+    """The images that are wanted; where the cache cannot be used, decoded into memory with a warning.
+
+    Raises:
+        OutputError: There is neither a usable cache nor enough memory.
+    """
+    root = caches.cache_root(cache)
+    caches.limit_bytes()
+    try:
+        return _remembered(root, wanted) or _decoded_once(root, wanted, progress)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        logger.warning(
+            "The cache folder %s cannot be used (%s): images are decoded into memory, and again by every run. "
+            "SEARCH_CACHE names another folder.",
+            root.parent,
+            reason,
+        )
+        return decode_in_memory(wanted, progress, reason)
+
+
+def _remembered(root: Path, wanted: Wanted) -> Answer | None:
+    """What these folders led to when they last looked like this."""
+    try:
+        memory = json.loads((root / "folders" / wanted.folder_key).read_text())
+        if memory["manifest"] != wanted.manifest:
+            return None
+        folder, problems = root / "entries" / memory["entry"], dict(memory["problems"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    found = entries.read(folder)
+    if found is None:
+        return None
+    entries.mark_used(folder)
+    return Answer(found, problems)
+
+
+def _remember(root: Path, wanted: Wanted, key: str, problems: Mapping[str, str]) -> None:
+    path = root / "folders" / wanted.folder_key
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps({"manifest": wanted.manifest, "entry": key, "problems": problems}))
+    unfinished.replace(path)
+
+
+def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answer:
+    with caches.exclusive(root, wanted.folder_key):
+        found = _remembered(root, wanted)
+        if found is not None:
+            return found
+        known = known_of(root, wanted)
+        key = wanted.content_key(known.digests) if known.digests else None
+        answer = _of_content(root, wanted, key, known) if key is not None else None
+        if answer is None:
+            key, answer = build(root, wanted, known, progress)
+        if key is not None:
+            _keep(root, wanted, key, answer)
+        return answer
+
+
+def _of_content(root: Path, wanted: Wanted, key: str, known: Known) -> Answer | None:
+    """The images of another folder, or of an earlier time, with the same content."""
+    found = entries.read(root / "entries" / key)
+    if found is None:
+        return None
+    files = zip(wanted.listing.files, known.digests, strict=True)
+    reasons = {file.path: found.problems.get(content.hex()) for file, content in files}
+    return Answer(found, {path: reason for path, reason in reasons.items() if reason is not None})
+
+
+def _keep(root: Path, wanted: Wanted, key: str, answer: Answer) -> None:
+    entries.mark_used(root / "entries" / key)
+    # A file that could not be read at all may be better next time: its digest is empty.
+    if "" not in answer.images.problems:
+        _remember(root, wanted, key, answer.problems)
+    caches.shrink(root, keep=key)
