@@ -10,8 +10,6 @@ without the start of its processes; the two starts are timed from the first impo
 import argparse
 import multiprocessing
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import PIL
+from evidence import machine, spread
 from PIL import Image
 
 START = """
@@ -40,14 +38,13 @@ def main() -> None:
     paths = sorted(
         str(path) for path in arguments.folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
     )
-    print(f"{platform.processor() or platform.machine()}, {_cores()} cores, load {os.getloadavg()[0]:.1f} before")
-    print(f"Python {platform.python_version()}, Pillow {PIL.__version__}, NumPy {np.__version__}, {platform.system()}")
+    print(machine("pillow", "numpy"))
     print(f"{arguments.folder.name}: {len(paths)} files to {arguments.image_size} pixels, {arguments.runs} runs")
     rows = [_run(arguments.folder, paths, arguments.image_size) for _ in range(arguments.runs)]
     for name, column in zip(("bare loop", "first start", "second start"), zip(*rows, strict=True), strict=True):
-        print(f"{name:12}  median {statistics.median(column):6.2f} s  from {min(column):.2f} to {max(column):.2f} s")
+        print(f"{name:12}  {spread(column)}")
     ratios = [bare / first for bare, first, _ in rows]
-    print(f"bare / first  median {statistics.median(ratios):6.2f}    from {min(ratios):.2f} to {max(ratios):.2f}")
+    print(f"bare / first  {spread(ratios, unit='')}")
 
 
 def _arguments() -> argparse.Namespace:

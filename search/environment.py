@@ -1,5 +1,6 @@
 """What the libraries behind a command are told before they are imported."""
 
+import logging
 import os
 
 # TensorFlow's C++ parts write notices past sys.stderr. They read these variables once, while they are imported; 2 keeps
@@ -11,3 +12,5 @@ def quieten() -> None:
     """Keep the notices of C++ libraries off the screen; to be called before Keras is imported."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Every trial traces a model of its own, which TensorFlow takes for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)

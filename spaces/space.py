@@ -55,11 +55,11 @@ class Space(Record):
     backbone: Any = ruled(Rule("record", records=BACKBONES), None)
     model: Any = ruled(Rule("record", records=MODELS), None)
     augment: Augment | None = ruled(Rule("record", records=(Augment,), optional=True), DEFAULT_AUGMENT)
-    dropout: float = real(holes.Float(0.0, 0.6, default=0.2), 0.0, 0.95)
-    learning_rate: float = real(holes.Float(1e-4, 1e-2, log=True, default=1e-3), 0.0, above=True)
-    batch_size: int = whole(holes.Choice(32, 64, 128), 1)
+    dropout: float = real(holes.Float(0.0, 0.5, default=0.2), 0.0, 0.95)
+    learning_rate: float = real(holes.Float(3e-4, 3e-3, log=True, default=1e-3), 0.0, above=True)
+    batch_size: int = whole(holes.Choice(32, 64, 128, default=64), 1)
     optimizer: Any = ruled(Rule("record", records=OPTIMIZERS), Adam())
-    schedule: Any = ruled(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine()))
+    schedule: Any = ruled(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine(warmup=0.05)))
     epochs: int = whole(None, 1, optional=True)
     patience: int | None = whole(10, 1, optional=True)
     metric: str = text("val_accuracy", *METRICS, fixed=True)
@@ -101,6 +101,8 @@ def check(space: Space) -> None:
     """Raise `SpaceError` for the first field that breaks its rule."""
     if space.backbone is not None and space.model is not None:
         raise SpaceError("model: stands in place of backbone, got both: remove one of them")
+    if isinstance(space.epochs, Choice) and None in space.epochs.names:
+        raise SpaceError("epochs: None leaves them to the number of images, so it cannot be an option of a Choice")
     unused = "model" if space.model is None else "backbone"
     for name, value, rule in _fields(space, ""):
         if name != unused and (found := problem_of(value, rule)):
@@ -165,6 +167,14 @@ def baseline(space: Space) -> dict[str, Scalar]:
 def combinations(space: Space) -> float:
     """How many different recipes the space holds; infinity when a real number has no step."""
     return _combinations(space)
+
+
+def records_in(value: Any) -> Iterator[Record]:
+    """Every record of a space, also those of options."""
+    for _, record in _records(value, ""):
+        yield record
+        for child, _ in record.children().values():
+            yield from records_in(child)
 
 
 def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:

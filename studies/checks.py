@@ -1,15 +1,13 @@
 """What can be seen to go wrong before the first trial."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError, SpaceError
 from spaces.parameters import Choice, Int
-from spaces.records import Record
-from spaces.space import Space
+from spaces.space import Space, records_in
 
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
@@ -42,30 +40,34 @@ def check_weights(space: Space, folder: Path) -> None:
     Raises:
         ModelError: One is not.
     """
-    for record in _records(space):
+    for record in records_in(space):
         if isinstance(record, Pretrained):
-            for weights in record.weights.options if isinstance(record.weights, Choice) else [record.weights]:
-                if weights not in (None, "imagenet") and not (folder / weights).is_file():
-                    raise ModelError(
-                        f"the weights of {record.name} are not there: {(folder / weights).absolute()} is not a file"
-                    )
+            every = record.weights.options if isinstance(record.weights, Choice) else (record.weights,)
+            for weights in every:
+                if weights not in (None, "imagenet"):
+                    weights_path(dataclasses.replace(record, weights=weights), folder)
+
+
+def weights_path(record: Pretrained, folder: Path) -> Path:
+    """The file of a network's weights.
+
+    Args:
+        record: The network; its weights are a file.
+        folder: Where a relative path starts.
+
+    Raises:
+        ModelError: There is no such file.
+    """
+    path = folder / Path(record.weights or "").expanduser()
+    if not path.is_file():
+        raise ModelError(
+            f"backbone: the file of weights {path.absolute()} does not exist: "
+            f"give its path in Pretrained({record.name!r}, weights=...)"
+        )
+    return path
 
 
 def _largest(batch_size: Any) -> int:
     if isinstance(batch_size, Int):
         return batch_size.high
     return max(batch_size.options) if isinstance(batch_size, Choice) else int(batch_size)
-
-
-def _records(value: Any) -> Iterator[Record]:
-    """Every record in a tree."""
-    if isinstance(value, Record):
-        yield value
-        for child, _ in value.children().values():
-            yield from _records(child)
-    elif isinstance(value, Choice):
-        for option in value.options:
-            yield from _records(option)
-    elif isinstance(value, tuple):
-        for child in value:
-            yield from _records(child)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from spaces.space import Recipe
-from spaces.training import Constant
+from spaces.training import SGD, Constant
 from studies import device
 from studies.models import gives_logits
 
@@ -40,7 +40,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, step
 def optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """The recipe's optimizer with its learning rate and schedule."""
     settings = dataclasses.asdict(recipe.optimizer)
-    if settings.get("weight_decay") == 0.0:
+    if isinstance(recipe.optimizer, SGD) and not recipe.optimizer.weight_decay:
         settings["weight_decay"] = None
     kind = getattr(keras.optimizers, type(recipe.optimizer).__name__)
     return kind(learning_rate=learning_rate(recipe, steps_per_epoch), **settings)

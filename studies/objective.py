@@ -14,15 +14,14 @@ from spaces.errors import ModelError, SearchError
 from spaces.space import Recipe
 from studies import training
 from studies.data import Dataset
-from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, Watcher
+from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, Progress, Watcher
+from studies.models.memory import is_out_of_memory
 from studies.sampling import seed_of
 from studies.stopping import StopRequest
-from studies.storage import engine_of
+from studies.storage import DATABASE_ERRORS, engine_of
 from studies.tables import write_epoch
 from studies.training import Training, train
 from studies.trials import Outcome, report
-
-OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "out of memory", "MemoryError", "Unable to allocate")
 
 
 @dataclass
@@ -46,14 +45,14 @@ class Objective:
     stop: StopRequest
     _judged: int = field(default=0, init=False)
 
-    def __call__(self, trial: optuna.Trial, recipe: Recipe, *, first: bool) -> Outcome:
+    def __call__(self, trial: optuna.Trial, recipe: Recipe, before: Progress) -> Outcome:
         """Evaluate a trial.
 
         Args:
             trial: The trial, taken.
             recipe: What it trains.
-            first: No trial has been completed yet: an error that the user can mend ends the run, and when time is
-                over what was reached so far counts.
+            before: How far the study was. An error that the user can mend ends the run while no trial has ended,
+                and what was reached when time is over counts while none is complete.
 
         Returns:
             How it ended; errors of one trial end only that trial.
@@ -66,11 +65,13 @@ class Objective:
         self._judged = max(trial.storage.get_trial(trial._trial_id).intermediate_values, default=0)
         try:
             trained = self._train(trial, recipe)
-            return self._outcome(trained, recipe, time.monotonic() - started, first)
+            return self._outcome(trained, recipe, time.monotonic() - started, before)
         except SearchError as error:
-            if first or not isinstance(error, ModelError):
+            if before.done == 0 or not isinstance(error, ModelError):
                 raise
             return Outcome(FAILED, None, None, 0, time.monotonic() - started, str(error))
+        except DATABASE_ERRORS:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a recipe breaks ends its trial, not the search
             state, reason = _classified(error)
             return Outcome(state, None, None, 0, time.monotonic() - started, reason)
@@ -101,11 +102,11 @@ class Objective:
             return True
         return not trial.should_prune()
 
-    def _outcome(self, trained: Training, recipe: Recipe, seconds: float, first: bool) -> Outcome:
+    def _outcome(self, trained: Training, recipe: Recipe, seconds: float, before: Progress) -> Outcome:
         value = trained.best_value if trained.best_epoch else None
         reached = (value, trained.best_epoch, len(trained.history), seconds)
         if trained.ended == training.STOPPED:
-            if first and self.stop.out_of_time and not self.stop.requested and value is not None:
+            if before.complete == 0 and value is not None and not self.stop.requested:
                 return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
             return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
         if trained.ended == training.REFUSED:
@@ -117,7 +118,6 @@ class Objective:
 
 def _classified(error: Exception) -> tuple[str, str]:
     """State and reason of a trial that raised: a sampler learns from a pruned trial, never from a failed one."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    if any(sign in text for sign in OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return PRUNED, f"out of memory ({type(error).__name__})"
-    return FAILED, text
+    return FAILED, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

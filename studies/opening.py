@@ -1,8 +1,9 @@
 """Creates a study, or loads it and makes sure that it searches the same space in the same way."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.study import StudyDirection
@@ -14,7 +15,9 @@ from spaces.training import METRICS
 from studies.storage import explained, open_storage
 from studies.study import Study
 
-SPACE, FINGERPRINT, SETTINGS = "search:space", "search:fingerprint", "search:settings"
+SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
+
+Identity: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,15 @@ class OpenStudy:
     resumed: bool
 
 
-def open_study(url: str, name: str, space: Space, settings: Study) -> OpenStudy:
+def open_study(url: str, name: str, space: Space, settings: Study, data: Identity) -> OpenStudy:
     """Create the study in the database, or load it.
 
     Args:
         url: URL of the database.
         name: Name of the study.
         space: What is searched.
-        settings: How; the seed and the sampler stay those of the first run.
+        settings: How; seed, sampler and pruner stay those of the first run.
+        data: What tells the images from others.
 
     Raises:
         StudyError: The database cannot be used, or the study of that name is another one.
@@ -49,11 +53,14 @@ def open_study(url: str, name: str, space: Space, settings: Study) -> OpenStudy:
     with explained(url):
         names = optuna.get_all_study_names(storage)
         if name not in names:
-            return OpenStudy(_create(storage, name, space, settings), url, resumed=False)
+            direction = StudyDirection[METRICS[space.metric].upper()]
+            study = optuna.create_study(study_name=name, storage=storage, direction=direction)
+            _describe(study, space, settings, data)
+            return OpenStudy(study, url, resumed=False)
         study = optuna.load_study(study_name=name, storage=storage)
         if FINGERPRINT not in study.user_attrs and not study.get_trials(deepcopy=False):
-            _describe(study, space, settings)
-        _refuse_another(study, name, space, settings)
+            _describe(study, space, settings, data)
+        _refuse_another(study, name, space, settings, data)
         return OpenStudy(study, url, resumed=True)
 
 
@@ -63,7 +70,7 @@ def load_study(url: str, name: str) -> optuna.Study:
     Raises:
         StudyError: The database cannot be used or has no study of that name.
     """
-    storage = open_storage(url)
+    storage = open_storage(url, reading=True)
     with explained(url):
         names = optuna.get_all_study_names(storage)
         if name not in names:
@@ -72,17 +79,10 @@ def load_study(url: str, name: str) -> optuna.Study:
         return optuna.load_study(study_name=name, storage=storage)
 
 
-def _create(storage: optuna.storages.RDBStorage, name: str, space: Space, settings: Study) -> optuna.Study:
-    study = optuna.create_study(
-        study_name=name, storage=storage, direction=StudyDirection[METRICS[space.metric].upper()]
-    )
-    _describe(study, space, settings)
-    return study
-
-
-def _describe(study: optuna.Study, space: Space, settings: Study) -> None:
+def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity) -> None:
     study.set_user_attr(SPACE, json.dumps(to_json(space), ensure_ascii=False))
     study.set_user_attr(SETTINGS, _fixed(settings))
+    study.set_user_attr(DATA, dict(data))
     # Written last: a study without it was never finished being described.
     study.set_user_attr(FINGERPRINT, fingerprint(space))
 
@@ -92,15 +92,20 @@ def _fixed(settings: Study) -> dict[str, Any]:
     return {"seed": settings.seed, "sampler": settings.sampler, "pruner": settings.pruner}
 
 
-def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study) -> None:
+def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:
     attributes = study.user_attrs
     way_out = "give the new search a name of its own: --study NEWNAME"
-    if FINGERPRINT not in attributes:
+    if FINGERPRINT not in attributes or study.direction.name.lower() != METRICS[space.metric]:
         raise StudyError(f"the study {name!r} in this database was not made by search: {way_out}")
+    # The images first: what is left to us in a space follows from their number.
+    if lines := _changed(attributes[DATA], data):
+        raise StudyError(f"the images of study {name!r} have changed:\n{lines}\nPut the old ones back, or {way_out}")
     if attributes[FINGERPRINT] != fingerprint(space):
         lines = "\n".join(f"    {line}" for line in differences(json.loads(attributes[SPACE]), to_json(space)))
         raise StudyError(f"the space of study {name!r} has changed:\n{lines}\nUndo the change, or {way_out}")
-    before, now = attributes[SETTINGS], _fixed(settings)
-    if before != now:
-        lines = "\n".join(f"    - {k} = {before[k]}\n    + {k} = {now[k]}" for k in now if before[k] != now[k])
+    if lines := _changed(attributes[SETTINGS], _fixed(settings)):
         raise StudyError(f"the settings of study {name!r} have changed:\n{lines}\nUse the old ones, or {way_out}")
+
+
+def _changed(before: Identity, now: Identity) -> str:
+    return "\n".join(f"    - {k} = {before.get(k)}\n    + {k} = {now[k]}" for k in now if before.get(k) != now[k])

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from spaces.canonical import to_json
+from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
 from studies.data import Dataset, Split, concatenated
@@ -21,6 +22,8 @@ from studies.models import inference_model
 from studies.training import Training, train
 
 COMPARED_IMAGES = 32
+RETRAININGS = 3
+"""How often a retraining that diverges is tried, each time with another seed."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +112,24 @@ def _retrain(found: Found, dataset: Dataset, folder: Path, watcher: Watcher, sto
         watcher.epoch_ended(EpochEnded(None, epoch, epochs, metrics))
         return True
 
-    keras.utils.clear_session()
-    return train(
-        found.recipe,
-        images,
-        None,
-        classes=len(dataset.classes),
-        seed=found.seed,
-        folder=folder,
-        epochs=epochs,
-        on_epoch=show,
-        stop=stop,
+    for seed in range(found.seed, found.seed + RETRAININGS):
+        keras.utils.clear_session()
+        trained = train(
+            found.recipe,
+            images,
+            None,
+            classes=len(dataset.classes),
+            seed=seed,
+            folder=folder,
+            epochs=epochs,
+            on_epoch=show,
+            stop=stop,
+        )
+        if trained.ended != training.DIVERGED:
+            return trained
+    raise ModelError(
+        f"the best recipe, trial {found.best.number}, diverged in {RETRAININGS} retrainings with other seeds: "
+        "narrow the learning rate of the space and search again under another --study name"
     )
 
 

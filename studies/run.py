@@ -3,24 +3,26 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import filelock
 
+from spaces.canonical import to_json
 from spaces.errors import NoResultError, OutputError, StudyError
 from spaces.space import Recipe, Space, baseline, resolve
 from spaces.training import METRICS
 from studies import trials
+from studies.backend import require_backend
 from studies.checks import check_weights, fitted
-from studies.data import Dataset, load
+from studies.data import Dataset, identity, load
 from studies.events import Progress, StudyOpened, Watcher
 from studies.opening import OpenStudy, open_study
 from studies.results import Result
 from studies.sampling import most_trials, seed_of
 from studies.stopping import StopRequest
-from studies.storage import engine_of, explained, shown, sqlite_url, study_folder
+from studies.storage import engine_of, explained, lock_file, shown, sqlite_url, study_folder
 from studies.study import Study
 from studies.tables import create_tables
 
@@ -59,10 +61,11 @@ def run(
     """
     name = settings.name or declared.name
     folder = study_folder(output, name)
+    url = settings.storage or sqlite_url(folder / "study.db")
     images = _Images(declared.folder, watcher, stop)
-    with _alone(folder, name):
+    with _alone(lock_file(url, name) or folder / ".lock", name):
         try:
-            return _Run(declared, settings, name, folder, images, watcher, stop, export).result()
+            return _Run(declared, settings, name, url, folder, images, watcher, stop, export).result()
         except KeyboardInterrupt:
             if not stop.requested:
                 raise
@@ -96,6 +99,7 @@ class _Run:
     declared: Declared
     settings: Study
     name: str
+    url: str
     folder: Path
     images: _Images
     watcher: Watcher
@@ -105,14 +109,14 @@ class _Run:
     def result(self) -> Result:
         """Everything, in order."""
         check_weights(self.declared.space, self.declared.folder)
-        limit = most_trials(self.declared.space, self.settings.sampler)
         dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
         self.watcher.data_ready(dataset)
         space = fitted(self.declared.space, len(dataset.train))
-        url = self.settings.storage or sqlite_url(self.folder / "study.db")
-        opened = open_study(url, self.name, space, self.settings)
+        limit = most_trials(space, self.settings.sampler)
+        require_backend()
+        opened = open_study(self.url, self.name, space, self.settings, identity(dataset))
         total = int(min(self.settings.trials, limit))
-        with explained(url):
+        with explained(self.url):
             create_tables(engine_of(opened.study))
             before = trials.progress(opened.study, total)
             self._announce(opened, before, limit)
@@ -153,7 +157,12 @@ class _Run:
 
         study, stop = opened.study, self.stop
         evaluate = Objective(study, self.settings.seed, self.declared.folder, self.images, self.watcher, stop)
-        Worker(study, space, self.settings, total, evaluate, self.watcher, stop).run()
+        try:
+            Worker(study, space, self.settings, total, evaluate, self.watcher, stop).run()
+        except KeyboardInterrupt:
+            # A signal while images were decoded for a trial, which waits.
+            if not stop.requested:
+                raise
 
     def _outcome(self, space: Space, now: Progress, already_finished: bool) -> Result:
         if now.best is None and not self.stop.requested:
@@ -182,10 +191,10 @@ class _Run:
         if best is None:
             return result
         target = self.folder / "best"
-        stored = stored_metrics(target)
-        if stored and stored["best"]["number"] == best.number and stored["trials"] == _counts(result.progress):
-            return replace(result, metrics=stored, export=target)
         recipe = resolve(space, best.params)
+        stored = stored_metrics(target, recipe)
+        if stored and stored["best"] == asdict(best) and stored["trials"] == _counts(result.progress):
+            return replace(result, metrics=stored, export=target)
         found = Found(
             study=self.name,
             metric=result.metric,
@@ -206,13 +215,16 @@ class _Run:
         return replace(result, metrics=metrics, export=target if metrics else None, interrupted=self.stop.signal_name)
 
 
-def stored_metrics(export: Path) -> dict[str, Any] | None:
-    """What an earlier export says of itself, or None when there is none that can be read."""
+def stored_metrics(export: Path, recipe: Recipe) -> dict[str, Any] | None:
+    """What an earlier export says of itself, or None when it is of another recipe, incomplete or unreadable."""
+    if not (export / "model.keras").is_file():
+        return None
     try:
         stored: dict[str, Any] = json.loads((export / "metrics.json").read_text(encoding="utf-8"))
+        same = json.loads((export / "recipe.json").read_text(encoding="utf-8")) == to_json(recipe)
     except (OSError, ValueError):
         return None
-    return stored if {"best", "trials", "test"} <= stored.keys() else None
+    return stored if same and {"best", "trials", "test"} <= stored.keys() else None
 
 
 def _counts(progress: Progress) -> dict[str, int]:
@@ -220,9 +232,9 @@ def _counts(progress: Progress) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
+def _alone(file: Path, name: str) -> Iterator[None]:
     """Hold the study, so that no second process evaluates its trials at the same time."""
-    lock = filelock.FileLock(folder / ".lock")
+    lock = filelock.FileLock(file)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
@@ -230,7 +242,7 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
             f"the study {name!r} is being searched by another process: wait for it, or give --study NEWNAME"
         ) from error
     except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be locked: {error.strerror}: give another --output") from error
+        raise OutputError(f"the file {file} cannot be locked ({error.strerror}): give another --output") from error
     try:
         yield
     finally:

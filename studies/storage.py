@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy
@@ -14,6 +15,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from spaces.errors import OutputError, StudyError
 
 BUSY_TIMEOUT_SECONDS = 20.0
+DATABASE_ERRORS = (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
 
@@ -23,26 +25,34 @@ def sqlite_url(file: Path) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL as it may be shown: without the password."""
-    parsed = _parsed(url)
-    return parsed.database or ":memory:" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
+    """The URL as it may be shown: without user, password and options, whatever characters they are made of."""
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith("sqlite"):
+        return rest.removeprefix("/").partition("?")[0] or ":memory:"
+    place, _, options = rest.partition("?")
+    _, secret, server = place.rpartition("@")
+    return f"{scheme}://***" if "@" in options else f"{scheme}://{'***@' if secret else ''}{server}"
 
 
-def open_storage(url: str) -> optuna.storages.RDBStorage:
+def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStorage:
     """Connect to the database, and create what is missing in it.
 
     Args:
         url: SQLAlchemy URL: `sqlite:///file.db`, `postgresql+psycopg://...` or `mysql+pymysql://...`.
+        reading: Only read: a file must be there, and is opened so that nothing is written to it.
 
     Raises:
         StudyError: The URL is not one, the database cannot be reached, is locked, or belongs to another program.
     """
     parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database:
         _refuse_foreign_file(Path(parsed.database))
-    with explained(url):
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine_settings(parsed))
-        if parsed.get_backend_name() == "sqlite":
+        if reading:
+            url = _read_only(Path(parsed.database))
+    with explained(url), _drivers(url):
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine_settings(parsed), skip_table_creation=reading)
+        if is_sqlite and not reading:
             event.listen(storage.engine, "begin", _begin_immediate)
             # Connections made while the tables were created do not begin as the later ones must.
             storage.engine.dispose()
@@ -58,14 +68,26 @@ def explained(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImportError as error:
-        raise StudyError(f"the driver for {shown(url)} is not installed: pip install {_package(url)}") from error
-    except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except DATABASE_ERRORS as error:
         raise StudyError(_explanation(url, _reason(error))) from error
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise
         raise StudyError(f"the database {shown(url)} was made by another version of Optuna: {error}") from error
+
+
+@contextlib.contextmanager
+def _drivers(url: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise StudyError(f"the driver for {shown(url)} is not installed: pip install {_package(url)}") from error
+
+
+def _read_only(file: Path) -> str:
+    if not file.is_file():
+        raise StudyError(f"there is no database {file}: check the path")
+    return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&uri=true"
 
 
 def _parsed(url: str) -> URL:
@@ -137,6 +159,15 @@ def _reason(error: BaseException) -> str:
 
 def _package(url: str) -> str:
     return {"postgresql": "'psycopg[binary]'", "mysql": "pymysql"}.get(_parsed(url).get_backend_name(), "the driver")
+
+
+def lock_file(url: str, name: str) -> Path | None:
+    """The file that whoever searches a study in a SQLite database holds; None for a database server."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    file = Path(parsed.database)
+    return file.with_name(f".{file.name}.{name}.lock")
 
 
 def study_folder(output: Path, name: str) -> Path:

@@ -65,6 +65,8 @@ def take_next(study: optuna.Study, trials: int, points: Sequence[Mapping[str, Sc
         points: Assignments that are laid down, by trial number.
     """
     known = study.get_trials(deepcopy=False)
+    if sum(trial.state.is_finished() for trial in known) >= trials:
+        return None
     if not any(trial.state == TrialState.WAITING for trial in known):
         if len(known) >= trials:
             return None

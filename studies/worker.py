@@ -31,7 +31,7 @@ class Worker:
         space: What is searched.
         settings: How.
         trials: Trials to evaluate in all.
-        evaluate: Evaluates one trial: called with the trial, its recipe and `first`.
+        evaluate: Evaluates one trial: called with the trial, its recipe and the progress before it.
         watcher: Is told what happens.
         stop: Asked between trials whether to end.
     """
@@ -74,8 +74,7 @@ class Worker:
             recipe = suggest(trial, self.space)
             again = bool(trial.storage.get_trial(trial._trial_id).intermediate_values)
             self.watcher.trial_started(TrialStarted(trial.number, dict(trial.params), recipe.epochs, again))
-            first = trials.progress(self.study, self.trials).complete == 0
-            outcome = self.evaluate(trial, recipe, first=first)
+            outcome = self.evaluate(trial, recipe, trials.progress(self.study, self.trials))
         finally:
             # Also when the run ends with an error: the trial waits for the next run.
             trials.end(self.study, trial, outcome)

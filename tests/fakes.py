@@ -1,5 +1,6 @@
 """Small real stand-ins: a tiny space, a study in a temporary database, and a recorder of what happens."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from studies.events import (
     COMPLETE,
     PRUNED,
     EpochEnded,
+    Progress,
     Retraining,
     StudyOpened,
     TrialEnded,
@@ -25,6 +27,7 @@ from studies.trials import Outcome
 from studies.worker import Worker
 
 EPOCHS = 9
+DATA = {"classes": ["a", "b"], "images": [80, 20, 20], "digest": "0"}
 TINY = Space(
     data=Digits(),
     backbone=CNN(filters=Int(2, 8, step=2), blocks=1, batch_norm=False),
@@ -68,7 +71,7 @@ class CurveObjective:
 
     calls: list[int] = field(default_factory=list)
 
-    def __call__(self, trial: optuna.Trial, recipe: Space, *, first: bool) -> Outcome:
+    def __call__(self, trial: optuna.Trial, recipe: Space, before: Progress) -> Outcome:
         self.calls.append(trial.number)
         value = 0.0
         for epoch in range(1, EPOCHS + 1):
@@ -79,9 +82,11 @@ class CurveObjective:
         return Outcome(COMPLETE, value, EPOCHS, EPOCHS, 0.0)
 
 
-def open_tiny(folder: Path, settings: Study, space: Space = TINY, name: str = "tiny") -> optuna.Study:
+def open_tiny(
+    folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
+) -> optuna.Study:
     """The study of that name in the folder's database, created or resumed."""
-    study = open_study(sqlite_url(folder / "study.db"), name, space, settings).study
+    study = open_study(sqlite_url(folder / "study.db"), name, space, settings, data).study
     create_tables(engine_of(study))
     return study
 

@@ -41,6 +41,7 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(metrics)
         self.diverged = not math.isfinite(metrics.get("loss", 0.0)) or not math.isfinite(metrics.get("val_loss", 0.0))
-        self.refused = not self._on_epoch(epoch + 1, metrics)
+        ended_by_itself = self.model.stop_training
+        self.refused = not self._on_epoch(epoch + 1, metrics) and not ended_by_itself
         if self.diverged or self.refused:
             self.model.stop_training = True

@@ -8,9 +8,19 @@ from spaces.records import Record
 from studies.data.decoding import read_image
 from studies.data.image_folder import load_image_folder, read_labelled_folder
 from studies.data.parallel import Progress
-from studies.data.splits import Dataset, Skipped, Split, concatenated
+from studies.data.splits import Dataset, Skipped, Split, concatenated, identity
 
-__all__ = ["Dataset", "Progress", "Skipped", "Split", "concatenated", "load", "read_image", "read_labelled_folder"]
+__all__ = [
+    "Dataset",
+    "Progress",
+    "Skipped",
+    "Split",
+    "concatenated",
+    "identity",
+    "load",
+    "read_image",
+    "read_labelled_folder",
+]
 
 
 def load(data: Record, folder: Path, *, cache: Path | None = None, progress: Progress | None = None) -> Dataset:

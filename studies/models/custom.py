@@ -9,6 +9,7 @@ from keras import layers
 from spaces.backbones import Custom
 from spaces.errors import ModelError
 from spaces.space import Recipe
+from studies.models.memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
 
@@ -32,7 +33,7 @@ def _build(record: Custom, recipe: Recipe, input_shape: tuple[int, ...], units: 
     except ModelError:
         raise
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         raise ModelError(f"{_name(record)} failed{_place(record, error)} with {_told(error)}") from error
     if not isinstance(network, keras.Model):
@@ -44,6 +45,8 @@ def _apply(record: Custom, network: keras.Model, images: Any) -> Any:
     try:
         return network(images)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             f"{_name(record)} returned a model that does not take images of shape {tuple(images.shape[1:])}: "
             f"{_told(error)}"
@@ -60,11 +63,6 @@ def _check_outputs(record: Custom, network: keras.Model, outputs: Any, units: in
         )
     if units == 1 and ends_in(network, "softmax"):
         raise ModelError(f"{_name(record)} ends in a softmax over one output, which is always 1: use a sigmoid")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """A recipe that is too large for this device is none that is wrong."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def _name(record: Custom) -> str:

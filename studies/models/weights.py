@@ -12,6 +12,8 @@ import numpy as np
 
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
+from studies.checks import weights_path
+from studies.models.memory import is_out_of_memory
 from studies.quiet import quiet_keras
 
 DOWNLOAD_SILENCE_SECONDS = 20.0
@@ -39,7 +41,7 @@ def load_weights(network: keras.Model, record: Pretrained, folder: Path | None) 
         if record.weights == "imagenet":
             network.set_weights(_downloaded(network, record).get_weights())
         else:
-            _load_file(network, record, _path(record, folder))
+            _load_file(network, record, weights_path(record, folder or Path()))
         _repair_normalization(network)
 
 
@@ -49,22 +51,14 @@ def refresh_normalization(model: keras.Model) -> None:
         layer.finalize_state()
 
 
-def _path(record: Pretrained, folder: Path | None) -> Path:
-    path = (folder or Path()) / Path(os.fspath(record.weights or "")).expanduser()
-    if not path.is_file():
-        raise ModelError(
-            f"backbone: the file of weights {path} does not exist: "
-            f"give its path in Pretrained({record.name!r}, weights=...)"
-        )
-    return path
-
-
 def _load_file(network: keras.Model, record: Pretrained, path: Path) -> None:
     # Keras may leave a weight that the file lacks as it was, with a warning at most: NaN shows which.
     network.set_weights([_nothing(weight) for weight in network.get_weights()])
     try:
         network.load_weights(path)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
         raise ModelError(f"{_misfit(record, path)} ({reason})") from error
     missing = sum(bool(np.isnan(weight).any()) for weight in network.get_weights())
@@ -91,6 +85,8 @@ def _downloaded(network: keras.Model, record: Pretrained) -> keras.Model:
     except ValueError as error:
         raise ModelError(f"backbone: {record.name} has no such ImageNet weights: {error}") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelError(_no_download(record, error)) from error
 
 

@@ -65,7 +65,7 @@ def test_parameters_of_options_that_are_not_taken_do_not_exist():
     assert asked == ["data.image_size", "backbone", "backbone.mobilenetv2.trainable_layers", "schedule"]
     assert recipe.backbone == Pretrained("MobileNetV2", trainable_layers=20)
     assert recipe.data.image_size == 64
-    assert recipe.schedule == Cosine()
+    assert recipe.schedule == Cosine(warmup=0.05)
 
 
 def test_a_choice_within_a_choice_has_both_conditions():
@@ -124,7 +124,7 @@ def test_a_space_of_nothing_but_data_is_complete():
     """Every other field has a default, most of them a small search."""
     space = Space(data=ImageFolder("photos"))
     assert len(flatten(space)) > 5
-    assert resolve(space, baseline(space)).batch_size == 32
+    assert resolve(space, baseline(space)).batch_size == 64
 
 
 def test_the_repr_is_the_space_file():

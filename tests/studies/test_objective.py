@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from spaces import SGD, Float
 from spaces.errors import ModelError
@@ -104,6 +105,38 @@ def test_a_recipe_that_cannot_be_built_ends_the_run_only_at_first(tmp_path, monk
     study = search(tmp_path, trials=2)
     assert outcome(study, 1) == Outcome(FAILED, None, None, 0, outcome(study, 1).seconds, "the weights do not fit")
     assert progress(study, 2).done == 2
+
+
+def test_an_error_of_the_database_costs_no_trial(tmp_path, monkeypatch):
+    """The run ends, and the trial waits for the next one."""
+
+    def locked(*_):
+        raise OperationalError("INSERT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(objective, "write_epoch", locked)
+    with pytest.raises(OperationalError):
+        search(tmp_path)
+    monkeypatch.undo()
+    study = search(tmp_path)
+    assert outcome(study).state == COMPLETE
+    assert len(study.trials) == 1
+
+
+def test_a_recipe_that_cannot_be_built_does_not_block_a_study_without_complete_trials(tmp_path, monkeypatch):
+    """Once a trial has ended, pruned or not, later ones fail alone."""
+    calls = iter(range(9))
+
+    def breaks(*arguments, **named):
+        number = next(calls)
+        if number == 0:
+            raise MemoryError
+        if number == 1:
+            raise ModelError("too deep")
+        return train(*arguments, **named)
+
+    monkeypatch.setattr(objective, "train", breaks)
+    study = search(tmp_path, trials=3)
+    assert [outcome(study, n).state for n in range(3)] == [PRUNED, FAILED, COMPLETE]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from spaces.errors import OutputError, StudyError
 from studies import Study
 from studies.opening import load_study, open_study
 from studies.storage import open_storage, shown, sqlite_url, study_folder
-from tests.fakes import TINY, open_tiny
+from tests.fakes import DATA, TINY, open_tiny
 
 SECRET = "hunter2"
 
@@ -21,8 +21,8 @@ SECRET = "hunter2"
 def test_a_study_is_resumed_by_its_name(tmp_path):
     """The second opening finds what the first created."""
     url = sqlite_url(tmp_path / "study.db")
-    assert not open_study(url, "a", TINY, Study()).resumed
-    assert open_study(url, "a", TINY, Study()).resumed
+    assert not open_study(url, "a", TINY, Study(), DATA).resumed
+    assert open_study(url, "a", TINY, Study(), DATA).resumed
 
 
 def test_a_changed_space_is_refused_with_the_lines_that_differ(tmp_path):
@@ -46,6 +46,13 @@ def test_changed_settings_are_refused(tmp_path, change):
         open_tiny(tmp_path, Study(**change))
 
 
+def test_other_images_are_refused(tmp_path):
+    """A study of one data set never goes on with another; the message shows what differs."""
+    open_tiny(tmp_path, Study())
+    with pytest.raises(StudyError, match=r"- images = \[80, 20, 20\]\n    \+ images = \[90, 20, 20\]"):
+        open_tiny(tmp_path, Study(), data={**DATA, "images": [90, 20, 20]})
+
+
 def test_more_trials_are_no_other_study(tmp_path):
     """The number of trials and the timeout may change from run to run."""
     open_tiny(tmp_path, Study(trials=3))
@@ -59,6 +66,24 @@ def test_a_study_of_plain_optuna_is_refused(tmp_path):
     study.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(StudyError, match="not made by search"):
         open_tiny(tmp_path, Study())
+
+
+def test_an_empty_study_with_another_direction_is_refused(tmp_path):
+    """A study that minimises cannot search for the highest accuracy."""
+    optuna.create_study(storage=sqlite_url(tmp_path / "study.db"), study_name="tiny", direction="minimize")
+    with pytest.raises(StudyError, match="not made by search"):
+        open_tiny(tmp_path, Study())
+
+
+def test_reading_writes_nothing(tmp_path):
+    """A study is read from a file that may not be written, and a missing file is not created."""
+    with pytest.raises(StudyError, match="there is no database"):
+        load_study(sqlite_url(tmp_path / "typo.db"), "tiny")
+    assert list(tmp_path.iterdir()) == []
+    open_tiny(tmp_path, Study())
+    before = (tmp_path / "study.db").read_bytes()
+    assert load_study(sqlite_url(tmp_path / "study.db"), "tiny").user_attrs["search:fingerprint"]
+    assert (tmp_path / "study.db").read_bytes() == before
 
 
 def test_a_study_whose_creation_was_cut_short_is_completed(tmp_path):
@@ -129,8 +154,10 @@ def test_passwords_are_never_shown(url):
 
 
 def test_the_url_is_shown_without_its_password():
-    """Only the password is hidden."""
-    assert shown("postgresql+psycopg://me:hunter2@host/db") == "postgresql+psycopg://me:***@host/db"
+    """The server and the database are shown; what may hold a secret is not, whatever its characters."""
+    assert shown("postgresql+psycopg://me:hunter2@host/db") == "postgresql+psycopg://***@host/db"
+    for url in ("u:hun@ter2/x@h/db", "h/db?user=u&password=hunter2", "u:hun?ter2@h/db", "u:hun ter2@h/db"):
+        assert "ter2" not in shown(f"postgresql+psycopg://{url}")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -97,7 +97,10 @@ def test_a_run_that_was_stopped_before_its_export_exports_the_next_time(tmp_path
 def test_a_study_is_searched_by_one_process_at_a_time(tmp_path):
     """A second process is refused in one sentence."""
     (tmp_path / "tiny").mkdir()
-    with filelock.FileLock(tmp_path / "tiny" / ".lock"), pytest.raises(StudyError, match="another process"):
+    with (
+        filelock.FileLock(tmp_path / "tiny" / ".study.db.tiny.lock"),
+        pytest.raises(StudyError, match="another process"),
+    ):
         search(tmp_path)
 
 

@@ -65,11 +65,11 @@ def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_pa
     killed.report(0.1, 1)
     calls = CurveObjective(), CurveObjective()
 
-    def evaluate(trial: optuna.Trial, recipe, *, first):
+    def evaluate(trial: optuna.Trial, recipe, before):
         if trial.number == 0 and len(calls[0].calls) == 0:
             calls[0].calls.append(0)
             return Outcome("complete", 0.5, 1, 1, 0.0)
-        return calls[1](trial, recipe, first=first)
+        return calls[1](trial, recipe, before)
 
     study = run_tiny(tmp_path, Study(trials=6), evaluate)
     assert [t.number for t in study.trials] == list(range(6))
@@ -80,7 +80,7 @@ def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_pa
 def test_an_error_that_ends_the_run_leaves_its_trial_waiting(tmp_path):
     """What the user can mend costs no trial: it is run again after the mending."""
 
-    def broken(trial, recipe, *, first):
+    def broken(trial, recipe, before):
         raise ModelError("weights are absent")
 
     with pytest.raises(ModelError):
@@ -93,11 +93,11 @@ def test_an_interrupted_trial_waits_and_the_run_ends(tmp_path):
     """After a signal no further trial is started, and the next run takes the one that waits first."""
     stop = StopRequest()
 
-    def interrupted(trial, recipe, *, first):
+    def interrupted(trial, recipe, before):
         if trial.number == 2:
             stop.request("SIGINT")
             return Outcome(WAITING, None, None, 0, 0.0, "SIGINT")
-        return CurveObjective()(trial, recipe, first=first)
+        return CurveObjective()(trial, recipe, before)
 
     recorder = Recorder()
     study = run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop, watcher=recorder)
@@ -116,13 +116,29 @@ def test_no_trial_starts_after_the_deadline(tmp_path):
     assert calls.calls == []
 
 
+def test_fewer_trials_than_have_ended_evaluates_none(tmp_path):
+    """A trial that waits is not taken when enough have ended."""
+    stop = StopRequest()
+
+    def interrupted(trial, recipe, before):
+        if trial.number == 3:
+            stop.request("SIGINT")
+            return Outcome(WAITING, None, None, 0, 0.0, "SIGINT")
+        return CurveObjective()(trial, recipe, before)
+
+    run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop)
+    again = CurveObjective()
+    run_tiny(tmp_path, Study(trials=2), again)
+    assert again.calls == []
+
+
 def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
     """A trial that failed was evaluated; its reason stands in the database."""
 
-    def sometimes(trial, recipe, *, first):
+    def sometimes(trial, recipe, before):
         if trial.number == 1:
             return Outcome(FAILED, None, None, 0, 0.0, "ValueError: no")
-        return CurveObjective()(trial, recipe, first=first)
+        return CurveObjective()(trial, recipe, before)
 
     study = run_tiny(tmp_path, Study(trials=4), sometimes)
     assert progress(study, 4).failed == 1
@@ -133,13 +149,13 @@ def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
 def test_a_search_whose_first_trials_all_fail_ends_early(tmp_path):
     """Five failures and nothing else: the reason is shown instead of wasting all trials."""
     with pytest.raises(NoResultError, match="ValueError: broken"):
-        run_tiny(tmp_path, Study(trials=50), lambda *_, **__: Outcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
+        run_tiny(tmp_path, Study(trials=50), lambda *_: Outcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
 
 
 def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
     """Equal accuracies are common with few validation images; then the loss decides, then the number."""
 
-    def equal(trial, recipe, *, first):
+    def equal(trial, recipe, before):
         return Outcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
 
     assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2
