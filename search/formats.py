@@ -11,8 +11,9 @@ def clean(text: object) -> str:
 
 
 def masked(text: str) -> str:
-    """The text without the passwords of the URLs in it."""
-    return re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
+    """The text without the users and passwords of the URLs in it, whatever characters they are made of."""
+    hidden = re.sub(r"://[^\n]*@", "://***@", text)
+    return re.sub(r"([?&][a-z]*(?:passw|secret|token)[a-z]*=)[^&\s]+", r"\1***", hidden, flags=re.IGNORECASE)
 
 
 def metric(value: float | None) -> str:

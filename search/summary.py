@@ -136,7 +136,7 @@ def _small(value: float) -> str:
 
 def _seconds(result: Result) -> list[Fact]:
     stored = {} if result.already_finished else (result.metrics or {}).get("seconds", {})
-    spent = {name: seconds for name, seconds in (result.seconds or stored).items() if seconds}
+    spent = {name: seconds for name, seconds in stored.items() if seconds}
     if not spent:
         return []
     parts = ", ".join(f"{clean(name)} {duration(seconds)}" for name, seconds in spent.items())

@@ -9,8 +9,7 @@ import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -143,8 +142,8 @@ def _run(file: Path, target: str) -> ModuleType:
     linecache.cache[str(file)] = (len(source), None, lines, str(file))
     sys.modules[name] = module
     try:
-        with _importing_from(file.parent):
-            exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))
+        _import_from(file.parent)
+        exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         del sys.modules[name]
         problem = told(error, file, target)
@@ -162,18 +161,14 @@ def _read(file: Path, target: str) -> bytes:
         raise SpaceError(f"{target}: the file cannot be read: {error.strerror}") from error
 
 
-@contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Let modules beside the space file be imported, and forget those of the same names from elsewhere."""
+def _import_from(folder: Path) -> None:
+    """Let modules beside the space file be imported, also later, and forget those of the same names from elsewhere."""
     for name, module in list(sys.modules.items()):
         origin = getattr(module, "__file__", None)
         if origin and "." not in name and _is(folder / f"{name}.py", stat.S_ISREG):
             elsewhere = Path(origin).parent
             if elsewhere != folder and is_users(Path(origin), elsewhere):
                 del sys.modules[name]
+    if str(folder) in sys.path:
+        sys.path.remove(str(folder))
     sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))

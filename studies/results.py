@@ -27,7 +27,6 @@ class Result:
         interrupted: Name of the signal that ended the run, or None.
         timed_out: The run's time was over before all trials were evaluated.
         already_finished: All trials had been evaluated before this run.
-        seconds: Seconds of this run's search, retraining and export.
     """
 
     study: str
@@ -39,7 +38,6 @@ class Result:
     interrupted: str | None = None
     timed_out: bool = False
     already_finished: bool = False
-    seconds: Mapping[str, float] | None = None
 
     @property
     def gain(self) -> float | None:

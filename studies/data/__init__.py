@@ -36,6 +36,14 @@ def load(data: Record, folder: Path, *, cache: Path | None = None, progress: Pro
         DataError: The images or labels cannot be used.
         OutputError: There is neither a usable cache folder nor enough memory.
     """
+    dataset = _loaded(data, folder, cache, progress)
+    for part, split in (("training", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
+        if without := [name for name, count in split.counts(dataset.classes).items() if not count]:
+            raise DataError(f"No image of class {without[0]!r} is left for {part}: add images, or split off less.")
+    return dataset
+
+
+def _loaded(data: Record, folder: Path, cache: Path | None, progress: Progress | None) -> Dataset:
     match data:
         case ImageFolder():
             return load_image_folder(data, folder, cache, progress)

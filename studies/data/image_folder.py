@@ -58,7 +58,7 @@ def read_labelled_folder(
     classes: Sequence[str],
     image_shape: tuple[int, int, int],
     resize: str = "stretch",
-    max_skipped: float = 0.05,
+    max_skipped: float = 0.5,
     progress: Progress | None = None,
 ) -> tuple[Split, tuple[Skipped, ...]]:
     """The images of a folder of class folders, to evaluate a trained model on; not cached.

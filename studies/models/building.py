@@ -1,8 +1,7 @@
 """A recipe's Keras model: one that is trained, and one that answers with probabilities."""
 
-import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
@@ -16,18 +15,6 @@ from studies.models.outputs import gives_logits, outputs_for
 from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
 from studies.quiet import quiet_keras
-
-
-class ParameterCount(NamedTuple):
-    """Numbers in a model's weights.
-
-    Args:
-        total: All of them.
-        trainable: Those that training changes.
-    """
-
-    total: int
-    trainable: int
 
 
 def build_model(
@@ -114,12 +101,6 @@ def inference_model(
         ) from error
     refresh_normalization(model)
     return model
-
-
-def count_parameters(model: keras.Model) -> ParameterCount:
-    """How many numbers the model's weights hold."""
-    trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return ParameterCount(model.count_params(), trainable)
 
 
 def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: Path | None) -> Any:

@@ -56,7 +56,7 @@ def test_passwords_are_never_shown(search, monkeypatch, debug):
     error = RuntimeError("could not connect to postgresql+psycopg://me:s3cr@t@host/db")
     monkeypatch.setitem(sys.modules, "studies.run", failing(error))
     done = search("run", "digits", "--quiet", *(["--debug"] if debug else []))
-    assert "postgresql+psycopg://me:***@host/db" in done.stderr
+    assert "postgresql+psycopg://***@host/db" in done.stderr
     assert "s3cr" not in done.output
 
 

@@ -34,10 +34,11 @@ def test_names_are_made_safe():
     assert clean("größe 猫 \x1b[31m\n\udcff") == r"größe 猫 \x1b[31m\n\udcff"
 
 
-@pytest.mark.parametrize("url", ["a://u:p@h/d", "a://u:p@ss@h/d", "a://u:@h/d"])
+@pytest.mark.parametrize("url", ["a://u:p@h/d", "a://u:p@ss@h/d", "a://u:@h/d", "a://u:p ss@h/d"])
 def test_passwords_are_masked(url):
-    """A password ends at the last @."""
-    assert masked(f"see {url} or b://h/d") == "see a://u:***@h/d or b://h/d"
+    """What stands before the last @ is hidden, and so are options that hold a secret."""
+    assert masked(f"see {url} or b://h/d") == "see a://***@h/d or b://h/d"
+    assert masked("a://h/d?user=u&password=s3cret") == "a://h/d?user=u&password=***"
 
 
 def test_long_names_keep_their_ends():

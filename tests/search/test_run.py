@@ -155,7 +155,7 @@ def test_typed_options_come_back_without_the_password():
     call = Call("digits", {"name": "a", "storage": "mysql+pymysql://u:s3cret@h/d"}, Path("my runs"), export=False)
     again = shlex.split(call.again())
     assert again[:5] == ["search", "run", "digits", "--study", "a"]
-    assert again[5:] == ["--storage", "mysql+pymysql://u:***@h/d", "--output", "my runs", "--no-export"]
+    assert again[5:] == ["--storage", "mysql+pymysql://***@h/d", "--output", "my runs", "--no-export"]
     assert "s3cret" not in told(stream.result(interrupted="SIGINT"), call)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from spaces import CNN, Augment, Custom, Digits, Pretrained, Space
 from spaces.errors import ModelError
-from studies.models import build_inference_model, build_model, count_parameters, gives_logits, inference_model
+from studies.models import build_inference_model, build_model, gives_logits, inference_model
 from studies.quiet import quiet_keras
 
 AUGMENT = Augment(flip="both", rotation=0.1, zoom=0.1, translation=0.1, contrast=0.2, brightness=0.1)
@@ -102,13 +102,6 @@ def test_one_class_is_refused():
     """A classifier for one class is no classifier."""
     with pytest.raises(ModelError, match="at least 2 classes, got 1"):
         build_model(recipe_of(), (8, 8, 1), 1)
-
-
-def test_count_parameters():
-    """All numbers are counted, and apart from them the trainable ones."""
-    recipe = Space(data=Digits(), backbone=CNN(2, 1, pooling="average"), dropout=0.0, augment=None)
-    # 9 for each filter, 4 of batch normalisation, of which 2 are trained, and the head.
-    assert count_parameters(build_model(recipe, (8, 8, 1), 3)) == (18 + 8 + 9, 18 + 4 + 9)
 
 
 def test_a_build_function_that_changes_its_mind():
