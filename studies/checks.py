@@ -28,7 +28,8 @@ def fitted(space: Space, images: int) -> Space:
         changes["epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, IMAGES_PER_TRIAL // images))
     batch_size: Any = space.batch_size
     if batch_size == DEFAULT_BATCH_SIZE:
-        changes["batch_size"] = Choice(*([n for n in batch_size.options if n <= images] or [min(16, images)]))
+        sizes = [size for size in batch_size.options if size <= images] or [min(16, images)]
+        changes["batch_size"] = Choice(*sizes, default=min(batch_size.default, sizes[-1]))
     elif (largest := _largest(batch_size)) > images:
         raise SpaceError(f"batch_size: {largest} is larger than the {images} training images: give at most {images}")
     return dataclasses.replace(space, **changes)
