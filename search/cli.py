@@ -55,7 +55,8 @@ def search(
 
 @app.command(epilog=EXIT_CODES)
 def run(
-    space: options.Target,
+    space: options.Target = "",
+    data: options.Data = None,
     trials: options.Trials = None,
     timeout: options.Timeout = None,
     study: options.StudyName = None,
@@ -64,6 +65,7 @@ def run(
     pruner: options.Pruner = None,
     seed: options.Seed = None,
     output: options.Output = Path("runs"),
+    cache: options.Cache = None,
     no_export: options.NoExport = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -83,7 +85,7 @@ def run(
         given = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
         given |= {"sampler": sampler, "pruner": pruner, "seed": seed}
         settings = {name: value for name, value in given.items() if value is not None}
-        call = Call(space, settings, output, export=not no_export)
+        call = Call(space, settings, output, export=not no_export, data=data, cache=cache)
         raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug))
 
 
@@ -126,7 +128,7 @@ def evaluate(
 
 
 @app.command(epilog=EXIT_CODES)
-def show(space: options.Target, debug: options.Debug = False) -> None:
+def show(space: options.Target = "", data: options.Data = None, debug: options.Debug = False) -> None:
     """Show the parameters of a space, its baseline, and how many combinations there are.
 
     Example
@@ -136,7 +138,7 @@ def show(space: options.Target, debug: options.Debug = False) -> None:
     with told(debug):
         from search.show import show_space
 
-        show_space(space)
+        show_space(space, data)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -157,6 +159,24 @@ def trials(
         from search.trials import list_trials
 
         list_trials(study, output, storage, as_csv=csv)
+
+
+@app.command(epilog=EXIT_CODES)
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove everything from the cache.")] = False,
+    cache: options.Cache = None,
+    debug: options.Debug = False,
+) -> None:
+    """List what the cache of decoded images holds, or empty it.
+
+    Example
+
+        search cache --clear
+    """
+    with told(debug):
+        from search.cache import clear_cache, show_cache
+
+        clear_cache() if clear else show_cache()
 
 
 if __name__ == "__main__":

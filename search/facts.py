@@ -2,11 +2,12 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from search.formats import clean, duration, masked, plural, scalar
-from spaces import baseline, combinations, flatten
+from spaces import KerasTunerModel, baseline, combinations, flatten
+from spaces.parameters import Scalar
 from spaces.training import METRICS
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ SKIPPED = 5
 def of_space(space: "Space") -> list[Fact]:
     """How large the space is, and what is compared."""
     better = "higher" if METRICS[space.metric] == "maximize" else "lower"
-    size = f"{plural(len(flatten(space)), 'parameter')}, {_combinations(combinations(space))}"
+    size = plural(len(flatten(space)), "parameter")
+    if isinstance(space.model, KerasTunerModel):
+        size += f" and the hyperparameters of {space.model.name}, found while it is built"
+    else:
+        size += f", {_combinations(combinations(space))}"
     return [("space", f"{size}; {space.metric}, {better} is better")]
 
 
@@ -36,9 +41,9 @@ def of_search(study: "Study") -> list[Fact]:
     return [("search", f"{plural(study.trials, 'trial')}, {how}{limit}")]
 
 
-def of_baseline(space: "Space") -> list[Fact]:
-    """The values of trial 0."""
-    values = [f"{name} {scalar(value)}" for name, value in baseline(space).items()]
+def of_baseline(space: "Space", hyperparameters: Mapping[str, Scalar]) -> list[Fact]:
+    """The values of trial 0, and those of a hypermodel's hyperparameters."""
+    values = [f"{name} {scalar(value)}" for name, value in {**baseline(space), **hyperparameters}.items()]
     return [("baseline", ", ".join(values) or "a space without parameters is one trial")]
 
 

@@ -48,6 +48,14 @@ def elapsed(seconds: float) -> str:
     return duration(math.floor(max(seconds, 0.0)))
 
 
+def gigabytes(count: float) -> str:
+    """A number of bytes in kB, MB or GB, with three digits."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
+
+
 def plural(count: int, noun: str) -> str:
     """Such as `1 trial` or `1,437 trials`."""
     return f"{count:,} {noun if count == 1 else _plural(noun)}"
@@ -67,4 +75,6 @@ def _escape(char: str) -> str:
 
 
 def _plural(noun: str) -> str:
+    if noun.endswith("entry"):
+        return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"

@@ -91,6 +91,10 @@ class LiveScreen(Screen):
         """The trial beside the best so far."""
         self.state = self.state.trial_started(event, self._clock())
 
+    def features_progress(self, done: int, total: int) -> None:
+        """How far, then the trial again."""
+        self.state = self.state.computed(done, total, self._clock())
+
     def epoch_ended(self, event: EpochEnded) -> None:
         """The bar and the metrics."""
         self.state = self.state.epoch_ended(event)

@@ -1,5 +1,6 @@
 """How the options of `search run` are read; what they mean is decided by `Study`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -35,11 +36,35 @@ def _name_problem(value: str) -> str | None:
     return None if valid_name(value) else f"{value!r} has other than letters, digits, '-', '_' and '.'."
 
 
+def _given(value: str) -> str:
+    if not value:
+        from spaces.files import listing
+
+        raise typer.BadParameter(f"give a space file, a folder of class folders, or a built-in space:\n\n{listing()}")
+    return value
+
+
+def _place_cache(folder: Path | None) -> Path | None:
+    """Whatever is decoded in this process, or in one that it starts, goes there."""
+    if folder is not None:
+        os.environ["SEARCH_CACHE"] = str(folder.absolute())
+    return folder
+
+
 Target: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="SPACE",
+        callback=_given,
         help="A Python file that defines `space`, the name of a built-in space, or a folder of class folders.",
+        show_default=False,
+    ),
+]
+Data: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="A folder of class folders, in place of the space's own images.",
         show_default=False,
     ),
 ]
@@ -96,6 +121,15 @@ Seed: TypeAlias = Annotated[
     typer.Option(min=0, metavar="N", help="The same seed gives the same trials on a machine.", show_default=False),
 ]
 Output: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all studies.")]
+Cache: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        callback=_place_cache,
+        help="Folder of decoded images, if not that of SEARCH_CACHE or the user's cache folder.",
+        show_default=False,
+    ),
+]
 NoExport: TypeAlias = Annotated[bool, typer.Option("--no-export", help="Search only: no retraining, test or export.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show the summary alone.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]

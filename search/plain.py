@@ -39,7 +39,7 @@ class Plain(Screen):
     ) -> None:
         super().__init__(debug=debug)
         self._target, self._stop, self._clock = target, stop, clock
-        self._decoding_told = -SECONDS_BETWEEN_LINES
+        self._decoding_told = self._computing_told = -SECONDS_BETWEEN_LINES
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -64,6 +64,12 @@ class Plain(Screen):
         """Where it is kept."""
         super().study_opened(event)
         self._tell(facts.of_study(event))
+
+    def features_progress(self, done: int, total: int) -> None:
+        """A line now and then."""
+        if self._clock() - self._computing_told >= SECONDS_BETWEEN_LINES or done == total:
+            self._computing_told = self._clock()
+            self._tell([("features", f"{done:,} of {total:,} images through the frozen backbone")])
 
     def trial_ended(self, event: TrialEnded) -> None:
         """Its state, value and reason."""

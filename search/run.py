@@ -10,10 +10,11 @@ from search.screen import Screen
 from search.settings import settings_of
 from search.summary import Call, summary
 from search.terminal import is_drawable
-from spaces import baseline
+from spaces import KerasTunerModel, baseline
 from spaces.parameters import Scalar
 
 if TYPE_CHECKING:
+    from spaces.space import Space
     from studies.results import Result
     from studies.stopping import StopRequest
 
@@ -43,7 +44,7 @@ def _search(
     from spaces.files import load
     from studies.stopping import signals
 
-    loaded = load(call.target)
+    loaded = load(call.target, call.data)
     study = settings_of(loaded, settings)
     screen.space_loaded(loaded.space, study)
     with signals(stop, screen.stopping):
@@ -51,7 +52,16 @@ def _search(
         from studies.run import run as run_study
 
         result = run_study(loaded, study, output=call.output, export=call.export, watcher=screen, stop=stop)
-    return result, baseline(loaded.space)
+    return result, {**baseline(loaded.space), **_hyperparameters(loaded.space, result)}
+
+
+def _hyperparameters(space: "Space", result: "Result") -> Mapping[str, Scalar]:
+    """The defaults of a hypermodel, if the space has one and something is to be compared with them."""
+    if not isinstance(space.model, KerasTunerModel) or result.progress.best is None:
+        return {}
+    from studies.keras_tuner.suggesting import met_by_building
+
+    return met_by_building(space)[1]
 
 
 def _screen(target: str, stop: Callable[[str], None], *, quiet: bool, debug: bool) -> Screen:

@@ -1,5 +1,6 @@
 """`search show`: what a space holds."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from search.environment import quieten
@@ -8,39 +9,59 @@ from search.formats import clean
 from search.screen import show
 from search.settings import settings_of
 from search.terminal import say, show_table
+from search.waiting import waiting
+from spaces import KerasTunerModel
+from spaces.table import Row, rows
 
 if TYPE_CHECKING:
+    from spaces.parameters import Scalar
     from spaces.space import Space
 
 
-def show_space(target: str) -> None:
+def show_space(target: str, data: str | None = None) -> None:
     """Write a space's parameters, baseline and size to standard output.
+
+    Args:
+        target: The space, as typed.
+        data: A folder of images in place of the space's data.
 
     Raises:
         SpaceError: The space cannot be loaded.
+        DataError: There is no such folder of images.
     """
     quieten()
     from spaces.files import load
 
-    loaded = load(target)
+    # A space file may import Keras, which takes seconds.
+    with waiting("loading the space", debug=False):
+        loaded = load(target, data)
     show([("name", clean(loaded.name)), ("data", clean(repr(loaded.space.data)))])
     show([*of_space(loaded.space), *of_search(settings_of(loaded))])
     say()
-    _table(loaded.space)
+    more, values = _hyperparameters(loaded.space)
+    _table([*rows(loaded.space), *more])
     say()
-    show(of_baseline(loaded.space))
+    show(of_baseline(loaded.space, values))
 
 
-def _table(space: "Space") -> None:
+def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]":
+    """Those of a hypermodel, if the space has one."""
+    if not isinstance(space.model, KerasTunerModel):
+        return [], {}
+    with waiting("loading Keras and building the hypermodel", debug=False):
+        from studies.keras_tuner.suggesting import met_by_building
+
+        return met_by_building(space)
+
+
+def _table(rows: "Sequence[Row]") -> None:
     from rich.table import Table
     from rich.text import Text
-
-    from spaces.table import rows
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("parameter", "values", "default", "only when"):
         table.add_column(heading, overflow="fold")
-    for row in rows(space):
+    for row in rows:
         cells = [clean(cell) for cell in (row.name, row.values, row.default, row.condition or "")]
         table.add_row(*(Text(cell, style) for cell, style in zip(cells, ("bold", "", "", "dim"), strict=True)))
     show_table(table)

@@ -73,6 +73,12 @@ class State:
         since = self.since if self.images[1] else now
         return replace(self, phase="decoding images", since=since, images=(done, total))
 
+    def computed(self, done: int, total: int, now: float) -> "State":
+        """With the frozen backbone over so many images; the training that waits for it goes on at the end."""
+        doing = "frozen backbone over the images: "
+        since = self.since if self.phase.startswith(doing) else now
+        return self.at("" if done == total else f"{doing}{done:,} of {total:,}", since)
+
     def study_opened(self, event: StudyOpened, now: float) -> "State":
         """With its study."""
         return replace(self, study=event, opened=now, progress=event.progress).at("starting", now)

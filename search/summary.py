@@ -23,23 +23,32 @@ class Call:
         settings: The typed settings of the study.
         output: Where studies are kept.
         export: Whether the best model is exported.
+        data: The folder of images in place of the space's own, or None.
+        cache: The folder of decoded images, if it was typed.
     """
 
     target: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     output: Path = Path("runs")
     export: bool = True
+    data: str | None = None
+    cache: Path | None = None
 
     def again(self, **changed: Any) -> str:
         """The same command, with other settings."""
         settings = {**self.settings, **changed}
         typed = [word for name, value in settings.items() for word in (f"--{OPTIONS.get(name, name)}", str(value))]
         left_out = [] if self.export else ["--no-export"]
-        return command("search", "run", self.target, *typed, *self.place(), *left_out)
+        return command("search", "run", self.target, *self.of_images(), *typed, *self.place(), *left_out)
 
     def place(self) -> list[str]:
         """The option that says where studies are kept, if it was typed."""
         return [] if self.output == Path("runs") else ["--output", str(self.output)]
+
+    def of_images(self) -> list[str]:
+        """The options that say where images come from and are kept, if they were typed."""
+        data = [] if self.data is None else ["--data", self.data]
+        return data if self.cache is None else [*data, "--cache", str(self.cache)]
 
 
 def summary(result: Result, call: Call, baseline: Mapping[str, Scalar]) -> list[Fact]:
@@ -127,6 +136,9 @@ def _export(result: Result, call: Call) -> list[Fact]:
     if differences:
         listed = ", ".join(clean(name) for name in formats)
         facts.append(("", f"{listed}; largest difference to the trained model {_small(max(differences))}"))
+    head = ((result.metrics or {}).get("features") or {}).get("max_abs_difference")
+    if head is not None:
+        facts.append(("", f"trained on cached features; the whole network differs from its head by {_small(head)}"))
     return facts
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from studies.results import TrialRow
 
 # A space may have a parameter `epochs`, so the epochs of a trial go by a longer name.
-COLUMNS = ("number", "state", "value", "epoch", "epochs_trained", "seconds", "reason")
+COLUMNS = ("number", "state", "value", "epoch", "epochs_trained", "seconds", "trained_on", "reason")
 
 
 def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) -> None:
@@ -39,7 +39,8 @@ def _write_csv(trials: Sequence["TrialRow"]) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow([*COLUMNS, *names])
     for trial in trials:
-        own = (trial.number, trial.state, trial.value, trial.epoch, trial.epochs, trial.seconds, trial.reason)
+        numbers = (trial.number, trial.state, trial.value, trial.epoch, trial.epochs, trial.seconds)
+        own = (*numbers, trial.path, trial.reason)
         writer.writerow([*own, *(str(trial.params[name]) if name in trial.params else "" for name in names)])
 
 
@@ -53,12 +54,16 @@ def _show(trials: Sequence["TrialRow"]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=sys.stdout.isatty())
     for heading in ("trial", "state", "value", "epoch", "time"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
+    paths_differ = len({trial.path for trial in trials} - {""}) > 1
+    if paths_differ:
+        table.add_column("trained on", no_wrap=True)
     table.add_column("other than the baseline", ratio=1, no_wrap=True, overflow="ellipsis")
     for trial in trials:
         epoch = f"{trial.epoch or '-'}/{trial.epochs}"
         state = Text(trial.state, STATES.get(trial.state, ""))
         note = Text(_note(trial, trials[0]), "dim")
-        table.add_row(str(trial.number), state, metric(trial.value), epoch, duration(trial.seconds), note)
+        path = [trial.path or "-"] if paths_differ else []
+        table.add_row(str(trial.number), state, metric(trial.value), epoch, duration(trial.seconds), *path, note)
     show_table(table)
 
 

@@ -1,12 +1,13 @@
 """Spaces: what may vary in the training of an image classifier, in pure Python."""
 
-from spaces.backbones import CNN, Custom, Pretrained
+from spaces.backbones import CNN, Branch, Branches, Custom, Pretrained
 from spaces.canonical import differences, fingerprint, from_json, to_json
 from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
 from spaces.errors import SearchError, SpaceError
 from spaces.holes import Choice, Float, Int
+from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Hole, Recipe, Space, baseline, combinations, fill, flatten, resolve
-from spaces.training import SGD, Adam, AdamW, Augment, Constant, Cosine, RMSprop
+from spaces.training import SGD, Adam, AdamW, Augment, Constant, Cosine, FineTune, RMSprop
 
 __all__ = [
     "CNN",
@@ -14,17 +15,21 @@ __all__ = [
     "Adam",
     "AdamW",
     "Augment",
+    "Branch",
+    "Branches",
     "Choice",
     "Constant",
     "Cosine",
     "Custom",
     "CustomData",
     "Digits",
+    "FineTune",
     "Float",
     "Hole",
     "ImageFolder",
     "Int",
     "KerasDataset",
+    "KerasTunerModel",
     "Npz",
     "Pretrained",
     "RMSprop",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from spaces.arguments import telling
 from spaces.choices import is_name
 from spaces.errors import SpaceError
+from spaces.keras_tuner import KerasTunerModel
 from spaces.records import Record, Rule, real, ruled, switch, text, whole
 from spaces.scalars import plain
 
@@ -63,6 +65,74 @@ class CNN(Record):
     block_dropout: float = real(0.0, 0.0, 0.95)
     pooling: str = text("flatten", *POOLINGS)
     dense_units: int = whole(0, 0)
+
+
+@telling
+@dataclass(frozen=True, repr=False)
+class Branch(Record):
+    """One of the branches of `Branches`: a convolution and a pooling that halves height and width.
+
+    Args:
+        filters: Filters of the convolution.
+        kernel_size: Side of its kernels, in pixels.
+        activation: After the convolution.
+        downsample: Halve height and width by `max` or `average` pooling.
+    """
+
+    filters: int = whole(32, 1)
+    kernel_size: int = whole(3, 1, 31)
+    _: KW_ONLY
+    activation: str = text("relu", *ACTIVATIONS)
+    downsample: str = text("max", "max", "average")
+
+
+@telling
+@dataclass(frozen=True, init=False, repr=False)
+class Branches(Record):
+    """Parallel branches over one input, whose feature maps are put together: two or more, each with its own kernels.
+
+    Args:
+        *branches: The branches; their parameters are named `branch_1.filters` and so on.
+        pooling: How the feature maps become one vector: `flatten`, `average` or `max` over all positions.
+        dense_units: Units of the dense layer before the head; 0 for none.
+    """
+
+    branches: tuple[Branch, ...]
+    pooling: str
+    dense_units: int
+
+    def __init__(self, *branches: Branch, pooling: str = "flatten", dense_units: int = 0, **named: Branch) -> None:
+        # The keywords branch_1, branch_2, ... are those of `children`, from which the record is made again.
+        if wrong := [name for name in named if not re.fullmatch(r"branch_\d+", name)]:
+            raise SpaceError(f"Branches({wrong[0]}=...): there is no such field: give Branch(...) records one by one")
+        object.__setattr__(self, "branches", (*branches, *named.values()))
+        object.__setattr__(self, "pooling", pooling)
+        object.__setattr__(self, "dense_units", dense_units)
+        if len(self.branches) < 2:
+            raise SpaceError(f"Branches(...) needs at least two Branch(...) records, got {len(self.branches)}")
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        for name in ("pooling", "dense_units"):
+            object.__setattr__(self, name, _BRANCHES_RULES[name].normal(getattr(self, name)))
+
+    def children(self) -> dict[str, tuple[Any, Rule]]:
+        """Each branch, the pooling and the dense units."""
+        rule = Rule("record", records=(Branch,))
+        branches = {f"branch_{index}": (branch, rule) for index, branch in enumerate(self.branches, start=1)}
+        return {**branches, **{name: (getattr(self, name), rule) for name, rule in _BRANCHES_RULES.items()}}
+
+    def with_children(self, values: Mapping[str, Any]) -> "Branches":
+        """The same network with other values."""
+        return Branches(**{name: value for name, (value, _) in self.children().items()} | dict(values))
+
+    def __repr__(self) -> str:
+        parts = [repr(branch) for branch in self.branches]
+        parts += [f"{name}={getattr(self, name)!r}" for name in _BRANCHES_RULES]
+        return f"Branches({', '.join(parts)})"
+
+
+_BRANCHES_RULES = {"pooling": Rule("text", options=POOLINGS), "dense_units": Rule("whole", 0)}
 
 
 @telling
@@ -151,5 +221,5 @@ ANY = Rule("scalar")
 RESERVED = {*dir(Custom), "parameters", "record"}
 """Names that a parameter of `Custom` would hide, or that the canonical form uses."""
 
-BACKBONES = (CNN, Pretrained)
-MODELS = (Custom,)
+BACKBONES = (CNN, Branches, Pretrained)
+MODELS = (Custom, KerasTunerModel)

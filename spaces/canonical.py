@@ -8,19 +8,18 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from spaces.backbones import BACKBONES, MODELS
+from spaces.backbones import BACKBONES, MODELS, Branch
 from spaces.data import DATA
 from spaces.errors import SpaceError
-from spaces.functions import hashed, meaning
+from spaces.functions import hashed, meaning, meaning_of_object
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
 from spaces.scalars import shown
 from spaces.space import Space
-from spaces.training import OPTIMIZERS, SCHEDULES, Augment
+from spaces.training import OPTIMIZERS, SCHEDULES, Augment, FineTune
 
-RECORDS: dict[str, type[Record]] = {
-    record.__name__: record for record in (Space, Augment, *DATA, *BACKBONES, *MODELS, *OPTIMIZERS, *SCHEDULES)
-}
+PARTS = (Space, Augment, FineTune, Branch, *DATA, *BACKBONES, *MODELS, *OPTIMIZERS, *SCHEDULES)
+RECORDS: dict[str, type[Record]] = {record.__name__: record for record in PARTS}
 
 
 def to_json(space: Any) -> Any:
@@ -37,6 +36,8 @@ def to_json(space: Any) -> Any:
         return [to_json(value) for value in space]
     if callable(space):
         return {"function": space.__qualname__, "source": hashed(meaning(space))}
+    if callable(getattr(space, "build", None)):
+        return {"function": type(space).__qualname__, "source": hashed(meaning_of_object(space))}
     return space
 
 

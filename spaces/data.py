@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from spaces.arguments import telling
-from spaces.records import Record, Rule, real, ruled, text, whole
+from spaces.records import Record, Rule, real, ruled, switch, text, whole
 
 KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")
 
@@ -37,13 +37,16 @@ class ImageFolder(Record):
     Args:
         train: The folder of class folders.
         test: The folder of the test images; None takes `test` beside `train`, or else splits off 20%, stratified.
-        validation: The folder of the validation images, or the share of the training images that is split off,
-            stratified and always the same, to judge the trials by.
+        validation: The folder of the validation images; `"folder"` for the one named `validation`, `val` or `valid`
+            beside `train`; or the share of the training images that is split off, stratified and always the same,
+            to judge the trials by.
         image_size: Pixels of the square that images are resized to, or (height, width); None takes the median
             side of the images, at most 128.
         channels: 3 for colour, 1 for grey.
         resize: `stretch` ignores the proportions, `crop` cuts the centre, `pad` adds black bars.
         max_skipped: Largest share of files that may be unreadable before that is an error.
+        cache: Decode the images once into the cache on disk; False decodes them anew for every batch, which is
+            slower but takes no room, and looks for no equal pictures.
     """
 
     train: str | os.PathLike[str] = ruled(Rule("path", fixed=True))
@@ -54,6 +57,7 @@ class ImageFolder(Record):
     channels: int = whole(3, options=(1, 3))
     resize: str = text("stretch", "stretch", "crop", "pad")
     max_skipped: float = real(0.05, 0.0, 1.0, fixed=True)
+    cache: bool = switch(True, fixed=True)
 
 
 @telling

@@ -1,5 +1,7 @@
 """Load what `search run` is given: a space file, the name of a built-in example, or a folder of images."""
 
+import ast
+import dataclasses
 import difflib
 import hashlib
 import io
@@ -16,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from spaces.data import ImageFolder
-from spaces.errors import SpaceError
+from spaces.errors import DataError, SpaceError
 from spaces.lines import at_line, is_users, last_assignment, told
 from spaces.scalars import shown
 from spaces.space import Space
@@ -42,16 +44,46 @@ class Loaded:
     folder: Path
 
 
-def load(target: str) -> Loaded:
+def load(target: str, data: str | None = None) -> Loaded:
     """Load a space.
 
     Args:
         target: Path of a Python file that defines `space` and may define `study`; the name of a built-in example,
             whose paths start at the current folder; or a folder with one sub-folder of images for each class.
+        data: A folder of images that takes the place of the space's data, from the current folder; None keeps them.
 
     Raises:
         SpaceError: There is no such target, or it defines no right space.
+        DataError: `data` is no folder.
     """
+    loaded = _load(target)
+    return loaded if data is None else with_data(loaded, data)
+
+
+def with_data(loaded: Loaded, data: str) -> Loaded:
+    """The same space over the images of another folder.
+
+    An `ImageFolder` keeps how its images are read and split, such as `image_size`, but not its own folders.
+
+    Args:
+        loaded: The space.
+        data: The folder, from the current folder.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    path = _absolute(data)
+    if not data or not _is(path, stat.S_ISDIR):
+        raise DataError(f"--data: {shown(data)} must be a folder with one sub-folder of images for each class")
+    own = loaded.space.data
+    source = ImageFolder(data if Path(data).is_absolute() else os.path.relpath(path, loaded.folder))
+    if isinstance(own, ImageFolder):
+        share = own.validation if own.validation == "folder" or isinstance(own.validation, float) else 0.2
+        source = dataclasses.replace(own, train=source.train, test=None, validation=share)
+    return dataclasses.replace(loaded, space=dataclasses.replace(loaded.space, data=source))
+
+
+def _load(target: str) -> Loaded:
     path = _absolute(target)
     if _is_bare(target) and target in built_in():
         example = _load_file(EXAMPLES / f"{target}.py", target)
@@ -76,6 +108,18 @@ def built_in() -> list[str]:
     return sorted(file.stem for file in EXAMPLES.glob("[!_]*.py"))
 
 
+def listing() -> str:
+    """The built-in examples, each with what it is in one line."""
+    width = max(map(len, built_in()))
+    return "\n".join(f"  {name:{width}}  {_described(EXAMPLES / f'{name}.py')}" for name in built_in())
+
+
+def _described(file: Path) -> str:
+    """The line of an example's docstring after the command that runs it."""
+    lines = (ast.get_docstring(ast.parse(file.read_bytes())) or "").splitlines()
+    return lines[2] if len(lines) > 2 else ""
+
+
 def study_name(text: str) -> str:
     """A safe name for a study and its folder, made from the name of a file or folder."""
     composed = unicodedata.normalize("NFC", text)
@@ -98,8 +142,8 @@ def _missing(target: str, path: Path) -> str:
     what = "built-in space and no such folder" if names else "file" if target.endswith(".py") else "folder"
     nearest = difflib.get_close_matches(path.name, [*names, *_beside(path)], n=2)
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else "check the path"
-    listed = f" (built-in: {', '.join(names)})" if names else ""
-    return f"{shown(target)}: there is no such {what}{listed}: {hint}"
+    listed = f"\nbuilt-in spaces:\n{listing()}" if names else ""
+    return f"{shown(target)}: there is no such {what}: {hint}{listed}"
 
 
 def _beside(path: Path) -> list[str]:

@@ -3,7 +3,9 @@
 import ast
 import hashlib
 import inspect
+import sys
 import textwrap
+from pathlib import PurePath
 from types import CellType, CodeType
 from typing import Any
 
@@ -21,6 +23,29 @@ def meaning(function: Any) -> str:
     captured = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     captured += map(_contents, function.__closure__ or ())
     return "\n".join([_source(function), *map(_captured, captured)])
+
+
+def meaning_of_object(value: Any) -> str:
+    """The source of the methods of an object's class, also inherited ones, and the plain values that it holds.
+
+    A class of an installed package is told by its name, so that a new version of the package changes nothing.
+    """
+    classes = [each for each in type(value).__mro__ if each is not object]
+    held = [f"{name}={_captured(item)}" for name, item in sorted(vars(value).items()) if not callable(item)]
+    return "\n".join([*map(_meaning_of_class, classes), *held])
+
+
+def _meaning_of_class(kind: type) -> str:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+    if not {"site-packages", "dist-packages"}.isdisjoint(PurePath(file).parts):
+        return kind.__qualname__
+    parts = [kind.__qualname__]
+    for name, member in vars(kind).items():
+        if inspect.isfunction(member):
+            parts.append(meaning(member))
+        elif not name.startswith("__"):
+            parts.append(f"{name}={_captured(member)}")
+    return "\n".join(parts)
 
 
 def _contents(cell: CellType) -> Any:

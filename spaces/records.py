@@ -115,6 +115,7 @@ _KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
     "size": _is_size,
     "function": lambda rule, value: inspect.isfunction(value) or inspect.ismethod(value),
     "record": lambda rule, value: isinstance(value, rule.records),
+    "object": lambda rule, value: True,
     "scalar": lambda rule, value: value is None or isinstance(value, str | bool) or is_real(value),
 }
 
@@ -127,6 +128,7 @@ _WORDS: Mapping[str, str] = {
     "share_or_folder": "a folder, or a share",
     "size": "a number of pixels, or (height, width), each",
     "function": "a function",
+    "object": "an object",
     "scalar": "a number, text, True, False or None",
 }
 

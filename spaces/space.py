@@ -11,10 +11,22 @@ from spaces.arguments import telling
 from spaces.backbones import BACKBONES, CNN, MODELS
 from spaces.data import DATA, KERAS_DATASETS, CustomData
 from spaces.errors import SpaceError
+from spaces.keras_tuner import KerasTunerModel, problem_beside, settle
 from spaces.parameters import PARAMETERS, Choice, Float, Parameter
-from spaces.records import Record, Rule, problem_of, real, ruled, text, whole
+from spaces.records import Record, Rule, problem_of, real, ruled, switch, text, whole
 from spaces.scalars import Scalar, plain, shown
-from spaces.training import METRICS, OPTIMIZERS, SCHEDULES, Adam, Augment, Constant, Cosine
+from spaces.training import (
+    BALANCES,
+    METRICS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    Adam,
+    Augment,
+    Constant,
+    Cosine,
+    FineTune,
+)
 
 DEFAULT_BACKBONE = CNN(
     filters=holes.Int(16, 48, step=16, default=16),
@@ -44,6 +56,14 @@ class Space(Record):
         schedule: How the learning rate changes over the epochs.
         epochs: Most epochs of one trial; None takes 10 to 30, the fewer the more training images there are.
         patience: Epochs without a better metric after which a trial ends; None trains all epochs.
+        fine_tune: A second phase that trains the last layers of a `Pretrained` backbone; None for none. Other
+            backbones that a trial may have instead are trained in one phase.
+        from_logits: The loss is computed from logits; False computes it from probabilities, which gives the same up
+            to rounding.
+        balance: For classes of unequal size: `class_weights` weighs each image by the inverse of its class's share,
+            `sampling` draws every class equally often; None takes the images as they are.
+        precision: What layers compute in: `float32`, `mixed_bfloat16` or `mixed_float16`; weights stay float32.
+        folds: Judge each trial by the mean of so many folds of train plus validation; None by the validation split.
         metric: What is compared, measured on the validation images after each epoch.
 
     Raises:
@@ -62,6 +82,11 @@ class Space(Record):
     schedule: Any = ruled(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine(warmup=0.05)))
     epochs: int = whole(None, 1, optional=True)
     patience: int | None = whole(10, 1, optional=True)
+    fine_tune: FineTune | None = ruled(Rule("record", records=(FineTune,), optional=True), None)
+    from_logits: bool = switch(True)
+    balance: str | None = text(None, *BALANCES, optional=True)
+    precision: str = text("float32", *PRECISIONS)
+    folds: int | None = whole(None, 2, 20, optional=True, fixed=True)
     metric: str = text("val_accuracy", *METRICS, fixed=True)
 
     def __post_init__(self) -> None:
@@ -69,6 +94,8 @@ class Space(Record):
             object.__setattr__(self, "data", CustomData(self.data))
         if self.backbone is None and self.model is None:
             object.__setattr__(self, "backbone", DEFAULT_BACKBONE)
+        if isinstance(self.model, KerasTunerModel):
+            settle(self)
         super().__post_init__()
         check(self)
 
@@ -103,6 +130,8 @@ def check(space: Space) -> None:
         raise SpaceError("model: stands in place of backbone, got both: remove one of them")
     if isinstance(space.epochs, Choice) and None in space.epochs.names:
         raise SpaceError("epochs: None leaves them to the number of images, so it cannot be an option of a Choice")
+    if found := problem_beside(space):
+        raise SpaceError(found)
     unused = "model" if space.model is None else "backbone"
     for name, value, rule in _fields(space, ""):
         if name != unused and (found := problem_of(value, rule)):
@@ -133,7 +162,8 @@ def resolve(space: Space, assignment: Mapping[str, Scalar]) -> Recipe:
 
     Args:
         space: The space.
-        assignment: The value of every parameter that exists under it, by dotted name.
+        assignment: The value of every parameter that exists under it, by dotted name. Beside a `KerasTunerModel`,
+            what is no parameter of the space is the value of a hyperparameter.
 
     Raises:
         SpaceError: A parameter is missing, unknown, or has a value it cannot take.
@@ -147,8 +177,12 @@ def resolve(space: Space, assignment: Mapping[str, Scalar]) -> Recipe:
         return assignment[name]
 
     recipe = fill(space, choose)
-    if unknown := sorted(set(assignment) - taken):
-        raise SpaceError(f"{unknown[0]}: is not a parameter of this space under the given choices")
+    unknown = [name for name in assignment if name not in taken]
+    if unknown and isinstance(recipe.model, KerasTunerModel):
+        values = {name: assignment[name] for name in unknown}
+        return recipe.with_children({"model": recipe.model.with_values(values)})  # type: ignore[no-any-return]
+    if unknown:
+        raise SpaceError(f"{min(unknown)}: is not a parameter of this space under the given choices")
     return recipe
 
 

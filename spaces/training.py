@@ -3,10 +3,24 @@
 from dataclasses import KW_ONLY, dataclass
 
 from spaces.arguments import telling
-from spaces.records import Record, real, switch, text
+from spaces.records import Record, real, switch, text, whole
 
-METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
-"""The metrics that a search can aim at, and which way is better."""
+METRICS = {
+    "val_accuracy": "maximize",
+    "val_loss": "minimize",
+    "val_auc": "maximize",
+    "val_precision": "maximize",
+    "val_recall": "maximize",
+    "val_f1": "maximize",
+    "val_top_5_accuracy": "maximize",
+}
+"""The metrics that a search can aim at, and which way is better.
+
+Precision, recall, F1 and AUC (one class against the rest) are means over the classes, as scikit-learn's `macro`; with
+two classes they are those of the second.
+"""
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+BALANCES = ("class_weights", "sampling")
 
 
 @telling
@@ -21,6 +35,8 @@ class Augment(Record):
         translation: Largest shift either way, as a share of the side.
         contrast: Largest change of contrast, as a share.
         brightness: Largest change of brightness, as a share of the full range.
+        cached_views: With a frozen backbone, compute the features of so many changed views of each image once,
+            and train on those; None changes every image anew in every epoch.
     """
 
     _: KW_ONLY
@@ -30,6 +46,7 @@ class Augment(Record):
     translation: float = real(0.0, 0.0, 0.9)
     contrast: float = real(0.0, 0.0, 1.0)
     brightness: float = real(0.0, 0.0, 1.0)
+    cached_views: int | None = whole(None, 1, 1000, optional=True)
 
 
 @telling
@@ -136,6 +153,23 @@ class Cosine(Record):
     _: KW_ONLY
     warmup: float = real(0.0, 0.0, 1.0)
     floor: float = real(0.0, 0.0, 1.0)
+
+
+@telling
+@dataclass(frozen=True, repr=False)
+class FineTune(Record):
+    """A second phase of training, in which the last layers of a `Pretrained` backbone are trained as well.
+
+    Args:
+        layers: How many of the backbone's last layers are trained. Batch normalisation keeps its statistics.
+        epochs: Most epochs of this phase, after those of the space.
+        learning_rate: Learning rate of this phase, as a share of the space's.
+    """
+
+    _: KW_ONLY
+    layers: int = whole(20, 1)
+    epochs: int = whole(10, 1)
+    learning_rate: float = real(0.1, 0.0, 1.0, above=True)
 
 
 OPTIMIZERS = (Adam, AdamW, SGD, RMSprop)

@@ -1,6 +1,6 @@
 """The model card: what an exported model is, how good it is and how to use it, for a person to read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 _LIMITS = (
@@ -40,18 +40,32 @@ print(dict(zip(labels, probabilities)))
 """
 
 
-def model_card(metrics: Mapping[str, Any], form: Mapping[str, Any]) -> str:
+_PICTURES = {
+    "samples.png": "training images with their classes",
+    "confusion_matrix.png": "confusion matrix of the test images",
+    "mistakes.png": "test images that are surest and wrong",
+    "curves.png": "loss and metric by epoch, of the best trial and of the baseline",
+}
+
+
+def model_card(metrics: Mapping[str, Any], form: Mapping[str, Any], pictures: Collection[str] = ()) -> str:
     """The card in Markdown.
 
     Args:
         metrics: What `metrics.json` holds; parts that are missing are left out.
         form: What `labels.json` holds: `labels`, `image_shape` and `resize`.
+        pictures: Names of the pictures that stand beside the card.
     """
+    samples, confusion, mistakes, curves = (_picture(name, pictures) for name in _PICTURES)
     sections = (
         _opening(metrics, form["labels"]),
+        samples,
         _input(form),
         _test(metrics.get("test")),
+        confusion,
+        mistakes,
         _origin(metrics),
+        curves,
         _use(form),
         f"## Limits\n\n{_LIMITS}",
         _versions(metrics),
@@ -70,6 +84,10 @@ def usage_code(form: Mapping[str, Any]) -> str:
         width=width,
         channels=channels,
     )
+
+
+def _picture(name: str, pictures: Collection[str]) -> str:
+    return f"![{_PICTURES[name].capitalize()}]({name})" if name in pictures else ""
 
 
 def _opening(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:

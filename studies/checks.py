@@ -2,12 +2,17 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spaces.backbones import Pretrained
-from spaces.errors import ModelError, SpaceError
+from spaces.errors import DataError, ModelError, SpaceError
+from spaces.keras_tuner import DECIDED, KerasTunerModel
 from spaces.parameters import Choice, Int
 from spaces.space import Space, records_in
+from spaces.training import FineTune
+
+if TYPE_CHECKING:
+    from studies.data import Dataset
 
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
@@ -30,8 +35,10 @@ def fitted(space: Space, images: int) -> Space:
     if batch_size == DEFAULT_BATCH_SIZE:
         sizes = [size for size in batch_size.options if size <= images] or [min(16, images)]
         changes["batch_size"] = Choice(*sizes, default=min(batch_size.default, sizes[-1]))
-    elif (largest := _largest(batch_size)) > images:
-        raise SpaceError(f"batch_size: {largest} is larger than the {images} training images: give at most {images}")
+    elif isinstance(space.model, KerasTunerModel) and batch_size == DECIDED["batch_size"]:
+        changes["batch_size"] = min(batch_size, images)
+    elif (size := largest(batch_size)) > images:
+        raise SpaceError(f"batch_size: {size} is larger than the {images} training images: give at most {images}")
     return dataclasses.replace(space, **changes)
 
 
@@ -47,6 +54,32 @@ def check_weights(space: Space, folder: Path) -> None:
             for weights in every:
                 if weights not in (None, "imagenet"):
                     weights_path(dataclasses.replace(record, weights=weights), folder)
+
+
+def check_fine_tuning(space: Space) -> None:
+    """Make sure that a second phase has a backbone to train.
+
+    Raises:
+        SpaceError: There is one, but no backbone of the space is `Pretrained`.
+    """
+    is_wanted = any(isinstance(record, FineTune) for record in records_in(space.fine_tune))
+    if is_wanted and not any(isinstance(record, Pretrained) for record in records_in(space.backbone)):
+        raise SpaceError("fine_tune: only a Pretrained(...) backbone can be fine-tuned: give one, or remove fine_tune")
+
+
+def check_metric(metric: str, dataset: "Dataset") -> None:
+    """Make sure that the metric tells models apart on these images.
+
+    Raises:
+        DataError: It would be the same for every model.
+    """
+    if metric == "val_top_5_accuracy" and len(dataset.classes) < 6:
+        raise DataError(
+            f"metric: val_top_5_accuracy is always 1 with {len(dataset.classes)} classes, at least 6 are needed: use "
+            "val_accuracy"
+        )
+    if metric == "val_auc" and len(set(dataset.validation.labels.tolist())) < 2:
+        raise DataError("metric: val_auc needs validation images of at least two classes: use a larger validation")
 
 
 def weights_path(record: Pretrained, folder: Path) -> Path:
@@ -68,7 +101,8 @@ def weights_path(record: Pretrained, folder: Path) -> Path:
     return path
 
 
-def _largest(batch_size: Any) -> int:
-    if isinstance(batch_size, Int):
-        return batch_size.high
-    return max(batch_size.options) if isinstance(batch_size, Choice) else int(batch_size)
+def largest(value: Any) -> int:
+    """The largest value that a field of whole numbers can take."""
+    if isinstance(value, Int):
+        return value.high
+    return max(value.options) if isinstance(value, Choice) else int(value)

@@ -1,4 +1,4 @@
-"""How good probabilities are against true labels: accuracy, loss, and precision, recall and F1 for each class."""
+"""How good probabilities are against true labels: accuracy, loss, AUC, and precision, recall and F1 of the classes."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from spaces.errors import DataError, ModelError
+
+SCORES = ("loss", "accuracy", "auc", "precision", "recall", "f1", "top_5_accuracy")
+"""The fields of `Scores` that are one number for all images."""
 
 # Keras clips probabilities the same way in its cross entropies.
 _SMALLEST_PROBABILITY = 1e-7
@@ -40,9 +43,12 @@ class Scores:
         images: Number of images.
         accuracy: Share of images whose most probable class is the true one.
         loss: Mean cross entropy, in nats.
-        precision: Mean over the classes that have images.
-        recall: Mean over the classes that have images.
-        f1: Mean over the classes that have images.
+        auc: Area under the ROC curve of each class against the rest; None when all images are of one class.
+        precision: Mean over the classes that have images; of two classes, that of the second. So are the next two.
+        recall: As precision.
+        f1: As precision.
+        top_5_accuracy: Share of images whose true class is among the five most probable ones; None with fewer than
+            six classes.
         classes: The scores of each class.
         confusion_matrix: Images by true class (rows) and predicted class (columns).
     """
@@ -50,9 +56,11 @@ class Scores:
     images: int
     accuracy: float
     loss: float
+    auc: float | None
     precision: float
     recall: float
     f1: float
+    top_5_accuracy: float | None
     classes: tuple[ClassScores, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
 
@@ -81,14 +89,16 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[st
     full = class_probabilities(probabilities)
     predicted = full.argmax(axis=1)
     per_class = _per_class(labels, predicted, classes)
-    present = [scores for scores in per_class if scores.images]
+    counted = per_class[1:] if len(classes) == 2 else [scores for scores in per_class if scores.images]
     return Scores(
         images=len(labels),
         accuracy=float(np.mean(predicted == labels)),
         loss=_cross_entropy(full, labels),
-        precision=math.fsum(scores.precision for scores in present) / len(present),
-        recall=math.fsum(scores.recall for scores in present) / len(present),
-        f1=math.fsum(scores.f1 for scores in present) / len(present),
+        auc=_auc(full, labels),
+        precision=math.fsum(scores.precision for scores in counted) / len(counted),
+        recall=math.fsum(scores.recall for scores in counted) / len(counted),
+        f1=math.fsum(scores.f1 for scores in counted) / len(counted),
+        top_5_accuracy=_top_5_accuracy(full, labels),
         classes=per_class,
         confusion_matrix=_confusion_matrix(labels, predicted, len(classes)),
     )
@@ -132,6 +142,24 @@ def _predict_batch(model: Any, images: np.ndarray, size: int) -> np.ndarray:
 def _cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     of_true_class = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.clip(of_true_class, _SMALLEST_PROBABILITY, 1.0)).mean())
+
+
+def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+    """The mean over the classes that have images."""
+    from sklearn.metrics import roc_auc_score
+
+    present = np.unique(labels)
+    if len(present) < 2:
+        return None
+    return math.fsum(roc_auc_score(labels == each, probabilities[:, each]) for each in present) / len(present)
+
+
+def _top_5_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+    """Of equally probable classes the first ones count, as in the accuracy."""
+    if probabilities.shape[1] < 6:
+        return None
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    return float((best == labels[:, None]).any(axis=1).mean())
 
 
 def _per_class(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> tuple[ClassScores, ...]:

@@ -22,12 +22,21 @@ class Best:
         value: Its value: its best epoch's metric.
         epoch: That epoch, counted from 1.
         params: Its parameters by dotted name.
+        first_phase: Epochs of the first phase that led to its weights; None for all up to the best one.
+        second_phase: Epochs of the second phase that led to its weights; 0 without one.
     """
 
     number: int
     value: float
     epoch: int
     params: Mapping[str, Scalar]
+    first_phase: int | None = None
+    second_phase: int = 0
+
+    @property
+    def epochs(self) -> tuple[int, int]:
+        """Epochs of the first and of the second phase that give its weights again."""
+        return self.first_phase or self.epoch, self.second_phase
 
 
 @dataclass(frozen=True)
@@ -154,6 +163,9 @@ class Watcher:
 
     def study_opened(self, event: StudyOpened) -> None:
         """The study is ready."""
+
+    def features_progress(self, done: int, total: int) -> None:
+        """A frozen backbone has read so many of the images; at the end the training goes on."""
 
     def trial_started(self, event: TrialStarted) -> None:
         """A trial begins."""

@@ -41,6 +41,7 @@ def export_model(
     recipe_json: Any,
     metrics: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     samples: np.ndarray,
+    draw: Callable[[Path], Sequence[str]] = lambda folder: (),
 ) -> dict[str, Any]:
     """Write a model in every format, load each again, compare it, and put the folder in place of an earlier one.
 
@@ -54,6 +55,7 @@ def export_model(
         metrics: Called with the exports, by format `max_abs_difference` (or `skipped`, the reason); returns what
             `metrics.json` holds, in which `exports` and `versions` are filled in if they are left out.
         samples: Real images (k, height, width, channels) uint8 to compare the formats on, at least one.
+        draw: Called with the new folder, writes pictures into it; returns the files' names, for the card.
 
     Returns:
         What `metrics.json` holds.
@@ -73,7 +75,7 @@ def export_model(
         _write_json(new / LABELS, form)
         _write_json(new / RECIPE, recipe_json)
         _write_json(new / METRICS, written)
-        (new / CARD).write_text(model_card(written, form), encoding="utf-8")
+        (new / CARD).write_text(model_card(written, form, draw(new)), encoding="utf-8")
     return written
 
 

@@ -4,19 +4,25 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import optuna
 
 from spaces.errors import ModelError, SearchError
+from spaces.parameters import Scalar
 from spaces.space import Recipe
+from spaces.training import METRICS
 from studies import training
-from studies.data import Dataset
-from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, Progress, Watcher
+from studies.data import Dataset, Split
+from studies.epochs import total_epochs
+from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Best, EpochEnded, Progress, Watcher
+from studies.features import Features, Prepared
+from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
-from studies.sampling import seed_of
+from studies.sampling import asking_in_fit, seed_of
 from studies.stopping import StopRequest
 from studies.storage import DATABASE_ERRORS, engine_of
 from studies.tables import write_epoch
@@ -35,6 +41,7 @@ class Objective:
         data: Gives the images of a recipe.
         watcher: Is told of every epoch.
         stop: Asked between steps whether to end.
+        features: Gives the features that a frozen backbone's head is trained on; None starts with those on disk.
     """
 
     study: optuna.Study
@@ -43,7 +50,13 @@ class Objective:
     data: Callable[[Recipe], Dataset]
     watcher: Watcher
     stop: StopRequest
+    features: Features | None = None
     _judged: int = field(default=0, init=False)
+    _path: str = field(default="", init=False)
+    _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._features = self.features or Features(self.folder)
 
     def __call__(self, trial: optuna.Trial, recipe: Recipe, before: Progress) -> Outcome:
         """Evaluate a trial.
@@ -52,7 +65,7 @@ class Objective:
             trial: The trial, taken.
             recipe: What it trains.
             before: How far the study was. An error that the user can mend ends the run while no trial has ended,
-                and what was reached when time is over counts while none is complete.
+                and what was reached when time is over counts if it is the best.
 
         Returns:
             How it ended; errors of one trial end only that trial.
@@ -60,45 +73,82 @@ class Objective:
         Raises:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.
         """
-        started = time.monotonic()
+        started, self._path = time.monotonic(), ""
         # What an interrupted run of this trial had reported was judged then.
         self._judged = max(trial.storage.get_trial(trial._trial_id).intermediate_values, default=0)
+        self._ask = asking_in_fit(trial, recipe)
         try:
             trained = self._train(trial, recipe)
-            return self._outcome(trained, recipe, time.monotonic() - started, before)
+            outcome = self._outcome(trained, recipe, time.monotonic() - started, before)
+            first, second = trained.first_phase, trained.second_phase
+            return replace(outcome, path=self._path, first_phase=first, second_phase=second)
         except SearchError as error:
             if before.done == 0 or not isinstance(error, ModelError):
                 raise
-            return Outcome(FAILED, None, None, 0, time.monotonic() - started, str(error))
+            return Outcome(FAILED, None, None, 0, time.monotonic() - started, str(error), path=self._path)
         except DATABASE_ERRORS:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a recipe breaks ends its trial, not the search
             state, reason = _classified(error)
-            return Outcome(state, None, None, 0, time.monotonic() - started, reason)
+            return Outcome(state, None, None, 0, time.monotonic() - started, reason, path=self._path)
         finally:
             keras.utils.clear_session(free_memory=False)
             gc.collect()
 
     def _train(self, trial: optuna.Trial, recipe: Recipe) -> Training:
         dataset = self.data(recipe)
+        if recipe.folds:
+            return self._train_folds(trial, recipe, dataset, recipe.folds)
+        prepared = self._features.for_trial(recipe, dataset)
+        self._path = prepared.path
+
+        def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+            value = metrics[recipe.metric]
+            report(trial, epoch, value, again=epoch <= self._judged)
+            self._keep(trial, recipe, epoch, metrics)
+            return self._goes_on(trial, epoch, total_epochs(recipe), value)
+
+        return self._fit(trial, recipe, dataset, prepared, on_epoch)
+
+    def _train_folds(self, trial: optuna.Trial, recipe: Recipe, dataset: Dataset, folds: int) -> Training:
+        data = fold_data(recipe, dataset, self._features, folds)
+        self._path = data.prepared.path
+
+        def train_fold(images: Split, validation: Split, on_epoch: OnEpoch) -> Training:
+            fold = replace(data.prepared, train=images, validation=validation)
+            return self._fit(trial, recipe, dataset, fold, on_epoch)
+
+        def on_fold(fold: int, mean: float) -> bool:
+            report(trial, fold, mean, again=fold <= self._judged)
+            return self._goes_on(trial, fold, folds, mean)
+
+        return train_folds(data, train_fold, lambda epoch, metrics: self._keep(trial, recipe, epoch, metrics), on_fold)
+
+    def _fit(
+        self, trial: optuna.Trial, recipe: Recipe, dataset: Dataset, prepared: Prepared, on_epoch: OnEpoch
+    ) -> Training:
         return train(
             recipe,
-            dataset.train,
-            dataset.validation,
+            prepared.train,
+            prepared.validation,
+            build=prepared.build,
             classes=len(dataset.classes),
             seed=seed_of(self.seed, trial.number),
             folder=self.folder,
-            on_epoch=lambda epoch, metrics: self._report(trial, recipe, epoch, metrics),
+            ask=self._ask,
+            on_epoch=on_epoch,
             stop=self.stop,
         )
 
-    def _report(self, trial: optuna.Trial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Store an epoch, show it, and ask the pruner whether to go on."""
-        value = metrics[recipe.metric]
-        report(trial, epoch, value, again=epoch <= self._judged)
+    def _keep(self, trial: optuna.Trial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Store an epoch and show it."""
         write_epoch(engine_of(self.study), trial._trial_id, epoch, metrics)
-        self.watcher.epoch_ended(EpochEnded(trial.number, epoch, recipe.epochs, metrics))
-        if trial.number == 0 or epoch >= recipe.epochs or epoch <= self._judged or not math.isfinite(value):
+        epochs = total_epochs(recipe) * (recipe.folds or 1)
+        self.watcher.epoch_ended(EpochEnded(trial.number, epoch, epochs, metrics))
+
+    def _goes_on(self, trial: optuna.Trial, step: int, steps: int, value: float) -> bool:
+        """Ask the pruner after a step, which is an epoch or a fold."""
+        if trial.number == 0 or step >= steps or step <= self._judged or not math.isfinite(value):
             return True
         return not trial.should_prune()
 
@@ -106,14 +156,28 @@ class Objective:
         value = trained.best_value if trained.best_epoch else None
         reached = (value, trained.best_epoch, len(trained.history), seconds)
         if trained.ended == training.STOPPED:
-            if before.complete == 0 and value is not None and not self.stop.requested:
+            if not self.stop.requested and value is not None and _beats(value, before.best, recipe.metric):
                 return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
             return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
         if trained.ended == training.REFUSED:
-            return Outcome(PRUNED, *reached, f"pruned after epoch {len(trained.history)} of {recipe.epochs}")
+            return Outcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe)}")
         if trained.ended == training.DIVERGED or value is None:
             return Outcome(PRUNED, *reached, f"diverged: the loss was not finite in epoch {len(trained.history)}")
         return Outcome(COMPLETE, *reached, loss=trained.best_loss)
+
+
+def _reached(trained: Training, recipe: Recipe) -> str:
+    """The last step of a trial, in words."""
+    if recipe.folds:
+        return f"fold {trained.history[-1]['fold']:.0f} of {recipe.folds}"
+    return f"epoch {len(trained.history)} of {total_epochs(recipe)}"
+
+
+def _beats(value: float, best: Best | None, metric: str) -> bool:
+    """Whether a value is better than that of the best complete trial, if there is one."""
+    if best is None:
+        return True
+    return value > best.value if METRICS[metric] == "maximize" else value < best.value
 
 
 def _classified(error: Exception) -> tuple[str, str]:

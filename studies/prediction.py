@@ -88,8 +88,9 @@ def load_export(folder: Path) -> Exported:
     except (KeyError, TypeError) as error:
         raise ExportError(f"{place / LABELS} is not as `search` writes it: export the model again") from error
     model = _load_model(place / KERAS_FILE)
-    outputs = 1 if len(labels) == 2 else len(labels)
-    if model.input_shape != (None, *image_shape) or model.output_shape != (None, outputs):
+    # Two classes are told apart by the probability of the second, or by those of both.
+    outputs = (1, 2) if len(labels) == 2 else (len(labels),)
+    if model.input_shape != (None, *image_shape) or model.output_shape not in [(None, each) for each in outputs]:
         raise ExportError(
             f"{place}: {LABELS} names {len(labels)} classes and images of {image_shape}, but {KERAS_FILE} turns "
             f"{model.input_shape[1:]} into {model.output_shape[1:]}: export the model again"

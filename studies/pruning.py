@@ -6,12 +6,12 @@ ETA = 3
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
-    """The pruner of a study; its steps are epochs, counted from 1.
+    """The pruner of a study; its steps are epochs, or folds where there are any, counted from 1.
 
     Args:
         name: `hyperband` (Li et al., 2018), `asha` (asynchronous successive halving, Li et al., 2020), `median`
             (below the median of the earlier trials at the same epoch), or `none`.
-        epochs: Most epochs of any trial of the space.
+        epochs: Most epochs of any trial of the space, or its folds.
     """
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=ETA)

@@ -61,6 +61,7 @@ class TrialRow:
         seconds: How long it took, or None.
         reason: Why it was pruned or failed; empty when complete.
         params: Its parameters by dotted name.
+        path: What it was trained on: `images`, `features` or `cached views`; empty while it has not ended.
     """
 
     number: int
@@ -71,6 +72,7 @@ class TrialRow:
     seconds: float | None
     reason: str
     params: Mapping[str, Scalar]
+    path: str = ""
 
 
 def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -> list[TrialRow]:
@@ -108,7 +110,7 @@ def _located(name_or_folder: str, output: Path, storage: str | None) -> tuple[st
 
 
 def _row(trial: "FrozenTrial") -> TrialRow:
-    from studies.trials import STATES, outcome_of
+    from studies.trials import STATES, outcome_of, params_of
 
     outcome = outcome_of(trial)
     return TrialRow(
@@ -119,5 +121,6 @@ def _row(trial: "FrozenTrial") -> TrialRow:
         epochs=outcome.epochs if outcome else len(trial.intermediate_values),
         seconds=outcome.seconds if outcome else None,
         reason=outcome.reason if outcome else "",
-        params=dict(trial.params),
+        params=params_of(trial),
+        path=outcome.path if outcome else "",
     )

@@ -1,8 +1,8 @@
 """After the search: the best recipe trained on all images but the test split's, tested once, and exported."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
-from studies.data import Dataset, Split, concatenated
+from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
-from studies.evaluation import evaluate
+from studies.evaluation import class_probabilities, evaluate
 from studies.events import Best, EpochEnded, Progress, Retraining, Watcher
 from studies.export import export_model
+from studies.features import Features, Prepared
 from studies.models import inference_model
+from studies.pictures import Curve, Epochs, draw
 from studies.training import Training, train
 
 COMPARED_IMAGES = 32
@@ -38,6 +40,7 @@ class Found:
         recipe: The best trial's recipe.
         seed: The best trial's seed.
         search_seconds: Seconds that all trials took together.
+        epochs: The metrics of each epoch, in order, of the best trial and of the baseline, by number.
     """
 
     study: str
@@ -47,6 +50,7 @@ class Found:
     recipe: Recipe
     seed: int
     search_seconds: float
+    epochs: Mapping[int, Epochs] = field(default_factory=dict)
 
     @property
     def best(self) -> Best:
@@ -57,7 +61,14 @@ class Found:
 
 
 def retrain_and_export(
-    found: Found, dataset: Dataset, *, folder: Path, best_folder: Path, watcher: Watcher, stop: Callable[[], bool]
+    found: Found,
+    dataset: Dataset,
+    *,
+    folder: Path,
+    best_folder: Path,
+    watcher: Watcher,
+    stop: Callable[[], bool],
+    features: Features,
 ) -> dict[str, Any] | None:
     """Retrain, test and export the best recipe.
 
@@ -68,18 +79,24 @@ def retrain_and_export(
         best_folder: Where the export goes; an earlier one is replaced when the new one is whole.
         watcher: Is told what happens.
         stop: Asked between steps whether to end.
+        features: Gives the features that a frozen backbone's head is trained on.
 
     Returns:
         What stands in `metrics.json`, or None when it was stopped before.
     """
     started = time.monotonic()
-    trained = _retrain(found, dataset, folder, watcher, stop)
+    prepared = _prepared(features, found.recipe, dataset, stop)
+    if prepared is None:
+        return None
+    trained = _retrain(found, dataset, prepared, folder, watcher, stop)
     if trained.ended == training.STOPPED:
         return None
     retrained = time.monotonic()
     watcher.exporting()
     shape = dataset.image_shape
-    model = inference_model(found.recipe, trained.model, shape, len(dataset.classes))
+    whole = features.whole(found.recipe, prepared, trained.model, dataset)
+    model = inference_model(found.recipe, whole, shape, len(dataset.classes))
+    compared = features.compared(found.recipe, prepared, trained.model, model, dataset)
     probabilities = model.predict(evaluation_data(dataset.test, found.recipe.batch_size), verbose=0)
     scores = evaluate(probabilities, dataset.test.labels, dataset.classes)
 
@@ -90,7 +107,8 @@ def retrain_and_export(
             "export": time.monotonic() - retrained,
         }
         rounded = {name: round(value, 3) for name, value in seconds.items()}
-        return {**_search_metrics(found), "test": scores.to_json(), "exports": exports, "seconds": rounded}
+        tested = {"test": scores.to_json(), "features": compared}
+        return {**_search_metrics(found), **tested, "exports": exports, "seconds": rounded}
 
     return export_model(
         model,
@@ -101,15 +119,34 @@ def retrain_and_export(
         recipe_json=to_json(found.recipe),
         metrics=metrics,
         samples=_samples(dataset.test),
+        draw=lambda new: draw(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
     )
 
 
-def _retrain(found: Found, dataset: Dataset, folder: Path, watcher: Watcher, stop: Callable[[], bool]) -> Training:
-    images, epochs = concatenated(dataset.train, dataset.validation), found.best.epoch
-    watcher.retraining(Retraining(found.best.number, epochs, len(images)))
+def _curves(found: Found) -> tuple[Curve, Curve]:
+    """How the best trial and the baseline learned."""
+    best = Curve(found.best.number, found.best.epoch, found.epochs.get(found.best.number, ()))
+    return best, Curve(0, None, found.epochs.get(0, ()))
+
+
+def _prepared(features: Features, recipe: Recipe, dataset: Dataset, stop: Callable[[], bool]) -> Prepared | None:
+    """What is trained on; None when a signal ended its preparation."""
+    try:
+        return features.for_retraining(recipe, dataset)
+    except KeyboardInterrupt:
+        if stop():
+            return None
+        raise
+
+
+def _retrain(
+    found: Found, dataset: Dataset, prepared: Prepared, folder: Path, watcher: Watcher, stop: Callable[[], bool]
+) -> Training:
+    images, epochs = prepared.together, found.best.epochs
+    watcher.retraining(Retraining(found.best.number, sum(epochs), len(images)))
 
     def show(epoch: int, metrics: Any) -> bool:
-        watcher.epoch_ended(EpochEnded(None, epoch, epochs, metrics))
+        watcher.epoch_ended(EpochEnded(None, epoch, sum(epochs), metrics))
         return True
 
     for seed in range(found.seed, found.seed + RETRAININGS):
@@ -121,7 +158,9 @@ def _retrain(found: Found, dataset: Dataset, folder: Path, watcher: Watcher, sto
             classes=len(dataset.classes),
             seed=seed,
             folder=folder,
-            epochs=epochs,
+            build=prepared.build,
+            epochs=epochs[0],
+            second_epochs=epochs[1],
             on_epoch=show,
             stop=stop,
         )

@@ -2,29 +2,33 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import filelock
+import optuna
 
 from spaces.canonical import to_json
 from spaces.errors import NoResultError, OutputError, StudyError
+from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe, Space, baseline, resolve
 from spaces.training import METRICS
 from studies import trials
 from studies.backend import require_backend
-from studies.checks import check_weights, fitted
+from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
 from studies.data import Dataset, identity, load
+from studies.data.folds import check_folds
 from studies.events import Progress, StudyOpened, Watcher
+from studies.features import Features
 from studies.opening import OpenStudy, open_study
 from studies.results import Result
 from studies.sampling import most_trials, seed_of
 from studies.stopping import StopRequest
 from studies.storage import engine_of, explained, lock_file, shown, sqlite_url, study_folder
 from studies.study import Study
-from studies.tables import create_tables
+from studies.tables import create_tables, read_epochs
 
 
 class Declared(Protocol):
@@ -93,6 +97,12 @@ class _Images:
             raise KeyboardInterrupt
         self.watcher.data_progress(done, total)
 
+    def features_progress(self, done: int, total: int) -> None:
+        """Show it, or end the computing."""
+        if self.stop.requested:
+            raise KeyboardInterrupt
+        self.watcher.features_progress(done, total)
+
 
 @dataclass
 class _Run:
@@ -106,11 +116,19 @@ class _Run:
     stop: StopRequest
     export: bool
 
+    def __post_init__(self) -> None:
+        self.features = Features(self.declared.folder, self.images.features_progress)
+
     def result(self) -> Result:
         """Everything, in order."""
         check_weights(self.declared.space, self.declared.folder)
+        check_fine_tuning(self.declared.space)
+        self._check_hypermodel()
         dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
         self.watcher.data_ready(dataset)
+        check_metric(self.declared.space.metric, dataset)
+        if self.declared.space.folds:
+            check_folds(dataset, self.declared.space.folds)
         space = fitted(self.declared.space, len(dataset.train))
         limit = most_trials(space, self.settings.sampler)
         require_backend()
@@ -119,19 +137,26 @@ class _Run:
         with explained(self.url):
             create_tables(engine_of(opened.study))
             before = trials.progress(opened.study, total)
-            self._announce(opened, before, limit)
+            self._announce(opened, before, limit, dataset.duplicates.notices())
             self._search(opened, space, total)
             now = trials.progress(opened.study, total)
             result = self._outcome(space, now, already_finished=before.done >= total)
             return self._exported(opened, space, result) if self._wants_export(result) else result
 
-    def _announce(self, opened: OpenStudy, before: Progress, limit: float) -> None:
+    def _check_hypermodel(self) -> None:
+        if isinstance(self.declared.space.model, KerasTunerModel):
+            # Keras and KerasTuner are imported only where they are needed.
+            from studies.keras_tuner.suggesting import check_hypermodel
+
+            check_hypermodel(self.declared.space)
+
+    def _announce(self, opened: OpenStudy, before: Progress, limit: float, of_data: Sequence[str]) -> None:
         from studies import device
 
         timeout: Any = self.settings.timeout
         if timeout is not None:
             self.stop.deadline = self.stop.clock() + timeout
-        notices = []
+        notices = [*of_data]
         if limit < self.settings.trials:
             notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
         self.watcher.study_opened(
@@ -156,7 +181,9 @@ class _Run:
         from studies.worker import Worker
 
         study, stop = opened.study, self.stop
-        evaluate = Objective(study, self.settings.seed, self.declared.folder, self.images, self.watcher, stop)
+        evaluate = Objective(
+            study, self.settings.seed, self.declared.folder, self.images, self.watcher, stop, self.features
+        )
         try:
             Worker(study, space, self.settings, total, evaluate, self.watcher, stop).run()
         except KeyboardInterrupt:
@@ -203,6 +230,7 @@ class _Run:
             recipe=recipe,
             seed=seed_of(self.settings.seed, best.number),
             search_seconds=trials.total_seconds(opened.study),
+            epochs=_epochs(opened.study, {0, best.number}),
         )
         metrics = retrain_and_export(
             found,
@@ -211,6 +239,7 @@ class _Run:
             best_folder=target,
             watcher=self.watcher,
             stop=lambda: self.stop.requested,
+            features=self.features,
         )
         return replace(result, metrics=metrics, export=target if metrics else None, interrupted=self.stop.signal_name)
 
@@ -225,6 +254,12 @@ def stored_metrics(export: Path, recipe: Recipe) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return stored if same and {"best", "trials", "test"} <= stored.keys() else None
+
+
+def _epochs(study: optuna.Study, numbers: Collection[int]) -> dict[int, list[dict[str, float | None]]]:
+    """The metrics of the epochs of some trials, by number."""
+    found = study.get_trials(deepcopy=False)
+    return {number: read_epochs(engine_of(study), found[number]._trial_id) for number in numbers}
 
 
 def _counts(progress: Progress) -> dict[str, int]:

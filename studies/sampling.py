@@ -4,15 +4,19 @@ import itertools
 import math
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 
-from spaces.errors import SpaceError
+from spaces.errors import ModelError, SpaceError
+from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
-from spaces.space import Recipe, Space, baseline, combinations, fill, flatten
+from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
+from studies.storage import DATABASE_ERRORS
+from studies.trials import PARAMS, params_of
 
 LARGEST_GRID = 100_000
 
@@ -45,7 +49,56 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 def suggest(trial: optuna.Trial, space: Space) -> Recipe:
     """Ask Optuna for every parameter that exists under the choices taken, and fill the space with them."""
-    return fill(space, lambda name, parameter: _suggest(trial, name, parameter))
+    own: dict[str, Scalar] = {}
+
+    def choose(name: str, parameter: Parameter) -> Scalar:
+        own[name] = _suggest(trial, name, parameter)
+        return own[name]
+
+    recipe = fill(space, choose)
+    if not isinstance(recipe.model, KerasTunerModel):
+        return recipe
+    # KerasTuner and Keras are imported only where they are used.
+    from studies.keras_tuner.suggesting import values_of_build
+
+    names = {hole.name for hole in flatten(space)}
+    values = values_of_build(recipe.model, _asker(trial, names), passing=DATABASE_ERRORS)
+    trial.set_user_attr(PARAMS, {**own, **values})
+    return resolve(space, {**own, **values})
+
+
+def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar] | None:
+    """What asks Optuna for a hyperparameter that a hypermodel's `fit` meets, and keeps its value with the trial.
+
+    None for a recipe without a hypermodel.
+    """
+    if not isinstance(recipe.model, KerasTunerModel):
+        return None
+    ask = _asker(trial, params_of(trial).keys() - dict(recipe.model.values).keys())
+
+    def kept(hp: Any) -> Scalar:
+        value = ask(hp)
+        trial.set_user_attr(PARAMS, {**params_of(trial), hp.name: value})
+        return value
+
+    return kept
+
+
+def _asker(trial: optuna.Trial, own: Collection[str]) -> Callable[[Any], Scalar]:
+    from studies.keras_tuner.suggesting import asker
+
+    def draw(name: str, parameter: Parameter) -> Scalar:
+        if trial.number == 0:
+            trial._fixed_params.setdefault(name, parameter.default)
+        try:
+            return _suggest(trial, name, parameter)
+        except ValueError as error:
+            raise ModelError(
+                f"model: the hyperparameter {name!r} must have the same kind and options in every trial ({error}): "
+                "put it into hp.conditional_scope(...), or give it another name"
+            ) from error
+
+    return asker(own, draw, is_baseline=trial.number == 0)
 
 
 def laid_down(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
@@ -65,6 +118,10 @@ def most_trials(space: Space, sampler: str) -> float:
     """How many different trials there are: a grid's size, else infinity."""
     if sampler != "grid":
         return math.inf
+    if isinstance(space.model, KerasTunerModel):
+        raise SpaceError(
+            "model: a hypermodel's parameters are found while it is built: use another --sampler than grid"
+        )
     endless = [hole.name for hole in flatten(space) if not hole.parameter.values()]
     if endless:
         raise SpaceError(f"{endless[0]}: the grid sampler needs a step for every Float, or another --sampler")

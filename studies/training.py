@@ -1,20 +1,27 @@
-"""Fits one recipe; knows nothing of studies and trials."""
+"""Fits one recipe, in one phase or two; knows nothing of studies and trials."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import keras
 
+from spaces.keras_tuner import KerasTunerModel
+from spaces.scalars import Scalar
 from spaces.space import Recipe
-from spaces.training import METRICS
-from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest
+from spaces.training import METRICS, Constant, FineTune
+from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation
 from studies.compiling import compile_model
 from studies.data import Split
-from studies.data.feed import evaluation_data, steps_per_execution, training_feed
-from studies.models import build_model
+from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
+from studies.epochs import second_phase
+from studies.models import build_model, fine_tune
 
 FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of patience", "refused", "stopped", "diverged"
+
+
+Build: TypeAlias = Callable[..., keras.Model]
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,9 @@ class Training:
         best_value: Its metric; NaN when there is none.
         best_loss: Its loss on the validation images; NaN when there is none.
         ended: Why training ended: one of the constants of this module.
+        first_phase: Epochs of the first phase that led to the model's weights: a second one begins with the best of
+            the first.
+        second_phase: Epochs of the second phase that led to them.
     """
 
     model: keras.Model
@@ -36,6 +46,8 @@ class Training:
     best_value: float
     best_loss: float
     ended: str
+    first_phase: int
+    second_phase: int
 
 
 def train(
@@ -47,6 +59,9 @@ def train(
     seed: int,
     folder: Path,
     epochs: int | None = None,
+    second_epochs: int | None = None,
+    build: Build = build_model,
+    ask: Callable[[Any], Scalar] | None = None,
     on_epoch: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: True,
     stop: Callable[[], bool] = lambda: False,
 ) -> Training:
@@ -59,38 +74,127 @@ def train(
         classes: Number of classes.
         seed: Seed of the weights, the dropout, the augmentation and the order of images.
         folder: Where relative paths of weights start.
-        epochs: Epochs to train; None for the recipe's.
+        epochs: Epochs of the first phase; None for the recipe's.
+        second_epochs: Epochs of the second phase, whose numbers go on from the last of the first; None for the
+            recipe's, 0 for no second phase.
+        build: Builds the model, for what is trained on something else than images.
+        ask: Gives the value of a hyperparameter that the `fit` of a hypermodel meets; None for its default.
         on_epoch: Called with each whole epoch, counted from 1, and its metrics; returns whether to go on.
         stop: Asked after each execution of steps whether to end at once.
 
     Raises:
         ModelError: The recipe cannot be built.
     """
+    if isinstance(recipe.model, KerasTunerModel):
+        # KerasTuner is imported only where it is used.
+        from studies.keras_tuner.training import train_hypermodel
+
+        return train_hypermodel(
+            recipe,
+            images,
+            validation,
+            classes=classes,
+            seed=seed,
+            epochs=epochs,
+            ask=ask,
+            on_epoch=on_epoch,
+            stop=stop,
+        )
     keras.utils.set_random_seed(seed)
     shape = images.images.shape[1:]
-    model = build_model(recipe, shape, classes, folder=folder)
-    feed = training_feed(images, recipe.batch_size, seed)
-    compile_model(model, recipe, feed.steps, steps_per_execution(shape, recipe.batch_size, feed.steps))
+    model = build(recipe, shape, classes, folder=folder)
+    feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
+    second = second_phase(recipe) if second_epochs != 0 else None
     stopping = StopOnRequest(stop)
-    ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
+    ending = EpochEnd(on_epoch, feed.begin_epoch, stopping, is_last_phase=second is None)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    model.fit(
-        **feed.inputs,
-        epochs=epochs or recipe.epochs,
-        validation_data=None if validation is None else evaluation_data(validation, recipe.batch_size),
-        callbacks=[stopping, *([] if validation is None else [best]), ending],
-        verbose=0,
-    )
+    fitting = _Fitting(model, feed, steps_per_execution(shape, recipe.batch_size, feed.steps), stopping, ending, best)
+    fitting.validate(recipe, validation, classes)
+    fitting.fit(recipe, epochs or recipe.epochs)
+    if second and fitting.ended in (FINISHED, OUT_OF_PATIENCE):
+        fitting.fine_tune(recipe, second, second_epochs or second.epochs)
     if validation is not None and not stopping.stopped:
         best.restore()
-    return Training(model, tuple(ending.history), best.epoch, best.value, best.loss, _ended(stopping, ending, best))
+    history = tuple(ending.history)
+    return Training(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases)
 
 
-def _ended(stopping: StopOnRequest, ending: EpochEnd, best: BestEpoch) -> str:
-    if stopping.stopped:
-        return STOPPED
-    if ending.diverged:
-        return DIVERGED
-    if ending.refused:
-        return REFUSED
-    return OUT_OF_PATIENCE if best.out_of_patience else FINISHED
+@dataclass
+class _Fitting:
+    """The calls of `fit` for one model, with the callbacks that span them.
+
+    Args:
+        model: The built model.
+        feed: What it is trained on.
+        steps_per_execution: Steps that run without returning to Python.
+        stopping: Ends training on request.
+        ending: Hands the epochs on.
+        best: Keeps the best weights.
+    """
+
+    model: keras.Model
+    feed: Feed
+    steps_per_execution: int
+    stopping: StopOnRequest
+    ending: EpochEnd
+    best: BestEpoch
+    _validation: Any = field(default=None, init=False)
+    _first_phase: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def __post_init__(self) -> None:
+        self._callbacks: list[keras.callbacks.Callback] = [self.stopping, self.ending]
+
+    def validate(self, recipe: Recipe, validation: Split | None, classes: int) -> None:
+        """Measure the recipe's metric after each epoch: by Keras what it measures anyway, else by a callback."""
+        if validation is None:
+            return
+        data = evaluation_data(validation, recipe.batch_size)
+        self._callbacks = [self.stopping, self.best, self.ending]
+        if recipe.metric in ("val_accuracy", "val_loss"):
+            self._validation = data
+        else:
+            self._callbacks.insert(1, Validation(data, validation.labels, classes, self.stopping))
+
+    def fit(self, recipe: Recipe, epochs: int) -> None:
+        """Compile the model and train so many epochs after those that are done."""
+        done = len(self.ending.history)
+        compile_model(self.model, recipe, self.feed.steps, self.steps_per_execution)
+        self.model.fit(
+            **self.feed.inputs,
+            initial_epoch=done,
+            epochs=done + epochs,
+            validation_data=self._validation,
+            callbacks=self._callbacks,
+            verbose=0,
+        )
+
+    def fine_tune(self, recipe: Recipe, second: FineTune, epochs: int) -> None:
+        """Train the last layers of the backbone too, from the best weights so far."""
+        self._first_phase = self._reached, len(self.ending.history)
+        self.best.begin_phase(len(self.ending.history))
+        self.ending.is_last_phase = True
+        fine_tune(self.model, second.layers)
+        learning_rate = recipe.learning_rate * second.learning_rate
+        self.fit(replace(recipe, learning_rate=learning_rate, schedule=Constant()), epochs)
+
+    @property
+    def phases(self) -> tuple[int, int]:
+        """Epochs of the first and of the second phase that led to the model's weights."""
+        first, trained = self._first_phase
+        return (first, self._reached - trained) if first and self._reached > trained else (self._reached, 0)
+
+    @property
+    def _reached(self) -> int:
+        """The epoch that the weights are of: the best one, or the last where there is none."""
+        return self.best.epoch or len(self.ending.history)
+
+    @property
+    def ended(self) -> str:
+        """Why training ended."""
+        if self.stopping.stopped:
+            return STOPPED
+        if self.ending.diverged:
+            return DIVERGED
+        if self.ending.refused:
+            return REFUSED
+        return OUT_OF_PATIENCE if self.best.out_of_patience else FINISHED

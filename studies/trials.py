@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from spaces.parameters import Scalar
 from studies.events import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Progress
 
-OUTCOME = "search:outcome"
+OUTCOME, PARAMS = "search:outcome", "search:params"
 STATES = {
     TrialState.COMPLETE: COMPLETE,
     TrialState.PRUNED: PRUNED,
@@ -34,6 +34,9 @@ class Outcome:
         seconds: How long it took.
         reason: Why it did not end by itself; empty when complete.
         loss: The validation loss of its best epoch, or None; it decides between trials of equal value.
+        path: What it was trained on: `images`, or `features` or `cached views` of a frozen backbone.
+        first_phase: Epochs of the first phase that led to its weights, or None.
+        second_phase: Epochs of the second phase that led to its weights; 0 without one.
     """
 
     state: str
@@ -43,6 +46,9 @@ class Outcome:
     seconds: float
     reason: str = ""
     loss: float | None = None
+    path: str = ""
+    first_phase: int | None = None
+    second_phase: int = 0
 
 
 def hand_back_abandoned(study: optuna.Study) -> int:
@@ -93,6 +99,11 @@ def end(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
     study.tell(trial, outcome.value if outcome.state == COMPLETE else None, state=_TOLD[outcome.state])
 
 
+def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:
+    """A trial's parameters by their own names; a hypermodel's may have others in Optuna, and other values."""
+    return dict(trial.user_attrs.get(PARAMS, trial.params))
+
+
 def outcome_of(trial: FrozenTrial) -> Outcome | None:
     """How a trial ended, or None while it has not."""
     stored: dict[str, Any] | None = trial.user_attrs.get(OUTCOME)
@@ -134,4 +145,6 @@ def _best(study: optuna.Study, complete: Sequence[FrozenTrial]) -> Best | None:
     best = min(complete, key=rank)
     outcome = outcome_of(best)
     epoch = outcome.epoch if outcome and outcome.epoch else len(best.intermediate_values)
-    return Best(best.number, float(best.value or 0.0), epoch, dict(best.params))
+    second = outcome.second_phase if outcome else 0
+    first = outcome.first_phase if outcome else None
+    return Best(best.number, float(best.value or 0.0), epoch, params_of(best), first, second)

@@ -7,9 +7,9 @@ import optuna
 from optuna.trial import TrialState
 
 from spaces.errors import NoResultError
-from spaces.parameters import Choice, Int
 from spaces.space import Space
 from studies import trials
+from studies.epochs import most_epochs, total_epochs
 from studies.events import WAITING, TrialEnded, TrialStarted, Watcher
 from studies.pruning import make_pruner
 from studies.sampling import laid_down, make_sampler, seed_of, suggest
@@ -51,7 +51,7 @@ class Worker:
             NoResultError: The first trials all failed.
         """
         points = laid_down(self.space, self.settings.sampler, self.settings.seed)
-        self.study.pruner = make_pruner(self.settings.pruner, most_epochs(self.space))
+        self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or most_epochs(self.space))
         trials.hand_back_abandoned(self.study)
         while not self.stop():
             number = self._next_number()
@@ -73,7 +73,8 @@ class Worker:
         try:
             recipe = suggest(trial, self.space)
             again = bool(trial.storage.get_trial(trial._trial_id).intermediate_values)
-            self.watcher.trial_started(TrialStarted(trial.number, dict(trial.params), recipe.epochs, again))
+            epochs = total_epochs(recipe) * (recipe.folds or 1)
+            self.watcher.trial_started(TrialStarted(trial.number, trials.params_of(trial), epochs, again))
             outcome = self.evaluate(trial, recipe, trials.progress(self.study, self.trials))
         finally:
             # Also when the run ends with an error: the trial waits for the next run.
@@ -104,13 +105,3 @@ class Worker:
         known = self.study.get_trials(deepcopy=False)
         outcomes = [found for trial in known if (found := trials.outcome_of(trial))]
         return outcomes[-1].reason if outcomes else "no reason"
-
-
-def most_epochs(space: Space) -> int:
-    """The largest number of epochs that any recipe of the space has."""
-    epochs: object = space.epochs
-    if isinstance(epochs, Int):
-        return epochs.high
-    if isinstance(epochs, Choice):
-        return int(max(epochs.options))
-    return space.epochs

@@ -83,7 +83,7 @@ def test_a_signal_ends_the_run_in_good_order_and_the_next_goes_on(started, proje
     process = started(project, "run", "mine.py")
     until(process, "trial 0 complete")
     process.send_signal(number)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert "Traceback" not in errors
     assert "search run mine.py" in output
@@ -98,7 +98,7 @@ def test_a_killed_run_loses_nothing(started, project):
     process = started(project, "run", "mine.py")
     until(process, "trial 0 complete")
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     _, metrics = finish(started, project)
     assert metrics["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
     assert [row["number"] for row in trials(project)] == ["0", "1", "2"]
@@ -113,7 +113,7 @@ def test_the_second_signal_leaves_at_once(started, project):
     until(process, "trial 0 complete")
     for _ in range(2):
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 130
 
 

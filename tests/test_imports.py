@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("spaces", "studies", "search")
-SLOW = {"keras", "optuna", "tensorflow", "sklearn", "jax"}
+SLOW = {"keras", "optuna", "tensorflow", "sklearn", "jax", "matplotlib"}
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 EXAMPLES = ROOT / "spaces" / "examples"
 
@@ -79,9 +79,10 @@ def test_imports_go_in_one_direction(file):
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.is_relative_to(ROOT / "spaces")], ids=name_of)
 def test_spaces_needs_the_standard_library_only(file):
-    """A space can be read, shown and compared where nothing is installed."""
-    ours = {"spaces", "studies"} if file.parent == EXAMPLES else {"spaces"}
-    assert tops(imported(file)) <= {*sys.stdlib_module_names, *ours}
+    """A space can be read, shown and compared where nothing is installed; a model of an example's own needs Keras."""
+    is_example = file.parent == EXAMPLES
+    assert tops(imported(file, at_import=True)) <= {*sys.stdlib_module_names, "spaces", *(["studies"] * is_example)}
+    assert tops(imported(file)) <= {*sys.stdlib_module_names, "spaces", *(["studies", "keras"] * is_example)}
 
 
 def test_importing_spaces_brings_in_nothing_slow():
@@ -99,6 +100,12 @@ def test_importing_spaces_brings_in_nothing_slow():
 def test_tensorflow_is_imported_only_where_the_name_says_so(file):
     """What is special to a backend stands in modules named after it."""
     assert "tensorflow" not in tops(imported(file)) or file.stem.startswith("tensorflow_")
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_pictures_are_drawn_in_one_place(file):
+    """Only `studies.pictures` imports matplotlib."""
+    assert "matplotlib" not in tops(imported(file)) or name_of(file).startswith("studies.pictures")
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -3,5 +3,6 @@
 from studies.callbacks.best import BestEpoch
 from studies.callbacks.epochs import EpochEnd
 from studies.callbacks.stop import StopOnRequest
+from studies.callbacks.validation import Validation
 
-__all__ = ["BestEpoch", "EpochEnd", "StopOnRequest"]
+__all__ = ["BestEpoch", "EpochEnd", "StopOnRequest", "Validation"]

@@ -16,7 +16,7 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         metric: What is compared, such as `val_accuracy`.
         direction: `maximize` or `minimize`.
-        patience: Epochs without a better metric after which training ends; None for never.
+        patience: Epochs without a better metric after which a phase of training ends; None for never.
         stop: The callback that cuts epochs short.
     """
 
@@ -44,6 +44,12 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         elif self._patience is not None and epoch + 1 - self._improved_at >= self._patience:
             self.out_of_patience = True
             self.model.stop_training = True
+
+    def begin_phase(self, epoch: int) -> None:
+        """Go on from the best weights so far, with new patience, after so many epochs."""
+        self.restore()
+        self.out_of_patience = False
+        self._improved_at = epoch
 
     def restore(self) -> None:
         """Give the model the weights of its best epoch."""

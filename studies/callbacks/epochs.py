@@ -16,6 +16,7 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         on_epoch: Called with the epoch, counted from 1, and its metrics; returns whether to go on.
         begin_epoch: Called with the epoch, counted from 0, before it begins.
         stop: The callback that cuts epochs short.
+        is_last_phase: No second phase follows, so that there is no going on after the last epoch.
     """
 
     def __init__(
@@ -23,8 +24,11 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         on_epoch: Callable[[int, Mapping[str, float]], bool],
         begin_epoch: Callable[[int], None],
         stop: StopOnRequest,
+        *,
+        is_last_phase: bool = True,
     ) -> None:
         super().__init__()
+        self.is_last_phase = is_last_phase
         self._on_epoch, self._begin_epoch, self._stop = on_epoch, begin_epoch, stop
         self.history: list[dict[str, float]] = []
         self.refused = False
@@ -41,7 +45,8 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(metrics)
         self.diverged = not math.isfinite(metrics.get("loss", 0.0)) or not math.isfinite(metrics.get("val_loss", 0.0))
-        ended_by_itself = self.model.stop_training
+        is_last_epoch = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        ended_by_itself = self.is_last_phase and is_last_epoch
         self.refused = not self._on_epoch(epoch + 1, metrics) and not ended_by_itself
         if self.diverged or self.refused:
             self.model.stop_training = True

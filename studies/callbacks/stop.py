@@ -7,7 +7,7 @@ import keras
 
 
 class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends `fit`, and the evaluation inside it, as soon as the running step is over.
+    """Ends `fit`, and the validation inside it, as soon as the running step is over.
 
     Args:
         requested: Says whether to end.
@@ -23,6 +23,7 @@ class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
             self.stopped = True
             self.model.stop_training = True
             self.model.stop_evaluating = True
+            self.model.stop_predicting = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look after each step."""
@@ -30,4 +31,8 @@ class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look after each step of the evaluation."""
+        self._look()
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look after each step of a prediction."""
         self._look()

@@ -1,13 +1,15 @@
 """Data that comes as arrays: checked, brought to uint8 pixels and numbered labels, and split where it is not yet."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from spaces.errors import DataError
+from studies.data.duplicates import Duplicates, equals, prints, summed_up
 from studies.data.splits import Dataset, Split
-from studies.data.splitting import check_enough, shuffled_ranks, split_off
+from studies.data.splitting import check_enough, different, shuffled_ranks, split_off
 
 PARTS = ("train", "validation", "test")
 
@@ -41,20 +43,73 @@ def dataset_of(
         _check_lengths(images[part], texts[part], f"{where}: {part}")
     names, labels = _numbered(texts, classes, where)
     _check_counts(labels, names, where)
-    splits = {part: Split(images[part], labels[part]) for part in parts}
-    if "test" not in splits:
-        splits["test"], splits["train"] = _divided(splits["train"], test or 0.0)
-    if "validation" not in splits:
-        splits["validation"], splits["train"] = _divided(splits["train"], validation)
-    return Dataset(splits["train"], splits["validation"], splits["test"], names)
+    found = {part: _Part.of(part, images[part], labels[part]) for part in parts}
+    doubles = equals({part: part_found.pictures for part, part_found in found.items()})
+    left_out = {(a, b): [(f"{a}[{i}]", f"{b}[{j}]") for i, j in pairs.tolist()] for (a, b), pairs in doubles.items()}
+    for (part, _), pairs in doubles.items():
+        found[part] = found[part].without(pairs[:, 0])
+    _check_different(found, names, where)
+    if "test" not in found:
+        found["test"], found["train"] = found["train"].divided(test or 0.0)
+    if "validation" not in found:
+        found["validation"], found["train"] = found["train"].divided(validation)
+    train, validation_split, test_split = (found[part].split for part in PARTS)
+    return Dataset(train, validation_split, test_split, names, duplicates=_duplicates(found, left_out))
 
 
-def _divided(split: Split, share: float) -> tuple[Split, Split]:
-    """A share of the images, and the rest: two neighbours in one array."""
-    head, rest = split_off(split.labels, shuffled_ranks(len(split)), share)
-    order = np.concatenate([head, rest])
-    images, labels = split.images[order], split.labels[order]
-    return Split(images[: len(head)], labels[: len(head)]), Split(images[len(head) :], labels[len(head) :])
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Images with what they are compared by.
+
+    Args:
+        images: (n, height, width, channels).
+        labels: (n,).
+        pictures: (n,) hash of all pixels.
+        looks: (n,) difference hash.
+        names: (n,) of each image, by the array it came in.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    pictures: np.ndarray
+    looks: np.ndarray
+    names: np.ndarray
+
+    @classmethod
+    def of(cls, part: str, images: np.ndarray, labels: np.ndarray) -> "_Part":
+        return cls(images, labels, *prints(images), np.array([f"{part}[{k}]" for k in range(len(labels))]))
+
+    @property
+    def split(self) -> Split:
+        return Split(self.images, self.labels, self.pictures)
+
+    def rows(self, rows: Any) -> "_Part":
+        return _Part(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def without(self, rows: np.ndarray) -> "_Part":
+        return self.rows(np.delete(np.arange(len(self.labels)), rows)) if len(rows) else self
+
+    def divided(self, share: float) -> "tuple[_Part, _Part]":
+        """A share of the images, and the rest: two neighbours in one array."""
+        head, rest = split_off(self.labels, shuffled_ranks(len(self.labels)), share, self.pictures)
+        ordered = self.rows(np.concatenate([head, rest]))
+        return ordered.rows(slice(len(head))), ordered.rows(slice(len(head), None))
+
+
+def _check_different(parts: Mapping[str, _Part], names: Sequence[str], where: str) -> None:
+    """A class may have lost its images to another part, or have too few that differ."""
+    labels = {part: found.labels for part, found in parts.items()}
+    if len(parts) < len(PARTS):
+        labels["train"] = different(labels["train"], parts["train"].pictures)
+    _check_counts(labels, names, f"{where} (without the images that equal others)")
+
+
+def _duplicates(
+    parts: Mapping[str, _Part], left_out: Mapping[tuple[str, str], Sequence[tuple[str, str]]]
+) -> Duplicates:
+    images = {part: found.images for part, found in parts.items()}
+    looks = {part: found.looks for part, found in parts.items()}
+    return summed_up(images, looks, lambda part, row: str(parts[part].names[row]), left_out)
 
 
 def _image_array(images: Any, where: str) -> np.ndarray:

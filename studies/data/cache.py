@@ -31,10 +31,12 @@ class Entry:
 
     Args:
         key: Its name in the cache, from its content and form.
-        shape: (n, height, width, channels).
+        shape: (n, height, width, channels), of features (n, units) or (n, views, units).
         bytes: What it takes on disk.
         used: When it was last used, in seconds since 1970.
-        classes: Names of its classes.
+        classes: Names of its classes; features have none.
+        kind: `images`, or the `features` of a frozen backbone.
+        source: The folder it was made from; empty for features.
     """
 
     key: str
@@ -42,6 +44,8 @@ class Entry:
     bytes: int
     used: float
     classes: tuple[str, ...]
+    kind: str = "images"
+    source: str = ""
 
 
 def entries(cache: Path | None = None) -> list[Entry]:
@@ -87,8 +91,8 @@ def entry_folders(root: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def exclusive(root: Path, key: str) -> Iterator[None]:
-    """Wait until no other process decodes what has this key, and keep others waiting meanwhile.
+def exclusive(root: Path, key: str, doing: str = "decoding these images") -> Iterator[None]:
+    """Wait until no other process makes what has this key, and keep others waiting meanwhile.
 
     Raises:
         OSError: The cache folder cannot be written.
@@ -100,7 +104,7 @@ def exclusive(root: Path, key: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        logger.info("Another process is decoding these images: waiting for it.")
+        logger.info("Another process is %s: waiting for it.", doing)
         lock.acquire()
     try:
         _remove_scratch(root, _number(key))
@@ -185,9 +189,13 @@ def _remove_scratch(root: Path, number: str) -> None:
 def _entry(path: Path) -> Entry | None:
     description = stored.describe(path)
     if description is None:
-        return None
+        features = stored.features_shape(path)
+        if features is None:
+            return None
+        return Entry(path.name, features, _size(path), stored.last_used(path), (), "features")
     shape = (sum(description.counts), *description.form.shape)
-    return Entry(path.name, shape, _size(path), stored.last_used(path), description.classes)
+    used = stored.last_used(path)
+    return Entry(path.name, shape, _size(path), used, description.classes, source=description.source)
 
 
 def _size(path: Path) -> int:

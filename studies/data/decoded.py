@@ -7,8 +7,8 @@ from pathlib import Path
 
 from studies.data import cache as caches
 from studies.data import entry as entries
-from studies.data.building import Known, build, decode_in_memory, known_of
-from studies.data.parallel import Progress
+from studies.data.building import build, decode_in_memory
+from studies.data.parallel import Progress, digests
 from studies.data.wanted import Answer, Wanted
 
 logger = logging.getLogger(__name__)
@@ -64,24 +64,25 @@ def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answ
         found = _remembered(root, wanted)
         if found is not None:
             return found
-        known = known_of(root, wanted)
-        key = wanted.content_key(known.digests) if known.digests else None
-        answer = _of_content(root, wanted, key, known) if key is not None else None
-        if answer is None:
-            key, answer = build(root, wanted, known, progress)
+        key, answer = _of_content(root, wanted) or build(root, wanted, progress)
         if key is not None:
             _keep(root, wanted, key, answer)
         return answer
 
 
-def _of_content(root: Path, wanted: Wanted, key: str, known: Known) -> Answer | None:
-    """The images of another folder, or of an earlier time, with the same content."""
+def _of_content(root: Path, wanted: Wanted) -> tuple[str, Answer] | None:
+    """The images of another folder, or of an earlier time, with the same content; read only where names are alike."""
+    descriptions = (entries.describe(folder) for folder in caches.entry_folders(root))
+    if not any(found is not None and found.likeness == wanted.likeness for found in descriptions):
+        return None
+    contents = digests([file.path for file in wanted.listing.files])
+    key = wanted.content_key(contents)
     found = entries.read(root / "entries" / key)
     if found is None:
         return None
-    files = zip(wanted.listing.files, known.digests, strict=True)
+    files = zip(wanted.listing.files, contents, strict=True)
     reasons = {file.path: found.problems.get(content.hex()) for file, content in files}
-    return Answer(found, {path: reason for path, reason in reasons.items() if reason is not None})
+    return key, Answer(found, {path: reason for path, reason in reasons.items() if reason is not None})
 
 
 def _keep(root: Path, wanted: Wanted, key: str, answer: Answer) -> None:

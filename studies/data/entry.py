@@ -1,6 +1,7 @@
 """One data set in the cache: decoded images in one array file, their labels, and what was left out.
 
-The rows are those of the test part, then of the validation part, then of the training part, each in stratified order.
+The rows are those of the test part, then of the validation part, then of the training part, each in stratified order,
+with equal pictures side by side.
 """
 
 import contextlib
@@ -8,18 +9,20 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from studies.data.decoding import Form
+from studies.data.lazy import LazyImages
 from studies.data.parallel import ArrayFile
 
-VERSION = 1
+VERSION = 2
 """Of the layout and of the decoding; entries of another version are never found again."""
 
 DESCRIPTION, IMAGES = "entry.json", "images.npy"
+_ARRAYS = ("labels", "files", "pictures", "looks", "left_out")
 _BLOCKS, _BLOCK_BYTES = 64, 4096
 
 
@@ -32,6 +35,8 @@ class Description:
         classes: Names of the classes.
         counts: Rows of the test, the validation and the training part.
         problems: Why files were left out, by the digest of their content in hexadecimal.
+        source: The folder it was made from; another with the same content may have found it since.
+        likeness: Changes with the names and sizes of the files, and tells whether it may hold the images of a folder.
         sample: Digest of parts of the array file, which finds a file that was only partly written.
     """
 
@@ -39,6 +44,8 @@ class Description:
     classes: tuple[str, ...]
     counts: tuple[int, int, int]
     problems: Mapping[str, str]
+    source: str = ""
+    likeness: str = ""
     sample: str = ""
 
 
@@ -50,13 +57,21 @@ class DecodedImages:
         images: (n, height, width, channels) uint8.
         labels: (n,) int64.
         counts: Rows of the test, the validation and the training part.
+        files: (n,) int64, the file of each row by its place in the listing.
+        pictures: (n,) uint64 hash of all pixels.
+        looks: (n,) uint64 difference hash; 0 where it says nothing.
+        left_out: (m, 2) int64, files whose pictures stand in another part, each with the file there.
         problems: Why files were left out, by the digest of their content in hexadecimal.
     """
 
-    images: np.ndarray
+    images: np.ndarray | LazyImages
     labels: np.ndarray
     counts: tuple[int, int, int]
-    problems: Mapping[str, str]
+    files: np.ndarray
+    pictures: np.ndarray
+    looks: np.ndarray
+    left_out: np.ndarray
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(folder: Path) -> DecodedImages | None:
@@ -66,14 +81,15 @@ def read(folder: Path) -> DecodedImages | None:
         return None
     try:
         images = np.load(folder / IMAGES, mmap_mode="r")
-        labels = np.load(folder / "labels.npy")
-        if _sample(folder / IMAGES) != description.sample:
+        arrays = {name: np.load(folder / f"{name}.npy") for name in _ARRAYS}
+        if sample_of(folder / IMAGES) != description.sample:
             return None
     except (OSError, ValueError, EOFError):
         return None
-    if images.shape != (sum(description.counts), *description.form.shape) or len(labels) != len(images):
+    lengths = {len(array) for name, array in arrays.items() if name != "left_out"}
+    if images.shape != (sum(description.counts), *description.form.shape) or lengths != {len(images)}:
         return None
-    return DecodedImages(images, labels, description.counts, description.problems)
+    return DecodedImages(images, counts=description.counts, problems=description.problems, **arrays)
 
 
 def describe(folder: Path) -> Description | None:
@@ -86,11 +102,12 @@ def describe(folder: Path) -> Description | None:
         return None
 
 
-def origins(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of each row, the digest of its file's content (n, 16) uint8, and the mark of its name and size (n,) uint64."""
+def features_shape(folder: Path) -> tuple[int, ...] | None:
+    """The shape of an entry that holds features; None when it holds something else or is damaged."""
     try:
-        return np.load(folder / "digests.npy"), np.load(folder / "marks.npy")
-    except (OSError, ValueError, EOFError):
+        found = json.loads((folder / DESCRIPTION).read_text())
+        return tuple(found["shape"]) if found["kind"] == "features" else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -118,24 +135,18 @@ def new_array_file(path: Path, rows: int, form: Form) -> ArrayFile:
     return ArrayFile(str(path), offset)
 
 
-def write(folder: Path, description: Description, labels: np.ndarray, digests: np.ndarray, marks: np.ndarray) -> None:
+def write(folder: Path, description: Description, decoded: DecodedImages) -> None:
     """Complete an entry whose array file is written, and see that it reaches the disk before it is given its name."""
-    for name, array in (("labels", labels), ("digests", digests), ("marks", marks)):
-        np.save(folder / f"{name}.npy", array)
-    content = {
-        "form": description.form,
-        "classes": description.classes,
-        "counts": description.counts,
-        "problems": dict(description.problems),
-        "sample": _sample(folder / IMAGES),
-    }
+    for name in _ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(decoded, name))
+    content = {**vars(description), "problems": dict(description.problems), "sample": sample_of(folder / IMAGES)}
     (folder / DESCRIPTION).write_text(json.dumps(content))
     for path in folder.iterdir():
         with path.open("r+b") as file:
             os.fsync(file.fileno())
 
 
-def _sample(path: Path) -> str:
+def sample_of(path: Path) -> str:
     """Digest of the length and of 64 blocks spread evenly over a file."""
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)

@@ -1,5 +1,6 @@
 """Batches for training and evaluation: the same order of images for the same seed and epoch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from studies.data import Split
+from studies.data.balance import class_weights, epoch_order
 
 _PIXELS_PER_EXECUTION = 2**20
 _MOST_STEPS_PER_EXECUTION = 32
@@ -28,21 +30,25 @@ class Feed:
     steps: int
 
 
-def training_feed(split: Split, batch_size: int, seed: int) -> Feed:
-    """Batches in an order that depends on nothing but the seed and the epoch.
+def training_feed(split: Split, batch_size: int, seed: int, balance: str | None = None) -> Feed:
+    """Batches in an order that depends on nothing but the seed and the epoch: the same on every backend.
 
     Args:
         split: The images to train on.
         batch_size: Images in one batch; the last one of an epoch may be smaller.
         seed: Seed of the order.
+        balance: `class_weights` adds each image's weight to its batch, `sampling` draws every class equally often,
+            None gives every image once.
     """
     steps = -(-len(split) // batch_size)
     if keras.backend.backend() == "tensorflow":
         from studies.data.tensorflow_feed import shuffled_batches
 
-        dataset, begin_epoch = shuffled_batches(split, batch_size, seed)
+        dataset, begin_epoch = shuffled_batches(
+            split, batch_size, _order(split, seed, balance), _weights(split, balance)
+        )
         return Feed({"x": dataset, "shuffle": False}, begin_epoch, steps)
-    batches = ShuffledBatches(split, batch_size, seed)
+    batches = ShuffledBatches(split, batch_size, seed, balance)
     return Feed({"x": batches, "shuffle": False}, batches.begin_epoch, steps)
 
 
@@ -55,10 +61,15 @@ def evaluation_data(split: Split, batch_size: int) -> Any:
     return ShuffledBatches(split, batch_size, seed=None)
 
 
-def steps_per_execution(image_shape: tuple[int, int, int], batch_size: int, steps: int) -> int:
-    """How many steps run without returning to Python: enough to hide its cost, few enough to stop soon."""
-    height, width, _ = image_shape
-    wanted = _PIXELS_PER_EXECUTION // (height * width * batch_size)
+def steps_per_execution(image_shape: tuple[int, ...], batch_size: int, steps: int) -> int:
+    """How many steps run without returning to Python: enough to hide its cost, few enough to stop soon.
+
+    Args:
+        image_shape: (height, width, channels) of an image, or (units,) of its features.
+        batch_size: Images in one step.
+        steps: Steps of one epoch.
+    """
+    wanted = _PIXELS_PER_EXECUTION // (math.prod(image_shape[:2]) * batch_size)
     return max(1, min(wanted, _MOST_STEPS_PER_EXECUTION, steps))
 
 
@@ -69,24 +80,36 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
         split: The images.
         batch_size: Images in one batch.
         seed: Seed of the order; None keeps the order of the split.
+        balance: As in `training_feed`.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int | None) -> None:
+    def __init__(self, split: Split, batch_size: int, seed: int | None, balance: str | None = None) -> None:
         super().__init__()
-        self._split, self._batch_size, self._seed = split, batch_size, seed
-        self._order = np.arange(len(split))
+        self._split, self._batch_size, self._weights = split, batch_size, _weights(split, balance)
+        self._order = _order(split, seed, balance)
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the order of the images for one epoch."""
-        if self._seed is not None:
-            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._split))
+        self._positions = self._order(epoch)
 
     def __len__(self) -> int:
         return -(-len(self._split) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        chosen = self._positions[index * self._batch_size : (index + 1) * self._batch_size]
         # Sorted reads keep a memory-mapped file sequential; the order inside a batch does not matter.
         chosen = np.sort(chosen)
-        return self._split.images[chosen], self._split.labels[chosen]
+        batch = self._split.images[chosen], self._split.labels[chosen]
+        return batch if self._weights is None else (*batch, self._weights[chosen])
+
+
+def _order(split: Split, seed: int | None, balance: str | None) -> Callable[[int], np.ndarray]:
+    """What gives the positions of an epoch's images."""
+    if seed is None:
+        return lambda epoch: np.arange(len(split))
+    return lambda epoch: epoch_order(split.labels, seed, epoch, balanced=balance == "sampling")
+
+
+def _weights(split: Split, balance: str | None) -> np.ndarray | None:
+    return class_weights(split.labels) if balance == "class_weights" else None

@@ -97,11 +97,11 @@ def parts_within(path: str) -> dict[int, str]:
     return found
 
 
-def test_beside(path: str) -> str | None:
-    """The folder `test` beside a folder named `train`."""
+def beside_train(path: str, part: int) -> str | None:
+    """The folder of another part, such as `test`, beside a folder named `train`."""
     if Path(path).name.lower() != "train":
         return None
-    return next((child for other, child in _folders(str(Path(path).parent)) if other.lower() == "test"), None)
+    return next((child for other, child in _folders(str(Path(path).parent)) if _NAMES.get(other.lower()) == part), None)
 
 
 def listed(roots: dict[int, str]) -> Listing:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,21 @@ from spaces.errors import DataError
 from studies.data import folders
 from studies.data.decoded import decoded_images
 from studies.data.decoding import Form, header_size, quiet_pillow, shown
+from studies.data.duplicates import Duplicates, summed_up
 from studies.data.entry import DecodedImages
 from studies.data.folders import PARTS, TEST, TRAIN, VALIDATION, ImageFile
+from studies.data.lazy import part_of
 from studies.data.parallel import Job, Progress, decode_files
 from studies.data.splits import Dataset, Skipped, Split
-from studies.data.splitting import check_enough, head_length
+from studies.data.splitting import check_enough, head_end
+from studies.data.undecoded import undecoded_images
 from studies.data.wanted import Wanted
 
 TEST_SHARE = 0.2
 """Share of the images that is kept aside where no test folder is given."""
+
+BESIDE_TRAIN = "folder"
+"""The value of `validation` that means the folder beside the training folder."""
 
 _LARGEST_MEDIAN, _SMALLEST_SIDE = 128, 4
 _SAMPLED_FILES = 256
@@ -45,12 +50,14 @@ def load_image_folder(
     _check_counts(listing.labels(), listing.parts(), listing.classes, roots)
     form = Form(*(_sides(data.image_size) or median_sides(listing.files)), data.channels, data.resize)
     wanted = Wanted(listing, roots, form, None if TEST in roots else TEST_SHARE)
-    answer = decoded_images(wanted, cache, progress)
+    answer = decoded_images(wanted, cache, progress) if data.cache else undecoded_images(wanted, progress)
     skipped = sorted([*listing.skipped, *(Skipped(shown(path), reason) for path, reason in answer.problems.items())])
     check_skipped(skipped, len(listing.files) + len(listing.skipped), data.max_skipped, roots[TRAIN])
     _check_decoded(answer.images, listing.classes, roots)
     share = data.validation if isinstance(data.validation, float) and VALIDATION not in roots else None
-    return _dataset(answer.images, listing.classes, share, skipped, data.resize)
+    splits = _splits(answer.images, listing.classes, share)
+    duplicates = _duplicates(answer.images, splits, listing.files) if data.cache else Duplicates(searched=False)
+    return Dataset(*splits, listing.classes, tuple(skipped), data.resize, duplicates)
 
 
 def read_labelled_folder(
@@ -102,9 +109,11 @@ def split_roots(data: ImageFolder, folder: Path) -> dict[int, str]:
     roots = within or {TRAIN: train}
     if data.test is not None:
         roots[TEST] = _existing(data.test, folder)
-    elif TEST not in roots and (beside := folders.test_beside(roots[TRAIN])) is not None:
+    elif TEST not in roots and (beside := folders.beside_train(roots[TRAIN], TEST)) is not None:
         roots[TEST] = beside
-    if isinstance(data.validation, str | os.PathLike):
+    if data.validation == BESIDE_TRAIN:
+        roots.setdefault(VALIDATION, _validation_beside(roots[TRAIN]))
+    elif isinstance(data.validation, str | os.PathLike):
         roots[VALIDATION] = _existing(data.validation, folder)
     _check_distinct(roots)
     return dict(sorted(roots.items()))
@@ -134,6 +143,16 @@ def check_skipped(skipped: Sequence[Skipped], files: int, share: float, where: s
     )
 
 
+def _validation_beside(train: str) -> str:
+    beside = folders.beside_train(train, VALIDATION)
+    if beside is None:
+        raise DataError(
+            f"validation={BESIDE_TRAIN!r} needs a folder validation, val or valid beside a folder train, but there is "
+            f"none beside {shown(train)}: make one, or give its path, or a share such as 0.2."
+        )
+    return beside
+
+
 def _existing(path: str | os.PathLike[str], folder: Path) -> str:
     found = folders.absolute(path, folder)
     folders.require_folder(found, path, folder)
@@ -156,29 +175,50 @@ def _sides(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 def _check_counts(
-    labels: np.ndarray, parts: np.ndarray, classes: Sequence[str], roots: Mapping[int, str], unreadable: bool = False
+    labels: np.ndarray, parts: np.ndarray, classes: Sequence[str], roots: Mapping[int, str], decoded: bool = False
 ) -> None:
     split_off = [PARTS[part] for part in (VALIDATION, TEST) if part not in roots]
     for part, root in sorted(roots.items(), reverse=True):
         counts = np.bincount(labels[parts == part], minlength=len(classes))
-        where = shown(root) + (" (without the files that cannot be read)" if unreadable else "")
+        where = shown(root) + (" (without unreadable files and images that equal others)" if decoded else "")
         check_enough(counts.tolist(), classes, split_off if part == TRAIN else None, where)
 
 
 def _check_decoded(found: DecodedImages, classes: Sequence[str], roots: Mapping[int, str]) -> None:
-    """A class may have lost its images to unreadable files."""
+    """A class may have lost its images to unreadable files, or to another part."""
     parts = np.repeat([TEST, VALIDATION, TRAIN], found.counts)
     if TEST not in roots:
         parts[parts == TEST] = TRAIN
-    _check_counts(found.labels, parts, classes, roots, unreadable=True)
+    kept = np.ones(len(parts), bool)
+    if len(roots) < len(PARTS):
+        train = np.flatnonzero(parts == TRAIN)
+        kept[np.setdiff1d(train, train[np.unique(found.pictures[train], return_index=True)[1]])] = False
+    _check_counts(found.labels[kept], parts[kept], classes, roots, decoded=True)
 
 
-def _dataset(
-    found: DecodedImages, classes: Sequence[str], share: float | None, skipped: Sequence[Skipped], resize: str
-) -> Dataset:
-    tests, validations, trainings = found.counts
+def _splits(found: DecodedImages, classes: Sequence[str], share: float | None) -> tuple[Split, Split, Split]:
+    """Training, validation and test images, without a copy."""
+    tests, validations, _ = found.counts
     if share is not None:
-        validations = head_length(share, trainings, len(classes))
-    ends = (0, tests, tests + validations, len(found.labels))
-    test, validation, train = (Split(found.images[start:end], found.labels[start:end]) for start, end in pairwise(ends))
-    return Dataset(train, validation, test, tuple(classes), tuple(skipped), resize)
+        validations = head_end(share, found.pictures[tests:], len(classes))
+    test, validation, train = (
+        Split(part_of(found.images, rows), found.labels[rows], found.pictures[rows])
+        for rows in (slice(tests), slice(tests, tests + validations), slice(tests + validations, None))
+    )
+    return train, validation, test
+
+
+def _duplicates(found: DecodedImages, splits: tuple[Split, Split, Split], files: Sequence[ImageFile]) -> Duplicates:
+    train, validation, test = splits
+    parts = {"test": test, "validation": validation, "train": train}
+    starts = {"test": 0, "validation": len(test), "train": len(test) + len(validation)}
+    looks = {part: found.looks[starts[part] :][: len(split)] for part, split in parts.items()}
+    left_out: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for a, b in found.left_out.tolist():
+        pair = PARTS[files[a].part], PARTS[files[b].part]
+        left_out.setdefault(pair, []).append((shown(files[a].path), shown(files[b].path)))
+
+    def name(part: str, row: int) -> str:
+        return shown(files[found.files[starts[part] + row]].path)
+
+    return summed_up({part: split.images for part, split in parts.items()}, looks, name, left_out)

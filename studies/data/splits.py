@@ -2,17 +2,23 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-Images = np.ndarray
-"""Images (n, height, width, channels), uint8; may be read-only and memory-mapped."""
+from studies.data.duplicates import Duplicates
+from studies.data.lazy import LazyImages
+
+Images: TypeAlias = Any
+"""An array, or `LazyImages`, which answer what feeds and models ask of an array: a type checker sees two things."""
 
 
 IDENTIFYING_IMAGES = 256
 """Images of each split that enter its data set's identity."""
+
+MOST_COPIED_BYTES = 2**30
+"""Of images that are picked out of a larger array."""
 
 
 class Skipped(NamedTuple):
@@ -32,12 +38,14 @@ class Split:
     """Images and their labels.
 
     Args:
-        images: (n, height, width, channels) uint8; may be a read-only memory map.
+        images: (n, height, width, channels) uint8; may be a read-only memory map, or read whenever asked for.
         labels: (n,) int64, positions in the dataset's `classes`.
+        pictures: (n,) uint64, equal for equal pictures; None where all are taken as different.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
+    pictures: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +67,7 @@ class Dataset:
         classes: The names of the classes; a label is a position in it.
         skipped: The files that were left out.
         resize: How an image of another size is brought to `image_shape`: `stretch`, `crop` or `pad`.
+        duplicates: Pictures that stood in more than one split, and what became of them.
     """
 
     train: Split
@@ -67,6 +76,7 @@ class Dataset:
     classes: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     resize: str = "stretch"
+    duplicates: Duplicates = field(default_factory=Duplicates)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,12 +111,30 @@ def concatenated(a: Split, b: Split) -> Split:
     for first, second in ((a, b), (b, a)):
         images = _joined(first.images, second.images)
         if images is not None:
-            return Split(images, np.concatenate([first.labels, second.labels]))
-    return Split(np.concatenate([a.images, b.images]), np.concatenate([a.labels, b.labels]))
+            return _both(images, first, second)
+    return _both(np.concatenate([a.images, b.images]), a, b)
+
+
+def chosen(split: Split, rows: np.ndarray) -> Split:
+    """Some images of a split: copied where they are few, else read whenever they are asked for."""
+    labels, pictures = split.labels[rows], None if split.pictures is None else split.pictures[rows]
+    if isinstance(split.images, LazyImages):
+        return Split(split.images.chosen(rows), labels, pictures)
+    lazy = LazyImages(split.images, rows)
+    return Split(lazy[:] if lazy.nbytes <= MOST_COPIED_BYTES else lazy, labels, pictures)
+
+
+def _both(images: Images, first: Split, second: Split) -> Split:
+    labels = np.concatenate([first.labels, second.labels])
+    if first.pictures is None or second.pictures is None:
+        return Split(images, labels)
+    return Split(images, labels, np.concatenate([first.pictures, second.pictures]))
 
 
 def _joined(first: Images, second: Images) -> Images | None:
-    """One view of two neighbours in the same array, or None."""
+    """One view of two neighbours in the same array, or of rows of the same source, or None."""
+    if isinstance(first, LazyImages) or isinstance(second, LazyImages):
+        return _lazily_joined(first, second)
     whole = _whole(first)
     if whole is not _whole(second) or whole.shape[1:] != first.shape[1:] or not len(first):
         return None
@@ -118,12 +146,26 @@ def _joined(first: Images, second: Images) -> Images | None:
     return whole[start : start + len(first) + len(second)]
 
 
-def _whole(images: Images) -> Images:
+def _lazily_joined(first: Images, second: Images) -> LazyImages | None:
+    """Rows of the same source, or of two sources that are neighbours in the same array."""
+    if not (isinstance(first, LazyImages) and isinstance(second, LazyImages)):
+        return None
+    if first.source is second.source:
+        return LazyImages(first.source, np.concatenate([first.rows, second.rows]))
+    if not (isinstance(first.source, np.ndarray) and isinstance(second.source, np.ndarray)):
+        return None
+    whole = _joined(first.source, second.source)
+    if whole is None:
+        return None
+    return LazyImages(whole, np.concatenate([first.rows, second.rows + len(first.source)]))
+
+
+def _whole(images: np.ndarray) -> np.ndarray:
     """The array that a view was cut from."""
     while isinstance(images.base, np.ndarray) and images.base.ndim == images.ndim:
         images = images.base
     return images
 
 
-def _address(images: Images) -> int:
+def _address(images: np.ndarray) -> int:
     return int(images.__array_interface__["data"][0])

@@ -5,13 +5,14 @@ import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from studies.data.decoding import Form, digest
+from studies.data.duplicates import equals
 from studies.data.entry import VERSION, DecodedImages
-from studies.data.folders import Listing
+from studies.data.folders import PARTS, Listing
 from studies.data.splitting import Counts, arranged
 
 
@@ -49,22 +50,43 @@ class Wanted:
         return np.frombuffer(b"".join(digest(name)[:8] for name in names), np.uint64)
 
     @cached_property
-    def marks(self) -> np.ndarray:
-        """(n,) uint64 of name and size, which tell whether an entry may hold a file."""
-        sizes = np.fromiter((file.size for file in self.listing.files), np.uint64, len(self.listing.files))
-        mixed: np.ndarray = self.ranks ^ (sizes * np.uint64(0x9E3779B97F4A7C15))
-        return mixed
+    def likeness(self) -> str:
+        """The same for every folder that may have the same content: of names and sizes."""
+        files = [(f.part, f.label, f.name, f.size) for f in self.listing.files]
+        return _key([VERSION, tuple(self.form), self.test_share, self.listing.classes, files])
 
     def content_key(self, found: Sequence[bytes]) -> str:
         """Names the answer: files of this content in this form, wherever they are."""
         files = [(f.part, f.label, f.name, d) for f, d in zip(self.listing.files, found, strict=True)]
         return _key([VERSION, tuple(self.form), self.test_share, self.listing.classes, files])
 
-    def arranged(self, kept: np.ndarray) -> tuple[np.ndarray, Counts]:
-        """The files that are kept, in the order of the rows."""
+    def arranged(self, kept: np.ndarray, pictures: np.ndarray | None = None) -> "Arrangement":
+        """Which file goes to which row.
+
+        Args:
+            kept: (n,) the files that can be read.
+            pictures: (n,) hash of the picture of each; None where all are taken as different.
+        """
         parts, labels = self.listing.parts()[kept], self.listing.labels()[kept]
-        order, counts = arranged(parts, labels, self.ranks[kept], self.test_share)
-        return kept[order], counts
+        doubles = _doubles(parts, pictures)
+        rest = np.delete(np.arange(len(kept)), doubles[:, 0])
+        hashes = None if pictures is None else pictures[rest]
+        order, counts = arranged(parts[rest], labels[rest], self.ranks[kept][rest], self.test_share, hashes)
+        return Arrangement(kept[rest[order]], counts, kept[doubles])
+
+
+class Arrangement(NamedTuple):
+    """Which file goes to which row.
+
+    Args:
+        files: (n,) the file of each row, by its place in the listing.
+        counts: Rows of the test, the validation and the training part.
+        left_out: (m, 2) files whose pictures stand in another part, each with the file there.
+    """
+
+    files: np.ndarray
+    counts: Counts
+    left_out: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +95,16 @@ class Answer:
 
     images: DecodedImages
     problems: Mapping[str, str]
+
+
+def _doubles(parts: np.ndarray, pictures: np.ndarray | None) -> np.ndarray:
+    """(m, 2) positions: of each image to leave out, and of its equal in another part."""
+    if pictures is None:
+        return np.empty((0, 2), np.int64)
+    places = {name: np.flatnonzero(parts == part) for part, name in enumerate(PARTS)}
+    found = equals({name: pictures[at] for name, at in places.items()})
+    pairs = [np.stack([places[a][pair[:, 0]], places[b][pair[:, 1]]], axis=1) for (a, b), pair in found.items()]
+    return np.concatenate(pairs)
 
 
 def _key(content: Any) -> str:

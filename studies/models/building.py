@@ -1,17 +1,21 @@
 """A recipe's Keras model: one that is trained, and one that answers with probabilities."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from spaces.backbones import CNN, Custom, Pretrained
+from spaces.backbones import CNN, Branches, Custom, Pretrained
 from spaces.errors import ModelError
+from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.models.augmentation import augmentation_layers
+from studies.models.branches import branches_outputs
 from studies.models.convolutional import convolutional_outputs
 from studies.models.custom import custom_outputs
-from studies.models.outputs import gives_logits, outputs_for
+from studies.models.outputs import gives_logits, outputs_for, probabilities
 from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
 from studies.quiet import quiet_keras
@@ -37,8 +41,9 @@ def build_model(
         seed: Seed of the augmentation; None draws one from Keras' global seed.
 
     Returns:
-        A model from raw images (n, height, width, channels), 0 to 255, to logits (n, 1) for two classes and
-        (n, classes) for more. A `Custom` model may give probabilities instead: see `gives_logits`.
+        A model from raw images (n, height, width, channels), 0 to 255, to float32 logits (n, 1) for two classes and
+        (n, classes) for more; or to probabilities, which the recipe may ask for and a `Custom` model may give: see
+        `gives_logits`.
 
     Raises:
         ModelError: The recipe cannot be built for such images, or its weights are absent or do not fit.
@@ -47,14 +52,36 @@ def build_model(
     changed: Any = images
     for layer in augmentation_layers(recipe.augment, seed):
         changed = layer(changed)
-    outputs = _outputs(recipe, changed, classes, load=True, folder=folder)
-    return keras.Model(images, outputs, name="classifier")
+    with precision(recipe.precision):
+        outputs = finished(recipe, images, _outputs(recipe, changed, classes, load=True, folder=folder))
+        return keras.Model(images, outputs, name="classifier")
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Build layers that compute in `float32`, `mixed_bfloat16` or `mixed_float16`; the policy before is put back."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def finished(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
+    """A trained model's outputs in float32, as logits or as the probabilities that the recipe asks for."""
+    if not recipe.from_logits and gives_logits(keras.Model(inputs, outputs)):
+        return probabilities(outputs)
+    if outputs.dtype != "float32":
+        return keras.layers.Activation("linear", dtype="float32", name="float32")(outputs)
+    return outputs
 
 
 def build_inference_model(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
     """A model with the weights of `build_model` in the same order, fresh, that gives probabilities.
 
-    It holds no augmentation, and Keras saves and loads it without custom objects, unless a `Custom` model has any.
+    It computes in float32 and holds no augmentation, and Keras saves and loads it without custom objects, unless a
+    `Custom` model has any.
 
     Args:
         recipe: The recipe.
@@ -69,11 +96,11 @@ def build_inference_model(recipe: Recipe, image_shape: tuple[int, int, int], cla
         ModelError: The recipe cannot be built for such images.
     """
     images = keras.Input(image_shape, dtype="float32", name="image")
-    outputs = _outputs(recipe, images, classes, load=False, folder=None)
-    if gives_logits(keras.Model(images, outputs)):
-        final = "sigmoid" if classes == 2 else "softmax"
-        outputs = keras.layers.Activation(final, dtype="float32", name="probability")(outputs)
-    return keras.Model(images, outputs, name="classifier")
+    with precision("float32"):
+        outputs = _outputs(recipe, images, classes, load=False, folder=None)
+        if gives_logits(keras.Model(images, outputs)):
+            outputs = probabilities(outputs)
+        return keras.Model(images, outputs, name="classifier")
 
 
 def inference_model(
@@ -108,8 +135,16 @@ def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: P
     units = outputs_for(classes)
     if isinstance(record, CNN):
         return convolutional_outputs(record, images, recipe.dropout, units)
+    if isinstance(record, Branches):
+        return branches_outputs(record, images, recipe.dropout, units)
     if isinstance(record, Pretrained):
         return pretrained_outputs(record, images, recipe.dropout, units, load=load, folder=folder)
     if isinstance(record, Custom):
         return custom_outputs(record, recipe, images, units)
-    raise ModelError(f"{type(record).__name__} is not known: use CNN(...), Pretrained(...) or Custom(...)")
+    if isinstance(record, KerasTunerModel):
+        # KerasTuner is imported only where it is used.
+        from studies.keras_tuner.models import hypermodel_outputs
+
+        return hypermodel_outputs(record, images, classes)
+    known = "CNN(...), Branches(...), Pretrained(...) or Custom(...)"
+    raise ModelError(f"{type(record).__name__} is not known: use {known}")

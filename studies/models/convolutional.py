@@ -8,7 +8,7 @@ from spaces.backbones import CNN
 from spaces.errors import ModelError
 from studies.models.outputs import head
 
-_DOWNSAMPLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
+DOWNSAMPLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 
 
 def convolutional_outputs(record: CNN, images: Any, dropout: float, units: int) -> Any:
@@ -31,7 +31,7 @@ def _block(record: CNN, features: Any, block: int) -> Any:
         _check_fits(record, features, block)
         features = _convolution(record, features, block, f"{name}_convolution{index + 1}")
     if min(features.shape[1:3]) > 1:
-        features = _DOWNSAMPLINGS[record.downsample](2, name=f"{name}_downsample")(features)
+        features = DOWNSAMPLINGS[record.downsample](2, name=f"{name}_downsample")(features)
     if record.block_dropout:
         features = layers.Dropout(record.block_dropout, name=f"{name}_dropout")(features)
     return features

@@ -33,11 +33,21 @@ def head(features: Any, pooling: str, dense_units: int, activation: str, dropout
         dropout: Share of values dropped before the last layer.
         units: Number of logits.
     """
-    hidden = _POOLINGS[pooling](name="pooling")(features)
+    return classified(_POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
+
+
+def classified(hidden: Any, dense_units: int, activation: str, dropout: float, units: int) -> Any:
+    """The head after its pooling, over vectors (n, values): for what is trained on features."""
     if dense_units:
         hidden = layers.Dense(dense_units, activation=activation, name="dense")(hidden)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
-    return layers.Dense(units, name="logits")(hidden)
+    return layers.Dense(units, dtype="float32", name="logits")(hidden)
+
+
+def probabilities(outputs: Any) -> Any:
+    """The sigmoid of a single logit (n, 1), or the softmax of several (n, classes), in float32."""
+    final = "sigmoid" if outputs.shape[-1] == 1 else "softmax"
+    return layers.Activation(final, dtype="float32", name="probability")(outputs)
 
 
 def gives_logits(model: keras.Model) -> bool:

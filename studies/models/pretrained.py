@@ -35,7 +35,7 @@ def pretrained_outputs(
     network = make_network(record, tuple(colour.shape[1:]))
     if load:
         load_weights(network, record, folder)
-    _freeze(network, record.trainable_layers)
+    freeze(network, record.trainable_layers)
     features = network(preprocessing(record.name)(colour))
     return head(features, record.pooling, record.dense_units, "relu", dropout, units)
 
@@ -81,7 +81,24 @@ def _refusal(record: Pretrained, input_shape: tuple[int, ...], reason: str) -> s
     return f"backbone: {record!r} cannot be built for {height}x{width} pixels: {reason.splitlines()[0]}"
 
 
-def _freeze(network: keras.Model, trainable_layers: int) -> None:
+def fine_tune(model: keras.Model, last: int) -> None:
+    """Train so many of the last layers of a built model's network as well; the model must be compiled anew.
+
+    Args:
+        model: A model of `build_model` for a `Pretrained` record.
+        last: How many; layers that are trained already stay so.
+
+    Raises:
+        ModelError: The model holds no network.
+    """
+    network = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
+    if network is None:
+        raise ModelError("fine_tune: only a model with a Pretrained(...) backbone can be fine-tuned: remove fine_tune")
+    first = next((index for index, layer in enumerate(network.layers) if layer.trainable), len(network.layers))
+    freeze(network, max(last, len(network.layers) - first))
+
+
+def freeze(network: keras.Model, trainable_layers: int) -> None:
     """Train only the last layers, counted as in `network.layers`, and let none act as in training.
 
     Calling the network with `training=False` does not do that: inside another model Keras 3 puts that model's own

@@ -7,7 +7,7 @@ import pytest
 from search.plain import Plain
 from search.screen import lines
 from search.summary import Call, summary
-from spaces import baseline
+from spaces import ImageFolder, baseline
 from studies.events import Progress
 from tests.search import stream
 
@@ -168,3 +168,12 @@ def test_every_space_has_a_baseline_line(search):
     for name in baseline(load("digits").space):
         assert done.stdout.count(name) >= 2
     assert "endless combinations" in done.stdout
+
+
+def test_the_next_command_reads_the_same_images(search, fake_run, tmp_path):
+    """`--data` stands in the space that is run, and in the command that goes on."""
+    (tmp_path / "my photos").mkdir()
+    calls = fake_run()
+    assert search("run", "digits", "--data", "my photos").exit_code == 0
+    assert calls[0][0].space.data == ImageFolder("my photos")
+    assert Call("digits", data="my photos").again(trials=9) == "search run digits --data 'my photos' --trials 9"

@@ -1,26 +1,190 @@
-"""The built-in spaces."""
+"""The built-in spaces: each baseline is its tutorial's own model, and each runs to its export."""
 
 import ast
+from dataclasses import replace
+from typing import Any
 
+import keras
 import pytest
+from keras import layers
 
-from spaces import CNN, Adam, Constant, baseline, resolve
+from spaces import (
+    Adam,
+    Augment,
+    Choice,
+    Constant,
+    ImageFolder,
+    KerasDataset,
+    KerasTunerModel,
+    Pretrained,
+    baseline,
+    flatten,
+    resolve,
+)
 from spaces.files import EXAMPLES, built_in, load
+from studies import Study
+from studies.models import build_inference_model
+from studies.run import run
+from studies.stopping import StopRequest
+from tests.fakes import Recorder
+from tests.images import write_classes
+
+SHOWN = (
+    *(layers.Conv2D, layers.MaxPooling2D, layers.Concatenate, layers.Flatten, layers.GlobalAveragePooling2D),
+    *(layers.Dense, layers.Dropout, layers.BatchNormalization, keras.Model),
+)
+SLOW = {"transfer"}
+RUNS = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in built_in()]
+
+
+def cifar10() -> keras.Model:
+    return keras.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Conv2D(32, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def transfer() -> keras.Model:
+    backbone = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(224, 224, 3))
+    backbone.trainable = False
+    return keras.Sequential(
+        [
+            layers.Input((224, 224, 3)),
+            backbone,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1024, activation="relu"),
+            layers.Dense(5, activation="softmax"),
+        ]
+    )
+
+
+def small_cnn() -> keras.Model:
+    return keras.Sequential(
+        [
+            layers.Input((64, 64, 3)),
+            layers.Conv2D(32, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(64, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(5, activation="softmax"),
+        ]
+    )
+
+
+def two_branches() -> keras.Model:
+    image = layers.Input((64, 64, 3))
+    first = layers.MaxPooling2D((2, 2))(layers.Conv2D(32, (3, 3), padding="same", activation="relu")(image))
+    second = layers.MaxPooling2D((2, 2))(layers.Conv2D(64, (5, 5), padding="same", activation="relu")(image))
+    both = layers.Flatten()(layers.concatenate([first, second]))
+    return keras.Model(image, layers.Dense(5, activation="softmax")(layers.Dense(128, activation="relu")(both)))
+
+
+def chest_xray() -> keras.Model:
+    return keras.Sequential(
+        [
+            layers.Input((200, 200, 3)),
+            layers.Conv2D(32, (5, 5), padding="same", activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Dropout(0.2),
+            layers.Conv2D(64, (5, 5), padding="same", activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(256, activation="relu"),
+            layers.Dropout(0.2),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+
+
+TUTORIALS = [
+    (cifar10, 10, (None, 128, 10)),
+    (transfer, 5, (Augment(flip="horizontal", rotation=20 / 360, translation=0.2), 32, 10)),
+    (small_cnn, 5, (None, 32, 10)),
+    (two_branches, 5, (None, 32, 10)),
+    (chest_xray, 2, (Augment(flip="horizontal", zoom=0.2), 32, 30)),
+]
+
+
+def drawn(model: keras.Model) -> list[tuple[Any, ...]]:
+    """What a model computes, layer by layer: type, shape, parameters, and each activation by its name."""
+    found: list[tuple[Any, ...]] = []
+    for layer in model.layers:
+        is_idle = isinstance(layer, layers.Dropout) and layer.rate == 0
+        if isinstance(layer, SHOWN) and not is_idle:
+            trainable = sum(weight.shape.num_elements() for weight in layer.trainable_weights)
+            rate = getattr(layer, "rate", None)
+            found.append((type(layer).__name__, layer.output.shape, layer.count_params(), trainable, rate))
+        activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
+        if activation != "linear":
+            found.append((activation,))
+    return sorted(found, key=str) if any(isinstance(layer, layers.Concatenate) for layer in model.layers) else found
+
+
+def without_weights(value: Any) -> Any:
+    """The networks of a space with random weights, which need no file."""
+    if isinstance(value, Choice):
+        return value.mapped(without_weights)
+    return replace(value, weights=None) if isinstance(value, Pretrained) else value
 
 
 @pytest.mark.parametrize("name", built_in())
 def test_a_built_in_space_loads_and_opens_with_the_command_that_runs_it(name):
-    """Every example is a complete space that says how it is run."""
-    docstring = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text()))
-    assert docstring.splitlines()[0] == f"search run {name}"
+    """Every example is a complete space that says how it is run, what it is, and has something to search."""
+    lines = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())).splitlines()
+    assert lines[0] == f"search run {name}"
+    assert lines[1] == ""
+    assert lines[2].endswith((".", ":"))
     space = load(name).space
     assert resolve(space, baseline(space)).epochs >= 1
+    assert len(flatten(space)) >= 3 or isinstance(space.model, KerasTunerModel)
 
 
-def test_the_cifar10_baseline_is_the_tutorial_model():
+@pytest.mark.parametrize(("tutorial", "classes", "settings"), TUTORIALS)
+def test_a_baseline_is_the_tutorials_model_and_settings(tutorial, classes, settings):
     """The gain over the baseline is a gain over what beginners write."""
-    space = load("cifar10").space
+    space = load(tutorial.__name__).space
     recipe = resolve(space, baseline(space))
-    assert recipe.backbone == CNN(32, 1, padding="valid", batch_norm=False, dense_units=64)
-    assert (recipe.augment, recipe.dropout, recipe.schedule, recipe.optimizer) == (None, 0.0, Constant(), Adam())
-    assert (recipe.learning_rate, recipe.batch_size, recipe.epochs) == (1e-3, 128, 10)
+    expected = tutorial()
+    found = build_inference_model(
+        replace(recipe, backbone=without_weights(recipe.backbone)), expected.input_shape[1:], classes
+    )
+    assert drawn(found) == drawn(expected)
+    assert found.count_params() == expected.count_params()
+    assert (recipe.augment, recipe.batch_size, recipe.epochs) == settings
+    assert (recipe.optimizer, recipe.learning_rate, recipe.schedule) == (Adam(), 1e-3, Constant())
+    assert (recipe.fine_tune, recipe.balance, recipe.precision) == (None, None, "float32")
+
+
+def test_the_tutorials_data_are_read_as_they_are_there():
+    """Image sizes, colours and shares are the tutorials' own."""
+    assert load("cifar10").space.data == KerasDataset("cifar10")
+    assert load("chest_xray").space.data == ImageFolder("chest_xray", image_size=200, channels=3, validation=0.2)
+    assert [load(name).space.data.image_size for name in ("transfer", "small_cnn", "two_branches")] == [224, 64, 64]
+    assert resolve(load("chest_xray").space, baseline(load("chest_xray").space)).patience == 20
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_example_runs_from_a_folder_to_its_export(name, tmp_path, monkeypatch):
+    """Two short trials over tiny images: both are complete, and the best is retrained, tested, drawn and exported."""
+    monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
+    size = 80 if name == "transfer" else 32
+    folder = write_classes(tmp_path / "photos", {"cat": 15, "dog": 15}, height=size, width=size)
+    loaded = load(name, None if name == "from_keras_tuner" else str(folder))
+    changes = {"epochs": 1, "batch_size": 8, "backbone": without_weights(loaded.space.backbone)}
+    if isinstance(loaded.space.data, ImageFolder):
+        changes["data"] = replace(loaded.space.data, image_size=size)
+    small = replace(loaded, space=replace(loaded.space, **changes))
+    settings = Study(trials=2, pruner="none", sampler="random")
+    result = run(small, settings, output=tmp_path / "runs", export=True, watcher=Recorder(), stop=StopRequest())
+    assert (result.progress.complete, result.progress.failed) == (2, 0)
+    assert result.progress.baseline is not None
+    assert {"model.keras", "curves.png", "samples.png"} <= {path.name for path in result.export.iterdir()}

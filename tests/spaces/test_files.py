@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spaces import Digits, ImageFolder, Space, SpaceError, fingerprint
+from spaces.errors import DataError
 from spaces.files import built_in, load, study_name
 
 HEAD = "from spaces import *\n"
@@ -248,8 +249,8 @@ def test_an_interrupt_from_outside_is_no_error_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("digitz", "'digitz': there is no such built-in space and no such folder .*: did you mean digits?"),
-        ("phots", "'phots': there is no such built-in space and no such folder .*: did you mean photos?"),
+        ("digitz", "'digitz': there is no such built-in space and no such folder: did you mean digits?"),
+        ("phots", "'phots': there is no such built-in space and no such folder: did you mean photos?"),
         ("./phots/", r"'./phots/': there is no such folder: did you mean photos\?"),
         ("spce.py", r"'spce.py': there is no such file: did you mean space.py\?"),
         ("no/such/file.py", "'no/such/file.py': there is no such file: check the path"),
@@ -270,10 +271,45 @@ def test_a_missing_target_is_answered_with_the_nearest_names(tmp_path, monkeypat
 
 
 def test_the_built_in_names_are_listed_for_an_unknown_one(tmp_path, monkeypatch):
-    """Somebody who guesses learns what there is."""
+    """Somebody who guesses learns what there is, one line for each, which a terminal of 80 columns holds."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SpaceError, match=f"built-in: {', '.join(built_in())}"):
+    with pytest.raises(SpaceError, match="built-in spaces:") as caught:
         load("mnist_quick")
+    listed = str(caught.value).splitlines()[2:]
+    assert [line.split()[0] for line in listed] == built_in()
+    assert all(len(line.split()) > 3 and len(line) <= 78 for line in listed)
+
+
+def test_a_folder_takes_the_place_of_the_data(tmp_path, monkeypatch):
+    """How images are read stays, their folders do not; the path starts at the current folder."""
+    (tmp_path / "photos").mkdir()
+    data = "ImageFolder('x/train', test='x/test', validation='x/val', image_size=24, channels=1, resize='pad')"
+    file = written(tmp_path, HEAD + f"space = Space({data}, dropout=0.1)\n", "sub/space.py")
+    monkeypatch.chdir(tmp_path)
+    loaded = load(file, "photos")
+    assert loaded.space.data == ImageFolder("../photos", image_size=24, channels=1, resize="pad")
+    assert (loaded.folder / loaded.space.data.train).resolve() == (tmp_path / "photos").resolve()
+    assert loaded.space.dropout == 0.1
+    assert load("digits", "photos").space.data == ImageFolder("photos")
+    assert load("digits", str(tmp_path / "photos")).space.data == ImageFolder(tmp_path / "photos")
+
+
+def test_the_data_are_part_of_the_space(tmp_path, monkeypatch):
+    """A study of other images is another study."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    prints = {fingerprint(load("small_cnn", data).space) for data in (None, "a", "b")}
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize("data", ["", "absent", "file.txt", "a\0b"])
+def test_data_that_are_no_folder_are_refused(tmp_path, monkeypatch, data):
+    """The message names the option and what was given."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(DataError, match=r"^--data: .* must be a folder with one sub-folder"):
+        load("digits", data)
 
 
 def test_processes_agree_on_a_space_file(tmp_path):

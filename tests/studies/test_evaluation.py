@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
 from spaces.errors import DataError, ModelError
 from studies.evaluation import class_probabilities, evaluate, predict_probabilities
@@ -15,6 +24,14 @@ def digits():
     images, labels = load_digits(return_X_y=True)
     model = LogisticRegression(max_iter=20, tol=10).fit(images[:60], labels[:60])
     return model.predict_proba(images[900:]), labels[900:]
+
+
+def guesses():
+    """Probabilities of ten classes that lean towards the true one, without ties."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 200)
+    logits = rng.normal(size=(200, 10)) + np.eye(10)[labels]
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), labels
 
 
 def test_scores_are_scikit_learns():
@@ -40,6 +57,37 @@ def test_two_classes_from_one_column():
     assert scores.loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
     assert scores.confusion_matrix == ((1, 1), (0, 1))
     np.testing.assert_allclose(class_probabilities(np.array([[0.25]])), [[0.75, 0.25]])
+
+
+def test_the_area_under_the_curve():
+    """The AUC is scikit-learn's: of each class against the rest, the mean; none where all images are of one class."""
+    probabilities, labels = guesses()
+    names = [str(digit) for digit in range(10)]
+    expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+    assert evaluate(probabilities, labels, names).auc == pytest.approx(expected)
+    two = labels < 2
+    second = probabilities[two, 1:2]
+    assert evaluate(second, labels[two], ["0", "1"]).auc == pytest.approx(roc_auc_score(labels[two], second))
+    assert evaluate(second[:1], labels[two][:1], ["0", "1"]).auc is None
+
+
+def test_the_five_most_probable_classes():
+    """The share is scikit-learn's; of five classes or fewer there is none."""
+    probabilities, labels = guesses()
+    scores = evaluate(probabilities, labels, [str(digit) for digit in range(10)])
+    assert scores.top_5_accuracy == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5))
+    assert 1 > scores.top_5_accuracy > scores.accuracy
+    alike = evaluate(np.full((10, 10), 0.1), np.arange(10), [str(digit) for digit in range(10)])
+    assert (alike.accuracy, alike.top_5_accuracy) == (0.1, 0.5)
+    assert evaluate(np.array([[0.9], [0.2]]), np.array([1, 0]), ["cat", "dog"]).top_5_accuracy is None
+
+
+def test_of_two_classes_the_second_counts():
+    """Precision, recall and F1 of two classes are scikit-learn's `binary`."""
+    probabilities, labels = np.array([[0.9], [0.2], [0.6], [0.4]]), np.array([1, 0, 0, 1])
+    scores, predicted = evaluate(probabilities, labels, ["cat", "dog"]), probabilities[:, 0] > 0.5
+    expected = [score(labels, predicted) for score in (precision_score, recall_score, f1_score)]
+    assert [scores.precision, scores.recall, scores.f1] == pytest.approx(expected)
 
 
 def test_a_class_without_images():

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from spaces import SGD, Float
 from spaces.errors import ModelError
-from studies import Study, objective
+from studies import Study, objective, training
 from studies.data import Dataset
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, TrialEnded
 from studies.objective import Objective
@@ -103,7 +103,8 @@ def test_a_recipe_that_cannot_be_built_ends_the_run_only_at_first(tmp_path, monk
     search(tmp_path, trials=1)
     monkeypatch.setattr(objective, "train", unbuildable)
     study = search(tmp_path, trials=2)
-    assert outcome(study, 1) == Outcome(FAILED, None, None, 0, outcome(study, 1).seconds, "the weights do not fit")
+    seconds = outcome(study, 1).seconds
+    assert outcome(study, 1) == Outcome(FAILED, None, None, 0, seconds, "the weights do not fit", path="images")
     assert progress(study, 2).done == 2
 
 
@@ -179,8 +180,26 @@ def test_when_time_is_over_the_first_trial_counts_with_what_it_reached(tmp_path)
     assert outcome(study).reason == "cut short by the time limit"
 
 
-def test_when_time_is_over_a_later_trial_waits(tmp_path):
-    """Once there is a result, a trial that cannot be ended is kept for the next run."""
+def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monkeypatch):
+    """What the time was spent on is not thrown away: the better model of the two is the result."""
+    stop = StopRequest()
+    ends = iter([(0.25, training.FINISHED), (0.5, training.STOPPED)])
+
+    def timed(*arguments, **named):
+        value, ended = next(ends)
+        trained = train(*arguments, **named)
+        if ended == training.STOPPED:
+            stop.deadline = 0.0
+        return replace(trained, best_value=value, ended=ended)
+
+    monkeypatch.setattr(objective, "train", timed)
+    study = search(tmp_path, trials=3, stop=stop)
+    assert [(outcome(study, n).state, outcome(study, n).value) for n in range(2)] == [(COMPLETE, 0.25), (COMPLETE, 0.5)]
+    assert len(study.trials) == 2
+
+
+def test_when_time_is_over_a_later_trial_that_is_not_the_best_waits(tmp_path):
+    """Once there is a better result, a trial that cannot be ended is kept for the next run."""
     stopper = StopAfter(by_signal=False, epochs=4)
     study = search(tmp_path, trials=2, stop=stopper.stop, recorder=stopper)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]

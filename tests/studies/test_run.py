@@ -1,6 +1,7 @@
 """A whole run: from a declared space to an export, and what the next call finds."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,10 +51,14 @@ def test_a_run_leaves_an_export_that_says_what_it_is(output):
     """All files are there, and metrics.json holds what every reader relies on."""
     best = output / "tiny" / "best"
     names = {path.name for path in best.iterdir()}
-    assert names == {"model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"}
+    pictures = {"curves.png", "samples.png", "confusion_matrix.png", "mistakes.png"}
+    written = {"model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"}
+    assert names == written | pictures
+    card = (best / "CARD.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"!\[.+?\]\((.+?)\)", card)) == pictures
     metrics = json.loads((best / "metrics.json").read_text())
     assert metrics["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
-    assert set(metrics["best"]) == {"number", "value", "epoch", "params"}
+    assert set(metrics["best"]) == {"number", "value", "epoch", "params", "first_phase", "second_phase"}
     assert {"accuracy", "loss", "precision", "recall", "f1", "confusion_matrix"} <= set(metrics["test"])
     assert set(metrics["seconds"]) == {"search", "retrain", "export"}
     assert np.sum(metrics["test"]["confusion_matrix"]) == metrics["test"]["images"] == 359

@@ -8,6 +8,7 @@ from studies.data import Dataset, concatenated
 from studies.data.arrays import dataset_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 5, 3), np.uint8)
+OTHERS = np.random.default_rng(1).integers(0, 256, (9, 4, 5, 3), np.uint8)
 LABELS = np.tile([0, 1, 2], 20)
 
 
@@ -38,30 +39,32 @@ def test_training_and_validation_are_joined_without_a_copy():
 
 def test_given_parts_are_kept_as_they_are():
     """Images that need no splitting are neither ordered anew nor copied."""
-    data = made(more={"test": (IMAGES[:6], LABELS[:6]), "validation": (IMAGES[6:9], LABELS[6:9])})
+    data = made(more={"test": (OTHERS[:6], LABELS[:6]), "validation": (OTHERS[6:], LABELS[:3])})
     assert data.train.images is IMAGES
     assert len(data.test) == 6
     assert len(data.validation) == 3
 
 
 @pytest.mark.parametrize(
-    ("images", "expected"),
+    ("value", "kind", "expected"),
     [
-        (np.full((60, 4, 5), 200, np.uint8), 200),
-        (np.full((60, 4, 5), 200, np.int64), 200),
-        (np.full((60, 4, 5), 199.6, np.float64), 200),
-        (np.full((60, 4, 5), 0.5, np.float32), 128),
-        (np.full((60, 4, 5), 1.0, np.float16), 255),
-        (np.full((60, 4, 5), True), 255),
-        (np.full((60, 4, 5), 1, np.int32), 1),
+        (200, np.uint8, 200),
+        (200, np.int64, 200),
+        (199.6, np.float64, 200),
+        (0.5, np.float32, 128),
+        (1.0, np.float16, 255),
+        (True, np.bool_, 255),
+        (1, np.int32, 1),
     ],
 )
-def test_pixels_become_0_to_255(images, expected):
+def test_pixels_become_0_to_255(value, kind, expected):
     """Floats from 0 to 1 are spread, everything else is taken as it is."""
-    data = made(images)
-    assert data.image_shape == (4, 5, 1)
+    different = np.arange(60)[:, None] >> np.arange(6) & 1
+    images = np.pad(different[:, :, None] * np.ones(5), [(0, 0), (0, 4), (0, 0)], constant_values=1) * value
+    data = made(images.astype(kind))
+    assert data.image_shape == (10, 5, 1)
     assert data.train.images.dtype == np.uint8
-    assert np.all(data.train.images == expected)
+    assert np.unique(data.train.images).tolist() == [0, expected]
 
 
 def test_all_parts_have_one_scale():
@@ -123,7 +126,7 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES, LABELS, {"classes": "abc"}, "list of different names"),
         (IMAGES, LABELS, {"more": {"test": (IMAGES[:3, :2], [0, 1, 2])}}, "must have one shape"),
         (IMAGES, LABELS, {"more": {"test": (IMAGES[:3], [0, 1, 9])}}, "labels of test: 9 is not among the classes"),
-        (IMAGES, LABELS, {"more": {"test": (IMAGES[:2], [0, 1])}}, "test: class '2' without any image"),
+        (IMAGES, LABELS, {"more": {"test": (OTHERS[:2], [0, 1])}}, "test: class '2' without any image"),
         (IMAGES, LABELS, {"more": {"test": (IMAGES[:2], ["0", "1"])}}, "must be of one kind"),
     ],
 )

@@ -19,7 +19,7 @@ from spaces.errors import DataError
 from studies.data import Dataset, building, load
 from studies.data.cache import clear, entries
 from studies.data.decode_worker import FileRows
-from tests.images import write_classes, write_image
+from tests.images import picture, write_classes, write_image
 
 LOAD = """
 import sys
@@ -118,14 +118,16 @@ def test_touched_files_are_not_decoded_again(photos, decoded):
     assert decoded == [20]
 
 
-def test_only_what_is_new_is_decoded(photos, decoded):
-    """Added and changed files are decoded, the others copied, and the result is that of a new decoding."""
+def test_a_changed_folder_is_decoded_anew(photos, decoded):
+    """Added, changed and removed files give another entry, with what stands in the folder now."""
     loaded(photos)
     write_image(photos / "a" / "new.png", seed=77_001)
     write_image(photos / "b" / "b_0003.png", seed=77_002)
     (photos / "b" / "b_0004.png").unlink()
     grown = loaded(photos)
-    assert decoded == [20, 2]
+    assert decoded == [20, 20]
+    assert picture(77_001).tobytes() in content(grown)
+    assert picture(77_002).tobytes() in content(grown)
     clear()
     assert content(loaded(photos)) == content(grown)
 

@@ -288,3 +288,21 @@ def test_one_folder_cannot_be_two_parts(tmp_path):
     folder = write_classes(tmp_path, COUNTS)
     assert "is the train folder too" in message(folder, test=str(folder))
     assert "is the train folder too" in message(folder, validation=str(folder))
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "Valid"])
+def test_folder_means_the_validation_folder_beside_train(tmp_path, name):
+    """`validation="folder"` takes it under each of its names, inside a split folder and beside `train`."""
+    for seed, part in enumerate(("train", name, "test")):
+        write_classes(tmp_path / part, {"a": 3 + seed, "b": 3}, seed=seed)
+    for folder in (tmp_path, tmp_path / "train"):
+        assert len(loaded(folder, validation="folder").validation) == 7
+    assert len(loaded(tmp_path / "train").validation) < 7
+
+
+def test_folder_without_a_validation_folder_is_refused(tmp_path):
+    """The message says what to do; a share is never taken instead."""
+    write_classes(tmp_path / "train", COUNTS)
+    assert "validation='folder' needs a folder validation, val or valid" in message(
+        tmp_path / "train", validation="folder"
+    )

@@ -13,6 +13,7 @@ from studies.data import load
 from studies.data.keras_datasets import _CLASSES
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), np.uint8)
+OTHERS = np.random.default_rng(1).integers(0, 256, (10, 4, 4, 3), np.uint8)
 LABELS = np.tile([0, 1], 20)
 
 
@@ -53,8 +54,8 @@ def test_an_archive_may_hold_all_parts_and_names(tmp_path):
     """Nothing is split off what is given."""
     np.savez_compressed(
         tmp_path / "x.npz",
-        **{"x_train": IMAGES / 255, "y_train": LABELS, "x_validation": IMAGES[:4] / 255, "y_validation": LABELS[:4]},
-        **{"x_test": IMAGES[:6] / 255, "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
+        **{"x_train": IMAGES / 255, "y_train": LABELS, "x_validation": OTHERS[:4] / 255, "y_validation": LABELS[:4]},
+        **{"x_test": OTHERS[4:] / 255, "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
     )
     data = load(Npz(tmp_path / "x.npz"), Path())
     assert data.classes == ("no", "yes")
@@ -104,8 +105,9 @@ def fake_keras(monkeypatch, load_data) -> None:
 )
 def test_a_keras_data_set_has_its_classes_by_name(monkeypatch, tmp_path, name, classes):
     """Its own test images are the test split, and validation is split off."""
-    images, labels = np.zeros((classes * 5, 4, 4), np.uint8), np.tile(np.arange(classes), 5)[:, None].astype(np.uint8)
-    fake_keras(monkeypatch, lambda: ((images, labels), (images[:classes], labels[:classes])))
+    images = np.random.default_rng(0).integers(0, 256, (classes * 6, 4, 4), np.uint8)
+    labels = np.tile(np.arange(classes), 6)[:, None].astype(np.uint8)
+    fake_keras(monkeypatch, lambda: ((images[classes:], labels[classes:]), (images[:classes], labels[:classes])))
     data = load(KerasDataset(name), tmp_path)
     assert len(set(data.classes)) == classes
     assert [len(split) for split in (data.train, data.validation, data.test)] == [classes * 4, classes, classes]
@@ -153,7 +155,7 @@ def test_keras_looks_for_its_files_where_the_message_says(monkeypatch, tmp_path,
 def test_a_function_may_return_all_parts():
     """A dict of pairs, with or without names of the classes."""
     pair = (IMAGES, LABELS)
-    data = load(CustomData(lambda: {"train": pair, "test": [IMAGES[:4], [0, 1, 0, 1]], "classes": ["a", "b"]}), Path())
+    data = load(CustomData(lambda: {"train": pair, "test": [OTHERS[:4], [0, 1, 0, 1]], "classes": ["a", "b"]}), Path())
     assert data.classes == ("a", "b")
     assert [len(split) for split in (data.train, data.validation, data.test)] == [32, 8, 4]
 

@@ -1,0 +1,94 @@
+"""Whether the built-in spaces beat the tutorials that they start from, on the test images.
+
+    python benchmarks/examples.py small_cnn photos/ [--size 64] [--trials 10] [--epochs 10] [--seeds 1]
+
+For each seed it searches the example over the folder, then runs its baseline as a study of one trial. Both sides are
+retrained on training and validation images for the epochs after which their trial was best, and tested on the same
+images. `--size` and `--epochs` change both alike; `--weights` (and `--alpha`) take a file of weights for the first
+pretrained network of the example, and leave out the others.
+"""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from evidence import machine
+
+from spaces import Choice, Pretrained, baseline, resolve
+from spaces.files import Loaded, load
+from studies import Study
+
+
+def main() -> None:
+    """Measure and print."""
+    given = _arguments()
+    print(machine("keras", "tensorflow", "optuna"))
+    loaded = _changed(load(given.example, given.folder), given)
+    rows = [_compared(loaded, seed, given.trials) for seed in range(given.seeds)]
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        print(f"{name:24} median {median(values):.4f}, from {min(values):.4f} to {max(values):.4f}, n={len(values)}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("example")
+    parser.add_argument("folder")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--weights")
+    parser.add_argument("--alpha", type=float)
+    return parser.parse_args()
+
+
+def _changed(loaded: Loaded, given: argparse.Namespace) -> Loaded:
+    """The example with the size, the epochs and the weights that were asked for."""
+    space = loaded.space
+    changes: dict[str, Any] = {"data": replace(space.data, image_size=given.size)} if given.size else {}
+    if given.epochs:
+        changes["epochs"] = given.epochs
+    if given.weights:
+        first = space.backbone.options[0] if isinstance(space.backbone, Choice) else space.backbone
+        changes["backbone"] = _with_weights(first, str(Path(given.weights).absolute()), given.alpha)
+    return replace(loaded, space=replace(space, **changes))
+
+
+def _with_weights(network: Pretrained, file: str, alpha: float | None) -> Pretrained:
+    return replace(network, weights=file, alpha=alpha)
+
+
+def _compared(loaded: Loaded, seed: int, trials: int) -> dict[str, float]:
+    recipe = resolve(loaded.space, baseline(loaded.space))
+    with tempfile.TemporaryDirectory() as folder:
+        found = _exported(loaded, Study(trials=trials, seed=seed), Path(folder))
+        alone = _exported(replace(loaded, space=recipe), Study(trials=1, seed=seed, name="baseline"), Path(folder))
+    print(f"seed {seed}: trial {found['best']['number']} of {trials}, {found['best']['params']}", flush=True)
+    return {
+        "baseline validation": found["baseline"]["value"],
+        "found validation": found["best"]["value"],
+        "baseline test accuracy": alone["test"]["accuracy"],
+        "found test accuracy": found["test"]["accuracy"],
+        "search seconds": found["seconds"]["search"],
+    }
+
+
+def _exported(loaded: Loaded, settings: Study, output: Path) -> dict[str, Any]:
+    """What `metrics.json` holds after a whole run."""
+    # Optuna and Keras are loaded here, so that wrong arguments are answered at once.
+    from studies.events import Watcher
+    from studies.run import run
+    from studies.stopping import StopRequest
+
+    result = run(loaded, settings, output=output, export=True, watcher=Watcher(), stop=StopRequest())
+    if result.metrics is None:
+        raise SystemExit(f"{loaded.name}: the run was ended before its export")
+    return dict(result.metrics)
+
+
+if __name__ == "__main__":
+    main()

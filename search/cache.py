@@ -1,0 +1,80 @@
+"""`search cache`: what the cache of decoded images and features holds, and emptying it."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.formats import clean, duration, gigabytes, plural
+from search.terminal import say, show_table
+from spaces.errors import OutputError
+
+if TYPE_CHECKING:
+    from studies.data.cache import Entry
+
+
+def show_cache() -> None:
+    """Write the entries of the cache and their total size to standard output.
+
+    Raises:
+        OutputError: The cache folder is no folder, or cannot be read.
+    """
+    from studies.data.cache import entries
+
+    folder = _folder()
+    found = entries()
+    if found:
+        _show(found)
+        say()
+    total = sum(entry.bytes for entry in found)
+    say(f"{plural(len(found), 'entry')}, {gigabytes(total)} in {clean(folder)}")
+
+
+def clear_cache() -> None:
+    """Empty the cache, and say on standard output how much was freed.
+
+    Raises:
+        OutputError: The cache folder is no folder, or something in it cannot be removed.
+    """
+    from studies.data.cache import clear, entries
+
+    folder = _folder()
+    freed = clear()
+    if left := entries():
+        raise OutputError(
+            f"{plural(len(left), 'entry')} of the cache folder {folder} cannot be removed: make it writable, "
+            f"or remove it by hand ({gigabytes(freed)} were freed)"
+        )
+    say(f"{gigabytes(freed)} freed in {clean(folder)}")
+
+
+def _folder() -> Path:
+    from studies.data.cache import cache_root
+
+    folder = cache_root().parent
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"the cache folder {folder} is a file: give another with --cache, or set SEARCH_CACHE")
+        if folder.exists():
+            list(folder.iterdir())
+    except OSError as error:
+        raise OutputError(
+            f"the cache folder {folder} cannot be read ({error.strerror}): give another with --cache"
+        ) from error
+    return folder
+
+
+def _show(found: "list[Entry]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("what", "images", "shape", "size", "last used"):
+        table.add_column(heading, justify="left" if heading in ("what", "last used") else "right", no_wrap=True)
+    table.add_column("made from", overflow="fold")
+    now = time.time()
+    for entry in found:
+        shape = "x".join(str(side) for side in entry.shape[1:])
+        used = f"{duration(max(0.0, now - entry.used))} ago"
+        source = Text(clean(entry.source))
+        table.add_row(entry.kind, f"{entry.shape[0]:,}", shape, gigabytes(entry.bytes), used, source)
+    show_table(table)

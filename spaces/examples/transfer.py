@@ -1,0 +1,38 @@
+"""search run transfer
+
+Frozen pretrained networks, new heads and fine-tuning.
+
+It reads one folder of images for each class in `photos/` here, or in another folder with `--data FOLDER`. The
+baseline is the tutorial as it stands: MobileNetV2 without its top, frozen, global average pooling, Dense 1024;
+rotation by 20 degrees, shifts by 0.2 and horizontal flip; 224 pixels, Adam, batches of 32, 10 epochs. Fine-tuning,
+where a trial takes it, adds 5 epochs at a twentieth of the learning rate.
+
+Keras downloads the ImageNet weights once. To use a file instead (weights without the top, saved by `save_weights`),
+copy this file and write `Pretrained("MobileNetV2", weights="FILE", dense_units=HEAD)`, with `alpha=` for a narrower
+network; its path starts at the copy's folder. `weights=None` starts from random ones.
+"""
+
+from spaces import Augment, Choice, Constant, Cosine, FineTune, Float, ImageFolder, Pretrained, Space
+
+HEAD = Choice(1024, 0, 256)
+
+space = Space(
+    data=ImageFolder("photos", image_size=224),
+    backbone=Choice(
+        Pretrained("MobileNetV2", dense_units=HEAD),
+        Pretrained("ResNet50", dense_units=HEAD),
+        Pretrained("InceptionV3", dense_units=HEAD),
+        Pretrained("EfficientNetV2B0", dense_units=HEAD),
+    ),
+    augment=Choice(
+        tutorial=Augment(flip="horizontal", rotation=20 / 360, translation=0.2),
+        none=None,
+        gentle=Augment(flip="horizontal", rotation=Float(0.0, 0.03, default=0.02), zoom=0.1),
+    ),
+    dropout=Float(0.0, 0.6, default=0.0),
+    learning_rate=Float(1e-4, 5e-3, log=True, default=1e-3),
+    batch_size=Choice(32, 16, 64),
+    schedule=Choice(Constant(), Cosine(warmup=0.05)),
+    fine_tune=Choice(none=None, last=FineTune(layers=Choice(20, 50), epochs=5, learning_rate=0.05)),
+    epochs=10,
+)

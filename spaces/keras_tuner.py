@@ -1,0 +1,129 @@
+"""A model from KerasTuner: a `HyperModel`, used as it is, whose hyperparameters are found while it is built."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from spaces.arguments import telling
+from spaces.errors import SpaceError
+from spaces.parameters import Choice
+from spaces.records import Record, Rule, ruled, switch
+from spaces.scalars import Scalar, plain, shown
+from spaces.training import Constant
+
+DECIDED: Mapping[str, Any] = {
+    "dropout": 0.0,
+    "learning_rate": 1e-3,
+    "schedule": Constant(),
+    "augment": None,
+    "batch_size": 32,
+}
+"""What fields of `Space` hold beside a hypermodel where they are left out: single values, so that nothing is searched
+that has no effect. The batch size is Keras' own."""
+
+WITHOUT_EFFECT = ("dropout", "augment", "fine_tune")
+COMPILING = ("learning_rate", "optimizer", "schedule")
+"""Fields that count only where the hypermodel leaves its model uncompiled."""
+
+
+@telling
+@dataclass(frozen=True, repr=False)
+class KerasTunerModel(Record):
+    """A KerasTuner hypermodel in place of `backbone`: its own network, optimizer, loss and `fit`.
+
+    Its hyperparameters become the study's, under their own names; their defaults are the baseline.
+
+    Args:
+        hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` that returns a `keras.Model`.
+        rescale: Images arrive divided by 255, so from 0 to 1; False leaves them from 0 to 255.
+        hyperparameters: `keras_tuner.HyperParameters` that override those of the same names, as a tuner takes them.
+        tune_new_entries: Search also what `hyperparameters` does not hold; False takes its defaults.
+        values: The hyperparameters' values, by name, in a recipe; empty in a space.
+    """
+
+    hypermodel: Any = ruled(Rule("object", fixed=True))
+    _: KW_ONLY
+    rescale: bool = switch(True, fixed=True)
+    hyperparameters: Any = ruled(Rule("object", fixed=True), None)
+    tune_new_entries: bool = switch(True, fixed=True)
+    values: Any = ruled(Rule("object", fixed=True), ())
+
+    def __post_init__(self) -> None:
+        # The fields stay as they are, also those that enter the canonical JSON in another form.
+        pairs = self.values.items() if isinstance(self.values, Mapping) else self.values
+        object.__setattr__(self, "values", tuple((name, plain(value)) for name, value in pairs))
+        _check_hypermodel(self.hypermodel)
+        if self.hyperparameters is not None and not hasattr(self.hyperparameters, "get_config"):
+            raise SpaceError(
+                "KerasTunerModel(hyperparameters=...) must be keras_tuner.HyperParameters, got "
+                f"{shown(self.hyperparameters)}"
+            )
+
+    @property
+    def name(self) -> str:
+        """The name of the hypermodel's class, or of its function."""
+        return str(getattr(self.hypermodel, "__name__", type(self.hypermodel).__name__))
+
+    def children(self) -> dict[str, tuple[Any, Rule]]:
+        """The fields, in the form in which they enter the canonical JSON."""
+        fields = super().children()
+        overriding = self.hyperparameters and json.dumps(self.hyperparameters.get_config(), sort_keys=True)
+        fields["hyperparameters"] = overriding, fields["hyperparameters"][1]
+        fields["values"] = dict(self.values), fields["values"][1]
+        # A space has no values: they belong to a recipe.
+        return {name: child for name, child in fields.items() if self.values or name != "values"}
+
+    def with_children(self, values: Mapping[str, Any]) -> "KerasTunerModel":
+        """The same record; none of its fields holds a parameter."""
+        return self
+
+    def with_values(self, values: Mapping[str, Scalar]) -> "KerasTunerModel":
+        """The same hypermodel with the values of its hyperparameters, by name."""
+        return KerasTunerModel(
+            self.hypermodel,
+            rescale=self.rescale,
+            hyperparameters=self.hyperparameters,
+            tune_new_entries=self.tune_new_entries,
+            values=values,
+        )
+
+    def __repr__(self) -> str:
+        called = "" if inspect.isroutine(self.hypermodel) else "()"
+        rescale = "" if self.rescale is True else f", rescale={self.rescale!r}"
+        return f"KerasTunerModel({self.name}{called}{rescale})"
+
+
+def settle(space: Any) -> None:
+    """Give the fields that the hypermodel of a space decides their single values, where they are left out."""
+    for name, value in DECIDED.items():
+        if getattr(space, name) == space.__dataclass_fields__[name].default:
+            object.__setattr__(space, name, value)
+
+
+def problem_beside(space: Any) -> str | None:
+    """What is wrong with the other fields of a space beside a hypermodel, or None."""
+    if isinstance(space.model, Choice):
+        if any(isinstance(option, KerasTunerModel) for option in space.model.options):
+            return "model: KerasTunerModel(...) cannot be an option of a Choice: let the hypermodel use hp.Choice"
+        return None
+    if not isinstance(space.model, KerasTunerModel):
+        return None
+    for name in WITHOUT_EFFECT:
+        if getattr(space, name) != DECIDED.get(name):
+            return f"{name}: has no effect beside KerasTunerModel(...), whose build(hp) decides it: leave it out"
+    return None
+
+
+def _check_hypermodel(hypermodel: Any) -> None:
+    wanted = "KerasTunerModel(...) takes a keras_tuner.HyperModel or a function build(hp)"
+    if isinstance(hypermodel, type):
+        raise SpaceError(f"{wanted}, got the class {hypermodel.__name__}: write {hypermodel.__name__}(...)")
+    if not inspect.isfunction(hypermodel) and not inspect.ismethod(hypermodel) and not _builds(hypermodel):
+        raise SpaceError(f"{wanted}, got {shown(hypermodel)}")
+
+
+def _builds(value: Any) -> bool:
+    # A built Keras model has a `build` too, but takes no hyperparameters.
+    return callable(getattr(value, "build", None)) and not hasattr(value, "call")

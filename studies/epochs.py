@@ -1,0 +1,24 @@
+"""How many epochs a recipe has, over the phases of its training."""
+
+from spaces.backbones import Pretrained
+from spaces.space import Recipe, Space, records_in
+from spaces.training import FineTune
+from studies.checks import largest
+
+
+def second_phase(recipe: Recipe) -> FineTune | None:
+    """The recipe's second phase: only a `Pretrained` backbone has one."""
+    return recipe.fine_tune if isinstance(recipe.backbone, Pretrained) else None
+
+
+def total_epochs(recipe: Recipe) -> int:
+    """Most epochs of the recipe's training, both phases together."""
+    second = second_phase(recipe)
+    return recipe.epochs + (second.epochs if second else 0)
+
+
+def most_epochs(space: Space) -> int:
+    """The largest number of epochs that any recipe of the space has."""
+    second = [largest(record.epochs) for record in records_in(space.fine_tune) if isinstance(record, FineTune)]
+    is_possible = any(isinstance(record, Pretrained) for record in records_in(space.backbone))
+    return largest(space.epochs) + (max(second, default=0) if is_possible else 0)

@@ -1,0 +1,77 @@
+"""A frozen backbone over all images, batch by batch."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from spaces.space import Recipe
+from studies.features.store import Rows
+from studies.models import build_model
+from studies.models.augmentation import augmentation_layers
+
+_PIXELS_PER_BATCH, _LARGEST_BATCH = 2**21, 64
+_LAYERS_PER_VIEW = 6
+"""Layers of one view at most, each with a seed of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """Computes features.
+
+    Args:
+        model: From raw images (n, height, width, channels), 0 to 255, to pooled features (n, units).
+        recipe: Says how images are changed.
+        progress: Called with the images done and the images in all.
+    """
+
+    model: keras.Model
+    recipe: Recipe
+    progress: Callable[[int, int], None]
+
+    def rows(self, images: Any, views: int = 0) -> Rows:
+        """The features of images that are still to be computed.
+
+        Args:
+            images: (n, height, width, channels).
+            views: Changed views of each image, the same ones every time; 0 for the images as they are.
+        """
+        units = int(self.model.output_shape[-1])
+        shape = (len(images), views, units) if views else (len(images), units)
+        return Rows(shape, lambda: self._batches(images, views))
+
+    def _batches(self, images: Any, views: int) -> Iterator[np.ndarray]:
+        height, width = images.shape[1:3]
+        size = max(1, min(_LARGEST_BATCH, _PIXELS_PER_BATCH // (height * width)))
+        changes = [augmentation_layers(self.recipe.augment, seed=view * _LAYERS_PER_VIEW) for view in range(views)]
+        for start in range(0, len(images), size):
+            # A last batch of another size would be traced anew.
+            batch = np.zeros((size, *images.shape[1:]), np.float32)
+            rows = len(images[start : start + size])
+            batch[:rows] = images[start : start + size]
+            found = [self.model.predict_on_batch(_changed(batch, layers)) for layers in changes or [[]]]
+            yield (np.stack(found, axis=1) if views else np.asarray(found[0]))[:rows]
+            self.progress(start + rows, len(images))
+
+
+def make_extractor(
+    recipe: Recipe, image_shape: tuple[int, int, int], folder: Path, progress: Callable[[int, int], None]
+) -> Extractor:
+    """The part of a recipe's model up to its pooling, with its weights, in float32 as in the exported model.
+
+    Raises:
+        ModelError: The backbone cannot be built for such images, or its weights are absent or do not fit.
+    """
+    plain = replace(recipe, augment=None, precision="float32", backbone=replace(recipe.backbone, dense_units=0))
+    whole = build_model(plain, image_shape, classes=2, folder=folder)
+    return Extractor(keras.Model(whole.input, whole.get_layer("pooling").output), recipe, progress)
+
+
+def _changed(batch: np.ndarray, layers: list[Any]) -> np.ndarray:
+    changed: Any = batch
+    for layer in layers:
+        changed = layer(changed, training=True)
+    return np.asarray(keras.ops.convert_to_numpy(changed))

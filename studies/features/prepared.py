@@ -1,0 +1,209 @@
+"""What a trial or the retraining trains on: the images themselves, or the features of a frozen backbone."""
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from spaces.errors import ExportError
+from spaces.space import Recipe
+from studies.data import Dataset, Split, concatenated
+from studies.data.cache import cache_root
+from studies.features.keys import content_of, key_of
+from studies.features.paths import CACHED_VIEWS, IMAGES, path_of
+from studies.features.store import computed, in_memory, kept
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.features.extraction import Extractor
+
+LARGEST_BYTES = 2 * 2**30
+"""Features of one split that would take more are not computed: the backbone runs as usual."""
+
+LARGEST_DIFFERENCE = 1e-3
+"""A whole network whose probabilities differ by more from those of its head on features is wrong."""
+
+_COMPARED_IMAGES = 32
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a recipe is trained on.
+
+    Args:
+        train: Images, or features (n, units) or (n, views, units) in their place, with their labels.
+        validation: What a trial is judged on, in the same form.
+        build: Builds the model that is trained on them.
+        path: `images`, `features` or `cached views`.
+    """
+
+    train: Split
+    validation: Split
+    build: Callable[..., "keras.Model"]
+    path: str
+
+    @property
+    def together(self) -> Split:
+        """Train and validation as one."""
+        return concatenated(self.train, self.validation)
+
+
+@dataclass(eq=False)
+class Features:
+    """Computes features once, and keeps those of this run at hand.
+
+    Args:
+        folder: Where the relative path of a file of weights starts.
+        progress: Called with the images done and the images in all; what it raises ends the computing.
+        cache: Where features are kept; None takes SEARCH_CACHE, else the user's cache folder.
+    """
+
+    folder: Path
+    progress: Callable[[int, int], None] = lambda done, total: None
+    cache: Path | None = None
+    _held: dict[str, np.ndarray | None] = field(default_factory=dict, init=False)
+    _contents: "WeakKeyDictionary[Split, str]" = field(default_factory=WeakKeyDictionary, init=False)
+
+    def for_trial(self, recipe: Recipe, dataset: Dataset) -> Prepared:
+        """What a trial of this recipe is trained and judged on.
+
+        Raises:
+            ModelError: The backbone cannot be built, or its weights are absent or do not fit.
+        """
+        return self._prepared(recipe, dataset, views_of_validation=0)
+
+    def for_retraining(self, recipe: Recipe, dataset: Dataset) -> Prepared:
+        """What the best recipe is trained on once more: the validation images are training images here.
+
+        Raises:
+            ModelError: The backbone cannot be built, or its weights are absent or do not fit.
+        """
+        return self._prepared(recipe, dataset, views_of_validation=_views(recipe))
+
+    def whole(self, recipe: Recipe, prepared: Prepared, trained: "keras.Model", dataset: Dataset) -> "keras.Model":
+        """The network from images to answers, whatever part of it was trained."""
+        if prepared.path == IMAGES:
+            return trained
+        from studies.features.heads import whole_model
+
+        return whole_model(recipe, trained, dataset.image_shape, len(dataset.classes), self.folder)
+
+    def compared(
+        self, recipe: Recipe, prepared: Prepared, trained: "keras.Model", inference: "keras.Model", dataset: Dataset
+    ) -> dict[str, Any]:
+        """How far the whole network's probabilities are from those of its head on features.
+
+        Compared on test images, whose features are computed now, and on validation images with the features that the
+        search has used, so that features of other images or other weights are noticed.
+
+        Args:
+            recipe: What was trained.
+            prepared: What it was trained on.
+            trained: The model that was trained.
+            inference: The whole network, from images to probabilities.
+            dataset: The recipe's images.
+
+        Returns:
+            `path`, and for features `max_abs_difference`.
+
+        Raises:
+            ExportError: They differ by more than rounding.
+        """
+        if prepared.path == IMAGES:
+            return {"path": IMAGES}
+        from studies.features.heads import head_probabilities
+
+        extractor = self._extractor(recipe, dataset, lambda done, total: None)
+        test = np.asarray(dataset.test.images[_spread(len(dataset.test))])
+        chosen = _spread(len(dataset.validation))
+        used = self._of(recipe, dataset.validation, 0, extractor)
+        images = [test, np.asarray(dataset.validation.images[chosen])]
+        features = [in_memory(extractor().rows(test)), None if used is None else used[chosen]]
+        difference = 0.0
+        for pictures, found in zip(images, features, strict=True):
+            if found is not None:
+                head = head_probabilities(recipe, trained, found, len(dataset.classes))
+                difference = max(difference, float(np.abs(head - _answers(inference, pictures)).max()))
+        if not difference <= LARGEST_DIFFERENCE:
+            raise ExportError(
+                f"the whole network answers otherwise than its head on cached features, by {difference:.2g} where "
+                f"{LARGEST_DIFFERENCE:g} is allowed: remove the cached features with search cache --clear, or train "
+                "without them with SEARCH_FEATURES=off"
+            )
+        return {"path": prepared.path, "max_abs_difference": difference}
+
+    def _prepared(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> Prepared:
+        from studies.models import build_model
+
+        path, views = path_of(recipe), _views(recipe)
+        as_images = Prepared(dataset.train, dataset.validation, build_model, IMAGES)
+        if path == IMAGES:
+            return as_images
+        extractor = self._extractor(recipe, dataset, self.progress)
+        train = self._of(recipe, dataset.train, views, extractor)
+        validation = None if train is None else self._of(recipe, dataset.validation, views_of_validation, extractor)
+        if train is None or validation is None:
+            return as_images
+        from studies.features.heads import build_head
+
+        if views and not views_of_validation:
+            validation = validation[:, None]
+        splits = Split(train, dataset.train.labels), Split(validation, dataset.validation.labels)
+        return Prepared(*splits, build_head, path)
+
+    def _extractor(
+        self, recipe: Recipe, dataset: Dataset, progress: Callable[[int, int], None]
+    ) -> "Callable[[], Extractor]":
+        """Makes the backbone when it is first needed: mostly the features are there."""
+        from studies.features.extraction import make_extractor
+
+        return functools.cache(lambda: make_extractor(recipe, dataset.image_shape, self.folder, progress))
+
+    def _of(self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], Extractor]") -> np.ndarray | None:
+        """The features of a split; None when they would be too large."""
+        root = cache_root(self.cache)
+        if split not in self._contents:
+            self._contents[split] = content_of(split.images, root)
+        key = key_of(recipe, split.images, self._contents[split], self.folder, views)
+        if key not in self._held:
+            found = kept(root, key)
+            self._held[key] = _computed(root, key, split, views, extractor()) if found is None else found
+        return self._held[key]
+
+
+def _computed(root: Path, key: str, split: Split, views: int, extractor: "Extractor") -> np.ndarray | None:
+    rows = extractor.rows(split.images, views)
+    if rows.bytes <= LARGEST_BYTES:
+        return computed(root, key, rows)
+    logger.warning(
+        "The features of %d images would take %.1f GB: the backbone runs in every epoch instead. Pooling by "
+        "average, or fewer cached_views, makes them smaller.",
+        len(split),
+        rows.bytes / 1e9,
+    )
+    return None
+
+
+def _views(recipe: Recipe) -> int:
+    return (recipe.augment.cached_views or 0) if path_of(recipe) == CACHED_VIEWS and recipe.augment else 0
+
+
+def _spread(rows: int) -> np.ndarray:
+    """Some rows, spread evenly."""
+    return np.unique(np.linspace(0, rows - 1, _COMPARED_IMAGES).astype(int))
+
+
+def _answers(inference: "keras.Model", images: np.ndarray) -> np.ndarray:
+    import keras
+
+    # On the CPU, since some GPUs round products of float32 to ten bits.
+    with keras.device("cpu:0"):
+        return np.asarray(keras.ops.convert_to_numpy(inference(images, training=False)))

@@ -1,0 +1,117 @@
+"""Features on disk: entries of the cache of decoded images, with its locks and its limit of size.
+
+<cache>/decoded/entries/<key>/    features.npy, float32, and entry.json, which makes the entry valid
+"""
+
+import errno
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from studies.data import cache as caches
+from studies.data import entry as entries
+
+ARRAY = "features.npy"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features that are still to be computed.
+
+    Args:
+        shape: (n, units), or (n, views, units).
+        batches: Computes them, some rows at a time, in order.
+    """
+
+    shape: tuple[int, ...]
+    batches: Callable[[], Iterator[np.ndarray]]
+
+    @property
+    def bytes(self) -> int:
+        """What they take, in float32."""
+        return prod(self.shape) * 4
+
+
+def kept(root: Path, key: str) -> np.ndarray | None:
+    """The features of that name, memory-mapped and read-only; None when they are absent or damaged."""
+    folder = root / "entries" / key
+    shape = entries.features_shape(folder)
+    if shape is None:
+        return None
+    try:
+        found: np.ndarray = np.load(folder / ARRAY, mmap_mode="r")
+        described = json.loads((folder / entries.DESCRIPTION).read_text())
+        if found.shape != shape or entries.sample_of(folder / ARRAY) != described["sample"]:
+            return None
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+    entries.mark_used(folder)
+    return found
+
+
+def computed(root: Path, key: str, rows: Rows) -> np.ndarray:
+    """The features of that name: those that another process computes meanwhile, else computed and kept.
+
+    Where the cache cannot be written they are computed into memory, with a warning.
+    """
+    try:
+        return _computed_once(root, key, rows)
+    except OSError as error:
+        logger.warning(
+            "The cache folder %s cannot be used (%s): the features of the frozen backbone are computed into memory, "
+            "and again by every run. SEARCH_CACHE names another folder.",
+            root.parent,
+            (error.strerror or str(error)).lower(),
+        )
+        return in_memory(rows)
+
+
+def in_memory(rows: Rows) -> np.ndarray:
+    """The features, computed now."""
+    found = np.empty(rows.shape, np.float32)
+    start = 0
+    for batch in rows.batches():
+        found[start : start + len(batch)] = batch
+        start += len(batch)
+    return found
+
+
+def _computed_once(root: Path, key: str, rows: Rows) -> np.ndarray:
+    with caches.exclusive(root, key, "computing these features"):
+        found = kept(root, key)
+        if found is not None:
+            return found
+        if shutil.disk_usage(root).free < rows.bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with caches.scratch_folder(root, key) as folder:
+            _write(folder, rows)
+            caches.publish(folder, root / "entries" / key)
+        found = kept(root, key)
+    if found is None:
+        raise OSError(None, "what was written cannot be read again")
+    caches.shrink(root, keep=key)
+    return found
+
+
+def _write(folder: Path, rows: Rows) -> None:
+    with (folder / ARRAY).open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        for batch in rows.batches():
+            file.write(np.ascontiguousarray(batch, "<f4").tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    content = {"kind": "features", "shape": rows.shape, "sample": entries.sample_of(folder / ARRAY)}
+    with (folder / entries.DESCRIPTION).open("w") as described:
+        json.dump(content, described)
+        described.flush()
+        os.fsync(described.fileno())

@@ -1,0 +1,119 @@
+"""Trains a recipe once for each fold, and takes the means."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import keras
+import numpy as np
+
+from spaces.space import Recipe
+from studies.data import Dataset, Split
+from studies.data.folds import fold_numbers, picked
+from studies.features import CACHED_VIEWS, Features, Prepared
+from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+
+OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
+"""Called after each epoch, counted from 1, with its metrics; returns whether to go on."""
+
+TrainFold: TypeAlias = Callable[[Split, Split, OnEpoch], Training]
+"""Trains on a split, judges by another, and calls back after each epoch."""
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """What the folds are made of: images, or the features of a frozen backbone.
+
+    Args:
+        prepared: Train and validation, to train on.
+        judged: The same to judge by: where several changed views of an image are trained on, the unchanged one.
+        numbers: The fold of each training and of each validation image.
+        folds: How many there are.
+    """
+
+    prepared: Prepared
+    judged: tuple[Split, Split]
+    numbers: tuple[np.ndarray, np.ndarray]
+    folds: int
+
+    def __iter__(self) -> Iterator[tuple[Split, Split]]:
+        """For each fold, what is trained on and what judges."""
+        train, validation = self.numbers
+        for fold in range(self.folds):
+            rest = picked(self.prepared.train, self.prepared.validation, train != fold, validation != fold)
+            yield rest, picked(*self.judged, train == fold, validation == fold)
+
+
+def fold_data(recipe: Recipe, dataset: Dataset, features: Features, folds: int) -> FoldData:
+    """The folds of a data set, in the form in which this recipe is trained.
+
+    Raises:
+        ModelError: A frozen backbone cannot be built, or its weights are absent or do not fit.
+    """
+    prepared = features.for_trial(recipe, dataset)
+    judged = prepared.train, prepared.validation
+    if prepared.path == CACHED_VIEWS:
+        unchanged = features.for_trial(recipe, replace(dataset, validation=dataset.train)).validation
+        judged = unchanged, prepared.validation
+        prepared = features.for_retraining(recipe, dataset)
+    return FoldData(prepared, judged, fold_numbers(dataset, folds), folds)
+
+
+def train_folds(
+    data: FoldData,
+    train_fold: TrainFold,
+    on_epoch: Callable[[int, Mapping[str, float]], None],
+    on_fold: Callable[[int, float], bool],
+) -> Training:
+    """Train once for each fold.
+
+    Args:
+        data: The folds.
+        train_fold: Trains one.
+        on_epoch: Called after each epoch, counted on from fold to fold, with its metrics and the `fold` from 1.
+        on_fold: Called after each fold, counted from 1, with the mean value so far; returns whether to go on.
+
+    Returns:
+        The means over the folds that were trained to their end: the best epoch is rounded. One whose first fold was
+        stopped is that fold's.
+    """
+    history: list[Mapping[str, float]] = []
+    done: list[Training] = []
+    for fold, (images, validation) in enumerate(data, start=1):
+
+        def keep(epoch: int, metrics: Mapping[str, float], fold: int = fold) -> bool:
+            history.append({**metrics, "fold": float(fold)})
+            on_epoch(len(history), history[-1])
+            return True
+
+        trained = train_fold(images, validation, keep)
+        if trained.ended not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
+            ended = STOPPED if trained.ended == STOPPED else DIVERGED
+            return _mean(done or [trained], trained, history, ended)
+        done.append(trained)
+        if not on_fold(fold, _mean_of([each.best_value for each in done])) and fold < data.folds:
+            return _mean(done, trained, history, REFUSED)
+        keras.utils.clear_session(free_memory=False)
+        gc.collect()
+    return _mean(done, done[-1], history, FINISHED)
+
+
+def _mean(folds: Sequence[Training], last: Training, history: Sequence[Mapping[str, float]], ended: str) -> Training:
+    epochs = [each.best_epoch for each in folds if each.best_epoch is not None]
+    epoch = max(1, round(_mean_of(epochs))) if epochs else None
+    second = round(_mean_of([each.second_phase for each in folds]))
+    return Training(
+        model=last.model,
+        history=tuple(history),
+        best_epoch=epoch,
+        best_value=_mean_of([each.best_value for each in folds]),
+        best_loss=_mean_of([each.best_loss for each in folds]),
+        ended=ended,
+        first_phase=max(1, (epoch or 1) - second),
+        second_phase=second,
+    )
+
+
+def _mean_of(values: Sequence[float]) -> float:
+    return float(np.mean(values))

@@ -1,0 +1,56 @@
+"""`HyperParameters` that ask for the value of every hyperparameter when it is first met."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import keras_tuner
+
+from spaces.keras_tuner import KerasTunerModel
+from spaces.parameters import Scalar
+
+Ask: TypeAlias = Callable[[Any], Scalar]
+"""Gives the value of a `keras_tuner` hyperparameter that has none yet."""
+
+
+class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
+    """What `build(hp)` and `fit(hp, ...)` are given.
+
+    Args:
+        ask: Asked for each active hyperparameter without a value; None takes defaults.
+        values: Values that are known, by name.
+    """
+
+    def __init__(self, ask: Ask | None = None, values: Mapping[str, Scalar] | None = None) -> None:
+        super().__init__()
+        self.values = dict(values or {})
+        self.ask = ask
+        self.failure: Exception | None = None
+        """What went wrong while asking, which is no fault of the hypermodel."""
+
+    def _register(self, hyperparameter: Any, overwrite: bool = False) -> Any:
+        # Every hyperparameter passes here once, whichever method declared it.
+        has_value = hyperparameter.name in self.values and not overwrite
+        value = super()._register(hyperparameter, overwrite)
+        if has_value or self.ask is None or not self.is_active(hyperparameter):
+            return value
+        try:
+            self.values[hyperparameter.name] = self.ask(hyperparameter)
+        except Exception as error:
+            self.failure = error
+            raise
+        return self.values[hyperparameter.name]
+
+
+def hyperparameters_for(record: KerasTunerModel, ask: Ask | None) -> AskedHyperParameters:
+    """The hyperparameters of a model: its known values, what overrides its own, and what is asked for the others."""
+    hp = AskedHyperParameters(ask, dict(record.values))
+    overriding = record.hyperparameters
+    if overriding is None:
+        return hp
+    declared = {each.name for each in overriding.space}
+    hp.values = {**{name: value for name, value in overriding.values.items() if name not in declared}, **hp.values}
+    for each in overriding.space:
+        hp._register(each)
+    if not record.tune_new_entries:
+        hp.ask = None
+    return hp

@@ -1,0 +1,90 @@
+"""Builds the network of a hypermodel, for training and for the export."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from spaces.errors import ModelError
+from spaces.keras_tuner import KerasTunerModel
+from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
+from studies.models.outputs import outputs_for
+from studies.models.own_code import applied, called, check_outputs, file_of, network_from
+
+
+def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Model:
+    """The network that the hypermodel builds, as it returns it: compiled or not.
+
+    Raises:
+        ModelError: It fails, or returns something else.
+    """
+    build = record.hypermodel if callable(record.hypermodel) else record.hypermodel.build
+    return as_the_users(record, "build", hp, lambda: network_from(name_of(record), own_file(record), lambda: build(hp)))
+
+
+def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> Any:
+    """What a fresh network makes of images (n, height, width, channels) from 0 to 255.
+
+    The network is an uncompiled copy without the layers that change images at random, where Keras can copy it.
+
+    Raises:
+        ModelError: The hypermodel fails, or its network does not fit the images and classes.
+    """
+    network = build_network(record, hyperparameters_for(record, None))
+    connect(record, network, tuple(images.shape[1:]), classes)
+    if record.rescale:
+        images = layers.Rescaling(1 / 255, name="rescaling")(images)
+    return applied(name_of(record), _plain_copy(network), images)
+
+
+def connect(record: KerasTunerModel, network: keras.Model, image_shape: tuple[int, ...], classes: int) -> int:
+    """Make sure that a network takes the images and tells the classes apart; returns how many outputs it has.
+
+    Raises:
+        ModelError: It does not.
+    """
+    outputs = applied(name_of(record), network, keras.Input(image_shape, dtype="float32"))
+    # Two classes are told apart by one sigmoid or by a softmax over two.
+    check_outputs(name_of(record), network, outputs, tuple(dict.fromkeys((outputs_for(classes), classes))))
+    return int(outputs.shape[1])
+
+
+def name_of(record: KerasTunerModel, method: str = "build") -> str:
+    """What a hypermodel's method is called in messages."""
+    return f"model: {record.name}()" if callable(record.hypermodel) else f"model: {record.name}.{method}()"
+
+
+def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
+    """The file in which the user wrote a hypermodel's method."""
+    hypermodel = record.hypermodel
+    return file_of(hypermodel) if callable(hypermodel) else file_of(getattr(type(hypermodel), method, None))
+
+
+def _plain_copy(network: keras.Model) -> keras.Model:
+    """An uncompiled copy, in which layers that change images at random leave them as they are."""
+    try:
+        return keras.models.clone_model(network, clone_function=_copied, recursive=True)
+    except ValueError:  # a subclass of Model, which Keras cannot take apart
+        network.compiled = False
+        return network
+
+
+def _copied(layer: Any) -> Any:
+    if type(layer).__name__.startswith("Rand"):
+        return layers.Identity(name=layer.name)
+    return layer.__class__.from_config(layer.get_config())
+
+
+def as_the_users(record: KerasTunerModel, method: str, hp: AskedHyperParameters, function: Callable[[], Any]) -> Any:
+    """What the user's code returns; an error that arose while asking for a value passes as it is.
+
+    Raises:
+        ModelError: The user's code failed.
+    """
+    try:
+        return called(name_of(record, method), own_file(record, method), function)
+    except ModelError:
+        if hp.failure is not None:
+            raise hp.failure from None
+        raise

@@ -1,0 +1,104 @@
+"""The one callback that a hypermodel's `fit` is given: it holds all of ours, so that each sees the same metrics."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from studies.callbacks import StopOnRequest
+from studies.evaluation import SCORES, evaluate
+from studies.models.outputs import gives_logits
+
+
+class Reports(keras.callbacks.Callback):  # type: ignore[misc]
+    """Passes every event on to other callbacks, in order.
+
+    A `fit` of the user's own may call callbacks one by one, each with metrics of its own; here they share them.
+
+    Args:
+        callbacks: The callbacks.
+        last_epoch: The epoch, counted from 1, after which training ends whatever `fit` wants; None for no limit.
+    """
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], last_epoch: int | None = None) -> None:
+        super().__init__()
+        self._callbacks, self._last_epoch = tuple(callbacks), last_epoch
+        self.failure: Exception | None = None
+        """What went wrong in one of them, which is no fault of the hypermodel."""
+
+    def set_model(self, model: Any) -> None:
+        """Hand on the model."""
+        super().set_model(model)
+        for callback in self._callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params: Any) -> None:
+        """Hand on the epochs and steps; a loop of the user's own may know none."""
+        super().set_params({**(self.params or {}), **(params or {})})
+        for callback in self._callbacks:
+            callback.set_params(self.params)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Hand on the beginning of an epoch."""
+        self._each(lambda callback: callback.on_epoch_begin(epoch))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Hand on the metrics of an epoch."""
+        metrics = {} if logs is None else logs
+        self._each(lambda callback: callback.on_epoch_end(epoch, metrics))
+        if self._last_epoch is not None and epoch + 1 >= self._last_epoch:
+            self.model.stop_training = True
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Hand on the end of a step."""
+        self._each(lambda callback: callback.on_train_batch_end(batch, logs))
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Hand on the end of a step of the evaluation."""
+        self._each(lambda callback: callback.on_test_batch_end(batch, logs))
+
+    def _each(self, event: Callable[[Any], None]) -> None:
+        try:
+            for callback in self._callbacks:
+                event(callback)
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class MissingScores(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds the validation scores that the hypermodel does not measure itself, where the search needs them.
+
+    Args:
+        metric: What the search compares, such as `val_accuracy`.
+        images: The validation images as the network takes them, in batches or as an array.
+        labels: Their classes (n,).
+        classes: Number of classes.
+        stop: The callback that cuts epochs short.
+    """
+
+    def __init__(self, metric: str, images: Any, labels: np.ndarray, classes: int, stop: StopOnRequest) -> None:
+        super().__init__()
+        self._needed, self._images, self._labels, self._stop = {metric, "val_loss"}, images, labels, stop
+        self._classes = [str(index) for index in range(classes)]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measure if something is missing, unless an end is asked for meanwhile."""
+        if self._stop.stopped or self._needed <= logs.keys():
+            return
+        outputs = self.model.predict(self._images, verbose=0, callbacks=[self._stop])
+        if not self._stop.stopped:
+            for name, value in self._measured(outputs).items():
+                logs.setdefault(name, value)
+
+    def _measured(self, outputs: np.ndarray) -> dict[str, float]:
+        if not np.isfinite(outputs).all():
+            return dict.fromkeys((f"val_{name}" for name in SCORES), math.nan)
+        if gives_logits(self.model):
+            final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
+            outputs = keras.ops.convert_to_numpy(final(outputs))
+        scores = evaluate(outputs, self._labels, self._classes)
+        found = {name: getattr(scores, name) for name in SCORES}
+        return {f"val_{name}": math.nan if value is None else value for name, value in found.items()}

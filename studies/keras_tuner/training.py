@@ -1,0 +1,170 @@
+"""Trains a hypermodel's network as KerasTuner would, with its own `fit` where it has one."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from spaces.errors import ModelError
+from spaces.keras_tuner import KerasTunerModel
+from spaces.space import Recipe
+from spaces.training import METRICS
+from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest
+from studies.compiling import compile_model
+from studies.data import Split
+from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
+from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.feed import Form, one_hot_columns
+from studies.keras_tuner.models import as_the_users, build_network, connect
+from studies.keras_tuner.reports import MissingScores, Reports
+from studies.models.building import precision
+from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+
+_TWICE = re.compile(r"got multiple values for keyword argument '(\w+)'")
+
+
+def train_hypermodel(
+    recipe: Recipe,
+    images: Split,
+    validation: Split | None,
+    *,
+    classes: int,
+    seed: int,
+    epochs: int | None,
+    ask: Ask | None,
+    on_epoch: Callable[[int, Mapping[str, float]], bool],
+    stop: Callable[[], bool],
+) -> Training:
+    """Build and fit the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
+
+    Raises:
+        ModelError: The hypermodel fails, or its network does not fit the images and classes.
+    """
+    keras.utils.set_random_seed(seed)
+    hp = hyperparameters_for(recipe.model, ask)
+    feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
+    network, form = _compiled_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
+    stopping = StopOnRequest(stop)
+    ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
+    best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
+    judging = [] if validation is None else [_missing(recipe, form, validation, classes, stopping), best]
+    reports = Reports([stopping, *judging, ending], last_epoch=epochs)
+    reports.set_params({"epochs": epochs or recipe.epochs})
+    if has_own_fit(recipe.model):
+        _own_fit(recipe, network, hp, (images, validation), form, reports, epochs or recipe.epochs)
+        if not ending.history and not stopping.stopped:
+            # A fit that calls no callbacks is one long epoch.
+            reports.set_model(network)
+            reports.on_epoch_end((epochs or recipe.epochs) - 1, {})
+    else:
+        _fit(recipe, network, feed, validation, form, reports, epochs or recipe.epochs)
+    if validation is not None and not stopping.stopped:
+        best.restore()
+    done = best.epoch or len(ending.history)
+    ended = _ended(stopping, ending, best)
+    return Training(network, tuple(ending.history), best.epoch, best.value, best.loss, ended, done, 0)
+
+
+def _compiled_network(
+    recipe: Recipe, hp: AskedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
+) -> tuple[keras.Model, Form]:
+    """The network, compiled by its hypermodel or else as the recipe says, and what it is to be given."""
+    with precision(recipe.precision):
+        network = build_network(recipe.model, hp)
+        outputs = connect(recipe.model, network, shape, classes)
+    execution = steps_per_execution(shape, recipe.batch_size, steps)
+    if not network.compiled:
+        compile_model(network, recipe, steps, execution)
+    if not has_own_fit(recipe.model):
+        network.steps_per_execution = max(execution, network.steps_per_execution)
+    return network, Form(recipe.model.rescale, one_hot_columns(network.loss, outputs))
+
+
+def has_own_fit(record: KerasTunerModel) -> bool:
+    """Whether the hypermodel's `fit` is more than `model.fit`."""
+    import keras_tuner
+
+    own = getattr(type(record.hypermodel), "fit", None)
+    return not callable(record.hypermodel) and own not in (None, keras_tuner.HyperModel.fit)
+
+
+def _fit(
+    recipe: Recipe,
+    network: keras.Model,
+    feed: Feed,
+    validation: Split | None,
+    form: Form,
+    reports: Reports,
+    epochs: int,
+) -> None:
+    network.fit(
+        **{**feed.inputs, "x": form.batches(feed.inputs["x"])},
+        epochs=epochs,
+        validation_data=None if validation is None else form.batches(evaluation_data(validation, recipe.batch_size)),
+        callbacks=[reports],
+        verbose=0,
+    )
+
+
+def _own_fit(
+    recipe: Recipe,
+    network: keras.Model,
+    hp: AskedHyperParameters,
+    splits: tuple[Split, Split | None],
+    form: Form,
+    reports: Reports,
+    epochs: int,
+) -> None:
+    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does."""
+    if recipe.balance is not None:
+        raise ModelError("balance: has no effect on a hypermodel with a fit() of its own: give class_weight there")
+    x, y = form.arrays(splits[0])
+    # The retraining has no validation images, but a fit may need some to run.
+    held = form.arrays(splits[1]) if splits[1] else (x[: recipe.batch_size], y[: recipe.batch_size])
+    fit = recipe.model.hypermodel.fit
+    given = _accepted(fit, {"epochs": epochs, "batch_size": recipe.batch_size, "verbose": 0})
+
+    def call() -> None:
+        while True:
+            try:
+                fit(hp, network, x, y, validation_data=held, callbacks=[reports], **given)
+                return
+            except TypeError as error:
+                # The hypermodel sets this argument itself: model.fit(*args, epochs=hp.Int(...), **kwargs).
+                found = _TWICE.search(str(error))
+                if found is None or given.pop(found.group(1), None) is None:
+                    raise
+
+    try:
+        as_the_users(recipe.model, "fit", hp, call)
+    except ModelError:
+        if reports.failure is not None:
+            raise reports.failure from None
+        raise
+
+
+def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a function takes."""
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return arguments
+    return {name: value for name, value in arguments.items() if name in parameters}
+
+
+def _missing(
+    recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest
+) -> keras.callbacks.Callback:
+    images = form.batches(evaluation_data(validation, recipe.batch_size))
+    return MissingScores(recipe.metric, images, validation.labels, classes, stopping)
+
+
+def _ended(stopping: StopOnRequest, ending: EpochEnd, best: BestEpoch) -> str:
+    if stopping.stopped:
+        return STOPPED
+    if ending.diverged:
+        return DIVERGED
+    if ending.refused:
+        return REFUSED
+    return OUT_OF_PATIENCE if best.out_of_patience else FINISHED

@@ -1,0 +1,99 @@
+"""Runs the user's own functions that make a network, and says in one sentence what is wrong with them."""
+
+import inspect
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import keras
+
+from spaces.errors import ModelError
+from studies.models.memory import is_out_of_memory
+from studies.models.outputs import ends_in
+
+Result = TypeVar("Result")
+
+
+def called(name: str, file: str | None, function: Callable[[], Result]) -> Result:
+    """What the user's function returns.
+
+    Args:
+        name: What it is called in messages.
+        file: The user's own file, whose line is told.
+        function: Calls it.
+
+    Raises:
+        ModelError: It raised something, but for a want of memory.
+    """
+    try:
+        return function()
+    except ModelError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(f"{name} failed{_place(file, error)} with {_told(error)}") from error
+
+
+def network_from(name: str, file: str | None, function: Callable[[], Any]) -> keras.Model:
+    """The network that the user's function returns.
+
+    Raises:
+        ModelError: It failed, or returned something else.
+    """
+    network = called(name, file, function)
+    if not isinstance(network, keras.Model):
+        raise ModelError(f"{name} must return a keras.Model, got {network!r}")
+    return network
+
+
+def applied(name: str, network: keras.Model, images: Any) -> Any:
+    """What the user's network makes of images (n, height, width, channels).
+
+    Raises:
+        ModelError: It does not take such images.
+    """
+    try:
+        return network(images)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        shape = tuple(images.shape[1:])
+        raise ModelError(
+            f"{name} returned a model that does not take images of shape {shape}: {_told(error)}"
+        ) from error
+
+
+def check_outputs(name: str, network: keras.Model, outputs: Any, units: tuple[int, ...]) -> None:
+    """Make sure that a network answers with one of these numbers of outputs.
+
+    Raises:
+        ModelError: It does not.
+    """
+    shape = getattr(outputs, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] not in units:
+        got = f"of shape {tuple(shape)}" if shape is not None else f"in a {type(outputs).__name__}"
+        wanted = " or ".join(f"(n, {number})" for number in units)
+        raise ModelError(
+            f"{name} must return a model with outputs of shape {wanted}, got outputs {got}: end it with "
+            f"Dense({'outputs' if len(units) == 1 else units[-1]})"
+        )
+    if shape[1] == 1 and ends_in(network, "softmax"):
+        raise ModelError(f"{name} ends in a softmax over one output, which is always 1: use a sigmoid")
+
+
+def file_of(function: Any) -> str | None:
+    """The file in which a function stands, or None."""
+    return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+
+
+def _told(error: BaseException) -> str:
+    """The error's type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _place(file: str | None, error: BaseException) -> str:
+    """The last line of the user's own file that the error came through."""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" in {file}, line {lines[-1].lineno}," if lines else ""

@@ -1,0 +1,104 @@
+"""`curves.png`: how the best trial and the baseline learned, epoch by epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from matplotlib.ticker import MaxNLocator
+
+from studies.pictures.canvas import new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Epochs: TypeAlias = Sequence[Mapping[str, float | None]]
+"""The metrics of each epoch, in order; None where one was not finite."""
+
+_TRAIN, _VALIDATION, _BASELINE = "#4477aa", "#cc6633", "#868b91"
+_LOGARITHMIC = 50.0
+"""A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How one trial learned.
+
+    Args:
+        number: The trial's number.
+        epoch: Its best epoch, counted from 1, or None.
+        epochs: The metrics of each epoch.
+    """
+
+    number: int
+    epoch: int | None
+    epochs: Epochs
+
+
+def curves_picture(path: Path, metric: str, best: Curve, baseline: Curve | None) -> None:
+    """Draw the loss and the metric of the best trial, on training and validation images, beside the baseline's.
+
+    Args:
+        path: The file to write.
+        metric: What was compared, such as `val_accuracy`.
+        best: The best trial.
+        baseline: Trial 0; None, or the best trial itself, for none.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    names = ["loss", "accuracy" if metric == "val_loss" else metric.removeprefix("val_")]
+    figure = new_figure(10, 4)
+    other = None if baseline is None or baseline.number == best.number else baseline
+    for axes, name in zip(figure.subplots(1, 2), names, strict=True):
+        _panel(axes, name, best, other)
+    figure.suptitle(f"Trial {best.number}, the best by {metric}")
+    save(figure, path)
+
+
+def _panel(axes: "Axes", name: str, best: Curve, baseline: Curve | None) -> None:
+    value = f"val_{name}"
+    if baseline is not None:
+        label = f"baseline, trial {baseline.number}, validation"
+        _line(axes, baseline, value, color=_BASELINE, linestyle="--", label=label)
+    _line(axes, best, name, color=_TRAIN, label=f"trial {best.number}, training")
+    _line(axes, best, value, color=_VALIDATION, linewidth=2.2, label=f"trial {best.number}, validation")
+    _mark(axes, best, value)
+    axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if name == "loss" and _spans_much([best, *([] if baseline is None else [baseline])]):
+        axes.set_yscale("log")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, framealpha=0.8)
+
+
+def _line(axes: "Axes", curve: Curve, name: str, **look: Any) -> None:
+    values = _values(curve, name)
+    if any(math.isfinite(value) for value in values):
+        marker = "o" if len(values) < 3 else None
+        axes.plot(range(1, len(values) + 1), values, marker=marker, **look)
+
+
+def _mark(axes: "Axes", curve: Curve, name: str) -> None:
+    """Mark the best epoch, with its value."""
+    values = _values(curve, name)
+    if curve.epoch is None or curve.epoch > len(values) or not math.isfinite(values[curve.epoch - 1]):
+        return
+    value = values[curve.epoch - 1]
+    axes.axvline(curve.epoch, color=_VALIDATION, linewidth=0.8, linestyle=":")
+    label = f"best epoch, {curve.epoch}: {value:.4f}"
+    axes.plot([curve.epoch], [value], "o", color=_VALIDATION, markersize=8, markeredgecolor="white", label=label)
+
+
+def _spans_much(curves: Sequence[Curve]) -> bool:
+    values = [value for curve in curves for name in ("loss", "val_loss") for value in _values(curve, name)]
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) > _LOGARITHMIC * min(finite)
+
+
+def _values(curve: Curve, name: str) -> list[float]:
+    found = [epoch.get(name) for epoch in curve.epochs]
+    return [math.nan if value is None else float(value) for value in found]

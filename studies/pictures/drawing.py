@@ -1,0 +1,40 @@
+"""All pictures of one export."""
+
+from pathlib import Path
+
+import numpy as np
+
+from studies.data import Dataset
+from studies.pictures.confusion import confusion_picture
+from studies.pictures.curves import Curve, curves_picture
+from studies.pictures.grids import mistakes_picture, samples_picture
+
+SAMPLES, CONFUSION, MISTAKES, CURVES = "samples.png", "confusion_matrix.png", "mistakes.png", "curves.png"
+
+
+def draw(
+    folder: Path, metric: str, curves: tuple[Curve, Curve], dataset: Dataset, probabilities: np.ndarray
+) -> list[str]:
+    """Draw what there is to draw.
+
+    Args:
+        folder: Where the files are written.
+        metric: What was compared.
+        curves: How the best trial and the baseline learned.
+        dataset: The images; training images are shown as samples, test images as mistakes.
+        probabilities: Each class's probability for the test images (n, classes).
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    train, test, classes = dataset.train, dataset.test, dataset.classes
+    matrix = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(matrix, (test.labels, probabilities.argmax(axis=1)), 1)
+    curves_picture(folder / CURVES, metric, *curves)
+    samples_picture(folder / SAMPLES, train.images, train.labels, classes)
+    confusion_picture(folder / CONFUSION, matrix, classes)
+    wrong = mistakes_picture(folder / MISTAKES, test.images, test.labels, probabilities, classes)
+    return [CURVES, SAMPLES, CONFUSION, *([MISTAKES] if wrong else [])]

@@ -1,0 +1,58 @@
+"""Folds of train plus validation."""
+
+import numpy as np
+import pytest
+
+from spaces.errors import DataError
+from studies.data import Dataset, Split
+from studies.data.folds import check_folds, fold_numbers, picked
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), np.uint8)
+LABELS = np.repeat([0, 1], [30, 10])
+CLASSES = ("many", "few")
+
+
+def dataset(pictures=None) -> Dataset:
+    """30 images to train on and 10 to validate by, of both classes."""
+    mixed = np.random.default_rng(1).permutation(40)
+    hashes = np.arange(40) if pictures is None else np.asarray(pictures)
+    parts = [Split(IMAGES[mixed][rows], LABELS[mixed][rows], hashes[rows]) for rows in (slice(30), slice(30, 40))]
+    return Dataset(*parts, parts[1], CLASSES)
+
+
+def test_every_image_judges_once_and_trains_otherwise():
+    """The folds are disjoint, and together all of train plus validation."""
+    data = dataset()
+    of_train, of_validation = fold_numbers(data, 4)
+    seen: list[bytes] = []
+    for fold in range(4):
+        judge = picked(data.train, data.validation, of_train == fold, of_validation == fold)
+        rest = picked(data.train, data.validation, of_train != fold, of_validation != fold)
+        assert len(judge) == 10
+        assert len(rest) == 30
+        assert not {image.tobytes() for image in judge.images} & {image.tobytes() for image in rest.images}
+        seen += [image.tobytes() for image in judge.images]
+    assert len(set(seen)) == 40
+
+
+def test_folds_are_stratified_and_fixed():
+    """Each class is spread evenly, the same way every time."""
+    data = dataset()
+    numbers = np.concatenate(fold_numbers(data, 5))
+    labels = np.concatenate([data.train.labels, data.validation.labels])
+    assert [np.bincount(numbers[labels == label]).tolist() for label in (0, 1)] == [[6] * 5, [2] * 5]
+    assert np.array_equal(numbers, np.concatenate(fold_numbers(dataset(), 5)))
+
+
+def test_equal_pictures_are_in_one_fold():
+    """A picture is never judged by a model that was trained on its copy."""
+    pictures = np.arange(40) % 25
+    numbers = np.concatenate(fold_numbers(dataset(pictures), 3))
+    assert all(len(set(numbers[pictures == picture])) == 1 for picture in range(25))
+
+
+def test_a_class_with_fewer_images_than_folds_is_refused():
+    """The class and the number are named."""
+    with pytest.raises(DataError, match=r"folds=11 needs at least 11 different images .* class 'few' has fewer"):
+        check_folds(dataset(), 11)
+    check_folds(dataset(), 10)

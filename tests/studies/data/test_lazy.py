@@ -1,0 +1,111 @@
+"""Images that are read when they are asked for."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spaces import ImageFolder
+from studies.data import Dataset, Split, concatenated, identity, load, splits
+from studies.data.cache import entries
+from studies.data.feed import evaluation_data, training_feed
+from studies.data.lazy import LazyImages
+from studies.data.splits import chosen
+from tests.images import write_classes
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_classes(tmp_path / "photos", {"a": 20, "b": 20})
+
+
+def loaded(folder: Path, **settings: object) -> Dataset:
+    return load(ImageFolder(str(folder), **settings), Path("/nowhere"))
+
+
+def test_without_the_cache_the_same_images_come_in_the_same_splits(photos):
+    """`cache=False` writes nothing and decodes when asked, by a number, a slice or an array."""
+    lazy = loaded(photos, cache=False)
+    assert entries() == []
+    assert isinstance(lazy.train.images, LazyImages)
+    assert not lazy.duplicates.searched
+    eager = loaded(photos)
+    for part in ("train", "validation", "test"):
+        a, b = getattr(lazy, part), getattr(eager, part)
+        assert (a.images.shape, a.images.dtype, a.images.nbytes) == (b.images.shape, b.images.dtype, b.images.nbytes)
+        assert np.array_equal(a.images[:], b.images)
+        assert np.array_equal(a.images[np.array([2, 0])], b.images[[2, 0]])
+        assert np.array_equal(a.images[1], b.images[1])
+        assert np.array_equal(np.asarray(a.images), b.images)
+        assert np.array_equal(a.labels, b.labels)
+    assert identity(lazy) == identity(eager)
+    assert lazy.image_shape == eager.image_shape
+
+
+def test_uncached_images_feed_training_and_evaluation(photos):
+    """Every image comes once an epoch, with its label."""
+    data = loaded(photos, cache=False)
+    labels = {image.tobytes(): label for image, label in zip(data.train.images[:], data.train.labels, strict=True)}
+    feed = training_feed(data.train, 8, 0)
+    seen = 0
+    for images, found in feed.inputs["x"]:
+        for image, label in zip(np.asarray(images), np.asarray(found), strict=True):
+            assert labels[image.tobytes()] == label
+            seen += 1
+    assert seen == len(data.train)
+    assert sum(len(batch[0]) for batch in evaluation_data(data.validation, 4)) == len(data.validation)
+
+
+def test_uncached_parts_are_joined_without_being_read(photos):
+    """Train plus validation is one list of files."""
+    data = loaded(photos, cache=False)
+    joined = concatenated(data.train, data.validation)
+    assert isinstance(joined.images, LazyImages)
+    assert np.array_equal(joined.images[:], np.concatenate([data.train.images[:], data.validation.images[:]]))
+
+
+def test_files_that_are_no_images_are_left_out_without_decoding(photos):
+    """The first bytes tell; the file is named."""
+    (photos / "a" / "text.jpg").write_text("no image")
+    data = loaded(photos, cache=False)
+    assert [(Path(path).name, reason) for path, reason in data.skipped] == [("text.jpg", "not an image")]
+
+
+def test_a_file_that_turns_out_damaged_is_black_and_named_once(photos, caplog):
+    """Training goes on."""
+    path = photos / "a" / "a_0000.png"
+    path.write_bytes(path.read_bytes()[:80])
+    data = loaded(photos, cache=False)
+    everything = concatenated(concatenated(data.train, data.validation), data.test)
+    with caplog.at_level(logging.WARNING):
+        black = [not image.any() for image in everything.images[:]]
+        everything.images[:]
+    assert sum(black) == 1
+    assert caplog.text.count("is taken as a black picture") == 1
+
+
+def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
+    """A large part of a memory map stays on disk until it is read."""
+    data = loaded(photos)
+    rows = np.array([5, 1, 3])
+    copied = chosen(data.train, rows)
+    monkeypatch.setattr(splits, "MOST_COPIED_BYTES", 0)
+    lazy = chosen(data.train, rows)
+    assert isinstance(copied.images, np.ndarray)
+    assert isinstance(lazy.images, LazyImages)
+    assert np.array_equal(copied.images, lazy.images[:])
+    assert copied.labels.tolist() == lazy.labels.tolist() == data.train.labels[rows].tolist()
+    more = chosen(data.validation, np.array([0]))
+    joined = concatenated(lazy, more)
+    assert isinstance(joined.images, LazyImages)
+    expected = {image.tobytes() for image in (*lazy.images[:], *more.images[:])}
+    assert {image.tobytes() for image in joined.images[:]} == expected
+
+
+def test_lazy_images_of_two_arrays_are_joined_by_reading_them():
+    """What does not lie side by side is copied."""
+    a, b = (np.full((3, 2, 2, 1), value, np.uint8) for value in (1, 2))
+    labels = np.arange(2)
+    joined = concatenated(*(Split(LazyImages(images, np.array([0, 2])), labels) for images in (a, b)))
+    assert joined.images[:, 0, 0, 0].tolist() == [1, 1, 2, 2]

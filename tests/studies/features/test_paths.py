@@ -1,0 +1,37 @@
+"""Which recipes are trained on features."""
+
+from dataclasses import replace
+
+import pytest
+
+from spaces import CNN, Augment
+from spaces.training import FineTune
+from studies.features import CACHED_VIEWS, FEATURES, IMAGES, path_of
+from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({}, FEATURES),
+        ({"augment": Augment()}, FEATURES),
+        ({"augment": Augment(cached_views=4)}, FEATURES),
+        ({"augment": VIEWS}, CACHED_VIEWS),
+        ({"augment": Augment(zoom=0.1)}, IMAGES),
+        ({"backbone": replace(BACKBONE, trainable_layers=1)}, IMAGES),
+        ({"backbone": replace(BACKBONE, weights=None)}, IMAGES),
+        ({"backbone": replace(BACKBONE, weights="imagenet")}, FEATURES),
+        ({"backbone": CNN()}, IMAGES),
+        ({"fine_tune": FineTune()}, IMAGES),
+        ({"precision": "mixed_bfloat16"}, FEATURES),
+    ],
+)
+def test_features_stand_for_images_only_where_they_never_change(changes, path):
+    """Frozen, with known weights, and nothing random before it: else the backbone runs in every epoch."""
+    assert path_of(replace(RECIPE, **changes)) == path
+
+
+def test_it_can_be_turned_off(monkeypatch):
+    """SEARCH_FEATURES=off trains every trial on images."""
+    monkeypatch.setenv("SEARCH_FEATURES", "off")
+    assert path_of(RECIPE) == path_of(replace(RECIPE, augment=VIEWS)) == IMAGES

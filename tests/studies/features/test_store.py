@@ -1,0 +1,118 @@
+"""Features on disk: whole or not there, computed by one process, bounded with the decoded images."""
+
+import errno
+import logging
+import os
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studies.data.cache import cache_root, entries
+from studies.features.store import Rows, computed, kept
+
+KEY, OTHER = "0a" * 20, "0b" * 20
+VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
+
+
+def rows(values=VALUES, told=None, error=None) -> Rows:
+    """Two batches, with an error between them if there is one."""
+
+    def batches():
+        if told is not None:
+            told.append(1)
+        yield values[:4]
+        if error is not None:
+            raise error
+        yield values[4:]
+
+    return Rows(values.shape, batches)
+
+
+def test_they_are_kept_as_they_were_computed(cache):
+    """The same values, memory-mapped and read-only, computed once."""
+    told = []
+    for _ in range(2):
+        found = computed(cache_root(), KEY, rows(told=told))
+        np.testing.assert_array_equal(found, VALUES)
+        assert isinstance(found, np.memmap)
+        assert not found.flags.writeable
+    assert told == [1]
+
+
+def test_they_are_listed_among_the_entries(cache):
+    """The cache knows what they are, how large, and counts them."""
+    computed(cache_root(), KEY, rows())
+    (entry,) = entries()
+    assert (entry.key, entry.kind, entry.shape) == (KEY, "features", (6, 2))
+    assert entry.bytes > VALUES.nbytes
+
+
+def test_the_least_recently_used_ones_give_way(cache, monkeypatch):
+    """Beyond the limit older entries go; the newest stays."""
+    monkeypatch.setenv("SEARCH_CACHE_GB", "0")
+    computed(cache_root(), KEY, rows())
+    computed(cache_root(), OTHER, rows())
+    assert [entry.key for entry in entries()] == [OTHER]
+
+
+def test_an_interrupted_computing_leaves_nothing(cache):
+    """Neither an entry nor a scratch folder."""
+    with pytest.raises(KeyboardInterrupt):
+        computed(cache_root(), KEY, rows(error=KeyboardInterrupt()))
+    assert kept(cache_root(), KEY) is None
+    assert [path.name for path in cache_root().iterdir()] == ["locks"]
+
+
+@pytest.mark.parametrize("file", ["features.npy", "entry.json"])
+def test_a_damaged_entry_is_computed_again(cache, file):
+    """A file that was cut short is not used."""
+    computed(cache_root(), KEY, rows())
+    path = cache_root() / "entries" / KEY / file
+    os.truncate(path, path.stat().st_size - 3)
+    assert kept(cache_root(), KEY) is None
+    np.testing.assert_array_equal(computed(cache_root(), KEY, rows()), VALUES)
+    assert kept(cache_root(), KEY) is not None
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), None])
+def test_where_they_cannot_be_kept_they_are_held_in_memory(cache, tmp_path, caplog, error):
+    """A full disk or a folder that cannot be made: one warning that names a way out, and the same values."""
+    (tmp_path / "file").touch()
+    root = cache_root() if error else cache_root(tmp_path / "file")
+    errors = iter([error, None]) if error else iter([None])
+
+    def fails_once():
+        yield from rows(error=next(errors)).batches()
+
+    with caplog.at_level(logging.WARNING):
+        found = computed(root, KEY, Rows(VALUES.shape, fails_once))
+    np.testing.assert_array_equal(found, VALUES)
+    assert len(caplog.messages) == 1
+    assert "SEARCH_CACHE names another folder" in caplog.messages[0]
+
+
+def _compute(cache: Path, results) -> None:
+    def slowly():
+        results.put("computed")
+        for row in VALUES:
+            time.sleep(0.02)
+            yield row[None]
+
+    found = computed(cache_root(cache), KEY, Rows(VALUES.shape, slowly))
+    results.put(float(found.sum()))
+
+
+def test_of_several_processes_one_computes(cache):
+    """The others wait for it and read what it has written."""
+    context = get_context("spawn")
+    results = context.Queue()
+    processes = [context.Process(target=_compute, args=(cache, results)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    told = [results.get(timeout=60) for _ in range(4)]
+    for process in processes:
+        process.join()
+    assert sorted(told, key=str) == [*[float(VALUES.sum())] * 3, "computed"]

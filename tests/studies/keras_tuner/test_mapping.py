@@ -1,0 +1,96 @@
+"""A hyperparameter of KerasTuner as a parameter of a study."""
+
+import keras_tuner
+import pytest
+
+from spaces.parameters import Choice, Float, Int
+from studies.keras_tuner.mapping import mapped, possible
+
+
+def declared(method, *args, **kwargs):
+    """The hyperparameter that a call declares."""
+    hp = keras_tuner.HyperParameters()
+    getattr(hp, method)("x", *args, **kwargs)
+    return hp.space[-1]
+
+
+@pytest.mark.parametrize(
+    ("hp", "parameter"),
+    [
+        (declared("Int", 1, 9), Int(1, 9, default=1)),
+        (declared("Int", 6, 13, step=3, default=9), Int(6, 12, step=3, default=9)),
+        (declared("Int", 2, 64, sampling="log", default=8), Int(2, 64, log=True, default=8)),
+        (declared("Float", 0.0, 1.0), Float(0.0, 1.0, default=0.0)),
+        (declared("Float", 0, 1, step=0.2), Float(0.0, 1.0, step=0.2, default=0.0)),
+        (declared("Float", 1e-4, 1e-1, sampling="log"), Float(1e-4, 1e-1, log=True, default=1e-4)),
+        (declared("Choice", ["a", "b"], default="b"), Choice("a", "b", default="b")),
+        (declared("Choice", [1, 2, 4], ordered=True), Choice(1, 2, 4)),
+        (declared("Boolean"), Choice(True, False, default=False)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_study_knows_is_kept_as_it_is(hp, parameter):
+    """Bounds, steps, scales, options and defaults have counterparts, with the same values."""
+    found = mapped(hp)
+    assert found.parameter == parameter
+    assert found.name == "x"
+    assert found.value(parameter.default) == hp.default
+
+
+@pytest.mark.parametrize(
+    ("hp", "values"),
+    [
+        (declared("Int", 2, 32, step=2, sampling="log"), [2, 4, 8, 16, 32]),
+        (declared("Float", 0.001, 10, step=10, sampling="log"), [0.001, 0.01, 0.1, 1.0, 10.0]),
+        (declared("Int", 1, 8, step=2, sampling="reverse_log"), [8, 7, 5, 1]),
+    ],
+)
+def test_steps_on_a_logarithmic_scale(hp, values):
+    """A study draws the position among the values that KerasTuner's documentation lists."""
+    found = mapped(hp)
+    assert possible(hp) == values
+    assert [found.value(index) for index in found.parameter.values()] == values
+
+
+@pytest.mark.parametrize("kind", ["Int", "Float"])
+def test_reverse_log_is_dense_near_the_upper_bound(kind):
+    """The mirror image of log: the lowest draw is the highest value, and the bounds are kept."""
+    found = mapped(declared(kind, 1, 101, sampling="reverse_log", default=92))
+    assert found.parameter.log
+    assert [found.value(drawn) for drawn in (1, 10, 101)] == [101, 92, 1]
+    assert found.value(found.parameter.default) == 92
+
+
+@pytest.mark.parametrize(
+    ("hp", "default"),
+    [
+        (declared("Int", 0, 10, step=4, default=5), 4),
+        (declared("Float", 0.0, 1.0, default=3.0), 1.0),
+        (declared("Int", 2, 32, step=2, sampling="log", default=15), 3),
+    ],
+)
+def test_a_default_that_cannot_be_drawn_is_stored_as_the_nearest(hp, default):
+    """KerasTuner takes any default; a study stores the nearest value that it knows."""
+    assert mapped(hp).parameter.default == default
+
+
+@pytest.mark.parametrize("hp", [declared("Fixed", 3), declared("Choice", [7]), declared("Int", 4, 4)])
+def test_a_single_value_needs_no_parameter(hp):
+    """What cannot vary does not enter the study."""
+    assert mapped(hp) is None
+
+
+def test_the_name_follows_from_the_conditions_alone():
+    """One name under two conditions is two parameters, whichever is met first."""
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["a", "b", "c"])
+    with hp.name_scope("head"):
+        hp.Int("units", 1, 9)
+    with hp.conditional_scope("kind", ["a"]):
+        hp.Int("units", 1, 3)
+    with hp.conditional_scope("kind", ["b", "c"]):
+        hp.Boolean("deep")
+        with hp.conditional_scope("deep", [False]):
+            hp.Float("units", 1, 3)
+    names = [mapped(each).name for each in hp.space]
+    assert names == ["kind", "head/units", "units [kind=a]", "deep [kind=b|c]", "units [kind=b|c, deep=False]"]

@@ -1,0 +1,130 @@
+"""Whole runs of hypermodels: search, resuming, retraining, export; and the hypermodels that KerasTuner brings."""
+
+import functools
+import json
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from keras_tuner.applications import HyperEfficientNet, HyperImageAugment, HyperResNet, HyperXception
+
+from spaces import CustomData, KerasTunerModel, Space
+from spaces.errors import ModelError
+from studies import Study
+from studies.events import TrialStarted
+from studies.prediction import evaluate_folder, load_export, predict
+from studies.results import read_trials
+from studies.run import run
+from studies.stopping import StopRequest
+from tests.fakes import Recorder
+from tests.studies.keras_tuner.hypermodels import OwnFit
+from tests.studies.test_run import Declared
+
+
+def two_classes(shape):
+    """A function that returns small splits of dark and bright images."""
+
+    def splits():
+        rng = np.random.default_rng(0)
+
+        def split(count):
+            labels = np.arange(count) % 2
+            images = labels.reshape(-1, 1, 1, 1) * 150 + rng.integers(0, 90, (count, *shape))
+            return images.astype(np.uint8), labels
+
+        return {"train": split(48), "validation": split(16), "test": split(16), "classes": ["dark", "bright"]}
+
+    return splits
+
+
+def search(output, hypermodel, shape=(8, 8, 1), trials=2, **fields):
+    """Run a study of a hypermodel; returns the result and what was told."""
+    space = Space(data=CustomData(two_classes(shape)), model=KerasTunerModel(hypermodel), **{"epochs": 1, **fields})
+    recorder = Recorder()
+    settings = Study(trials=trials, pruner="none", sampler="random", seed=4)
+    declared = Declared(space, "hyper", Path())
+    result = run(declared, settings, output=output, export=True, watcher=recorder, stop=StopRequest())
+    return result, recorder
+
+
+def test_a_hypermodel_from_search_to_prediction(tmp_path):
+    """Parameters keep their names everywhere, and the export with two softmax outputs predicts."""
+    hypermodel = OwnFit(outputs=2, loss="categorical_crossentropy")
+    result, recorder = search(tmp_path, hypermodel)
+    params = {row.number: row.params for row in read_trials("hyper", tmp_path)}
+    names = {"units", "learning_rate", "batch_size", "epochs"}
+    assert set(params[0]) == set(params[1]) == names
+    assert params[0] == {"units": 32, "learning_rate": 1e-2, "batch_size": 128, "epochs": 2}
+    assert [set(event.params) for event in recorder.of(TrialStarted)] == [{"units", "learning_rate"}] * 2
+    recipe = json.loads((result.export / "recipe.json").read_text())
+    assert recipe["model"]["values"] == result.metrics["best"]["params"] == result.progress.best.params
+    exported = load_export(result.export)
+    assert exported.model.output_shape == (None, 2)
+    folder = tmp_path / "images"
+    for name, shade in (("dark", 40), ("bright", 200)):
+        (folder / name).mkdir(parents=True)
+        keras.utils.save_img(folder / name / "0.png", np.full((8, 8, 1), shade), scale=False)
+    found = predict(exported, [folder / "dark" / "0.png", folder / "bright" / "0.png"])
+    assert len({one.label for one in found}) <= 2
+    assert all(0.5 <= one.probability <= 1 for one in found)
+    assert evaluate_folder(exported, folder).scores.images == 2
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_with_its_hypermodel(tmp_path):
+    """More trials are added to those there are, and the export of the same best trial is kept."""
+    hypermodel = OwnFit(outputs=1, activation="sigmoid", loss="binary_crossentropy")
+    search(tmp_path, hypermodel, trials=1)
+    first = read_trials("hyper", tmp_path)
+    result, recorder = search(tmp_path, hypermodel, trials=2)
+    assert read_trials("hyper", tmp_path)[:1] == first
+    assert [event.number for event in recorder.of(TrialStarted)] == [1]
+    again, recorder = search(tmp_path, hypermodel, trials=2)
+    assert again.already_finished
+    assert again.metrics == result.metrics
+
+
+def test_a_broken_hypermodel_fails_before_images_are_decoded(tmp_path):
+    """What cannot be built is told at once."""
+
+    def build(hp):
+        raise KeyError("backbone")
+
+    with pytest.raises(ModelError, match=r"build\(\) failed in .*test_runs.py, line \d+, with KeyError: 'backbone'"):
+        search(tmp_path, build)
+    assert not (tmp_path / "hyper" / "study.db").exists()
+
+
+def tiny_efficientnet(monkeypatch):
+    """KerasTuner's EfficientNet on images of 32 pixels, without downloading weights."""
+    module = keras_tuner.src.applications.efficientnet
+    models = {name: functools.partial(make, weights=None) for name, make in module.EFFICIENTNET_MODELS.items()}
+    monkeypatch.setattr(module, "EFFICIENTNET_MODELS", models)
+    monkeypatch.setattr(module, "EFFICIENTNET_IMG_SIZE", dict.fromkeys(models, 32))
+    # With augment_layers above 0, KerasTuner 1.4.8 cannot train in Keras 3: its RandAugment makes layers in `call`.
+    augmentation = HyperImageAugment(input_shape=(32, 32, 3), augment_layers=0)
+    return HyperEfficientNet(input_shape=(32, 32, 3), classes=2, augmentation_model=augmentation), (32, 32, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda patch: (HyperResNet(include_top=True, input_shape=(32, 32, 3), classes=2), (32, 32, 3)),
+        lambda patch: (HyperXception(include_top=True, input_shape=(72, 72, 3), classes=2), (72, 72, 3)),
+        tiny_efficientnet,
+    ],
+    ids=["HyperResNet", "HyperXception", "HyperEfficientNet"],
+)
+def test_the_hypermodels_of_keras_tuner(make, tmp_path, monkeypatch):
+    """KerasTuner's own applications are searched, retrained and exported as they are."""
+    hypermodel, shape = make(monkeypatch)
+    result, _ = search(tmp_path, hypermodel, shape, batch_size=16)
+    # So few images can make the loss of a drawn learning rate infinite, which prunes that trial.
+    assert result.progress.complete >= 1
+    assert result.progress.failed == 0
+    assert load_export(result.export).model.output_shape == (None, 2)
+    rows = read_trials("hyper", tmp_path)
+    assert rows[0].params != rows[1].params

@@ -1,0 +1,226 @@
+"""A hypermodel's network, trained as KerasTuner would train it."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from spaces import Digits, KerasTunerModel, Space
+from spaces.errors import ModelError
+from studies import training
+from studies.data import Split
+from studies.models import inference_model
+from studies.training import train
+from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
+
+
+def images_of(classes, count=384, seed=0):
+    """Images in which a few bright pixels tell the class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    pixels = rng.integers(0, 60, (count, 64))
+    for column in range(5):
+        pixels[np.arange(count), labels * 6 + column] += 190
+    return Split(pixels.reshape(count, *SHAPE).astype(np.uint8), labels)
+
+
+def recipe_of(hypermodel, values=None, **fields):
+    model = KerasTunerModel(hypermodel).with_values(values or {})
+    return Space(data=Digits(), model=model, **{"epochs": 3, "batch_size": 128, **fields})
+
+
+def trained(hypermodel, classes=10, *, values=None, validation=True, epochs=None, on_epoch=None, ask=None, **fields):
+    """The training and the epochs that were told."""
+    told = []
+
+    def tell(epoch, metrics):
+        told.append((epoch, dict(metrics)))
+        return on_epoch(epoch) if on_epoch else True
+
+    found = train(
+        recipe_of(hypermodel, values, **fields),
+        images_of(classes),
+        images_of(classes, seed=1) if validation else None,
+        classes=classes,
+        seed=3,
+        folder=Path(),
+        epochs=epochs,
+        ask=ask,
+        on_epoch=tell,
+    )
+    return found, told
+
+
+@pytest.mark.parametrize(
+    ("outputs", "activation", "loss", "classes"),
+    [
+        (10, None, keras.losses.SparseCategoricalCrossentropy(from_logits=True), 10),
+        (3, "softmax", keras.losses.categorical_crossentropy, 3),
+        (1, "sigmoid", "binary_crossentropy", 2),
+        (2, "softmax", "categorical_crossentropy", 2),
+        pytest.param(10, "softmax", "sparse_categorical_crossentropy", 10, marks=pytest.mark.slow),
+        pytest.param(10, "softmax", "categorical_crossentropy", 10, marks=pytest.mark.slow),
+        pytest.param(3, "softmax", keras.losses.CategoricalCrossentropy(), 3, marks=pytest.mark.slow),
+        pytest.param(2, "softmax", "sparse_categorical_crossentropy", 2, marks=pytest.mark.slow),
+        pytest.param(2, "sigmoid", "binary_crossentropy", 2, marks=pytest.mark.slow),
+    ],
+)
+def test_labels_are_given_as_the_loss_takes_them(outputs, activation, loss, classes):
+    """Sparse or categorical, one output or two: each learns, and its export gives probabilities."""
+    hypermodel = Dense(outputs, activation, loss)
+    found, told = trained(hypermodel, classes, epochs=6)
+    assert found.best_value > 1.5 / classes
+    assert found.best_value == max(metrics["val_accuracy"] for _, metrics in told)
+    model = inference_model(recipe_of(hypermodel), found.model, SHAPE, classes)
+    answers = keras.ops.convert_to_numpy(model(images_of(classes).images[:9].astype(np.float32)))
+    assert answers.shape == (9, outputs)
+    assert answers.min() >= 0
+    if activation != "sigmoid":
+        np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_hypermodels_own_compilation_is_kept():
+    """Optimizer, loss and metrics are those that `build` chose."""
+    found, told = trained(Dense(metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(2)], loss="mse"))
+    assert float(found.model.optimizer.learning_rate) == pytest.approx(1e-2)
+    assert found.model.loss == "mse"
+    assert "val_top_k_categorical_accuracy" in told[0][1]
+
+
+def test_an_uncompiled_model_is_compiled_as_the_recipe_says():
+    """Where `build` leaves it open, the space's optimizer and learning rate count."""
+    found, told = trained(two_kinds, learning_rate=0.02)
+    assert float(found.model.optimizer.learning_rate) == pytest.approx(0.02)
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_f1"])
+def test_what_the_hypermodel_does_not_measure_is_measured(metric):
+    """A search may aim at any metric, whatever the hypermodel compiles."""
+    found, told = trained(Dense(metrics=()), metric=metric)
+    assert [metrics[metric] for _, metrics in told].count(found.best_value)
+    assert np.isfinite(found.best_value)
+
+
+def test_the_best_epochs_weights_are_restored():
+    """The trained model answers as it did in its best epoch."""
+    found, told = trained(Dense(), values={"learning_rate": 0.1, "units": 64}, epochs=4)
+    validation = images_of(10, seed=1)
+    loss, accuracy = found.model.evaluate(validation.images / 255, validation.labels, verbose=0)
+    assert accuracy == pytest.approx(found.best_value)
+    assert loss == pytest.approx(told[found.best_epoch - 1][1]["val_loss"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_equal_seeds_train_equal_models():
+    """A trial can be repeated."""
+    first, second = trained(Dense())[0], trained(Dense())[0]
+    for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_trial_can_be_pruned_within_the_models_fit():
+    """Our callbacks end a hypermodel's training, also in a `fit` of its own."""
+    for hypermodel in (Dense(), OwnFit()):
+        found, told = trained(hypermodel, on_epoch=lambda epoch: epoch < 2, values={"epochs": 3})
+        assert found.ended == training.REFUSED
+        assert len(told) == 2
+
+
+def test_an_own_fit_asks_for_hyperparameters_and_overrides_arguments():
+    """`fit` may set the batch size and the epochs that it is also given."""
+    asked = []
+
+    def ask(hp):
+        asked.append(hp.name)
+        return {"batch_size": 64, "epochs": 2}.get(hp.name, hp.default)
+
+    found, told = trained(OwnFit(), ask=ask)
+    assert asked == ["units", "learning_rate", "batch_size", "epochs"]
+    assert len(told) == 2
+    assert {"val_loss", "val_accuracy"} <= told[0][1].keys()
+    assert found.ended == training.FINISHED
+
+
+@pytest.mark.slow
+def test_a_retraining_ends_where_it_is_told_to():
+    """The epochs of a retraining count, whatever a `fit` of its own has chosen."""
+    found, told = trained(OwnFit(), values={"epochs": 3, "batch_size": 64}, validation=False, epochs=1)
+    assert len(found.history) == len(told) == 1
+
+
+def test_a_loop_of_its_own_is_followed():
+    """A loop that calls the callbacks one by one is reported, judged and ended as any other."""
+    found, told = trained(OwnLoop())
+    assert [epoch for epoch, _ in told] == [1, 2]
+    assert {"my_metric", "val_accuracy", "val_loss"} <= told[0][1].keys()
+    assert found.best_value == max(metrics["val_accuracy"] for _, metrics in told)
+
+
+def test_a_fit_that_reports_nothing_is_one_epoch():
+    """What a silent `fit` reaches is measured when it is over."""
+    found, told = trained(Silent())
+    assert [epoch for epoch, _ in told] == [3]
+    assert found.best_epoch == 3
+    assert found.best_value == told[0][1]["val_accuracy"]
+
+
+class Failing(Dense):
+    """Fails in its `fit`."""
+
+    def fit(self, hp, model, *args, **kwargs):
+        raise RuntimeError("no such thing")
+
+
+def failing_build(hp):
+    hp.Int("x", 3, 1)
+
+
+def wrong_shape(hp):
+    return keras.Sequential([keras.Input((9, 9, 1)), layers.Flatten(), layers.Dense(10)])
+
+
+@pytest.mark.parametrize(
+    ("hypermodel", "message"),
+    [
+        (Failing(), r"model: Failing.fit\(\) failed in .*test_training.py, line \d+, with RuntimeError: no such thing"),
+        (failing_build, r"model: failing_build\(\) failed in .*test_training.py, line \d+, with ValueError"),
+        (lambda hp: 3, r"must return a keras.Model, got 3"),
+        (wrong_shape, r"does not take images of shape \(8, 8, 1\)"),
+        (Dense(7), r"outputs of shape \(n, 10\), got outputs of shape \(None, 7\)"),
+    ],
+)
+def test_a_broken_hypermodel_is_told_with_the_users_own_line(hypermodel, message):
+    """What is wrong with a hypermodel is one sentence about it."""
+    with pytest.raises(ModelError, match=message):
+        trained(hypermodel)
+
+
+def test_errors_of_the_search_are_not_the_hypermodels():
+    """What goes wrong while an epoch is stored passes through a `fit` of the user's as it is."""
+
+    def on_epoch(epoch):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        trained(OwnFit(), on_epoch=on_epoch)
+
+
+def test_the_export_holds_no_random_layers():
+    """Layers that change images at random are left out of the exported model; it holds its own rescaling."""
+
+    def build(hp):
+        return keras.Sequential(
+            [keras.Input(SHAPE), layers.RandomFlip(), layers.RandomRotation(0.1), layers.Flatten(), layers.Dense(10)]
+        )
+
+    found, _ = trained(build, epochs=1)
+    model = inference_model(recipe_of(build), found.model, SHAPE, 10)
+    names = [type(layer).__name__ for layer in model._flatten_layers()]
+    assert not [name for name in names if name.startswith("Random")]
+    assert "Rescaling" in names
+    images = images_of(10).images[:4]
+    expected = keras.ops.softmax(found.model(images.astype(np.float32) / 255, training=False))
+    np.testing.assert_allclose(model(images.astype(np.float32)), expected, atol=1e-5)

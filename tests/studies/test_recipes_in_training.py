@@ -1,0 +1,199 @@
+"""Fields of a recipe that change how it is trained: the form of the loss, precision, balance, and the metric."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from spaces import CNN, Branch, Branches, Constant, Custom, Digits, Space
+from spaces.errors import DataError
+from studies import training
+from studies.checks import check_metric
+from studies.data import Dataset, Split
+from studies.data.feed import evaluation_data
+from studies.evaluation import evaluate
+from studies.models import build_model, gives_logits, inference_model
+from studies.models.building import precision
+from studies.quiet import quiet_keras
+from studies.training import train
+
+RECIPE = Space(
+    data=Digits(),
+    backbone=CNN(filters=4, blocks=1),
+    augment=None,
+    dropout=0.1,
+    learning_rate=0.01,
+    batch_size=32,
+    schedule=Constant(),
+    epochs=3,
+)
+SHAPE = (8, 8, 1)
+ALL = {f"val_{name}" for name in ("loss", "accuracy", "auc", "precision", "recall", "f1", "top_5_accuracy")}
+
+
+def shades(classes, images, seed):
+    """Images whose class is their brightness, with noise that makes some of them hard."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    pixels = rng.integers(0, 90, (images, *SHAPE)) + (160 // (classes - 1) * labels)[:, None, None, None]
+    return Split(pixels.astype(np.uint8), labels)
+
+
+def trained(recipe=RECIPE, classes=3, **more):
+    validation = more.pop("validation", shades(classes, 60, 1))
+    return train(recipe, shades(classes, 96, 0), validation, classes=classes, seed=1, folder=Path(), **more)
+
+
+def probabilities(recipe, model, classes, split):
+    return inference_model(recipe, model, SHAPE, classes).predict(evaluation_data(split, 32), verbose=0)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_logits_and_probabilities_train_the_same(classes):
+    """A loss of logits and one of probabilities give the same epochs and the same answers, up to rounding."""
+    recipes = [RECIPE, replace(RECIPE, from_logits=False)]
+    models = [trained(recipe, classes) for recipe in recipes]
+    assert [gives_logits(found.model) for found in models] == [True, False]
+    for one, two in zip(models[0].history, models[1].history, strict=True):
+        assert one == pytest.approx(two, rel=1e-3)
+    split = shades(classes, 20, 2)
+    answers = [
+        probabilities(recipe, found.model, classes, split) for recipe, found in zip(recipes, models, strict=True)
+    ]
+    np.testing.assert_allclose(*answers, atol=1e-3)
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_a_network_of_your_own_gives_what_is_asked_for(from_logits):
+    """Also a custom network's logits become probabilities, and its probabilities stay what they are."""
+
+    def build(recipe, input_shape, outputs):
+        last = keras.layers.Dense(outputs, activation=recipe.model.last)
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), last])
+
+    for last, expected in (("linear", from_logits), ("softmax", False)):
+        recipe = replace(RECIPE, backbone=None, model=Custom(build, last=last), from_logits=from_logits)
+        assert gives_logits(build_model(recipe, SHAPE, 3)) is expected
+
+
+@pytest.mark.parametrize("backbone", [CNN(4, 1), Branches(Branch(4), Branch(4, 5))])
+def test_mixed_precision_trains_and_is_exported_in_float32(backbone, tmp_path):
+    """Layers compute in bfloat16; weights and outputs are float32, and the export is float32 throughout."""
+    recipe = replace(RECIPE, backbone=backbone, precision="mixed_bfloat16", learning_rate=0.03)
+    found = trained(recipe)
+    assert found.best_value > 0.6
+    convolution = next(layer for layer in found.model.layers if isinstance(layer, keras.layers.Conv2D))
+    assert convolution.compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in found.model.weights} == {"float32"}
+    assert found.model.output.dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    model = inference_model(recipe, found.model, SHAPE, 3)
+    with quiet_keras():
+        model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert {layer.compute_dtype for layer in loaded.layers} == {"float32"}
+    split = shades(3, 30, 2)
+    mixed = keras.ops.softmax(found.model.predict(evaluation_data(split, 30), verbose=0))
+    np.testing.assert_allclose(loaded.predict(split.images, verbose=0), mixed, atol=0.05)
+
+
+def test_float16_scales_its_loss():
+    """Small gradients do not vanish in float16: the optimizer scales the loss."""
+    found = trained(replace(RECIPE, precision="mixed_float16", epochs=1))
+    assert isinstance(found.model.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_a_network_of_your_own_ends_in_float32():
+    """Whatever a custom network computes in, its answers are float32."""
+
+    def build(recipe, input_shape, outputs):
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(outputs)])
+
+    recipe = replace(RECIPE, backbone=None, model=Custom(build), precision="mixed_bfloat16")
+    model = build_model(recipe, SHAPE, 3)
+    assert model.output.dtype == "float32"
+    assert gives_logits(model)
+    assert inference_model(recipe, model, SHAPE, 3).count_params() == model.count_params()
+
+
+def test_an_error_puts_the_precision_back():
+    """A recipe that cannot be built leaves the policy of the next trial alone."""
+    with pytest.raises(ZeroDivisionError), precision("mixed_bfloat16"):
+        _ = 1 / 0
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_balance_finds_more_of_the_small_class():
+    """Of ten to one, a balanced training finds more of the few."""
+    rng = np.random.default_rng(0)
+
+    def unequal(images):
+        labels = (np.arange(images) % 10 == 0).astype(np.int64)
+        pixels = rng.integers(0, 200, (images, *SHAPE)) + 12 * labels[:, None, None, None]
+        return Split(pixels.astype(np.uint8), labels)
+
+    images, validation = unequal(300), unequal(300)
+
+    def found(recipe):
+        model = train(recipe, images, None, classes=2, seed=0, folder=Path()).model
+        return evaluate(probabilities(recipe, model, 2, validation), validation.labels, ["many", "few"]).recall
+
+    network = CNN(filters=4, blocks=1, pooling="average")
+    recipe = replace(RECIPE, backbone=network, learning_rate=0.03, epochs=8, dropout=0.0)
+    plain = found(recipe)
+    assert all(found(replace(recipe, balance=balance)) > plain + 0.2 for balance in ("class_weights", "sampling"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "classes"),
+    [("val_auc", 2), ("val_recall", 2), ("val_precision", 7), ("val_f1", 7), ("val_top_5_accuracy", 7)],
+)
+def test_every_metric_is_the_one_of_the_test(metric, classes):
+    """Each metric can be compared, and is what the best weights score as the test would score them."""
+    split = shades(classes, 60, 1)
+    recipe = replace(RECIPE, metric=metric, epochs=2)
+    found = trained(recipe, classes, validation=split)
+    expected = ALL if classes > 5 else ALL - {"val_top_5_accuracy"}
+    assert all(set(metrics) == {"loss", "accuracy"} | expected for metrics in found.history)
+    assert found.best_value == max(metrics[metric] for metrics in found.history)
+    names = [str(index) for index in range(classes)]
+    scores = evaluate(probabilities(recipe, found.model, classes, split), split.labels, names)
+    for name in expected - {"val_loss"}:
+        measured = found.history[found.best_epoch - 1][name]
+        assert measured == pytest.approx(getattr(scores, name.removeprefix("val_")), abs=1e-6)
+
+
+def test_accuracy_and_loss_are_keras_own():
+    """The same training compared by another metric has the same accuracy and loss in every epoch."""
+    for plain, full in zip(trained().history, trained(replace(RECIPE, metric="val_f1")).history, strict=True):
+        assert {name: full[name] for name in plain} == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_is_seen_by_every_metric():
+    """A diverged training ends as such when the metric is one of ours."""
+    diverged = trained(replace(RECIPE, metric="val_auc", learning_rate=1e30, epochs=9, patience=None))
+    assert diverged.ended == training.DIVERGED
+    assert len(diverged.history) < 9
+
+
+def test_a_request_during_the_validation_ends_it():
+    """An epoch whose validation was cut short does not count."""
+    recipe = replace(RECIPE, metric="val_auc", batch_size=96)
+    asked = iter([False, True])
+    stopped = trained(recipe, stop=lambda: next(asked, True))
+    assert stopped.ended == training.STOPPED
+    assert stopped.history == ()
+
+
+def test_metrics_that_tell_nothing_apart_are_refused():
+    """The top five of five classes, and a ROC curve of one class, are the same for every model."""
+    splits = [shades(5, 10, seed) for seed in range(3)]
+    dataset = Dataset(*splits, ("a", "b", "c", "d", "e"))
+    with pytest.raises(DataError, match="always 1 with 5 classes, at least 6 are needed"):
+        check_metric("val_top_5_accuracy", dataset)
+    one = Split(splits[0].images, np.zeros(10, np.int64))
+    with pytest.raises(DataError, match="at least two classes"):
+        check_metric("val_auc", replace(dataset, validation=one))
+    check_metric("val_auc", dataset)
