@@ -18,7 +18,7 @@ from tests.spaces.strategies import SPACES, values
 
 FIELDS = [field for field in s.Space(s.Digits()).children() if field != "model"]
 # Building a space takes many small draws, which Hypothesis takes for slowness on a busy machine.
-quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def sampled(space: s.Space, data: st.DataObject) -> tuple[dict[str, Any], s.Recipe]:

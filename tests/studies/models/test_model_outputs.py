@@ -13,20 +13,20 @@ def network(*last):
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
-        ((layers.Dense(3),), True),
-        ((layers.Dense(3, activation="relu"),), True),
-        ((layers.Dense(3, activation="softmax"),), False),
-        ((layers.Dense(1, activation="sigmoid"),), False),
-        ((layers.Activation("softmax"),), False),
-        ((layers.Softmax(),), False),
-        ((layers.Dense(3, activation="softmax"), layers.Reshape((3,))), False),
-        ((layers.Softmax(), layers.Activation("linear", dtype="float32")), False),
-        ((layers.Softmax(), layers.Dense(3)), True),
+        (lambda: (layers.Dense(3),), True),
+        (lambda: (layers.Dense(3, activation="relu"),), True),
+        (lambda: (layers.Dense(3, activation="softmax"),), False),
+        (lambda: (layers.Dense(1, activation="sigmoid"),), False),
+        (lambda: (layers.Activation("softmax"),), False),
+        (lambda: (layers.Softmax(),), False),
+        (lambda: (layers.Dense(3, activation="softmax"), layers.Reshape((3,))), False),
+        (lambda: (layers.Softmax(), layers.Activation("linear", dtype="float32")), False),
+        (lambda: (layers.Softmax(), layers.Dense(3)), True),
     ],
 )
 def test_logits_are_told_by_the_last_layer(last, expected):
     """Only a softmax or sigmoid at the end makes probabilities."""
-    assert gives_logits(network(*last)) is expected
+    assert gives_logits(network(*last())) is expected
 
 
 def test_nested_models_and_plain_operations():
