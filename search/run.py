@@ -59,9 +59,9 @@ def _hyperparameters(space: "Space", result: "Result") -> Mapping[str, Scalar]:
     """The defaults of a hypermodel, if the space has one and something is to be compared with them."""
     if not isinstance(space.model, KerasTunerModel) or result.progress.best is None:
         return {}
-    from studies.keras_tuner.suggesting import met_by_building
+    from studies.keras_tuner.suggesting import defaults_of
 
-    return met_by_building(space)[1]
+    return defaults_of(space)
 
 
 def _screen(target: str, stop: Callable[[str], None], *, quiet: bool, debug: bool) -> Screen:

@@ -11,7 +11,7 @@ import numpy as np
 from spaces.space import Recipe
 from studies.data import Dataset, Split
 from studies.data.folds import fold_numbers, picked
-from studies.features import CACHED_VIEWS, Features, Prepared
+from studies.features import CACHED_VIEWS, IMAGES, Features, Prepared
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
 OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
@@ -57,6 +57,8 @@ def fold_data(recipe: Recipe, dataset: Dataset, features: Features, folds: int) 
         unchanged = features.for_trial(recipe, replace(dataset, validation=dataset.train)).validation
         judged = unchanged, prepared.validation
         prepared = features.for_retraining(recipe, dataset)
+    if prepared.path == IMAGES:
+        judged = prepared.train, prepared.validation
     return FoldData(prepared, judged, fold_numbers(dataset, folds), folds)
 
 
@@ -91,18 +93,18 @@ def train_folds(
         if trained.ended not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
             ended = STOPPED if trained.ended == STOPPED else DIVERGED
             return _mean(done or [trained], trained, history, ended)
-        done.append(trained)
+        # Its model is not needed any more, and the next fold needs the memory.
+        done.append(replace(trained, model=None))
         if not on_fold(fold, _mean_of([each.best_value for each in done])) and fold < data.folds:
             return _mean(done, trained, history, REFUSED)
         keras.utils.clear_session(free_memory=False)
         gc.collect()
-    return _mean(done, done[-1], history, FINISHED)
+    return _mean(done, trained, history, FINISHED)
 
 
 def _mean(folds: Sequence[Training], last: Training, history: Sequence[Mapping[str, float]], ended: str) -> Training:
     epochs = [each.best_epoch for each in folds if each.best_epoch is not None]
     epoch = max(1, round(_mean_of(epochs))) if epochs else None
-    second = round(_mean_of([each.second_phase for each in folds]))
     return Training(
         model=last.model,
         history=tuple(history),
@@ -110,8 +112,8 @@ def _mean(folds: Sequence[Training], last: Training, history: Sequence[Mapping[s
         best_value=_mean_of([each.best_value for each in folds]),
         best_loss=_mean_of([each.best_loss for each in folds]),
         ended=ended,
-        first_phase=max(1, (epoch or 1) - second),
-        second_phase=second,
+        first_phase=max(1, round(_mean_of([each.first_phase for each in folds]))),
+        second_phase=round(_mean_of([each.second_phase for each in folds])),
     )
 
 

@@ -156,7 +156,14 @@ class Objective:
         value = trained.best_value if trained.best_epoch else None
         reached = (value, trained.best_epoch, len(trained.history), seconds)
         if trained.ended == training.STOPPED:
-            if not self.stop.requested and value is not None and _beats(value, before.best, recipe.metric):
+            # Some of the folds compare with no mean over all: they count only where there is nothing else.
+            comparable = recipe.folds is None or before.best is None
+            if (
+                comparable
+                and not self.stop.requested
+                and value is not None
+                and _beats(value, before.best, recipe.metric)
+            ):
                 return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
             return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
         if trained.ended == training.REFUSED:

@@ -20,7 +20,7 @@ from studies.events import Best, EpochEnded, Progress, Retraining, Watcher
 from studies.export import export_model
 from studies.features import Features, Prepared
 from studies.models import inference_model
-from studies.pictures import Curve, Epochs, draw
+from studies.pictures import Curve, Epochs, draw, mean_over_folds
 from studies.training import Training, train
 
 COMPARED_IMAGES = 32
@@ -125,8 +125,8 @@ def retrain_and_export(
 
 def _curves(found: Found) -> tuple[Curve, Curve]:
     """How the best trial and the baseline learned."""
-    best = Curve(found.best.number, found.best.epoch, found.epochs.get(found.best.number, ()))
-    return best, Curve(0, None, found.epochs.get(0, ()))
+    best = Curve(found.best.number, found.best.epoch, mean_over_folds(found.epochs.get(found.best.number, ())))
+    return best, Curve(0, None, mean_over_folds(found.epochs.get(0, ())))
 
 
 def _prepared(features: Features, recipe: Recipe, dataset: Dataset, stop: Callable[[], bool]) -> Prepared | None:

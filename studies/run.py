@@ -146,6 +146,7 @@ class _Run:
     def _check_hypermodel(self) -> None:
         if isinstance(self.declared.space.model, KerasTunerModel):
             # Keras and KerasTuner are imported only where they are needed.
+            require_backend()
             from studies.keras_tuner.suggesting import check_hypermodel
 
             check_hypermodel(self.declared.space)

@@ -29,7 +29,8 @@ class Training:
     """A trained model and how it got there.
 
     Args:
-        model: Holds the weights of the best epoch, or of the last one when there was no validation.
+        model: Holds the weights of the best epoch, or of the last one when there was no validation; None where it
+            is not needed any more.
         history: The metrics of each whole epoch.
         best_epoch: The best epoch, counted from 1, or None.
         best_value: Its metric; NaN when there is none.

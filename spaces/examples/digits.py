@@ -23,4 +23,4 @@ space = Space(
     patience=5,
 )
 
-study = Study(trials=24)
+study = Study(trials=20)

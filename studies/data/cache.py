@@ -105,7 +105,7 @@ def exclusive(root: Path, key: str, doing: str = "decoding these images") -> Ite
         lock.acquire(blocking=False)
     except Timeout:
         logger.info("Another process is %s: waiting for it.", doing)
-        lock.acquire()
+        lock.acquire(poll_interval=0.2)
     try:
         _remove_scratch(root, _number(key))
         yield

@@ -9,6 +9,7 @@ from typing import Any
 
 from spaces.data import KerasDataset
 from spaces.errors import DataError
+from studies.backend import require_backend
 from studies.data.arrays import dataset_of
 from studies.data.splits import Dataset
 
@@ -58,6 +59,7 @@ def load_keras_dataset(data: KerasDataset) -> Dataset:
 
 
 def _loaded(name: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    require_backend()
     import keras
 
     if not all((_folder() / file).exists() for file in _SOURCES[name]):

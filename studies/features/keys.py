@@ -10,6 +10,7 @@ import numpy as np
 
 from spaces.backbones import Pretrained
 from spaces.canonical import to_json
+from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies.checks import weights_path
 from studies.data.cache import entry_folders
@@ -81,5 +82,9 @@ def _weights(record: Pretrained, folder: Path) -> str:
     """Keras checks what it has downloaded, so that its version says which weights these are; a file is read."""
     if record.weights == "imagenet":
         return "imagenet"
-    with weights_path(record, folder).open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+    path = weights_path(record, folder)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+    except OSError as error:
+        raise ModelError(f"backbone: the file of weights {path} cannot be read: {error.strerror}") from error

@@ -34,6 +34,10 @@ _COMPARED_IMAGES = 32
 logger = logging.getLogger(__name__)
 
 
+MOST_HELD = 8
+"""How many arrays of features a run keeps open: those of two data sets, trained on and judged by."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a recipe is trained on.
@@ -176,7 +180,11 @@ class Features:
         if key not in self._held:
             found = kept(root, key)
             self._held[key] = _computed(root, key, split, views, extractor()) if found is None else found
-        return self._held[key]
+        kept_features = self._held[key]
+        # A study over augmentations meets new features in every trial: only the last few are kept open.
+        while len(self._held) > MOST_HELD:
+            del self._held[next(iter(self._held))]
+        return kept_features
 
 
 def _computed(root: Path, key: str, split: Split, views: int, extractor: "Extractor") -> np.ndarray | None:

@@ -24,7 +24,7 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], last_epoch: int | None = None) -> None:
         super().__init__()
-        self._callbacks, self._last_epoch = tuple(callbacks), last_epoch
+        self._callbacks, self._last_epoch, self._done = tuple(callbacks), last_epoch, 0
         self.failure: Exception | None = None
         """What went wrong in one of them, which is no fault of the hypermodel."""
 
@@ -42,13 +42,16 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Hand on the beginning of an epoch."""
-        self._each(lambda callback: callback.on_epoch_begin(epoch))
+        # Counted here: a `fit` that trains twice, to fine-tune, counts from 0 twice.
+        self._each(lambda callback: callback.on_epoch_begin(max(epoch, self._done)))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Hand on the metrics of an epoch."""
         metrics = {} if logs is None else logs
-        self._each(lambda callback: callback.on_epoch_end(epoch, metrics))
-        if self._last_epoch is not None and epoch + 1 >= self._last_epoch:
+        number = max(epoch, self._done)
+        self._each(lambda callback: callback.on_epoch_end(number, metrics))
+        self._done = number + 1
+        if self._last_epoch is not None and self._done >= self._last_epoch:
             self.model.stop_training = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

@@ -80,6 +80,19 @@ def check_hypermodel(space: Space) -> None:
         raise ModelError(f"{unused[0]}: has no effect, since the hypermodel compiles its model itself: leave it out")
 
 
+def defaults_of(space: Space) -> Mapping[str, Scalar]:
+    """The values of the hyperparameters that exist under the defaults of the space's hypermodel, if it has one.
+
+    Raises:
+        ModelError: The hypermodel fails.
+    """
+    if not isinstance(space.model, KerasTunerModel):
+        return {}
+    first = _asking_for_defaults(space, space.model)
+    build_network(space.model, first)
+    return first.values
+
+
 def met_by_building(space: Space) -> tuple[list[Row], Mapping[str, Scalar]]:
     """What building the space's hypermodel, if it has one, comes upon: with its defaults, then in other scopes.
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -55,6 +56,19 @@ def curves_picture(path: Path, metric: str, best: Curve, baseline: Curve | None)
         _panel(axes, name, best, other)
     figure.suptitle(f"Trial {best.number}, the best by {metric}")
     save(figure, path)
+
+
+def mean_over_folds(rows: Epochs) -> Epochs:
+    """The metrics of each epoch, in the mean over the folds that reached it."""
+    folds: dict[float, list[Mapping[str, float | None]]] = {}
+    for row in rows:
+        folds.setdefault(row.get("fold") or 0.0, []).append(row)
+    return [_mean_row([row for row in each if row is not None]) for each in zip_longest(*folds.values())]
+
+
+def _mean_row(rows: Sequence[Mapping[str, float | None]]) -> Mapping[str, float | None]:
+    columns = {name: [value for row in rows if (value := row.get(name)) is not None] for name in rows[0]}
+    return {name: sum(values) / len(values) if values else None for name, values in columns.items()}
 
 
 def _panel(axes: "Axes", name: str, best: Curve, baseline: Curve | None) -> None:

@@ -53,11 +53,11 @@ def scripted(monkeypatch):
         calls, steps = [], iter(script)
 
         def train(recipe, images, validation, *, on_epoch, seed, **_):
-            value, epoch = next(steps)
+            value, epoch, *phases = next(steps)
             calls.append((images, validation, seed))
             for k in range(1, 3):
                 on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
-            return Training(None, ({}, {}), epoch, value, value / 2, FINISHED, epoch, 0)
+            return Training(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
 
         monkeypatch.setattr(objective, "train", train)
         return calls
@@ -77,6 +77,13 @@ def test_the_value_is_the_mean_over_the_folds(tmp_path, scripted):
     judged = np.concatenate([validation.images for _, validation, _ in calls])
     assert [(len(images), len(validation)) for images, validation, _ in calls] == [(32, 16)] * 3
     assert {image.tobytes() for image in judged} == {image.tobytes() for image in IMAGES[:48]}
+
+
+def test_the_phases_are_means_too(tmp_path, scripted):
+    """A retraining repeats each phase as long as the folds did in the mean, not the best epoch's number."""
+    scripted((0.5, 14, 3, 4), (0.7, 12, 5, 2), (0.9, 13, 4, 3))
+    outcome = outcome_of(search(tmp_path).trials[0])
+    assert (outcome.epoch, outcome.first_phase, outcome.second_phase) == (13, 4, 3)
 
 
 def test_epochs_count_on_over_the_folds(tmp_path, scripted):

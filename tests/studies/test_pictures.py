@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from studies.data import Dataset, Split
-from studies.pictures import Curve, confusion_picture, curves_picture, draw, mistakes_picture, samples_picture
+from studies.pictures import (
+    Curve,
+    confusion_picture,
+    curves_picture,
+    draw,
+    mean_over_folds,
+    mistakes_picture,
+    samples_picture,
+)
 from studies.pictures.labels import FONT, fonts_for, readable
 
 NAMES = ["猫", "a$x^2$", "🐈", "line\nbreak", "العربية", "bad\udcff", "\x07bell", "\\frac{", "<b>", "Größe " * 30]
@@ -42,6 +50,13 @@ def test_curves_show_the_best_trial_and_the_baseline(tmp_path):
     curves_picture(tmp_path / "alone.png", "val_accuracy", other, other)
     assert all(has(pixels(tmp_path / "both.png"), colour) for colour in ("#4477aa", "#cc6633", "#868b91"))
     assert not has(pixels(tmp_path / "alone.png"), "#868b91")
+
+
+def test_the_curve_of_folds_is_their_mean():
+    """Epochs that count on over folds are put side by side; a fold that ended early has no more."""
+    rows = [{"loss": 4.0, "fold": 1.0}, {"loss": 2.0, "fold": 1.0}, {"loss": 6.0, "fold": 2.0}]
+    assert [row["loss"] for row in mean_over_folds(rows)] == [5.0, 2.0]
+    assert [row["loss"] for row in mean_over_folds([{"loss": 4.0}, {"loss": None}])] == [4.0, None]
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "val_auc"])

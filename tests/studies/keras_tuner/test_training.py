@@ -151,6 +151,14 @@ def test_a_retraining_ends_where_it_is_told_to():
     assert len(found.history) == len(told) == 1
 
 
+def test_a_fit_that_trains_twice_counts_on():
+    """Epochs of a second `model.fit`, to fine-tune, come after those of the first."""
+    found, told = trained(TwoFits())
+    epochs = recipe_of(TwoFits()).epochs
+    assert [epoch for epoch, _ in told] == list(range(1, 2 * epochs + 1))
+    assert len(found.history) == 2 * epochs
+
+
 def test_a_loop_of_its_own_is_followed():
     """A loop that calls the callbacks one by one is reported, judged and ended as any other."""
     found, told = trained(OwnLoop())
@@ -165,6 +173,14 @@ def test_a_fit_that_reports_nothing_is_one_epoch():
     assert [epoch for epoch, _ in told] == [3]
     assert found.best_epoch == 3
     assert found.best_value == told[0][1]["val_accuracy"]
+
+
+class TwoFits(Dense):
+    """Trains, then trains again."""
+
+    def fit(self, hp, model, *args, **kwargs):
+        model.fit(*args, **kwargs)
+        return model.fit(*args, **kwargs)
 
 
 class Failing(Dense):
