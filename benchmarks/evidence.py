@@ -18,9 +18,8 @@ def machine(*packages: str) -> str:
 
 def spread(values: Sequence[float], unit: str = "s") -> str:
     """Median, smallest and largest of some runs."""
-    return (
-        f"median {statistics.median(values):.2f} {unit}, from {min(values):.2f} to {max(values):.2f}, n={len(values)}"
-    )
+    median, low, high = (f"{value:.4g}" for value in (statistics.median(values), min(values), max(values)))
+    return f"median {median} {unit}".rstrip() + f", from {low} to {high}, n={len(values)}"
 
 
 def _processor() -> str:

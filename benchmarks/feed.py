@@ -68,7 +68,9 @@ def _ready(recipe: Space, split: Split, classes: int) -> Callable[[], float]:
     starts = range(0, len(split) - size + 1, size)
     images = tf.constant([split.images[start : start + size] for start in starts])
     labels = tf.constant([split.labels[start : start + size] for start in starts])
-    return _epochs(recipe, split, classes, len(starts), x=tf.data.Dataset.from_tensor_slices((images, labels)))
+    return _epochs(
+        recipe, split, classes, len(starts), x=tf.data.Dataset.from_tensor_slices((images, labels)), shuffle=False
+    )
 
 
 def _epochs(recipe: Space, split: Split, classes: int, steps: int, **inputs: Any) -> Callable[[], float]:
