@@ -1,6 +1,5 @@
 """Exactly as many trials as asked for, whatever happens in between."""
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -9,8 +8,8 @@ from spaces.errors import ModelError, NoResultError
 from studies import Study
 from studies.events import FAILED, WAITING, TrialEnded
 from studies.stopping import StopRequest
-from studies.trials import Outcome, progress, take_next
-from tests.fakes import EPOCHS, TINY, CurveObjective, Recorder, open_tiny, run_tiny
+from studies.trials import Outcome, progress
+from tests.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 
 
 def test_trial_zero_is_the_baseline_and_is_never_pruned(tmp_path):
@@ -59,13 +58,16 @@ class Killed(BaseException):
 
 def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_path):
     """A process that dies in the middle loses no trial and doubles none."""
-    study = open_tiny(tmp_path, Study(trials=6))
-    killed = take_next(study, 6, [baseline(TINY)])
-    killed.suggest_int("backbone.filters", 2, 8, step=2)
+    opened = opened_tiny(tmp_path, Study(trials=6))
+    ledger = joined(opened, Study(trials=6))
+    killed = taken_from(opened.study, ledger)
+    killed.trial.suggest_int("backbone.filters", 2, 8, step=2)
     killed.report(0.1, 1)
+    killed.write()
+    ledger.member.leave(opened.database)
     calls = CurveObjective(), CurveObjective()
 
-    def evaluate(trial: optuna.Trial, recipe, before):
+    def evaluate(trial, recipe, before):
         if trial.number == 0 and len(calls[0].calls) == 0:
             calls[0].calls.append(0)
             return Outcome("complete", 0.5, 1, 1, 0.0)
