@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from search.environment import quieten
+from search.kept import keep
 from search.screen import Screen
 from search.settings import settings_of
 from search.summary import Call, summary
@@ -53,6 +54,8 @@ def _search(
     loaded = load(call.target, call.data)
     study = settings_of(loaded, settings)
     screen.space_loaded(loaded.space, study)
+    # Only once the study is open: a call that is refused leaves the earlier one as it was.
+    screen.on_open = lambda: keep(call, study.name or loaded.name, study.storage)
     with signals(stop, screen.stopping):
         # Here Optuna and Keras are loaded, which takes seconds.
         from studies.run import run as run_study

@@ -84,21 +84,6 @@ def open_study(
     return OpenStudy(study, url, resumed, database)
 
 
-def load_study(url: str, name: str) -> optuna.Study:
-    """Load a study that is there.
-
-    Raises:
-        StudyError: The database cannot be used or has no study of that name.
-    """
-    storage = open_storage(url, reading=True)
-    with explained(url):
-        names = optuna.get_all_study_names(storage)
-        if name not in names:
-            known = f"it has {', '.join(sorted(names))}" if names else "it has none"
-            raise StudyError(f"there is no study {name!r} in the database: {known}")
-        return optuna.load_study(study_name=name, storage=storage)
-
-
 def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity) -> None:
     study.set_user_attr(SPACE, json.dumps(to_json(space), ensure_ascii=False))
     study.set_user_attr(SETTINGS, _fixed(settings))
