@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,6 @@ from search.terminal import say
 from spaces.errors import SpaceError, StudyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from studies.finding import FoundStudy
     from studies.status import Status
 
@@ -97,8 +94,7 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     from studies.storage import sqlite_url
 
     url = storage or sqlite_url(folder.absolute() / "study.db")
-    with _hinted(known, storage):
-        found = find_study(url, known.study, reading=False)
+    found = find_study(url, known.study, reading=False)
     status = read_status(found)
     _refuse(status)
     now = status.progress.trials
@@ -140,15 +136,3 @@ def _refuse(status: "Status") -> None:
             f"study {status.name!r} is being ended by {status.stop}, {plural(ending, 'worker')} to go: give the same "
             f"command again when search status {status.name} shows none"
         )
-
-
-@contextmanager
-def _hinted(known: Kept, storage: str | None) -> "Iterator[None]":
-    try:
-        yield
-    except StudyError as error:
-        if known.had_secrets and storage == known.storage:
-            raise StudyError(
-                f"{error}\nPasswords are not kept: give the whole URL in SEARCH_STORAGE or with --storage"
-            ) from error
-        raise

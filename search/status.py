@@ -45,7 +45,7 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     if as_json:
         say_json(_form(status))
     else:
-        show([*_facts(status), *_next(status, place(output, storage))])
+        show([*_facts(status), *_next(status, [study, *place(output, storage)])])
 
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
@@ -167,14 +167,14 @@ def _export(status: "Status") -> list[Fact]:
     return facts
 
 
-def _next(status: "Status", where: list[str]) -> list[Fact]:
+def _next(status: "Status", study: list[str]) -> list[Fact]:
     if not status.is_ours:
         return []
     if status.count("alive"):
         names = ["workers", "stop"]
     else:
         names = ["resume" if status.progress.done < status.progress.trials else "trials"]
-    commands = [command("search", name, status.name, *where) for name in names]
+    commands = [command("search", name, *study) for name in names]
     return [("next" if index == 0 else "", line) for index, line in enumerate(commands)]
 
 

@@ -47,7 +47,7 @@ def stop_study(
     from studies.status import read_status
     from studies.storage import explained
 
-    where = place(output, storage)
+    typed = [study, *place(output, storage)]
     name, url = located(study, output, storage_of(study, output, storage))
     found = find_study(url, name, reading=False)
     if not found.is_ours:
@@ -55,7 +55,7 @@ def stop_study(
     with explained(url):
         asked = ask_to_stop(found.database, found.study_id)
     if not asked:
-        show([("workers", "none is alive: there is nothing to end"), *_left(read_status(found), where)])
+        show([("workers", "none is alive: there is nothing to end"), *_left(read_status(found), typed)])
         return
     say(f"asked {plural(asked, 'worker')} to end: each finishes its step and hands its trial back")
     if not wait_seconds:
@@ -65,7 +65,7 @@ def stop_study(
         if clock() >= over:
             raise StudyError(_still(status, asked, wait_seconds))
         sleep(POLL_SECONDS)
-    show([("workers", "none is alive any more"), *_left(status, where)])
+    show([("workers", "none is alive any more"), *_left(status, typed)])
 
 
 def _still(status: "Status", asked: int, wait_seconds: float) -> str:
@@ -77,8 +77,8 @@ def _still(status: "Status", asked: int, wait_seconds: float) -> str:
     )
 
 
-def _left(status: "Status", where: list[str]) -> list[Fact]:
+def _left(status: "Status", study: list[str]) -> list[Fact]:
     progress = status.progress
     left = progress.trials - progress.done
     facts = [("trials", f"{progress.done} of {progress.trials} have ended" + (f", {left} to go" if left > 0 else ""))]
-    return [*facts, *([("next", command("search", "resume", status.name, *where))] if left > 0 else [])]
+    return [*facts, *([("next", command("search", "resume", *study))] if left > 0 else [])]

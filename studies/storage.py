@@ -108,8 +108,8 @@ def _parsed(url: str) -> URL:
     except (exc.ArgumentError, ValueError):
         # Their own words, which a traceback would show, may hold a password that was taken for a port.
         raise StudyError(
-            "storage: must be the URL of a database, such as sqlite:///study.db or "
-            "postgresql+psycopg://user:password@host/name; what was given is not one"
+            "storage: must be the URL of a database, such as postgresql+psycopg://user:password@host/name or "
+            "sqlite:///study.db; what was given is not one"
         ) from None
     if parsed.get_backend_name() not in DRIVERS:
         raise StudyError(f"storage: {parsed.get_backend_name()} is not supported: use {', '.join(DRIVERS.values())}")
@@ -182,6 +182,8 @@ def _explanation(url: str, reason: str) -> str:
         return f"the database {shown(url)} cannot be written ({reason}): free space or give another --output"
     if "version_info" in reason:
         return f"the database {shown(url)} holds no studies yet: search run creates them"
+    if "password" in reason:
+        reason += ": passwords are not kept: give the whole URL in SEARCH_STORAGE or with --storage"
     return f"the database {shown(url)} cannot be used: {reason}"
 
 
