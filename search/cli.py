@@ -197,7 +197,7 @@ def workers(
         search workers digits
     """
     with told(debug):
-        from search.workers import list_workers
+        from search.worker_list import list_workers
 
         list_workers(study, output, storage, ended=all, as_json=json)
 
