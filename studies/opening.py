@@ -100,7 +100,7 @@ def _fixed(settings: Study) -> dict[str, Any]:
 def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:
     attributes = study.user_attrs
     way_out = "give the new search a name of its own: --study NEWNAME"
-    if FINGERPRINT not in attributes or study.direction.name.lower() != METRICS[space.metric]:
+    if not _is_described(attributes) or study.direction.name.lower() != METRICS[space.metric]:
         raise StudyError(f"the study {name!r} in this database was not made by search: {way_out}")
     # The images first: what is left to us in a space follows from their number.
     if lines := _changed(attributes[DATA], data):
@@ -110,6 +110,16 @@ def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Stud
         raise StudyError(f"the space of study {name!r} has changed:\n{lines}\nUndo the change, or {way_out}")
     if lines := _changed(attributes[SETTINGS], _fixed(settings)):
         raise StudyError(f"the settings of study {name!r} have changed:\n{lines}\nUse the old ones, or {way_out}")
+
+
+def _is_described(attributes: Mapping[str, Any]) -> bool:
+    """Whether they are of the kind that `_describe` writes."""
+    try:
+        space = json.loads(attributes[SPACE])
+    except (KeyError, TypeError, ValueError):
+        return False
+    records = (space, attributes.get(SETTINGS), attributes.get(DATA))
+    return FINGERPRINT in attributes and all(isinstance(each, dict) for each in records)
 
 
 def _changed(before: Identity, now: Identity) -> str:
