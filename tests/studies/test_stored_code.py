@@ -26,9 +26,10 @@ from spaces import CNN, Digits, Space
 
 space = Space(data=Digits(), backbone=CNN(filters=4, blocks=1), augment=None, batch_size=64, epochs=1)
 """
+LOOKING = (["status"], ["status", "tiny"], ["workers", "tiny"], ["trials", "tiny", "--csv"], ["stop", "tiny"])
 # What is compiled, run, unpickled or started while a command runs, but for what Python and libraries do by themselves.
 SPY = """
-import sys
+import json, sys
 
 def spy(event, arguments):
     if event == "pickle.find_class" or event in ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen"):
@@ -43,8 +44,13 @@ def spy(event, arguments):
         sys.__stderr__.write(f"RUN {event} {arguments!r}\\n")
 
 sys.addaudithook(spy)
-from search.cli import main
-main()
+from search.cli import app
+for words in json.loads(sys.argv[1]):
+    try:
+        app(words, prog_name="search")
+    except SystemExit as ended:
+        if ended.code not in (0, 6):
+            raise
 """
 
 
@@ -85,16 +91,16 @@ def test_what_is_stored_is_read_as_text(tmp_path, poison):
     (tmp_path / "mine.py").write_text(SPACE)
     run_tiny(folder, Study(trials=2, pruner="none"))
     _poison(folder, poison)
-    for words in (["status"], ["status", "tiny"], ["workers", "tiny"], ["trials", "tiny", "--csv"], ["stop", "tiny"]):
-        done = _search(tmp_path, *words, "--storage", f"sqlite:///{folder / 'study.db'}")
-        assert done.returncode in (0, 6), done.stderr
-        assert "RUN " not in done.stderr, done.stderr
-        assert "Traceback" not in done.stderr
+    storage = f"sqlite:///{folder / 'study.db'}"
+    done = _search(tmp_path, *([*words, "--storage", storage] for words in LOOKING))
+    assert done.returncode == 0, done.stderr
+    assert "RUN " not in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
     assert [file.name for file in tmp_path.rglob("*") if "pwned" in file.name] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("poison", POISON, ids=["python", "template", "pickle", "path", "record"])
+@pytest.mark.parametrize("poison", [POISON[0], POISON[2]], ids=["python", "pickle"])
 def test_a_worker_runs_nothing_that_is_stored(tmp_path, poison):
     """A worker takes the space from the user's own file: one that finds another in the database refuses it."""
     folder = tmp_path / "runs" / "tiny"
@@ -102,14 +108,15 @@ def test_a_worker_runs_nothing_that_is_stored(tmp_path, poison):
     (tmp_path / "mine.py").write_text(SPACE)
     run_tiny(folder, Study(trials=2, pruner="none"))
     _poison(folder, poison)
-    done = _search(tmp_path, "run", "mine.py", "--study", "tiny", "--quiet")
-    assert done.returncode == 6, done.stderr
+    done = _search(tmp_path, ["run", "mine.py", "--study", "tiny", "--quiet"])
+    assert done.returncode == 0, done.stderr
+    assert "was not made by search" in done.stderr
     assert "RUN " not in done.stderr, done.stderr
     assert "pwned" not in [file.name for file in tmp_path.iterdir()]
 
 
-def _search(folder, *words):
-    command = [sys.executable, "-c", SPY, *words]
+def _search(folder, *commands):
+    command = [sys.executable, "-c", SPY, json.dumps(commands)]
     return subprocess.run(
         command,
         cwd=folder,
