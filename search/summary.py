@@ -37,7 +37,11 @@ class Call:
     def again(self, **changed: Any) -> str:
         """The same command, with other settings."""
         settings = {**self.settings, **changed}
-        typed = [word for name, value in settings.items() for word in (f"--{OPTIONS.get(name, name)}", str(value))]
+        typed = [
+            word
+            for name, value in settings.items()
+            for word in (f"--{OPTIONS.get(name, name).replace('_', '-')}", str(value))
+        ]
         left_out = [] if self.export else ["--no-export"]
         return command("search", "run", self.target, *self.of_images(), *typed, *self.place(), *left_out)
 

@@ -132,6 +132,8 @@ class _Run:
 
     def result(self) -> Result:
         """Everything, in order."""
+        if self.process.gpu_memory is not None:
+            require_backend(self.process.gpu_memory)
         check_weights(self.declared.space, self.declared.folder)
         check_fine_tuning(self.declared.space)
         self._check_hypermodel()
@@ -146,7 +148,7 @@ class _Run:
         opened = open_study(self.url, self.name, space, self.settings, identity(dataset), self._patience)
         total = int(min(self.settings.trials, limit))
         with explained(self.url):
-            steer(opened.database, opened.study_id, self._limits(total))
+            steer(opened.database, opened.study_id, self._limits(total), goes_on=self.process.is_replacement)
             self._activity = Activity()
             with self._working(opened) as member:
                 before = trials.progress(opened.study, total)
@@ -173,7 +175,7 @@ class _Run:
         settings = self.settings
         member = Member(
             opened.study_id,
-            device.describe(),
+            self.process.device or device.describe(),
             device_share=self.process.device_share,
             lost_after_seconds=settings.lost_after_seconds,
             log=self.process.log,

@@ -42,17 +42,23 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def signals(stop: StopRequest, on_first: Callable[[str], None] = lambda name: None) -> Iterator[None]:
+def signals(
+    stop: StopRequest,
+    on_first: Callable[[str], None] = lambda name: None,
+    on_second: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Let SIGINT and SIGTERM ask for an end; the second one leaves at once.
 
     Args:
         stop: What is asked.
         on_first: Called with the signal's name at the first one, inside the signal handler.
+        on_second: Called at the second one, before this process ends.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if stop.requested:
+            on_second()
             os._exit(128 + number)
         stop.request(name)
         on_first(name)
