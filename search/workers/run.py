@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from search.screen import Screen
@@ -22,7 +23,7 @@ from spaces.files import Loaded
 from spaces.parameters import Scalar
 from spaces.training import METRICS
 from studies.devices import Place, places, this_machine
-from studies.events import Progress, StudyOpened
+from studies.events import Progress, StudyOpened, WorkerSeen
 from studies.recycling import share_of_memory
 from studies.results import Result
 from studies.stopping import StopRequest, signals
@@ -116,13 +117,20 @@ class _Run:
                 if (now := self.looking.latest) is not None and now is not seen:
                     seen = now
                     self._has_joined()
-                    teller.tell(now, self.pids)
+                    teller.tell(now, self.pids, self._processes(supervisor))
                 if not teller.is_open:
                     self._relay()
                 time.sleep(TICK_SECONDS)
         finally:
             # After an error and after a signal; else there is nobody left.
             supervisor.end()
+
+    def _processes(self, supervisor: Supervisor) -> list[WorkerSeen]:
+        return [
+            WorkerSeen("", gethostname(), child.pid, place.label, lives=True, doing="starting", log=str(log.path))
+            for slot, log, place in zip(supervisor.slots, self.logs, self.places, strict=True)
+            if (child := slot.child) is not None
+        ]
 
     @contextmanager
     def _signals(self, supervisor: Supervisor) -> Iterator[None]:
