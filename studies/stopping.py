@@ -16,11 +16,14 @@ class StopRequest:
     Args:
         deadline: Reading of `clock` from which on time is over, or None.
         clock: Seconds that only ever grow.
+        leaves_at_second: Whether a second signal ends the process at once. A supervisor forwards the signal that a
+            scheduler may have sent to all processes already: for its workers the second means no more than the first.
     """
 
     deadline: float | None = None
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     signal_name: str | None = None
+    leaves_at_second: bool = True
 
     def request(self, signal_name: str) -> None:
         """Ask for an end."""
@@ -47,7 +50,7 @@ def signals(
     on_first: Callable[[str], None] = lambda name: None,
     on_second: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask for an end; the second one leaves at once.
+    """Let SIGINT and SIGTERM ask for an end; the second one leaves at once, unless the request says otherwise.
 
     Args:
         stop: What is asked.
@@ -57,6 +60,8 @@ def signals(
 
     def handle(number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if stop.requested and not stop.leaves_at_second:
+            return
         if stop.requested:
             on_second()
             os._exit(128 + number)

@@ -183,6 +183,8 @@ class Looking:
             thread.join(timeout=5.0)
             if not thread.is_alive():
                 self.look()
+            if self._watched is not None:
+                self._watched.database.engine.dispose()
 
     def _go_on(self) -> None:
         while not self._over.is_set():

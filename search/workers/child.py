@@ -13,9 +13,11 @@ from pathlib import Path
 import typer
 
 from search.failures import told
+from search.formats import gigabytes
 from search.run import exit_code, search
+from search.screen import LABEL
 from search.summary import Call, summary
-from search.terminal import escape_what_cannot_be_encoded, flush_quietly
+from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
 from search.workers.job import JOB, RECYCLED, STORAGE, Job, job_of
 from studies.process import Process
 
@@ -38,16 +40,18 @@ def main() -> None:
 def work(job: Job) -> int:
     """Do the job, and return the exit code."""
     from search.plain import Plain
+    from studies.recycling import resident
     from studies.stopping import StopRequest
 
     settings = dict(job.settings)
     if storage := os.environ.get(STORAGE):
         settings["storage"] = storage
     call = Call(job.target, settings, Path(job.output), job.export, job.data)
-    stop = StopRequest()
+    stop = StopRequest(leaves_at_second=False)
     with Plain(job.target, stop.request, debug=job.debug) as screen:
         result, defaults = search(call, settings, screen, stop, process_of(job))
     if result.recycled:
+        say(f"{'worker':<{LABEL}} makes room for a fresh process, with {gigabytes(resident())} of memory")
         return RECYCLED
     screen.summary(summary(result, call, defaults))
     return exit_code(result)

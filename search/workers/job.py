@@ -65,7 +65,8 @@ class Job:
         """
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [environ.get("PYTHONPATH")])]
-        told = {**environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: json.dumps(asdict(self))}
+        told = {name: value for name, value in environ.items() if name != STORAGE}
+        told |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: json.dumps(asdict(self))}
         return told if storage is None else {**told, STORAGE: storage}
 
 

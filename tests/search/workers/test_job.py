@@ -22,6 +22,11 @@ def test_the_database_is_never_in_the_command_line():
     assert environment["HOME"] == "/root"
 
 
+def test_workers_use_the_database_of_their_supervisor():
+    """What the environment says else does not lead them elsewhere."""
+    assert STORAGE not in MINE.environment({STORAGE: SECRET}, None)
+
+
 def test_the_command_line_says_what_the_process_is():
     """Whoever lists processes sees the worker and its space."""
     assert MINE.command()[-2:] == ["worker-2", "space.py"]

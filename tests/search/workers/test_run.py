@@ -19,7 +19,7 @@ space = Space(
     augment=None,
     learning_rate=Float(1e-3, 1e-1, log=True),
     batch_size=8,
-    epochs=6,
+    epochs={epochs},
 )
 study = Study(trials=5, pruner="none", devices="cpu", {settings})
 """
@@ -40,9 +40,9 @@ class Program:
         self.folder = folder
         self.database = folder / "runs" / "mine" / "study.db"
 
-    def start(self, settings="workers=2", *words):
+    def start(self, settings="workers=2", *words, epochs=6):
         """Start it, with its output as pipes."""
-        (self.folder / "mine.py").write_text(SPACE.format(settings=settings))
+        (self.folder / "mine.py").write_text(SPACE.format(settings=settings, epochs=epochs))
         command = [sys.executable, "-c", PROGRAM, "run", "mine.py", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, cwd=self.folder, **pipes)
@@ -71,7 +71,7 @@ class Program:
 
     def training(self):
         """The processes of two workers that train, once there are two."""
-        rows = self.ask("SELECT pid FROM search_workers WHERE state = 'alive' AND epoch >= 1")
+        rows = self.ask("SELECT pid FROM search_workers WHERE state = 'alive' AND doing = 'training' AND epoch >= 1")
         return [pid for (pid,) in rows] if len(rows) == 2 else None
 
     def states(self):
@@ -143,7 +143,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(program):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_all_workers_in_good_order(program, number, code):
     """Within 10 seconds all have ended, and their trials wait."""
-    program.start()
+    program.start(epochs=200)
     pids = program.until(program.training)
     program.process.send_signal(number)
     output, errors = program.process.communicate(timeout=12)
@@ -157,7 +157,7 @@ def test_a_signal_ends_all_workers_in_good_order(program, number, code):
 @pytest.mark.slow
 def test_the_second_signal_kills(program):
     """Nobody is left a moment later."""
-    program.start()
+    program.start(epochs=200)
     pids = program.until(program.training)
     program.process.send_signal(signal.SIGINT)
     time.sleep(0.3)
@@ -170,7 +170,7 @@ def test_the_second_signal_kills(program):
 @pytest.mark.slow
 def test_workers_end_when_their_supervisor_was_killed(program):
     """They notice, and hand their trials back."""
-    program.start()
+    program.start(epochs=200)
     pids = program.until(program.training)
     program.process.kill()
     program.until(lambda: not any(map(is_running, pids)), seconds=20)
