@@ -13,7 +13,7 @@ from studies.features import FEATURES, Features
 from studies.objective import Objective
 from studies.stopping import StopRequest
 from studies.trials import outcome_of
-from tests.fakes import open_tiny, run_tiny
+from tests.fakes import run_tiny
 from tests.studies.features.tiny import RECIPE, dataset
 
 
@@ -21,7 +21,7 @@ def test_a_study_on_features_says_so(folder, warm, tmp_path):
     """What a trial was trained on stands in its outcome in the database."""
     space = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1)
     settings, data = Study(trials=1, pruner="none", seed=0), dataset()
-    evaluate = Objective(open_tiny(tmp_path, settings, space), 0, folder, lambda recipe: data, Watcher(), StopRequest())
+    evaluate = Objective(0, folder, lambda recipe: data, Watcher(), StopRequest())
     study = run_tiny(tmp_path, settings, evaluate, space)
     assert outcome_of(study.trials[0]).path == FEATURES
 
