@@ -151,8 +151,10 @@ class Objective:
         if step >= steps:
             return True
         is_judged = trial.number == 0 or step <= trial.judged or not math.isfinite(value)
-        goes_on = is_judged or not trial.should_prune()
-        return trial.write() and goes_on
+        if not is_judged and trial.should_prune():
+            # Written with the end: a worker that dies in between must not leave it judged and running.
+            return False
+        return trial.write()
 
     def _outcome(self, trained: Training, recipe: Recipe, seconds: float, before: Progress) -> Outcome:
         value = trained.best_value if trained.best_epoch else None
