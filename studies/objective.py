@@ -28,6 +28,7 @@ from studies.storage import DATABASE_ERRORS
 from studies.taken import TakenTrial
 from studies.training import Training, train
 from studies.trials import Outcome
+from studies.warm import WarmModels
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Objective:
     activity: Activity = field(default_factory=Activity)
     _path: str = field(default="", init=False)
     _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
+    _warm: WarmModels = field(default_factory=WarmModels, init=False)
 
     def __post_init__(self) -> None:
         self._features = self.features or Features(self.folder)
@@ -89,6 +91,8 @@ class Objective:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a recipe breaks ends its trial, not the search
             state, reason = _classified(error)
+            if is_out_of_memory(error):
+                self._warm.clear()
             return Outcome(state, None, None, 0, time.monotonic() - started, reason, path=self._path)
         finally:
             keras.utils.clear_session(free_memory=False)
@@ -137,6 +141,7 @@ class Objective:
             ask=self._ask,
             on_epoch=on_epoch,
             stop=self.stop,
+            warm=self._warm,
         )
 
     def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:

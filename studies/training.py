@@ -17,6 +17,7 @@ from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.epochs import second_phase
 from studies.models import build_model, fine_tune
+from studies.warm import WarmModels
 
 FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of patience", "refused", "stopped", "diverged"
 
@@ -65,6 +66,7 @@ def train(
     ask: Callable[[Any], Scalar] | None = None,
     on_epoch: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: True,
     stop: Callable[[], bool] = lambda: False,
+    warm: WarmModels | None = None,
 ) -> Training:
     """Build, compile and fit the model of a recipe.
 
@@ -82,6 +84,7 @@ def train(
         ask: Gives the value of a hyperparameter that the `fit` of a hypermodel meets; None for its default.
         on_epoch: Called with each whole epoch, counted from 1, and its metrics; returns whether to go on.
         stop: Asked after each execution of steps whether to end at once.
+        warm: Compiled models of earlier trainings; the model that is returned may be used by the next one.
 
     Raises:
         ModelError: The recipe cannot be built.
@@ -109,13 +112,20 @@ def train(
     stopping = StopOnRequest(stop)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping, is_last_phase=second is None)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    fitting = _Fitting(model, feed, steps_per_execution(shape, recipe.batch_size, feed.steps), stopping, ending, best)
+    steps = steps_per_execution(shape, recipe.batch_size, feed.steps)
+    if warm is None:
+        compile_model(model, recipe, feed.steps, steps)
+    else:
+        model = warm.compiled(model, recipe, feed.steps, steps)
+    fitting = _Fitting(model, feed, steps, stopping, ending, best)
     fitting.validate(recipe, validation, classes)
-    fitting.fit(recipe, epochs or recipe.epochs)
+    fitting.fit(epochs or recipe.epochs)
     if second and fitting.ended in (FINISHED, OUT_OF_PATIENCE):
         fitting.fine_tune(recipe, second, second_epochs or second.epochs)
     if validation is not None and not stopping.stopped:
         best.restore()
+    if warm is not None:
+        warm.give_back()
     history = tuple(ending.history)
     return Training(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases)
 
@@ -156,10 +166,9 @@ class _Fitting:
         else:
             self._callbacks.insert(1, Validation(data, validation.labels, classes, self.stopping))
 
-    def fit(self, recipe: Recipe, epochs: int) -> None:
-        """Compile the model and train so many epochs after those that are done."""
+    def fit(self, epochs: int) -> None:
+        """Train so many epochs after those that are done."""
         done = len(self.ending.history)
-        compile_model(self.model, recipe, self.feed.steps, self.steps_per_execution)
         self.model.fit(
             **self.feed.inputs,
             initial_epoch=done,
@@ -176,7 +185,9 @@ class _Fitting:
         self.ending.is_last_phase = True
         fine_tune(self.model, second.layers)
         learning_rate = recipe.learning_rate * second.learning_rate
-        self.fit(replace(recipe, learning_rate=learning_rate, schedule=Constant()), epochs)
+        second_recipe = replace(recipe, learning_rate=learning_rate, schedule=Constant())
+        compile_model(self.model, second_recipe, self.feed.steps, self.steps_per_execution)
+        self.fit(epochs)
 
     @property
     def phases(self) -> tuple[int, int]:
