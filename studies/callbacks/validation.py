@@ -17,63 +17,70 @@ _VALUES_PER_BATCH, _LARGEST_BATCH = 2**20, 4096
 class Validation(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds `val_loss`, `val_accuracy`, `val_auc` and so on to an epoch's metrics.
 
-    It stands in place of Keras' own validation, before the callbacks that look at the metrics: what the model is
-    compiled with is measured by Keras' own objects. Metrics that are there already stay as they are.
+    It stands in place of Keras' own validation, before the callbacks that look at the metrics: loss and accuracy are
+    what Keras would have given. Where Keras has validated, its metrics stay and the others are added.
 
     Args:
-        data: Every validation image once, in order, in batches.
+        data: Every validation image once, in order, in batches with targets.
         labels: Their classes (n,).
         classes: Number of classes.
         stop: The callback that cuts epochs short.
-        targets: The labels as the model's loss takes them; None for the classes.
+        compiled: Measure the compiled loss and metrics, unless Keras has; else the loss is the cross entropy.
     """
 
     def __init__(
-        self, data: Any, labels: np.ndarray, classes: int, stop: StopOnRequest, targets: np.ndarray | None = None
+        self, data: Any, labels: np.ndarray, classes: int, stop: StopOnRequest, *, compiled: bool = True
     ) -> None:
         super().__init__()
-        self._data, self._labels, self._stop = data, labels, stop
-        self._targets = labels if targets is None else targets
+        self._data, self._labels, self._stop, self._compiled = data, labels, stop, compiled
         self._classes = [str(index) for index in range(classes)]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measure, unless an end is asked for meanwhile."""
-        outputs = [] if self._stop.stopped else list(self._outputs())
         if self._stop.stopped:
             return
-        for name, value in self._measured(np.concatenate(outputs)).items():
+        found = self._as_keras() if self._compiled and "val_loss" not in logs else {}
+        outputs = found.pop("outputs", None)
+        outputs = self._outputs() if outputs is None else outputs
+        if self._stop.stopped:
+            return
+        for name, value in {**self._scores(outputs), **found}.items():
             logs.setdefault(f"val_{name}", value)
 
-    def _outputs(self) -> Iterator[np.ndarray]:
-        size = 0
-        for batch in _batches(self._data):
-            images = np.asarray(batch[0])
-            rows, size = len(images), max(size, len(images))
-            if rows < size:
-                # A last batch of another size would be traced anew.
-                images = np.concatenate([images, np.zeros((size - rows, *images.shape[1:]), images.dtype)])
-            yield np.asarray(self.model.predict_on_batch(images))[:rows]
+    def _as_keras(self) -> dict[str, Any]:
+        """The `outputs`, the loss and the compiled metrics."""
+        from studies.tensorflow_validation import validation_step
+
+        step = validation_step(self.model)
+        self.model.reset_metrics()
+        outputs, losses = [], []
+        for images, targets in self._batches():
+            answers, loss = step(images, targets)
+            outputs.append(answers.numpy())
+            losses.append(float(loss))
+        loss = np.average(losses, weights=[len(each) for each in outputs])
+        numbers = {**self.model.get_metrics_result(), "loss": loss}
+        found = {name: float(value) for name, value in numbers.items() if np.size(value) == 1}
+        return {**found, "outputs": np.concatenate(outputs)}
+
+    def _outputs(self) -> np.ndarray:
+        return np.concatenate([self.model.predict_on_batch(images) for images, *_ in self._batches()])
+
+    def _batches(self) -> Iterator[Any]:
+        """The batches, until an end is asked for."""
+        for batch in _items(self._data):
+            yield batch
             self._stop.look()
             if self._stop.stopped:
                 return
 
-    def _measured(self, outputs: np.ndarray) -> dict[str, float]:
+    def _scores(self, outputs: np.ndarray) -> dict[str, float]:
         names = [name for name in SCORES if name != "top_5_accuracy" or len(self._classes) > 5]
         if not np.isfinite(outputs).all():
             return dict.fromkeys(names, math.nan)
         scores = evaluate(self._probabilities(outputs), self._labels, self._classes)
         found = {name: getattr(scores, name) for name in names}
-        measured = {name: math.nan if value is None else value for name, value in found.items()}
-        return {**measured, **self._compiled(outputs)}
-
-    def _compiled(self, outputs: np.ndarray) -> dict[str, float]:
-        """What Keras' validation gives: the loss, with what the layers add to it, and the compiled metrics."""
-        if self.model.loss is None:
-            return {}
-        self.model.reset_metrics()
-        found = self.model.compute_metrics(None, self._targets, outputs, None)
-        loss = self.model.compute_loss(y=self._targets, y_pred=outputs, training=False)
-        return {name: float(value) for name, value in {**found, "loss": loss}.items()}
+        return {name: math.nan if value is None else value for name, value in found.items()}
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         if not gives_logits(self.model):
@@ -95,12 +102,15 @@ def validation_batch(image_shape: tuple[int, ...], batch_size: int, images: int)
 
 
 def validates_itself(model: keras.Model) -> bool:
-    """Whether only Keras' own validation gives a model's loss: its layers add to it, or it has a step of its own."""
-    adds = any(getattr(layer, "_loss_ids", ()) or getattr(layer, "_losses", ()) for layer in model._flatten_layers())
-    return adds or type(model).test_step is not keras.Model.test_step
+    """Whether only Keras' own validation gives a model's loss: it has steps of its own, or runs on another backend."""
+    own = any(getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS)
+    return own or keras.backend.backend() != "tensorflow"
 
 
-def _batches(data: Any) -> Iterator[Any]:
+_STEPS = ("test_step", "compute_loss", "compute_metrics")
+
+
+def _items(data: Any) -> Iterator[Any]:
     if isinstance(data, keras.utils.PyDataset):
         return (data[index] for index in range(len(data)))
     return iter(data)

@@ -1,15 +1,9 @@
 """The one callback that a hypermodel's `fit` is given: it holds all of ours, so that each sees the same metrics."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-
-from studies.callbacks import StopOnRequest
-from studies.evaluation import SCORES, evaluate
-from studies.models.outputs import gives_logits
 
 
 class Reports(keras.callbacks.Callback):  # type: ignore[misc]
@@ -69,39 +63,3 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         except Exception as error:
             self.failure = error
             raise
-
-
-class MissingScores(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds the validation scores that the hypermodel does not measure itself, where the search needs them.
-
-    Args:
-        metric: What the search compares, such as `val_accuracy`.
-        images: The validation images as the network takes them, in batches or as an array.
-        labels: Their classes (n,).
-        classes: Number of classes.
-        stop: The callback that cuts epochs short.
-    """
-
-    def __init__(self, metric: str, images: Any, labels: np.ndarray, classes: int, stop: StopOnRequest) -> None:
-        super().__init__()
-        self._needed, self._images, self._labels, self._stop = {metric, "val_loss"}, images, labels, stop
-        self._classes = [str(index) for index in range(classes)]
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure if something is missing, unless an end is asked for meanwhile."""
-        if self._stop.stopped or self._needed <= logs.keys():
-            return
-        outputs = self.model.predict(self._images, verbose=0, callbacks=[self._stop])
-        if not self._stop.stopped:
-            for name, value in self._measured(outputs).items():
-                logs.setdefault(name, value)
-
-    def _measured(self, outputs: np.ndarray) -> dict[str, float]:
-        if not np.isfinite(outputs).all():
-            return dict.fromkeys((f"val_{name}" for name in SCORES), math.nan)
-        if gives_logits(self.model):
-            final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
-            outputs = keras.ops.convert_to_numpy(final(outputs))
-        scores = evaluate(outputs, self._labels, self._classes)
-        found = {name: getattr(scores, name) for name in SCORES}
-        return {f"val_{name}": math.nan if value is None else value for name, value in found.items()}

@@ -11,14 +11,14 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from spaces.training import METRICS
-from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest
+from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, validates_itself
 from studies.compiling import compile_model
 from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
 from studies.keras_tuner.feed import Form, one_hot_columns
 from studies.keras_tuner.models import as_the_users, build_network, connect
-from studies.keras_tuner.reports import MissingScores, Reports
+from studies.keras_tuner.reports import Reports
 from studies.models.building import precision
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
@@ -49,7 +49,7 @@ def train_hypermodel(
     stopping = StopOnRequest(stop)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    judging = [] if validation is None else [_missing(recipe, form, validation, classes, stopping), best]
+    judging = [] if validation is None else [_scores(recipe, form, validation, classes, stopping), best]
     reports = Reports([stopping, *judging, ending], last_epoch=epochs)
     reports.set_params({"epochs": epochs or recipe.epochs})
     if has_own_fit(recipe.model):
@@ -99,10 +99,13 @@ def _fit(
     reports: Reports,
     epochs: int,
 ) -> None:
+    judging = None
+    if validation is not None and validates_itself(network):
+        judging = form.batches(evaluation_data(validation, recipe.batch_size))
     network.fit(
         **{**feed.inputs, "x": form.batches(feed.inputs["x"])},
         epochs=epochs,
-        validation_data=None if validation is None else form.batches(evaluation_data(validation, recipe.batch_size)),
+        validation_data=judging,
         callbacks=[reports],
         verbose=0,
     )
@@ -153,11 +156,13 @@ def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in parameters}
 
 
-def _missing(
+def _scores(
     recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest
 ) -> keras.callbacks.Callback:
+    # Not in larger batches: the hypermodel's loss may be a sum over the batch.
     images = form.batches(evaluation_data(validation, recipe.batch_size))
-    return MissingScores(recipe.metric, images, validation.labels, classes, stopping)
+    # A loop of the user's own may be using the compiled metrics.
+    return Validation(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
 
 
 def _ended(stopping: StopOnRequest, ending: EpochEnd, best: BestEpoch) -> str:

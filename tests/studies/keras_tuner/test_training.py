@@ -11,6 +11,7 @@ from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import training
 from studies.data import Split
+from studies.evaluation import SCORES
 from studies.models import inference_model
 from studies.training import train
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
@@ -94,6 +95,24 @@ def test_an_uncompiled_model_is_compiled_as_the_recipe_says():
     found, told = trained(two_kinds, learning_rate=0.02)
     assert float(found.model.optimizer.learning_rate) == pytest.approx(0.02)
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("hypermodel", [Dense(metrics=()), OwnFit(), OwnLoop(), Silent()])
+def test_every_epoch_has_every_metric(hypermodel):
+    """With and without a `fit` of its own, whatever the hypermodel compiles and the search compares."""
+    _, told = trained(hypermodel)
+    assert all({f"val_{name}" for name in SCORES} <= metrics.keys() for _, metrics in told)
+
+
+def test_loss_and_metrics_are_those_of_keras_own_validation():
+    """One-hot labels, a loss and metrics of the hypermodel's own: each is what `evaluate` gives."""
+    hypermodel = Dense(loss="mse", metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(2)])
+    found, told = trained(hypermodel, epochs=2)
+    validation = images_of(10, seed=1)
+    targets = np.eye(10, dtype=np.float32)[validation.labels]
+    scores = found.model.evaluate(validation.images / 255, targets, verbose=0, return_dict=True)
+    measured = told[found.best_epoch - 1][1]
+    assert {name: measured[f"val_{name}"] for name in scores} == pytest.approx(scores, rel=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_f1"])
