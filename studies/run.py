@@ -93,13 +93,13 @@ class _Images:
         return self._loaded[recipe.data]
 
     def _progress(self, done: int, total: int) -> None:
-        if self.stop.requested:
+        if self.stop():
             raise KeyboardInterrupt
         self.watcher.data_progress(done, total)
 
     def features_progress(self, done: int, total: int) -> None:
         """Show it, or end the computing."""
-        if self.stop.requested:
+        if self.stop():
             raise KeyboardInterrupt
         self.watcher.features_progress(done, total)
 
@@ -188,12 +188,17 @@ class _Run:
         try:
             Worker(study, space, self.settings, total, evaluate, self.watcher, stop).run()
         except KeyboardInterrupt:
-            # A signal while images were decoded for a trial, which waits.
-            if not stop.requested:
+            # An end asked for, or time over, while images were read for a trial, which waits.
+            if not stop():
                 raise
 
     def _outcome(self, space: Space, now: Progress, already_finished: bool) -> Result:
         if now.best is None and not self.stop.requested:
+            if self.stop.out_of_time:
+                raise NoResultError(
+                    f"the time limit was reached before one trial was complete: run it again with a longer --timeout; "
+                    f"what was read and trained is kept, see search trials {self.name}"
+                )
             ended = f"{now.pruned} pruned, {now.failed} failed"
             raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
         return Result(
@@ -218,6 +223,8 @@ class _Run:
         best = result.progress.best
         if best is None:
             return result
+        # The time limit is the search's.
+        self.stop.deadline = None
         target = self.folder / "best"
         recipe = resolve(space, best.params)
         stored = stored_metrics(target, recipe)

@@ -97,6 +97,7 @@ def train(
             classes=classes,
             seed=seed,
             epochs=epochs,
+            second_epochs=second_epochs,
             ask=ask,
             on_epoch=on_epoch,
             stop=stop,

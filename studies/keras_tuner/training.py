@@ -33,6 +33,7 @@ def train_hypermodel(
     classes: int,
     seed: int,
     epochs: int | None,
+    second_epochs: int | None,
     ask: Ask | None,
     on_epoch: Callable[[int, Mapping[str, float]], bool],
     stop: Callable[[], bool],
@@ -50,21 +51,24 @@ def train_hypermodel(
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
     judging = [] if validation is None else [_scores(recipe, form, validation, classes, stopping), best]
-    reports = Reports([stopping, *judging, ending], last_epoch=epochs)
-    reports.set_params({"epochs": epochs or recipe.epochs})
+    reports = Reports([stopping, *judging, ending], (epochs, second_epochs or 0) if epochs else None)
+    reports.set_params({"epochs": recipe.epochs})
     if has_own_fit(recipe.model):
-        _own_fit(recipe, network, hp, (images, validation), form, reports, epochs or recipe.epochs)
+        _own_fit(recipe, network, hp, (images, validation), form, reports)
         if not ending.history and not stopping.stopped:
             # A fit that calls no callbacks is one long epoch.
             reports.set_model(network)
-            reports.on_epoch_end((epochs or recipe.epochs) - 1, {})
+            reports.on_epoch_end(recipe.epochs - 1, {})
     else:
         _fit(recipe, network, feed, validation, form, reports, epochs or recipe.epochs)
     if validation is not None and not stopping.stopped:
         best.restore()
+    else:
+        reports.restore()
     done = best.epoch or len(ending.history)
+    first = min(done, reports.first_fit or done)
     ended = _ended(stopping, ending, best)
-    return Training(network, tuple(ending.history), best.epoch, best.value, best.loss, ended, done, 0)
+    return Training(network, tuple(ending.history), best.epoch, best.value, best.loss, ended, first, done - first)
 
 
 def _compiled_network(
@@ -118,16 +122,18 @@ def _own_fit(
     splits: tuple[Split, Split | None],
     form: Form,
     reports: Reports,
-    epochs: int,
 ) -> None:
-    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does."""
+    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does.
+
+    A retraining makes the same calls with the same arguments; `reports` ends them where the trial was best.
+    """
     if recipe.balance is not None:
         raise ModelError("balance: has no effect on a hypermodel with a fit() of its own: give class_weight there")
     x, y = form.arrays(splits[0])
     # The retraining has no validation images, but a fit may need some to run.
     held = form.arrays(splits[1]) if splits[1] else (x[: recipe.batch_size], y[: recipe.batch_size])
     fit = recipe.model.hypermodel.fit
-    given = _accepted(fit, {"epochs": epochs, "batch_size": recipe.batch_size, "verbose": 0})
+    given = _accepted(fit, {"epochs": recipe.epochs, "batch_size": recipe.batch_size, "verbose": 0})
 
     def call() -> None:
         while True:
