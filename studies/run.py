@@ -103,13 +103,13 @@ class _Images:
         return self._loaded[recipe.data]
 
     def _progress(self, done: int, total: int) -> None:
-        if self.stop.requested:
+        if self.stop():
             raise KeyboardInterrupt
         self.watcher.data_progress(done, total)
 
     def features_progress(self, done: int, total: int) -> None:
         """Show it, or end the computing."""
-        if self.stop.requested:
+        if self.stop():
             raise KeyboardInterrupt
         self.watcher.features_progress(done, total)
 
@@ -243,13 +243,18 @@ class _Run:
         try:
             return worker.run()
         except KeyboardInterrupt:
-            # A signal while images were decoded for a trial, which waits.
-            if not stop.requested:
+            # An end asked for, or time over, while images were read for a trial, which waits.
+            if not stop():
                 raise
             return True
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
         if now.best is None and not self.stop.requested:
+            if self.stop.out_of_time:
+                raise NoResultError(
+                    f"the time limit was reached before one trial was complete: run it again with a longer --timeout; "
+                    f"what was read and trained is kept, see search trials {self.name}"
+                )
             ended = f"{now.pruned} pruned, {now.failed} failed"
             raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
         return Result(
@@ -268,6 +273,8 @@ class _Run:
         return self.export and result.progress.best is not None and result.interrupted is None
 
     def _exported(self, opened: OpenStudy, space: Space, result: Result, member: Member) -> Result:
+        # The time limit is the search's.
+        self.stop.ignore_time()
         self._activity.doing = "retraining and exporting the best trial"
         exporter = Exporter(
             opened=opened,

@@ -11,7 +11,7 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.scalars import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS, Constant, FineTune
-from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation
+from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, validates_itself, validation_batch
 from studies.compiling import compile_model
 from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
@@ -100,6 +100,7 @@ def train(
             classes=classes,
             seed=seed,
             epochs=epochs,
+            second_epochs=second_epochs,
             ask=ask,
             on_epoch=on_epoch,
             stop=stop,
@@ -156,15 +157,14 @@ class _Fitting:
         self._callbacks: list[keras.callbacks.Callback] = [self.stopping, self.ending]
 
     def validate(self, recipe: Recipe, validation: Split | None, classes: int) -> None:
-        """Measure the recipe's metric after each epoch: by Keras what it measures anyway, else by a callback."""
+        """Measure every metric after each epoch, in one pass wherever Keras' own validation is not needed."""
         if validation is None:
             return
-        data = evaluation_data(validation, recipe.batch_size)
-        self._callbacks = [self.stopping, self.best, self.ending]
-        if recipe.metric in ("val_accuracy", "val_loss"):
-            self._validation = data
-        else:
-            self._callbacks.insert(1, Validation(data, validation.labels, classes, self.stopping))
+        if validates_itself(self.model):
+            self._validation = evaluation_data(validation, recipe.batch_size)
+        size = validation_batch(validation.images.shape[1:], recipe.batch_size, len(validation))
+        measuring = Validation(evaluation_data(validation, size), validation.labels, classes, self.stopping)
+        self._callbacks = [self.stopping, measuring, self.best, self.ending]
 
     def fit(self, epochs: int) -> None:
         """Train so many epochs after those that are done."""

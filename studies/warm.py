@@ -21,7 +21,17 @@ MOST_MODELS = 8
 MOST_BYTES = 2**28
 """Of the weights of all kept models together; an optimizer may take twice as much again."""
 
-_NOT_OF_THE_MODEL = ("data", "model", "learning_rate", "batch_size", "epochs", "patience", "fine_tune", "folds", "metric")
+_NOT_OF_THE_MODEL = (
+    "data",
+    "model",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "patience",
+    "fine_tune",
+    "folds",
+    "metric",
+)
 _ONLY_WHETHER = (
     ("dropout",),
     ("backbone", "block_dropout"),

@@ -3,6 +3,6 @@
 from studies.callbacks.best import BestEpoch
 from studies.callbacks.epochs import EpochEnd
 from studies.callbacks.stop import StopOnRequest
-from studies.callbacks.validation import Validation
+from studies.callbacks.validation import Validation, validates_itself, validation_batch
 
-__all__ = ["BestEpoch", "EpochEnd", "StopOnRequest", "Validation"]
+__all__ = ["BestEpoch", "EpochEnd", "StopOnRequest", "Validation", "validates_itself", "validation_batch"]
