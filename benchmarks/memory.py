@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from evidence import machine
 
-IMPORTS = "import studies.data.image_folder, PIL.JpegImagePlugin"
+IMPORTS = "import time, studies.data.image_folder, PIL.JpegImagePlugin; time.sleep(0.2)"
 TRAINING_IMPORTS = IMPORTS + """
 import keras, tensorflow
 from studies.compiling import compile_model
@@ -35,6 +35,7 @@ from pathlib import Path
 from spaces.data import ImageFolder
 from studies.data import load
 data = load(ImageFolder(sys.argv[1], image_size=int(sys.argv[2]), max_skipped=1.0), Path.cwd(), cache=Path(sys.argv[3]))
+import time; time.sleep(0.2)
 """
 TRAIN = OPEN + TRAINING_IMPORTS + """
 from spaces import CNN, Constant, Digits, Space
