@@ -95,7 +95,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _copy(self) -> Snapshot:
         started = time.monotonic()
-        arrays = {name: _array(variable) for name, variable in _variables(self.model).items()}
+        arrays = {name: variable.numpy() for name, variable in _variables(self.model).items()}
         arrays |= _changed(self._best.weights, _current(arrays, self.model))
         history = list(self._ending.history)
         state = {"history": history, "best": self._best.state, "first_phase": self.first_phase}
@@ -107,11 +107,6 @@ def _variables(model: keras.Model) -> dict[str, Any]:
     """All that changes in training, by name: weights, statistics, states of random generators, the optimizer's."""
     named = {f"model/{index}": variable for index, variable in enumerate(model.variables)}
     return named | {f"optimizer/{index}": variable for index, variable in enumerate(model.optimizer.variables)}
-
-
-def _array(variable: Any) -> np.ndarray:
-    """A copy in the host's memory."""
-    return np.array(keras.ops.convert_to_numpy(variable.value))
 
 
 def _current(arrays: Mapping[str, np.ndarray], model: keras.Model) -> list[np.ndarray]:
