@@ -42,7 +42,7 @@ def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     print(machine("keras", "tensorflow"))
-    space = Space(data=Digits())
+    space = Space(data=Digits(), epochs=15)
     digits = load(space.data, Path.cwd())
     recipe = resolve(space, baseline(space))
     _report(

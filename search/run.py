@@ -35,7 +35,13 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) ->
     with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
         result, defaults = _search(call, settings, screen, stop)
     screen.summary(summary(result, call, defaults))
-    return 0 if result.interrupted is None else 128 + signal.Signals[result.interrupted].value
+    return exit_code(result)
+
+
+def exit_code(result: "Result") -> int:
+    """0, or what stands for the signal that ended the run; `search stop` ends it in good order."""
+    ended_by = signal.Signals.__members__.get(result.interrupted or "")
+    return 128 + ended_by.value if ended_by else 0
 
 
 def _search(

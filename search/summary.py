@@ -126,6 +126,8 @@ def _test(metrics: Mapping[str, Any]) -> list[Fact]:
 
 
 def _export(result: Result, call: Call) -> list[Fact]:
+    if result.elsewhere:
+        return [("export", clean(result.elsewhere))]
     if result.export is None:
         if call.export or result.progress.best is None or result.interrupted is not None:
             return []

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import optuna
 
 from spaces.errors import ModelError, SearchError
 from spaces.parameters import Scalar
@@ -17,6 +16,7 @@ from spaces.space import Recipe
 from spaces.training import METRICS
 from studies import training
 from studies.data import Dataset, Split
+from studies.database.workers import Activity
 from studies.epochs import total_epochs
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Best, EpochEnded, Progress, Watcher
 from studies.features import Features, Prepared
@@ -24,10 +24,11 @@ from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
 from studies.sampling import asking_in_fit, seed_of
 from studies.stopping import StopRequest
-from studies.storage import DATABASE_ERRORS, engine_of
-from studies.tables import write_epoch
+from studies.storage import DATABASE_ERRORS
+from studies.taken import TakenTrial
 from studies.training import Training, train
-from studies.trials import Outcome, report
+from studies.trials import Outcome
+from studies.warm import WarmModels
 
 
 @dataclass
@@ -35,30 +36,30 @@ class Objective:
     """Trains the recipe of one trial and says how it ended.
 
     Args:
-        study: The study, for its storage and direction.
         seed: The study's seed.
         folder: Where relative paths of weights start.
         data: Gives the images of a recipe.
         watcher: Is told of every epoch.
         stop: Asked between steps whether to end.
         features: Gives the features that a frozen backbone's head is trained on; None starts with those on disk.
+        activity: What this worker does, as shown to others.
     """
 
-    study: optuna.Study
     seed: int
     folder: Path
     data: Callable[[Recipe], Dataset]
     watcher: Watcher
     stop: StopRequest
     features: Features | None = None
-    _judged: int = field(default=0, init=False)
+    activity: Activity = field(default_factory=Activity)
     _path: str = field(default="", init=False)
     _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
+    _warm: WarmModels = field(default_factory=WarmModels, init=False)
 
     def __post_init__(self) -> None:
         self._features = self.features or Features(self.folder)
 
-    def __call__(self, trial: optuna.Trial, recipe: Recipe, before: Progress) -> Outcome:
+    def __call__(self, trial: TakenTrial, recipe: Recipe, before: Progress) -> Outcome:
         """Evaluate a trial.
 
         Args:
@@ -74,11 +75,11 @@ class Objective:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.
         """
         started, self._path = time.monotonic(), ""
-        # What an interrupted run of this trial had reported was judged then.
-        self._judged = max(trial.storage.get_trial(trial._trial_id).intermediate_values, default=0)
-        self._ask = asking_in_fit(trial, recipe)
+        self._ask = asking_in_fit(trial.trial, recipe)
         try:
             trained = self._train(trial, recipe)
+            if trial.taken_away is not None:
+                raise trial.taken_away
             outcome = self._outcome(trained, recipe, time.monotonic() - started, before)
             first, second = trained.first_phase, trained.second_phase
             return replace(outcome, path=self._path, first_phase=first, second_phase=second)
@@ -90,12 +91,14 @@ class Objective:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a recipe breaks ends its trial, not the search
             state, reason = _classified(error)
+            if is_out_of_memory(error):
+                self._warm.clear()
             return Outcome(state, None, None, 0, time.monotonic() - started, reason, path=self._path)
         finally:
             keras.utils.clear_session(free_memory=False)
             gc.collect()
 
-    def _train(self, trial: optuna.Trial, recipe: Recipe) -> Training:
+    def _train(self, trial: TakenTrial, recipe: Recipe) -> Training:
         dataset = self.data(recipe)
         if recipe.folds:
             return self._train_folds(trial, recipe, dataset, recipe.folds)
@@ -104,13 +107,13 @@ class Objective:
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
             value = metrics[recipe.metric]
-            report(trial, epoch, value, again=epoch <= self._judged)
+            trial.report(value, epoch)
             self._keep(trial, recipe, epoch, metrics)
             return self._goes_on(trial, epoch, total_epochs(recipe), value)
 
         return self._fit(trial, recipe, dataset, prepared, on_epoch)
 
-    def _train_folds(self, trial: optuna.Trial, recipe: Recipe, dataset: Dataset, folds: int) -> Training:
+    def _train_folds(self, trial: TakenTrial, recipe: Recipe, dataset: Dataset, folds: int) -> Training:
         data = fold_data(recipe, dataset, self._features, folds)
         self._path = data.prepared.path
 
@@ -119,13 +122,13 @@ class Objective:
             return self._fit(trial, recipe, dataset, fold, on_epoch)
 
         def on_fold(fold: int, mean: float) -> bool:
-            report(trial, fold, mean, again=fold <= self._judged)
+            trial.report(mean, fold)
             return self._goes_on(trial, fold, folds, mean)
 
         return train_folds(data, train_fold, lambda epoch, metrics: self._keep(trial, recipe, epoch, metrics), on_fold)
 
     def _fit(
-        self, trial: optuna.Trial, recipe: Recipe, dataset: Dataset, prepared: Prepared, on_epoch: OnEpoch
+        self, trial: TakenTrial, recipe: Recipe, dataset: Dataset, prepared: Prepared, on_epoch: OnEpoch
     ) -> Training:
         return train(
             recipe,
@@ -138,19 +141,25 @@ class Objective:
             ask=self._ask,
             on_epoch=on_epoch,
             stop=self.stop,
+            warm=self._warm,
         )
 
-    def _keep(self, trial: optuna.Trial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Store an epoch and show it."""
-        write_epoch(engine_of(self.study), trial._trial_id, epoch, metrics)
+    def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Keep an epoch and show it."""
+        trial.keep_epoch(epoch, metrics)
         epochs = total_epochs(recipe) * (recipe.folds or 1)
+        self.activity.epoch, self.activity.value = epoch, metrics.get(recipe.metric)
         self.watcher.epoch_ended(EpochEnded(trial.number, epoch, epochs, metrics))
 
-    def _goes_on(self, trial: optuna.Trial, step: int, steps: int, value: float) -> bool:
-        """Ask the pruner after a step, which is an epoch or a fold."""
-        if trial.number == 0 or step >= steps or step <= self._judged or not math.isfinite(value):
+    def _goes_on(self, trial: TakenTrial, step: int, steps: int, value: float) -> bool:
+        """Ask the pruner after a step, which is an epoch or a fold, and write; the last one is written with the end."""
+        if step >= steps:
             return True
-        return not trial.should_prune()
+        is_judged = trial.number == 0 or step <= trial.judged or not math.isfinite(value)
+        if not is_judged and trial.should_prune():
+            # Written with the end: a worker that dies in between must not leave it judged and running.
+            return False
+        return trial.write()
 
     def _outcome(self, trained: Training, recipe: Recipe, seconds: float, before: Progress) -> Outcome:
         value = trained.best_value if trained.best_epoch else None

@@ -1,7 +1,7 @@
 """Creates a study, or loads it and makes sure that it searches the same space in the same way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,7 +12,10 @@ from spaces.canonical import differences, fingerprint, to_json
 from spaces.errors import StudyError
 from spaces.space import Space
 from spaces.training import METRICS
-from studies.storage import explained, open_storage
+from studies.database.tables import create_tables
+from studies.database.transactions import PATIENCE_SECONDS, Database
+from studies.database.worker_storage import WorkerStorage
+from studies.storage import alone_in_schema, explained, open_storage
 from studies.study import Study
 
 SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
@@ -25,17 +28,31 @@ class OpenStudy:
     """A study in its database.
 
     Args:
-        study: Optuna's study.
+        study: Optuna's study, on a `WorkerStorage`.
         url: URL of its database.
         resumed: It was there before.
+        database: Its database, for transactions of our own.
     """
 
     study: optuna.Study
     url: str
     resumed: bool
+    database: Database
+
+    @property
+    def study_id(self) -> int:
+        """Its id in the database."""
+        return self.study._study_id
 
 
-def open_study(url: str, name: str, space: Space, settings: Study, data: Identity) -> OpenStudy:
+def open_study(
+    url: str,
+    name: str,
+    space: Space,
+    settings: Study,
+    data: Identity,
+    patience: Callable[[], float] = lambda: PATIENCE_SECONDS,
+) -> OpenStudy:
     """Create the study in the database, or load it.
 
     Args:
@@ -44,24 +61,27 @@ def open_study(url: str, name: str, space: Space, settings: Study, data: Identit
         space: What is searched.
         settings: How; seed, sampler and pruner stay those of the first run.
         data: What tells the images from others.
+        patience: How many seconds to wait for a database that is away, once the study is open.
 
     Raises:
         StudyError: The database cannot be used, or the study of that name is another one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(url)
-    with explained(url):
-        names = optuna.get_all_study_names(storage)
-        if name not in names:
+    with explained(url), alone_in_schema(url):
+        # Many may start at once on an empty database: one at a time creates what is missing.
+        storage = open_storage(url)
+        create_tables(storage.engine)
+        resumed = name in optuna.get_all_study_names(storage)
+        if not resumed:
             direction = StudyDirection[METRICS[space.metric].upper()]
-            study = optuna.create_study(study_name=name, storage=storage, direction=direction)
-            _describe(study, space, settings, data)
-            return OpenStudy(study, url, resumed=False)
-        study = optuna.load_study(study_name=name, storage=storage)
-        if FINGERPRINT not in study.user_attrs and not study.get_trials(deepcopy=False):
-            _describe(study, space, settings, data)
-        _refuse_another(study, name, space, settings, data)
-        return OpenStudy(study, url, resumed=True)
+            optuna.create_study(study_name=name, storage=storage, direction=direction)
+        plain = optuna.load_study(study_name=name, storage=storage)
+        if not resumed or (FINGERPRINT not in plain.user_attrs and not plain.get_trials(deepcopy=False)):
+            _describe(plain, space, settings, data)
+        _refuse_another(plain, name, space, settings, data)
+    database = Database(storage.engine, patience_seconds=patience)
+    study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, plain._study_id))
+    return OpenStudy(study, url, resumed, database)
 
 
 def load_study(url: str, name: str) -> optuna.Study:

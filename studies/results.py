@@ -27,6 +27,8 @@ class Result:
         interrupted: Name of the signal that ended the run, or None.
         timed_out: The run's time was over before all trials were evaluated.
         already_finished: All trials had been evaluated before this run.
+        elsewhere: Who exports the best trial in place of this run, in words; empty when nobody else does.
+        recycled: A fresh process should go on: this one has done its share of trials.
     """
 
     study: str
@@ -38,6 +40,8 @@ class Result:
     interrupted: str | None = None
     timed_out: bool = False
     already_finished: bool = False
+    elsewhere: str = ""
+    recycled: bool = False
 
     @property
     def gain(self) -> float | None:

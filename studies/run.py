@@ -1,17 +1,12 @@
 """One call of `search run`: from a declared space to a result, going on where the last call ended."""
 
-import contextlib
-import json
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import filelock
-import optuna
-
-from spaces.canonical import to_json
-from spaces.errors import NoResultError, OutputError, StudyError
+from spaces.errors import NoResultError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe, Space, baseline, resolve
 from spaces.training import METRICS
@@ -20,15 +15,23 @@ from studies.backend import require_backend
 from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
 from studies.data import Dataset, identity, load
 from studies.data.folds import check_folds
+from studies.database.claims import Ledger
+from studies.database.steering import Limits, steer
+from studies.database.transactions import PATIENCE_SECONDS
+from studies.database.workers import Activity, Member
 from studies.events import Progress, StudyOpened, Watcher
+from studies.exporting import Exporter
 from studies.features import Features
+from studies.heartbeat import beating
 from studies.opening import OpenStudy, open_study
+from studies.process import ALONE, Process
 from studies.results import Result
-from studies.sampling import most_trials, seed_of
+from studies.sampling import laid_down, most_trials
 from studies.stopping import StopRequest
-from studies.storage import engine_of, explained, lock_file, shown, sqlite_url, study_folder
+from studies.storage import explained, shown, sqlite_url, study_folder
 from studies.study import Study
-from studies.tables import create_tables, read_epochs
+
+HURRIED_SECONDS = 4.0
 
 
 class Declared(Protocol):
@@ -48,7 +51,14 @@ class Declared(Protocol):
 
 
 def run(
-    declared: Declared, settings: Study, *, output: Path, export: bool, watcher: Watcher, stop: StopRequest
+    declared: Declared,
+    settings: Study,
+    *,
+    output: Path,
+    export: bool,
+    watcher: Watcher,
+    stop: StopRequest,
+    process: Process = ALONE,
 ) -> Result:
     """Search the space until all trials are evaluated, then retrain, test and export the best.
 
@@ -59,6 +69,7 @@ def run(
         export: Retrain, test and export the best trial.
         watcher: Is told what happens.
         stop: Asks for an end; its deadline is set here when the settings have a time limit.
+        process: What this process is among the workers of the study.
 
     Raises:
         SearchError: Anything that the user can mend; finished trials are kept.
@@ -67,15 +78,14 @@ def run(
     folder = study_folder(output, name)
     url = settings.storage or sqlite_url(folder / "study.db")
     images = _Images(declared.folder, watcher, stop)
-    with _alone(lock_file(url, name) or folder / ".lock", name):
-        try:
-            return _Run(declared, settings, name, url, folder, images, watcher, stop, export).result()
-        except KeyboardInterrupt:
-            if not stop.requested:
-                raise
-            # A signal during the preparation: nothing has begun yet.
-            metric = declared.space.metric
-            return Result(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
+    try:
+        return _Run(declared, settings, name, url, folder, images, watcher, stop, export, process).result()
+    except KeyboardInterrupt:
+        if not stop.requested:
+            raise
+        # A signal during the preparation: nothing has begun yet.
+        metric = declared.space.metric
+        return Result(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
 
 
 @dataclass
@@ -93,13 +103,13 @@ class _Images:
         return self._loaded[recipe.data]
 
     def _progress(self, done: int, total: int) -> None:
-        if self.stop.requested:
+        if self.stop():
             raise KeyboardInterrupt
         self.watcher.data_progress(done, total)
 
     def features_progress(self, done: int, total: int) -> None:
         """Show it, or end the computing."""
-        if self.stop.requested:
+        if self.stop():
             raise KeyboardInterrupt
         self.watcher.features_progress(done, total)
 
@@ -115,6 +125,7 @@ class _Run:
     watcher: Watcher
     stop: StopRequest
     export: bool
+    process: Process
 
     def __post_init__(self) -> None:
         self.features = Features(self.declared.folder, self.images.features_progress)
@@ -132,16 +143,49 @@ class _Run:
         space = fitted(self.declared.space, len(dataset.train))
         limit = most_trials(space, self.settings.sampler)
         require_backend()
-        opened = open_study(self.url, self.name, space, self.settings, identity(dataset))
+        opened = open_study(self.url, self.name, space, self.settings, identity(dataset), self._patience)
         total = int(min(self.settings.trials, limit))
         with explained(self.url):
-            create_tables(engine_of(opened.study))
-            before = trials.progress(opened.study, total)
-            self._announce(opened, before, limit, dataset.duplicates.notices())
-            self._search(opened, space, total)
-            now = trials.progress(opened.study, total)
-            result = self._outcome(space, now, already_finished=before.done >= total)
-            return self._exported(opened, space, result) if self._wants_export(result) else result
+            steer(opened.database, opened.study_id, self._limits(total))
+            self._activity = Activity()
+            with self._working(opened) as member:
+                before = trials.progress(opened.study, total)
+                self._announce(opened, before, limit, dataset.duplicates.notices())
+                is_over = self._search(opened, space, member)
+                now = trials.progress(opened.study, Ledger(opened.database, member).wanted())
+                if not is_over:
+                    return replace(self._outcome(space, now, before), recycled=True)
+                result = self._outcome(space, now, before)
+                return self._exported(opened, space, result, member) if self._wants_export(result) else result
+
+    def _patience(self) -> float:
+        """Seconds to wait for a database that is away: whoever asked for an end must not wait for it."""
+        return HURRIED_SECONDS if self.stop.requested else PATIENCE_SECONDS
+
+    def _limits(self, total: int) -> Limits:
+        timeout: Any = self.settings.timeout
+        hours = self.settings.gpu_hours
+        return Limits(total, timeout, None if hours is None else hours * 3600)
+
+    def _working(self, opened: OpenStudy) -> AbstractContextManager[Member]:
+        from studies import device
+
+        settings = self.settings
+        member = Member(
+            opened.study_id,
+            device.describe(),
+            device_share=self.process.device_share,
+            lost_after_seconds=settings.lost_after_seconds,
+            log=self.process.log,
+        )
+        return beating(
+            opened.database,
+            member,
+            self._activity,
+            self.stop,
+            seconds=settings.heartbeat_seconds,
+            parent_lives=self.process.parent_lives,
+        )
 
     def _check_hypermodel(self) -> None:
         if isinstance(self.declared.space.model, KerasTunerModel):
@@ -155,8 +199,6 @@ class _Run:
         from studies import device
 
         timeout: Any = self.settings.timeout
-        if timeout is not None:
-            self.stop.deadline = self.stop.clock() + timeout
         notices = [*of_data]
         if limit < self.settings.trials:
             notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
@@ -177,23 +219,42 @@ class _Run:
             )
         )
 
-    def _search(self, opened: OpenStudy, space: Space, total: int) -> None:
+    def _search(self, opened: OpenStudy, space: Space, member: Member) -> bool:
+        """Evaluate trials; returns whether the search is over for this process."""
         from studies.objective import Objective
         from studies.worker import Worker
 
-        study, stop = opened.study, self.stop
+        settings, stop = self.settings, self.stop
+        ledger = Ledger(opened.database, member, laid_down(space, settings.sampler, settings.seed))
         evaluate = Objective(
-            study, self.settings.seed, self.declared.folder, self.images, self.watcher, stop, self.features
+            settings.seed, self.declared.folder, self.images, self.watcher, stop, self.features, self._activity
+        )
+        worker = Worker(
+            opened.study,
+            space,
+            settings,
+            ledger,
+            evaluate,
+            self.watcher,
+            stop,
+            self._activity,
+            has_enough=self.process.has_enough,
         )
         try:
-            Worker(study, space, self.settings, total, evaluate, self.watcher, stop).run()
+            return worker.run()
         except KeyboardInterrupt:
-            # A signal while images were decoded for a trial, which waits.
-            if not stop.requested:
+            # An end asked for, or time over, while images were read for a trial, which waits.
+            if not stop():
                 raise
+            return True
 
-    def _outcome(self, space: Space, now: Progress, already_finished: bool) -> Result:
+    def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
         if now.best is None and not self.stop.requested:
+            if self.stop.out_of_time:
+                raise NoResultError(
+                    f"the time limit was reached before one trial was complete: run it again with a longer --timeout; "
+                    f"what was read and trained is kept, see search trials {self.name}"
+                )
             ended = f"{now.pruned} pruned, {now.failed} failed"
             raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
         return Result(
@@ -205,81 +266,25 @@ class _Run:
             export=None,
             interrupted=self.stop.signal_name,
             timed_out=now.done < now.trials and not self.stop.requested,
-            already_finished=already_finished,
+            already_finished=before.done >= now.trials,
         )
 
     def _wants_export(self, result: Result) -> bool:
         return self.export and result.progress.best is not None and result.interrupted is None
 
-    def _exported(self, opened: OpenStudy, space: Space, result: Result) -> Result:
-        """The result with its export: the one that is there if it is of the same trial, else a new one."""
-        from studies.retraining import Found, retrain_and_export
-
-        best = result.progress.best
-        if best is None:
-            return result
-        target = self.folder / "best"
-        recipe = resolve(space, best.params)
-        stored = stored_metrics(target, recipe)
-        if stored and stored["best"] == asdict(best) and stored["trials"] == _counts(result.progress):
-            return replace(result, metrics=stored, export=target)
-        found = Found(
-            study=self.name,
-            metric=result.metric,
-            direction=result.direction,
-            progress=result.progress,
-            recipe=recipe,
-            seed=seed_of(self.settings.seed, best.number),
-            search_seconds=trials.total_seconds(opened.study),
-            epochs=_epochs(opened.study, {0, best.number}),
-        )
-        metrics = retrain_and_export(
-            found,
-            self.images(recipe),
+    def _exported(self, opened: OpenStudy, space: Space, result: Result, member: Member) -> Result:
+        # The time limit is the search's.
+        self.stop.ignore_time()
+        self._activity.doing = "retraining and exporting the best trial"
+        exporter = Exporter(
+            opened=opened,
+            member=member,
+            seed=self.settings.seed,
             folder=self.declared.folder,
-            best_folder=target,
-            watcher=self.watcher,
-            stop=lambda: self.stop.requested,
+            target=self.folder / "best",
+            images=self.images,
             features=self.features,
+            watcher=self.watcher,
+            stop=self.stop,
         )
-        return replace(result, metrics=metrics, export=target if metrics else None, interrupted=self.stop.signal_name)
-
-
-def stored_metrics(export: Path, recipe: Recipe) -> dict[str, Any] | None:
-    """What an earlier export says of itself, or None when it is of another recipe, incomplete or unreadable."""
-    if not (export / "model.keras").is_file():
-        return None
-    try:
-        stored: dict[str, Any] = json.loads((export / "metrics.json").read_text(encoding="utf-8"))
-        same = json.loads((export / "recipe.json").read_text(encoding="utf-8")) == to_json(recipe)
-    except (OSError, ValueError):
-        return None
-    return stored if same and {"best", "trials", "test"} <= stored.keys() else None
-
-
-def _epochs(study: optuna.Study, numbers: Collection[int]) -> dict[int, list[dict[str, float | None]]]:
-    """The metrics of the epochs of some trials, by number."""
-    found = study.get_trials(deepcopy=False)
-    return {number: read_epochs(engine_of(study), found[number]._trial_id) for number in numbers}
-
-
-def _counts(progress: Progress) -> dict[str, int]:
-    return {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
-
-
-@contextlib.contextmanager
-def _alone(file: Path, name: str) -> Iterator[None]:
-    """Hold the study, so that no second process evaluates its trials at the same time."""
-    lock = filelock.FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise StudyError(
-            f"the study {name!r} is being searched by another process: wait for it, or give --study NEWNAME"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"the file {file} cannot be locked ({error.strerror}): give another --output") from error
-    try:
-        yield
-    finally:
-        lock.release()
+        return exporter.exported(space, result)

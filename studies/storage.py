@@ -7,14 +7,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import filelock
 import optuna
 import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, make_url
 
 from spaces.errors import OutputError, StudyError
+from studies.database.transactions import READING
 
 BUSY_TIMEOUT_SECONDS = 20.0
+CONNECT_TIMEOUT_SECONDS = 10
+CREATION_TIMEOUT_SECONDS = 120
+_LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(7315728)", "SELECT pg_advisory_unlock(7315728)"),
+    "mysql": (f"SELECT GET_LOCK('search-schema', {CREATION_TIMEOUT_SECONDS})", "SELECT RELEASE_LOCK('search-schema')"),
+}
 DATABASE_ERRORS = (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
@@ -103,10 +111,30 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _engine_settings(url: URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
+def _engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
         return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
-    return {"pool_pre_ping": True, "pool_recycle": 1800}
+    given = {name: value for name, value in _connection_settings(backend).items() if name not in url.query}
+    settings: dict[str, Any] = {"connect_args": given}
+    if backend == "mysql":
+        # Its usual isolation locks the gaps between rows, on which concurrent inserts wait for each other.
+        settings["isolation_level"] = "READ COMMITTED"
+    pool = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_size": 3, "max_overflow": 2, "pool_timeout": 30}
+    return settings | (pool if pooled else {})
+
+
+def _connection_settings(backend: str) -> dict[str, Any]:
+    """Time-outs, so that a link that is cut is noticed; the driver's own say nothing for hours."""
+    if backend == "postgresql":
+        return {
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+        }
+    return {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": 60, "write_timeout": 60}
 
 
 def _begin_immediate(connection: Connection) -> None:
@@ -118,7 +146,7 @@ def _begin_immediate(connection: Connection) -> None:
             driver.execute("PRAGMA journal_mode=WAL")
             driver.execute("PRAGMA synchronous=NORMAL")
             connection.info["search_wal"] = True
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READING) else "BEGIN IMMEDIATE")
 
 
 def _refuse_foreign_file(file: Path) -> None:
@@ -161,13 +189,53 @@ def _package(url: str) -> str:
     return {"postgresql": "'psycopg[binary]'", "mysql": "pymysql"}.get(_parsed(url).get_backend_name(), "the driver")
 
 
-def lock_file(url: str, name: str) -> Path | None:
-    """The file that whoever searches a study in a SQLite database holds; None for a database server."""
+@contextlib.contextmanager
+def alone_in_schema(url: str) -> Iterator[None]:
+    """Hold the database while tables and studies are created: neither Optuna's nor SQLAlchemy's creation is safe else.
+
+    Raises:
+        StudyError: Another process has held it for too long, or the database cannot be used.
+    """
     parsed = _parsed(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return None
-    file = Path(parsed.database)
-    return file.with_name(f".{file.name}.{name}.lock")
+    if parsed.get_backend_name() != "sqlite":
+        with explained(url), _drivers(url), _server_lock(parsed):
+            yield
+    elif parsed.database and parsed.database != ":memory:":
+        with _file_lock(Path(parsed.database)):
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def _file_lock(database: Path) -> Iterator[None]:
+    lock = filelock.FileLock(database.with_name(f".{database.name}.lock"))
+    try:
+        lock.acquire(timeout=CREATION_TIMEOUT_SECONDS)
+    except filelock.Timeout as error:
+        raise StudyError(f"another process has been creating the database {database} for too long: end it") from error
+    except OSError as error:
+        raise OutputError(
+            f"the folder {database.parent} cannot be written ({error.strerror}): give another --output"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _server_lock(url: URL) -> Iterator[None]:
+    """A lock that the server keeps for a session, and drops when its connection ends."""
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **_engine_settings(url, pooled=False))
+    take, give = _LOCKS[url.get_backend_name()]
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(take))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(exc.SQLAlchemyError):
+                connection.execute(sqlalchemy.text(give))
 
 
 def study_folder(output: Path, name: str) -> Path:

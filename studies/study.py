@@ -25,6 +25,12 @@ class Study:
         seed: From it every trial's sampling, weights and order of images are derived.
         name: Name of the study; None takes the space's.
         storage: SQLAlchemy URL of the database; None takes `study.db` in the study's folder.
+        gpu_hours: What all workers may use of their GPUs together (or of their machines, without GPUs) before the
+            search ends; None for no limit.
+        checkpoints: Folder or fsspec URL (`s3://bucket/folder`) where trials in training are kept, for others to go on
+            with; None for `checkpoints` in the study's folder.
+        heartbeat_seconds: Between two signs of life of a worker.
+        lost_after_seconds: Silence after which a worker is given up for lost and its trial goes on elsewhere.
 
     Raises:
         SpaceError: A field breaks its rule.
@@ -38,6 +44,10 @@ class Study:
     seed: int = 0
     name: str | None = None
     storage: str | None = None
+    gpu_hours: float | None = None
+    checkpoints: str | None = None
+    heartbeat_seconds: float = 2.0
+    lost_after_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         _whole("trials", self.trials, 1)
@@ -49,6 +59,12 @@ class Study:
             raise SpaceError(f"study name: must be letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.storage is not None and not isinstance(self.storage, str):
             raise SpaceError(f"storage: must be the URL of a database, got {self.storage!r}")
+        if self.gpu_hours is not None:
+            _above("gpu_hours", self.gpu_hours, 0.0)
+        if self.checkpoints is not None and not isinstance(self.checkpoints, str):
+            raise SpaceError(f"checkpoints: must be a folder or a URL, got {self.checkpoints!r}")
+        _above("heartbeat_seconds", self.heartbeat_seconds, 0.0)
+        _above("lost_after_seconds", self.lost_after_seconds, 2 * self.heartbeat_seconds)
 
 
 def seconds(duration: float | str) -> float:
@@ -78,6 +94,11 @@ def valid_name(name: Any) -> bool:
 def _whole(name: str, value: Any, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise SpaceError(f"{name}: must be a whole number of at least {low}, got {value!r}")
+
+
+def _above(name: str, value: Any, low: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < math.inf:
+        raise SpaceError(f"{name}: must be a number above {low:g}, got {value!r}")
 
 
 def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
-"""Trials in the database: taking the next one, ending it, and reading how far the study is."""
+"""Trials in the database: how they ended, and how far the study is."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -19,7 +19,6 @@ STATES = {
     TrialState.WAITING: WAITING,
     TrialState.RUNNING: RUNNING,
 }
-_TOLD = {name: state for state, name in STATES.items()}
 
 
 @dataclass(frozen=True)
@@ -49,54 +48,6 @@ class Outcome:
     path: str = ""
     first_phase: int | None = None
     second_phase: int = 0
-
-
-def hand_back_abandoned(study: optuna.Study) -> int:
-    """Make the trials of processes that are gone wait for the next one to take them; returns how many.
-
-    Only for whoever holds the study alone: it cannot tell a running trial from an abandoned one.
-    """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for trial in running:
-        study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-    return len(running)
-
-
-def take_next(study: optuna.Study, trials: int, points: Sequence[Mapping[str, Scalar]]) -> optuna.Trial | None:
-    """Take a trial that waits, or a new one; None when all have been evaluated.
-
-    Args:
-        study: The study.
-        trials: Trials to evaluate in all.
-        points: Assignments that are laid down, by trial number.
-    """
-    known = study.get_trials(deepcopy=False)
-    if sum(trial.state.is_finished() for trial in known) >= trials:
-        return None
-    if not any(trial.state == TrialState.WAITING for trial in known):
-        if len(known) >= trials:
-            return None
-        if len(known) < len(points):
-            study.enqueue_trial(dict(points[len(known)]))
-    return study.ask()
-
-
-def report(trial: optuna.Trial, epoch: int, value: float, *, again: bool) -> None:
-    """Store the metric of an epoch; `again` when an interrupted run of this trial had reported it before."""
-    if again:
-        # Optuna ignores a second report of one step, with a warning.
-        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
-    else:
-        trial.report(value, epoch)
-
-
-def end(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
-    """Store how a trial ended, in one place that the next run and every reader understands."""
-    if outcome.state == WAITING:
-        study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        return
-    trial.set_user_attr(OUTCOME, asdict(outcome))
-    study.tell(trial, outcome.value if outcome.state == COMPLETE else None, state=_TOLD[outcome.state])
 
 
 def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:

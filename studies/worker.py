@@ -1,103 +1,133 @@
 """Takes trials of a study and evaluates them, one after the other, until there are no more."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import optuna
-from optuna.trial import TrialState
 
 from spaces.errors import NoResultError
 from spaces.space import Space
 from studies import trials
+from studies.database.claims import Ledger, Nothing, TrialTaken
+from studies.database.workers import Activity
 from studies.epochs import most_epochs, total_epochs
-from studies.events import WAITING, TrialEnded, TrialStarted, Watcher
+from studies.events import WAITING, Progress, TrialEnded, TrialStarted, Watcher
 from studies.pruning import make_pruner
-from studies.sampling import laid_down, make_sampler, seed_of, suggest
+from studies.sampling import make_sampler, seed_of, suggest
 from studies.stopping import StopRequest
 from studies.study import Study
+from studies.taken import TakenTrial, take
 from studies.trials import Outcome
 
 MOST_FAILURES_AT_FIRST = 5
+IDLE_SECONDS = 0.5
 
 Evaluate = Callable[..., Outcome]
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Evaluates the trials of a study.
+    """Evaluates trials of a study, beside any number of other workers.
 
     Args:
-        study: The study in its database.
+        study: The study, on a `WorkerStorage`.
         space: What is searched.
         settings: How.
-        trials: Trials to evaluate in all.
-        evaluate: Evaluates one trial: called with the trial, its recipe and the progress before it.
+        ledger: Where its trials are taken.
+        evaluate: Evaluates one trial: called with the trial that was taken, its recipe and the progress before it.
         watcher: Is told what happens.
         stop: Asked between trials whether to end.
+        activity: What this worker does, as shown to others.
+        has_enough: Whether this process should make room for a fresh one after so many trials.
+        wait: Waits so many seconds.
     """
 
     study: optuna.Study
     space: Space
     settings: Study
-    trials: int
+    ledger: Ledger
     evaluate: Evaluate
     watcher: Watcher
     stop: StopRequest
+    activity: Activity = field(default_factory=Activity)
+    has_enough: Callable[[int], bool] = lambda evaluated: False
+    wait: Callable[[float], None] = time.sleep
 
-    def run(self) -> None:
-        """Evaluate trials until all are done or an end is asked for.
+    def run(self) -> bool:
+        """Evaluate trials until all are done, or an end is asked for, or this process has done enough.
+
+        Returns:
+            Whether the search is over for this process: False when a fresh one should go on.
 
         Raises:
             NoResultError: The first trials all failed.
         """
-        points = laid_down(self.space, self.settings.sampler, self.settings.seed)
         self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or most_epochs(self.space))
-        trials.hand_back_abandoned(self.study)
+        evaluated = 0
         while not self.stop():
-            number = self._next_number()
-            self.study.sampler = make_sampler(self.settings.sampler, seed_of(self.settings.seed, number))
-            trial = trials.take_next(self.study, self.trials, points)
-            if trial is None:
-                return
-            if self._evaluate(trial).state == WAITING:
-                return
+            if self.has_enough(evaluated):
+                return False
+            taken = take(self.study, self.ledger, self._sampler)
+            if isinstance(taken, Nothing):
+                if taken.over:
+                    return True
+                # The others may yet be lost, and their trials wait then.
+                self._note("waiting for the other workers")
+                self.wait(IDLE_SECONDS)
+                continue
+            self._evaluate(taken)
+            evaluated += 1
             self._give_up_if_hopeless()
+        return True
 
-    def _next_number(self) -> int:
-        known = self.study.get_trials(deepcopy=False)
-        waiting = [trial.number for trial in known if trial.state == TrialState.WAITING]
-        return min(waiting, default=len(known))
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        return make_sampler(self.settings.sampler, seed_of(self.settings.seed, number))
 
-    def _evaluate(self, trial: optuna.Trial) -> Outcome:
+    def _evaluate(self, taken: TakenTrial) -> None:
         outcome = Outcome(WAITING, None, None, 0, 0.0, "interrupted")
         try:
-            recipe = suggest(trial, self.space)
-            again = bool(trial.storage.get_trial(trial._trial_id).intermediate_values)
-            epochs = total_epochs(recipe) * (recipe.folds or 1)
-            self.watcher.trial_started(TrialStarted(trial.number, trials.params_of(trial), epochs, again))
-            outcome = self.evaluate(trial, recipe, trials.progress(self.study, self.trials))
+            try:
+                recipe = suggest(taken.trial, self.space)
+                epochs = total_epochs(recipe) * (recipe.folds or 1)
+                self._note("training", taken.number, epochs)
+                taken.write()
+                self.watcher.trial_started(
+                    TrialStarted(taken.number, trials.params_of(taken.trial), epochs, bool(taken.judged))
+                )
+                outcome = self.evaluate(taken, recipe, self._progress())
+            finally:
+                # Also when the run ends with an error: the trial waits for another worker.
+                taken.end(outcome)
+        except TrialTaken as error:
+            outcome = Outcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
-            # Also when the run ends with an error: the trial waits for the next run.
-            trials.end(self.study, trial, outcome)
-        self._tell(trial, outcome)
-        return outcome
+            self._note("between trials")
+        self._tell(taken.number, outcome)
 
-    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+    def _note(self, doing: str, trial: int | None = None, epochs: int | None = None) -> None:
+        now = self.activity
+        now.doing, now.trial, now.epoch, now.epochs, now.value = doing, trial, None, epochs, None
+
+    def _progress(self) -> Progress:
+        return trials.progress(self.study, self.ledger.wanted())
+
+    def _tell(self, number: int, outcome: Outcome) -> None:
         self.watcher.trial_ended(
             TrialEnded(
-                number=trial.number,
+                number=number,
                 state=outcome.state,
                 value=outcome.value,
                 epoch=outcome.epoch,
                 epochs=outcome.epochs,
                 seconds=outcome.seconds,
                 reason=outcome.reason,
-                progress=trials.progress(self.study, self.trials),
+                progress=self._progress(),
             )
         )
 
     def _give_up_if_hopeless(self) -> None:
-        now = trials.progress(self.study, self.trials)
+        now = self._progress()
         if now.complete == 0 and now.pruned == 0 and now.failed >= MOST_FAILURES_AT_FIRST:
             raise NoResultError(f"the first {now.failed} trials all failed, the last one with: {self._last_reason()}")
 

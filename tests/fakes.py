@@ -8,6 +8,9 @@ import optuna
 
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from studies import Study
+from studies.database.claims import Ledger
+from studies.database.steering import Limits, steer
+from studies.database.workers import Member
 from studies.events import (
     COMPLETE,
     PRUNED,
@@ -19,10 +22,11 @@ from studies.events import (
     TrialStarted,
     Watcher,
 )
-from studies.opening import open_study
+from studies.opening import OpenStudy, open_study
+from studies.sampling import laid_down, make_sampler
 from studies.stopping import StopRequest
-from studies.storage import engine_of, sqlite_url
-from studies.tables import create_tables
+from studies.storage import sqlite_url
+from studies.taken import TakenTrial, take
 from studies.trials import Outcome
 from studies.worker import Worker
 
@@ -71,7 +75,7 @@ class CurveObjective:
 
     calls: list[int] = field(default_factory=list)
 
-    def __call__(self, trial: optuna.Trial, recipe: Space, before: Progress) -> Outcome:
+    def __call__(self, trial: TakenTrial, recipe: Space, before: Progress) -> Outcome:
         self.calls.append(trial.number)
         value = 0.0
         for epoch in range(1, EPOCHS + 1):
@@ -86,24 +90,46 @@ def open_tiny(
     folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
 ) -> optuna.Study:
     """The study of that name in the folder's database, created or resumed."""
-    study = open_study(sqlite_url(folder / "study.db"), name, space, settings, data).study
-    create_tables(engine_of(study))
-    return study
+    return opened_tiny(folder, settings, space, name, data).study
+
+
+def opened_tiny(
+    folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
+) -> OpenStudy:
+    """As `open_tiny`, with its database."""
+    opened = open_study(sqlite_url(folder / "study.db"), name, space, settings, data)
+    steer(opened.database, opened.study_id, Limits(settings.trials))
+    return opened
+
+
+def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> Ledger:
+    """The ledger of a new worker of the study."""
+    member = Member(opened.study_id, "fake")
+    member.join(opened.database)
+    return Ledger(opened.database, member, laid_down(space, settings.sampler, settings.seed))
+
+
+def taken_from(study: optuna.Study, ledger: Ledger, sampler: str = "random") -> TakenTrial:
+    """A trial that a worker has taken."""
+    taken = take(study, ledger, lambda number: make_sampler(sampler, number))
+    assert isinstance(taken, TakenTrial)
+    return taken
 
 
 def run_tiny(
     folder: Path, settings: Study, evaluate=None, space: Space = TINY, stop: StopRequest | None = None, watcher=None
 ) -> optuna.Study:
     """Run a study with an objective that costs nothing."""
-    study = open_tiny(folder, settings, space)
-    worker = Worker(
-        study,
+    opened = opened_tiny(folder, settings, space)
+    ledger = joined(opened, settings, space)
+    Worker(
+        opened.study,
         space,
         settings,
-        settings.trials,
+        ledger,
         evaluate or CurveObjective(),
         watcher or Recorder(),
         stop or StopRequest(),
-    )
-    worker.run()
-    return study
+    ).run()
+    ledger.member.leave(opened.database)
+    return opened.study

@@ -4,6 +4,14 @@ from studies.callbacks.best import BestEpoch
 from studies.callbacks.checkpoint import Checkpointing
 from studies.callbacks.epochs import EpochEnd
 from studies.callbacks.stop import StopOnRequest
-from studies.callbacks.validation import Validation
+from studies.callbacks.validation import Validation, validates_itself, validation_batch
 
-__all__ = ["BestEpoch", "Checkpointing", "EpochEnd", "StopOnRequest", "Validation"]
+__all__ = [
+    "BestEpoch",
+    "Checkpointing",
+    "EpochEnd",
+    "StopOnRequest",
+    "Validation",
+    "validates_itself",
+    "validation_batch",
+]

@@ -34,16 +34,21 @@ from spaces import (
 from studies import training
 from studies.callbacks import checkpoint
 from studies.checkpoints import Checkpoints, store
-from studies.data import Split
+from studies.data import Dataset, Split
+from studies.events import Best, EpochEnded, Progress
+from studies.features import Features
 from studies.features.heads import build_head
 from studies.models import build_model
+from studies.retraining import Found, retrain_and_export
 from studies.training import train
+from studies.warm import WarmModels
+from tests.fakes import Recorder
 
 SIDE = 8
 AUGMENTED = Space(
     data=Digits(),
     backbone=CNN(filters=4, blocks=1, batch_norm=True),
-    augment=Augment(flip="horizontal", rotation=0.1, zoom=0.1, brightness=0.1),
+    augment=Augment(flip="horizontal", translation=0.1, rotation=0.1, brightness=0.1),
     dropout=0.3,
     learning_rate=0.01,
     optimizer=AdamW(weight_decay=0.01),
@@ -224,6 +229,24 @@ def test_patience_is_not_begun_anew(folder):
     assert undisturbed("out of patience twice", folder).ended == training.OUT_OF_PATIENCE
 
 
+def test_warm_models_are_continued_too(folder):
+    """Also in a kept model of another trial a training ends as one that was left alone in a model of its own."""
+    warm = WarmModels()
+    trained(Case(replace(AUGMENTED, dropout=0.1, learning_rate=0.1, epochs=1), 1), warm=warm)
+    continued = trained(CASES["augmented"], EveryEpoch(folder / "augmented", 2), warm=warm)
+    assert warm.reused == 1
+    assert_equal(continued, undisturbed("augmented", folder))
+
+
+def test_a_checkpoint_of_a_warm_model_is_used_by_any(folder, tmp_path):
+    """A worker that keeps models and one that keeps none go on from each other's checkpoints."""
+    warm = WarmModels()
+    trained(Case(replace(AUGMENTED, dropout=0.1, epochs=1), 1), warm=warm)
+    trained(CASES["augmented"], EveryEpoch(tmp_path), warm=warm)
+    assert warm.reused == 1
+    assert_equal(trained(CASES["augmented"], EveryEpoch(tmp_path, 2)), undisturbed("augmented", folder))
+
+
 class Killed(Exception):
     """In place of a process that is killed."""
 
@@ -320,6 +343,33 @@ def test_hypermodels_begin_again(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     trained(Case(recipe, 2), checkpoints.of_trial(0))
     assert checkpoints.of_trial(0).load() is None
+
+
+def test_a_retraining_goes_on_and_leaves_nothing(tmp_path, always_due):
+    """Stopped in its last epoch, the next one trains that epoch only; after the export no checkpoint is left."""
+    recipe, best = replace(AUGMENTED, epochs=3), Best(5, 1.0, 3, {})
+    dataset = Dataset(noise(40, 0), noise(16, 1), noise(8, 2), ("dark", "bright"))
+    found = Found("tiny", "val_accuracy", "maximize", Progress(6, 6, best=best), recipe, 1, 1.0)
+    recorder = Recorder()
+
+    def retrain(stop):
+        return retrain_and_export(
+            found,
+            dataset,
+            folder=tmp_path,
+            best_folder=tmp_path / "best",
+            watcher=recorder,
+            stop=stop,
+            features=Features(tmp_path),
+            checkpoints=Checkpoints(tmp_path / "checkpoints"),
+        )
+
+    assert retrain(lambda: len(recorder.of(EpochEnded)) == 2) is None
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    recorder.events.clear()
+    assert retrain(lambda: False)["test"]["images"] == 8
+    assert [event.epoch for event in recorder.of(EpochEnded)] == [3]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 PROCESS = """

@@ -11,14 +11,14 @@ from optuna.trial import TrialState
 from spaces import SGD
 from studies import Study, objective
 from studies.data import Dataset, Split
+from studies.database.tables import read_epochs
 from studies.events import COMPLETE, PRUNED, EpochEnded, TrialStarted
 from studies.objective import Objective
 from studies.stopping import StopRequest
 from studies.storage import engine_of
-from studies.tables import read_epochs
 from studies.training import FINISHED, Training
 from studies.trials import outcome_of, progress
-from tests.fakes import TINY, Recorder, open_tiny, run_tiny
+from tests.fakes import TINY, Recorder, run_tiny
 
 FOLDS = 3
 SPACE = replace(TINY, epochs=2, batch_size=16, folds=FOLDS)
@@ -39,9 +39,8 @@ def search(folder, space=SPACE, trials=1, stop=None, recorder=None, pruner="none
     """Run trials over folds of images that cost nothing to load."""
     stop, recorder = stop or StopRequest(), recorder or Recorder()
     settings = Study(trials=trials, pruner=pruner, seed=0)
-    study = open_tiny(folder, settings, space)
     return run_tiny(
-        folder, settings, Objective(study, 0, Path(), lambda recipe: DATASET, recorder, stop), space, stop, recorder
+        folder, settings, Objective(0, Path(), lambda recipe: DATASET, recorder, stop), space, stop, recorder
     )
 
 

@@ -11,14 +11,14 @@ from spaces import SGD, Float
 from spaces.errors import ModelError
 from studies import Study, objective, training
 from studies.data import Dataset
+from studies.database.tables import read_epochs
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, TrialEnded
 from studies.objective import Objective
 from studies.stopping import StopRequest
 from studies.storage import engine_of
-from studies.tables import read_epochs
 from studies.training import train
 from studies.trials import Outcome, outcome_of, progress
-from tests.fakes import TINY, Recorder, open_tiny, run_tiny
+from tests.fakes import TINY, Recorder, run_tiny
 from tests.studies.test_training import TRAIN, VALIDATION
 
 SPACE = replace(TINY, epochs=3, batch_size=32, learning_rate=Float(1e-3, 1e-1, log=True))
@@ -28,8 +28,7 @@ DATASET = Dataset(TRAIN, VALIDATION, VALIDATION, ("dark", "bright"))
 def search(folder, space=SPACE, trials=1, stop=None, recorder=None, seed=0):
     """Run trials that train for real, on images that cost nothing to load."""
     stop, recorder = stop or StopRequest(), recorder or Recorder()
-    study = open_tiny(folder, Study(trials=trials, pruner="none", seed=seed), space)
-    evaluate = Objective(study, seed, Path(), lambda recipe: DATASET, recorder, stop)
+    evaluate = Objective(seed, Path(), lambda recipe: DATASET, recorder, stop)
     return run_tiny(folder, Study(trials=trials, pruner="none", seed=seed), evaluate, space, stop, recorder)
 
 

@@ -1,0 +1,254 @@
+"""Takes trials so that each one is evaluated once, whatever dies; and writes what a worker finds out about its own."""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+
+from spaces.errors import SearchError
+from spaces.parameters import Scalar
+from studies.database.reading import (
+    FINISHED,
+    PARAMS,
+    STEPS,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    USER_ATTRIBUTES,
+    VALUES,
+    now_utc,
+)
+from studies.database.tables import CLAIMS, EPOCHS, STUDIES, write_epoch
+from studies.database.transactions import Database, database_seconds, upsert
+from studies.database.workers import Member, give_up_silent, hand_back_ownerless, is_alive
+
+STUDY: Any = models.StudyModel.__table__
+
+
+class TrialTaken(SearchError):
+    """This worker was given up for lost, and its trial was taken by another one."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this worker has taken.
+
+    Args:
+        trial_id: The trial in the database.
+        number: Its number.
+        attempt: For the how manieth time it was taken.
+    """
+
+    trial_id: int
+    number: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """There is no trial to take; `over` when all have ended, else others are still at work and may be lost yet."""
+
+    over: bool
+
+
+@dataclass
+class Changes:
+    """What is to be written about a trial, collected until the next transaction."""
+
+    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+    steps: dict[int, float] = field(default_factory=dict)
+    epochs: dict[int, Mapping[str, float]] = field(default_factory=dict)
+
+    def write(self, connection: sa.Connection, trial_id: int) -> None:
+        """Write all of it; a second time changes nothing."""
+        rows = [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": value,
+                "distribution_json": optuna.distributions.distribution_to_json(distribution),
+            }
+            for name, (value, distribution) in self.params.items()
+        ]
+        upsert(connection, PARAMS, rows, keys=("trial_id", "param_name"))
+        _write_attributes(connection, USER_ATTRIBUTES, trial_id, self.user_attrs)
+        _write_attributes(connection, SYSTEM_ATTRIBUTES, trial_id, self.system_attrs)
+        upsert(connection, STEPS, [_step(trial_id, *step) for step in self.steps.items()], keys=("trial_id", "step"))
+        for epoch, metrics in self.epochs.items():
+            write_epoch(connection, trial_id, epoch, metrics)
+
+    def __bool__(self) -> bool:
+        return any((self.params, self.user_attrs, self.system_attrs, self.steps, self.epochs))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The trials of a study as one of its workers sees them.
+
+    Args:
+        database: The database.
+        member: The worker.
+        points: Assignments that are laid down, by trial number.
+    """
+
+    database: Database
+    member: Member
+    points: Sequence[Mapping[str, Scalar]] = ()
+
+    def take(self) -> Claim | Nothing:
+        """Take a trial that waits, or a new one while there are fewer than the study is to have."""
+        request = str(uuid.uuid4())
+        return self.database.run(lambda connection: self._take(connection, request))
+
+    def _take(self, connection: sa.Connection, request: str) -> Claim | Nothing:
+        study_id = self.member.study_id
+        # One at a time: the number of trials is counted here. SQLite's transactions are alone anyway.
+        wanted = connection.scalar(sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update())
+        if (mine := self._taken(connection, request)) is not None:
+            return mine
+        is_alive(connection, self.member)
+        give_up_silent(connection, study_id)
+        hand_back_ownerless(connection, study_id)
+        counts = _counts(connection, study_id)
+        total = sum(counts.values())
+        if sum(counts[state] for state in FINISHED) >= (wanted or 0):
+            return Nothing(over=True)
+        if counts[TrialState.WAITING]:
+            trial_id, number = self._take_waiting(connection)
+        elif total < (wanted or 0):
+            trial_id, number = self._create(connection, total)
+        else:
+            return Nothing(over=False)
+        return Claim(trial_id, number, self._claim(connection, trial_id, request))
+
+    def wanted(self) -> int:
+        """How many trials the study is to have, which may grow while it runs."""
+        query = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == self.member.study_id)
+        return self.database.read(lambda connection: connection.scalar(query)) or 0
+
+    def _taken(self, connection: sa.Connection, request: str) -> Claim | None:
+        """What this same request took before its answer got lost."""
+        joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
+        query = sa.select(CLAIMS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined)
+        row = connection.execute(query.where(CLAIMS.c.request == request, CLAIMS.c.study_id == self.member.study_id))
+        return Claim(*found) if (found := row.one_or_none()) else None
+
+    def _take_waiting(self, connection: sa.Connection) -> tuple[int, int]:
+        waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
+        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number).where(waiting).order_by(TRIALS.c.number).limit(1)
+        trial_id, number = connection.execute(query).one()
+        started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
+        change = sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id)
+        connection.execute(change.values(state=TrialState.RUNNING, datetime_start=started))
+        return trial_id, number
+
+    def _create(self, connection: sa.Connection, number: int) -> tuple[int, int]:
+        # Optuna's own programs lock this row when they create a trial.
+        study_id = self.member.study_id
+        connection.execute(sa.select(STUDY.c.study_id).where(STUDY.c.study_id == study_id).with_for_update())
+        row = {"study_id": study_id, "number": number, "state": TrialState.RUNNING, "datetime_start": now_utc()}
+        created = connection.execute(sa.insert(TRIALS).values(row)).inserted_primary_key
+        trial_id = int(created[0]) if created else 0
+        if number < len(self.points):
+            _write_attributes(connection, SYSTEM_ATTRIBUTES, trial_id, {"fixed_params": dict(self.points[number])})
+        return trial_id, number
+
+    def _claim(self, connection: sa.Connection, trial_id: int, request: str) -> int:
+        before = connection.scalar(sa.select(CLAIMS.c.attempt).where(CLAIMS.c.trial_id == trial_id))
+        row = {
+            "trial_id": trial_id,
+            "study_id": self.member.study_id,
+            "worker_id": self.member.worker_id,
+            "attempt": (before or 0) + 1,
+            "request": request,
+        }
+        upsert(connection, CLAIMS, [{**row, "claimed_at": 0.0}], keys=("trial_id",))
+        return (before or 0) + 1
+
+    def write(self, claim: Claim, changes: Changes) -> None:
+        """Write what was found out about a trial.
+
+        Raises:
+            TrialTaken: It is another worker's by now.
+        """
+
+        def work(connection: sa.Connection) -> None:
+            self._hold(connection, claim)
+            changes.write(connection, claim.trial_id)
+
+        self.database.run(work)
+
+    def end(self, claim: Claim, changes: Changes, state: TrialState, value: float | None, epochs: int) -> None:
+        """Write how a trial ended, and all that was not written yet.
+
+        Args:
+            claim: The trial.
+            changes: What was not written yet.
+            state: A finished one.
+            value: Its value, or None.
+            epochs: Its epochs; those that an earlier attempt had gone beyond are removed.
+
+        Raises:
+            TrialTaken: It is another worker's by now.
+        """
+
+        def work(connection: sa.Connection) -> None:
+            self._hold(connection, claim)
+            changes.write(connection, claim.trial_id)
+            connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id == claim.trial_id, EPOCHS.c.epoch > epochs))
+            if value is not None:
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                row = {"trial_id": claim.trial_id, "objective": 0, "value": stored, "value_type": kind}
+                upsert(connection, VALUES, [row], keys=("trial_id", "objective"))
+            change = sa.update(TRIALS).where(TRIALS.c.trial_id == claim.trial_id)
+            connection.execute(change.values(state=state, datetime_complete=now_utc()))
+
+        self.database.run(work)
+
+    def hand_back(self, claim: Claim, changes: Changes) -> None:
+        """Let a trial wait for whichever worker is free; nothing happens if it is another one's by now."""
+
+        def work(connection: sa.Connection) -> None:
+            mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.member.worker_id)
+            held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt).values(worker_id=None)
+            if connection.execute(held).rowcount:
+                changes.write(connection, claim.trial_id)
+                change = sa.update(TRIALS).where(TRIALS.c.trial_id == claim.trial_id)
+                connection.execute(change.values(state=TrialState.WAITING))
+
+        self.database.run(work)
+
+    def _hold(self, connection: sa.Connection, claim: Claim) -> None:
+        """Make sure that the trial is this worker's until the transaction ends."""
+        mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.member.worker_id)
+        held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt).values(claimed_at=database_seconds())
+        if not connection.execute(held).rowcount:
+            raise TrialTaken(
+                f"trial {claim.number} was taken by another worker, since nothing was heard of this one for "
+                f"{self.member.lost_after_seconds:g} seconds: going on with another trial"
+            )
+
+
+def _counts(connection: sa.Connection, study_id: int) -> dict[TrialState, int]:
+    query = sa.select(TRIALS.c.state, sa.func.count()).where(TRIALS.c.study_id == study_id).group_by(TRIALS.c.state)
+    found = {state: count for state, count in connection.execute(query)}
+    return {state: found.get(state, 0) for state in TrialState}
+
+
+def _write_attributes(connection: sa.Connection, table: Any, trial_id: int, attributes: Mapping[str, Any]) -> None:
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+    upsert(connection, table, rows, keys=("trial_id", "key"))
+
+
+def _step(trial_id: int, step: int, value: float) -> dict[str, Any]:
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+    row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+    return row

@@ -1,0 +1,120 @@
+"""How a study is steered from anywhere: how many trials, until when, whether to end, and who exports its best trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from studies.database.tables import STUDIES, WORKERS
+from studies.database.transactions import Database, database_seconds, upsert
+from studies.database.workers import ALIVE, device_seconds, give_up_silent
+
+STOP = "search stop"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a study over all its workers.
+
+    Args:
+        trials: Trials in all.
+        timeout_seconds: When it ends, counted from the start of the first of its workers; None for no limit.
+        device_seconds: What its workers may use of their devices together from that start on, or None.
+    """
+
+    trials: int
+    timeout_seconds: float | None = None
+    device_seconds: float | None = None
+
+
+def steer(database: Database, study_id: int, limits: Limits) -> None:
+    """Set the limits of a study.
+
+    While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
+    running stays. The first worker after a pause sets all of them, and takes back that somebody had ended the study.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update())
+        give_up_silent(connection, study_id)
+        before = connection.execute(sa.select(STUDIES).where(STUDIES.c.study_id == study_id)).one_or_none()
+        lives = sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE)
+        if before is not None and connection.scalar(lives):
+            more = max(before.trials, limits.trials)
+            connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=more))
+            return
+        now, used = connection.execute(sa.select(database_seconds(), device_seconds(study_id))).one()
+        row = {
+            "study_id": study_id,
+            "trials": limits.trials,
+            "deadline": None if limits.timeout_seconds is None else float(now) + limits.timeout_seconds,
+            "device_seconds": limits.device_seconds,
+            "device_seconds_before": float(used),
+            "stop": None,
+        }
+        upsert(connection, STUDIES, [row], keys=("study_id",))
+
+    database.run(work)
+
+
+def ask_to_stop(database: Database, study_id: int, reason: str = STOP) -> int:
+    """Ask all workers of a study to end; returns how many are alive."""
+
+    def work(connection: sa.Connection) -> int:
+        give_up_silent(connection, study_id)
+        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(stop=reason))
+        lives = sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE)
+        return connection.scalar(lives) or 0
+
+    return database.run(work)
+
+
+def add_trials(database: Database, study_id: int, more: int) -> int:
+    """Let a study have so many trials more; returns how many it has then in all."""
+
+    def work(connection: sa.Connection) -> int:
+        row = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update()
+        trials = (connection.scalar(row) or 0) + more
+        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=trials))
+        return trials
+
+    return database.run(work)
+
+
+def steering(database: Database, study_id: int) -> Any:
+    """The row that steers a study, or None."""
+    query = sa.select(STUDIES).where(STUDIES.c.study_id == study_id)
+    return database.read(lambda connection: connection.execute(query).one_or_none())
+
+
+def claim_export(database: Database, study_id: int, worker_id: str) -> bool:
+    """Take it upon this worker to export the best trial; False while another one that lives does."""
+
+    def work(connection: sa.Connection) -> bool:
+        row = connection.execute(sa.select(STUDIES.c.exporter).where(STUDIES.c.study_id == study_id).with_for_update())
+        give_up_silent(connection, study_id)
+        exporter = row.scalar_one()
+        state = connection.scalar(sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == exporter))
+        if exporter not in (None, worker_id) and state == ALIVE:
+            return False
+        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(exporter=worker_id))
+        return True
+
+    return database.run(work)
+
+
+def end_export(database: Database, study_id: int, exported: Mapping[str, Any] | None) -> None:
+    """Say that the export has ended.
+
+    Args:
+        database: The database.
+        study_id: The study.
+        exported: What was exported and where, or None if nothing was.
+    """
+    changes: dict[str, Any] = {"exporter": None}
+    if exported is not None:
+        changes["exported"] = dict(exported)
+    database.run(
+        lambda connection: connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(changes))
+    )

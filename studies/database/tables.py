@@ -1,0 +1,115 @@
+"""Tables of our own beside Optuna's, for what its schema has no place for."""
+
+import time
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from spaces.errors import StudyError
+from studies.database.transactions import upsert
+
+SCHEMA_VERSION = 2
+METADATA = sa.MetaData()
+SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(), "mysql", "mariadb")
+"""Seconds since 1970, on the database's clock."""
+
+VERSION = sa.Table("search_version", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
+"""The version of these tables."""
+
+STUDIES = sa.Table(
+    "search_studies",
+    METADATA,
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("trials", sa.Integer, nullable=False),
+    sa.Column("deadline", SECONDS),
+    sa.Column("device_seconds", SECONDS),
+    sa.Column("device_seconds_before", SECONDS, nullable=False, default=0.0),
+    sa.Column("stop", sa.String(200)),
+    sa.Column("exporter", sa.String(36)),
+    sa.Column("exported", sa.JSON),
+)
+"""How many trials a study has in all, when it must end, who asked for an end, and who exports its best trial.
+
+`device_seconds` limits what its workers use from now on, `device_seconds_before` is what they had used until then.
+"""
+
+WORKERS = sa.Table(
+    "search_workers",
+    METADATA,
+    sa.Column("worker_id", sa.String(36), primary_key=True),
+    sa.Column("study_id", sa.Integer, nullable=False, index=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("device", sa.String(255), nullable=False),
+    sa.Column("device_share", sa.Float, nullable=False),
+    sa.Column("started_at", SECONDS, nullable=False),
+    sa.Column("heartbeat_at", SECONDS, nullable=False),
+    sa.Column("lost_after", SECONDS, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("doing", sa.String(200), nullable=False, default=""),
+    sa.Column("trial", sa.Integer),
+    sa.Column("epoch", sa.Integer),
+    sa.Column("epochs", sa.Integer),
+    sa.Column("value", sa.Float(53)),
+    sa.Column("log", sa.String(500)),
+)
+"""Every process that has worked on a study; alive while it was heard of in the last `lost_after` seconds."""
+
+CLAIMS = sa.Table(
+    "search_claims",
+    METADATA,
+    sa.Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("study_id", sa.Integer, nullable=False, index=True),
+    sa.Column("worker_id", sa.String(36), index=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("request", sa.String(36), nullable=False),
+    sa.Column("claimed_at", SECONDS, nullable=False),
+)
+"""Who has taken a trial, and for the how manieth time it was taken; nobody once it was handed back."""
+
+EPOCHS = sa.Table(
+    "search_epochs",
+    METADATA,
+    sa.Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("ended_at", SECONDS, nullable=False),
+)
+"""The metrics of each whole epoch, counted from 1, and when it ended, in seconds since 1970."""
+
+
+def create_tables(engine: sa.Engine) -> None:
+    """Create the tables that are missing; those of version 1, which had only the epochs, become version 2.
+
+    Raises:
+        StudyError: They were made by another version of search.
+    """
+    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        versions = connection.scalars(sa.select(VERSION.c.version)).all()
+        if not versions:
+            connection.execute(sa.insert(VERSION).values(version=SCHEMA_VERSION))
+            return
+    if (found := max(versions)) != SCHEMA_VERSION:
+        raise StudyError(
+            f"the tables of this database are of version {found}, this search reads version {SCHEMA_VERSION}: "
+            f"{'install a newer search' if found > SCHEMA_VERSION else 'use a new database'}"
+        )
+
+
+def write_epoch(connection: sa.Connection, trial_id: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    """Store an epoch's metrics, in place of those of an earlier, interrupted run of the same trial.
+
+    A metric that is not finite is stored as None, which JSON can hold.
+    """
+    finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
+    row = {"trial_id": trial_id, "epoch": epoch, "metrics": finite, "ended_at": time.time()}
+    upsert(connection, EPOCHS, [row], keys=("trial_id", "epoch"))
+
+
+def read_epochs(engine: sa.Engine, trial_id: int) -> list[dict[str, float | None]]:
+    """The metrics of a trial's epochs, in order."""
+    query = sa.select(EPOCHS.c.metrics).where(EPOCHS.c.trial_id == trial_id).order_by(EPOCHS.c.epoch)
+    with engine.connect() as connection:
+        return [row.metrics for row in connection.execute(query)]

@@ -1,0 +1,158 @@
+"""Runs transactions that outlive a lost connection, a deadlock and a restart of the server."""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import optuna
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+Answer = TypeVar("Answer")
+
+LOG = logging.getLogger(__name__)
+PATIENCE_SECONDS = 120.0
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 3.0
+READING = "search_reading"
+"""The execution option of connections that only read."""
+
+LASTING = (
+    "no such",
+    "readonly",
+    "read-only",
+    "password",
+    "permission denied",
+    "access denied",
+    "does not exist",
+    "doesn't exist",
+    "unknown database",
+    "unknown column",
+    "not a database",
+    "unable to open",
+)
+"""Words in an operational error that no waiting will mend."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database, and how long to wait for it.
+
+    Args:
+        engine: SQLAlchemy's engine.
+        patience_seconds: How long to repeat a transaction that fails for a reason that may pass; asked at each
+            failure, so that it can shrink when an end is asked for.
+        clock: Seconds that only ever grow.
+        sleep: Waits so many seconds.
+    """
+
+    engine: sa.Engine
+    patience_seconds: Callable[[], float] = lambda: PATIENCE_SECONDS
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+    def run(self, work: Callable[[sa.Connection], Answer]) -> Answer:
+        """Run a transaction, again and again while the database is away.
+
+        Args:
+            work: What is done in it. It may be run again after it was committed, when the answer to the commit got
+                lost: it must then find its own work done.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The reason will not pass, or has not within the patience.
+        """
+
+        def transaction() -> Answer:
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        return self.retry(transaction)
+
+    def read(self, work: Callable[[sa.Connection], Answer]) -> Answer:
+        """Run a transaction that only reads: it never waits for one that writes. As `run` else."""
+
+        def transaction() -> Answer:
+            with self.engine.execution_options(**{READING: True}).connect() as connection:
+                return work(connection)
+
+        return self.retry(transaction)
+
+    def retry(self, call: Callable[[], Answer]) -> Answer:
+        """Call again and again while the database is away; as `run`, for calls that make their own transactions."""
+        started, delay = self.clock(), FIRST_DELAY_SECONDS
+        while True:
+            try:
+                return call()
+            except (exc.DBAPIError, exc.TimeoutError, optuna.exceptions.StorageInternalError) as error:
+                waited = self.clock() - started
+                if not may_pass(error) or waited + delay > self.patience_seconds():
+                    raise
+                if delay == FIRST_DELAY_SECONDS * 8:
+                    LOG.warning("the database does not answer; trying again")
+            self.sleep(delay * random.uniform(0.5, 1.5))
+            delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a database error may be gone after a while: a lost connection, a deadlock, a lock, a restart."""
+    while isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, exc.TimeoutError):
+        return True
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    if not (error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)):
+        return False
+    said = str(error.orig).lower()
+    return not any(word in said for word in LASTING)
+
+
+class database_seconds(FunctionElement[float]):
+    """Seconds since 1970 on the database's clock, the only one that all workers share."""
+
+    type = sa.Float(53)
+    inherit_cache = True
+
+
+@compiles(database_seconds, "sqlite")
+def _sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_seconds, "postgresql")
+def _postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())"
+
+
+@compiles(database_seconds, "mysql")
+@compiles(database_seconds, "mariadb")
+def _mysql(element: Any, compiler: Any, **options: Any) -> str:
+    return "(UNIX_TIMESTAMP(SYSDATE(6)) + 0.0)"
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Insert rows, or change those that are there, in one statement.
+
+    Args:
+        connection: Inside a transaction.
+        table: The table.
+        rows: All with the same columns.
+        keys: The columns of a unique index that tell rows apart.
+    """
+    if not rows:
+        return
+    changed = [name for name in rows[0] if name not in keys]
+    if connection.dialect.name in ("mysql", "mariadb"):
+        of_mysql = mysql.insert(table)
+        statement: Any = of_mysql.on_duplicate_key_update({name: of_mysql.inserted[name] for name in changed})
+    else:
+        insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+        statement = insert.on_conflict_do_update(
+            index_elements=list(keys), set_={name: insert.excluded[name] for name in changed}
+        )
+    connection.execute(statement, list(rows))

@@ -1,0 +1,189 @@
+"""Optuna's view of a study inside one worker: finished trials are read once, its own trial is written in few steps."""
+
+import copy
+import threading
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study._frozen import FrozenStudy
+from optuna.study._study_direction import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.database.claims import Changes, Claim
+from studies.database.reading import read_trials
+from studies.database.transactions import Database
+
+
+class WorkerStorage(BaseStorage):
+    """Reads all trials of one study, and collects the changes of the one that the worker has taken.
+
+    Nothing is written here but attributes of the study: the changes of the trial are handed out by `take_changes`, for
+    whoever holds the claim to write. All of Optuna's own checks of distributions and states stay in force, since the
+    trial that its samplers and pruners see is the one in this memory.
+
+    Args:
+        backend: Optuna's storage of the same database, for what concerns the study itself.
+        database: The database.
+        study_id: The study.
+    """
+
+    def __init__(self, backend: optuna.storages.RDBStorage, database: Database, study_id: int) -> None:
+        self._backend, self._database, self._study_id = backend, database, study_id
+        self._known: dict[int, FrozenTrial] = {}
+        self._unfinished: set[int] = set()
+        self._newest = -1
+        self._own: FrozenTrial | None = None
+        self._changes = Changes()
+        self._lock = threading.RLock()
+
+    def begin(self, claim: Claim) -> None:
+        """Make the claimed trial the worker's own."""
+        with self._lock:
+            self._refresh()
+            self._own = copy.deepcopy(self._known[claim.trial_id])
+            self._changes = Changes()
+
+    def take_changes(self) -> Changes:
+        """What has changed in the own trial since the last call."""
+        with self._lock:
+            changes, self._changes = self._changes, Changes()
+            return changes
+
+    def keep_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Keep the metrics of an epoch of the own trial, counted from 1."""
+        with self._lock:
+            self._changes.epochs[epoch] = metrics
+
+    def forget_own(self) -> None:
+        """The own trial has ended or was handed back."""
+        with self._lock:
+            self._own = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """All trials of the study by number, the own one as it is in this memory."""
+        with self._lock:
+            self._refresh()
+            own = {self._own._trial_id: self._own} if self._own else {}
+            trials = sorted((self._known | own).values(), key=lambda trial: trial.number)
+        chosen = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """One trial; the own one may change later."""
+        with self._lock:
+            if self._own is not None and self._own._trial_id == trial_id:
+                return copy.copy(self._own)
+            if trial_id not in self._known or trial_id in self._unfinished:
+                self._refresh()
+            return self._known[trial_id]
+
+    def _refresh(self) -> None:
+        found = self._database.read(
+            lambda connection: read_trials(connection, self._study_id, after=self._newest, among=self._unfinished)
+        )
+        for trial in found:
+            self._known[trial._trial_id] = trial
+            (self._unfinished.discard if trial.state.is_finished() else self._unfinished.add)(trial._trial_id)
+            self._newest = max(self._newest, trial._trial_id)
+
+    def _mine(self, trial_id: int) -> FrozenTrial:
+        if self._own is None or self._own._trial_id != trial_id:
+            raise optuna.exceptions.UpdateFinishedTrialError(f"trial {trial_id} is not this worker's")
+        return self._own
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Keep a parameter of the own trial, if it agrees with that of the other trials."""
+        with self._lock:
+            own = self._mine(trial_id)
+            for trial in self._known.values():
+                if (before := trial.distributions.get(param_name)) is not None:
+                    optuna.distributions.check_distribution_compatibility(before, distribution)
+                    break
+            own.params = {**own.params, param_name: distribution.to_external_repr(param_value_internal)}
+            own.distributions = {**own.distributions, param_name: distribution}
+            self._changes.params[param_name] = (param_value_internal, distribution)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Keep what was reported about the own trial."""
+        with self._lock:
+            own = self._mine(trial_id)
+            own.intermediate_values = {**own.intermediate_values, step: intermediate_value}
+            self._changes.steps[step] = intermediate_value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Keep an attribute of the own trial."""
+        with self._lock:
+            own = self._mine(trial_id)
+            own.user_attrs = {**own.user_attrs, key: value}
+            self._changes.user_attrs[key] = value
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Keep an attribute of the own trial."""
+        with self._lock:
+            own = self._mine(trial_id)
+            own.system_attrs = {**own.system_attrs, key: value}
+            self._changes.system_attrs[key] = value
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Refuse: trials are taken and ended by whoever holds the claim."""
+        raise NotImplementedError("a trial of this study is ended through its claim, not by study.tell")
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Create a trial that nobody has taken, such as one that is enqueued."""
+        return self._database.retry(lambda: self._backend.create_new_trial(study_id, template_trial))
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        """The id of the trial of that number."""
+        for trial in self.get_all_trials(study_id, deepcopy=False):
+            if trial.number == trial_number:
+                return trial._trial_id
+        raise KeyError(f"no trial with number {trial_number}")
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """As the backend does."""
+        return self._backend.create_new_study(directions, study_name)
+
+    def delete_study(self, study_id: int) -> None:
+        """As the backend does."""
+        self._backend.delete_study(study_id)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """As the backend does."""
+        self._database.retry(lambda: self._backend.set_study_user_attr(study_id, key, value))
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """As the backend does."""
+        self._database.retry(lambda: self._backend.set_study_system_attr(study_id, key, value))
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """As the backend does."""
+        return self._database.retry(lambda: self._backend.get_study_id_from_name(study_name))
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """As the backend does."""
+        return self._database.retry(lambda: self._backend.get_study_name_from_id(study_id))
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """As the backend does; they never change."""
+        if not hasattr(self, "_directions"):
+            self._directions = self._database.retry(lambda: self._backend.get_study_directions(study_id))
+        return self._directions
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """As the backend does."""
+        return self._database.retry(lambda: self._backend.get_study_user_attrs(study_id))
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """As the backend does."""
+        return self._database.retry(lambda: self._backend.get_study_system_attrs(study_id))
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """As the backend does."""
+        return self._database.retry(self._backend.get_all_studies)

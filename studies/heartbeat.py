@@ -1,0 +1,85 @@
+"""The thread that says that a worker lives, looks after the others, and hears when the study is to end."""
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from studies.database.transactions import Database
+from studies.database.workers import HEARTBEAT_SECONDS, Activity, Member, beat
+from studies.stopping import StopRequest
+from studies.storage import DATABASE_ERRORS
+
+LOG = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def beating(
+    database: Database,
+    member: Member,
+    activity: Activity,
+    stop: StopRequest,
+    *,
+    seconds: float = HEARTBEAT_SECONDS,
+    parent_lives: Callable[[], bool] = lambda: True,
+) -> Iterator[Member]:
+    """Be a worker of the study: joined before, and left after, whatever happens in between.
+
+    Args:
+        database: The study's database.
+        member: This worker.
+        activity: What it does, as shown to others.
+        stop: Is asked to end when the study is to end, and given the study's time limit.
+        seconds: Between two heartbeats.
+        parent_lives: Whether the process that started this one is still there; without it this one ends in good order.
+    """
+    member.join(database)
+    heed(database.run(lambda connection: beat(connection, member, activity)), stop)
+    over = threading.Event()
+    # Its failures must never end it, and it must not wait long: the next beat tries again.
+    impatient = Database(database.engine, patience_seconds=lambda: 0.0)
+
+    def go_on() -> None:
+        while not over.wait(seconds):
+            try:
+                heed(impatient.run(lambda connection: beat(connection, member, activity)), stop)
+            except DATABASE_ERRORS as error:
+                LOG.info("no heartbeat: %s", type(error).__name__)
+            if not parent_lives():
+                stop.request("SIGTERM")
+
+    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield member
+    finally:
+        over.set()
+        thread.join(timeout=5 * seconds)
+        with contextlib.suppress(*DATABASE_ERRORS):
+            member.leave(Database(database.engine, patience_seconds=lambda: 5.0))
+
+
+def heed(study: Any, stop: StopRequest) -> None:
+    """Do what a study's row says: end, or end at its time limit.
+
+    Args:
+        study: The row that `beat` returns.
+        stop: Is told.
+    """
+    if study.stop:
+        stop.request(study.stop)
+    limits = []
+    if study.deadline is not None:
+        limits.append(study.deadline - study.now)
+    if study.device_seconds is not None:
+        limits.append(0.0 if study.used - study.device_seconds_before >= study.device_seconds else float("inf"))
+    left = min(limits, default=float("inf"))
+    stop.deadline = stop.clock() + left if left < float("inf") else None
+
+
+def parent_watch() -> Callable[[], bool]:
+    """What says whether the process that started this one is still there."""
+    parent = os.getppid()
+    return lambda: os.getppid() == parent
