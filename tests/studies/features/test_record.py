@@ -20,6 +20,9 @@ from tests.fakes import Recorder, run_tiny
 from tests.studies.features.tiny import RECIPE, dataset
 from tests.studies.test_run import Declared
 
+SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
+"""So that no heartbeat sets the time limit anew in the middle of a test."""
+
 
 def test_a_study_on_features_says_so(folder, warm, tmp_path):
     """What a trial was trained on stands in its outcome in the database."""
@@ -50,7 +53,7 @@ def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
         return {**{name: (part.images, part.labels) for name, part in parts.items()}, "classes": data.classes}
 
     declared = Declared(replace(RECIPE, data=CustomData(splits), epochs=1), "tiny", folder)
-    settings, stop = Study(trials=1, pruner="none", timeout="1h"), StopRequest()
+    settings, stop = Study(trials=1, pruner="none", timeout="1h", **SELDOM), StopRequest()
     told = {"output": tmp_path, "export": False, "stop": stop}
     with pytest.raises(NoResultError, match="time limit was reached before one trial was complete"):
         run(declared, settings, watcher=TimeIsOver(stop), **told)
