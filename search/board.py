@@ -17,6 +17,8 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 STATES = {"complete": "green", "pruned": "yellow", "failed": "red", "waiting": "cyan"}
 ROWS_OF_RECENT_TRIALS = 4
 
+_FIRST = ("val_accuracy", "val_loss", "accuracy", "loss")
+
 
 class Board:
     """A state at one moment, drawn at most as wide and high as the terminal."""
@@ -126,7 +128,9 @@ def _metrics(running: Running, compared: str) -> Text:
 
 
 def _sorted(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    return sorted(metrics.items(), key=lambda item: (not item[0].startswith("val_"), item[0]))
+    """The usual ones first: a narrow terminal shows no more."""
+    places = {name: place for place, name in enumerate(_FIRST)}
+    return sorted(metrics.items(), key=lambda item: (places.get(item[0], len(places)), item[0]))
 
 
 def _bar(label: str, done: int, total: int, note: str) -> Table:

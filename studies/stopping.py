@@ -24,6 +24,7 @@ class StopRequest:
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     signal_name: str | None = None
     leaves_at_second: bool = True
+    _is_timeless: bool = field(default=False, init=False)
 
     def request(self, signal_name: str) -> None:
         """Ask for an end."""
@@ -34,10 +35,14 @@ class StopRequest:
         """Whether a signal asked for an end."""
         return self.signal_name is not None
 
+    def ignore_time(self) -> None:
+        """From now on no time limit counts, not even a later one."""
+        self._is_timeless = True
+
     @property
     def out_of_time(self) -> bool:
         """Whether the time limit has passed."""
-        return self.deadline is not None and self.clock() >= self.deadline
+        return not self._is_timeless and self.deadline is not None and self.clock() >= self.deadline
 
     def __call__(self) -> bool:
         """Whether to end now, for whatever reason."""

@@ -107,17 +107,19 @@ def beat(connection: sa.Connection, member: Member, activity: Activity) -> Any:
         The study's row, with the database's `now`, what its workers have `used` of their devices in seconds, and how
         many are `alive`.
     """
-    connection.execute(
-        sa.update(WORKERS)
-        .where(WORKERS.c.worker_id == member.worker_id)
-        .values(heartbeat_at=database_seconds(), state=ALIVE, **activity.columns())
-    )
+    is_alive(connection, member, **activity.columns())
     give_up_silent(connection, member.study_id)
     used = device_seconds(member.study_id)
     lives = (WORKERS.c.study_id == member.study_id) & (WORKERS.c.state == ALIVE)
     alive = sa.select(sa.func.count()).where(lives).scalar_subquery()
     query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"), alive.label("alive"))
     return connection.execute(query.where(STUDIES.c.study_id == member.study_id)).one()
+
+
+def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> None:
+    """Note that a worker lives, even if it had been given up for lost."""
+    row = sa.update(WORKERS).where(WORKERS.c.worker_id == member.worker_id)
+    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, **changes))
 
 
 def device_seconds(study_id: int) -> Any:
@@ -130,7 +132,8 @@ def give_up_silent(connection: sa.Connection, study_id: int) -> None:
     """Mark the workers that were not heard of for too long as lost, and let their trials wait for others."""
     is_silent = WORKERS.c.heartbeat_at < database_seconds() - WORKERS.c.lost_after
     silent = sa.select(WORKERS.c.worker_id).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE, is_silent)
-    for worker_id in connection.scalars(silent).all():
+    # In one order everywhere: two workers that give up the same others must not wait for each other.
+    for worker_id in connection.scalars(silent.order_by(WORKERS.c.worker_id)).all():
         retire(connection, worker_id, LOST, is_silent)
 
 
