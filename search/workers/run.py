@@ -90,6 +90,7 @@ class _Run:
     looking: Looking
     pids: set[int] = field(default_factory=set)
     joined: bool = False
+    seen: Snapshot | None = None
 
     def result(self) -> tuple[Result, dict[str, Scalar]]:
         """Everything, in order."""
@@ -111,19 +112,26 @@ class _Run:
         return self._result(now, before), self._defaults(now)
 
     def _wait(self, supervisor: Supervisor, teller: Teller) -> None:
-        seen = None
+        def tell_and_sleep(seconds: float = TICK_SECONDS) -> None:
+            self._tell(supervisor, teller)
+            time.sleep(seconds)
+
         try:
             while not self.stop.requested and supervisor.tick():
-                if (now := self.looking.latest) is not None and now is not seen:
-                    seen = now
-                    self._has_joined()
-                    teller.tell(now, self.pids, self._processes(supervisor))
-                if not teller.is_open:
-                    self._relay()
-                time.sleep(TICK_SECONDS)
+                tell_and_sleep()
+            supervisor.end(tell_and_sleep)
         finally:
-            # After an error and after a signal; else there is nobody left.
+            # After an error; else there is nobody left.
             supervisor.end()
+
+    def _tell(self, supervisor: Supervisor, teller: Teller) -> None:
+        now = self.looking.latest
+        if now is not None and now is not self.seen:
+            self.seen = now
+            self._has_joined()
+            teller.tell(now, self.pids, self._processes(supervisor))
+        if not teller.is_open:
+            self._relay()
 
     def _processes(self, supervisor: Supervisor) -> list[WorkerSeen]:
         return [
