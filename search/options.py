@@ -48,6 +48,14 @@ def _name_problem(value: str) -> str | None:
     return None if valid_name(value) else f"{value!r} has other than letters, digits, '-', '_' and '.'."
 
 
+def _trials_problem(value: str) -> str | None:
+    number = value.removeprefix("+")
+    is_number = number.isascii() and number.isdigit() and int(number) > 0
+    return (
+        None if is_number else f"{value!r} is neither a number of trials, such as 100, nor more of them, such as +50."
+    )
+
+
 def _given(value: str) -> str:
     if not value:
         from spaces.files import listing
@@ -108,8 +116,35 @@ StudyName: TypeAlias = Annotated[
 ]
 Storage: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Database, if not study.db in the study's folder.", show_default=False),
+    typer.Option(
+        metavar="URL",
+        envvar="SEARCH_STORAGE",
+        help="Database, if not study.db in the study's folder.",
+        show_default=False,
+    ),
 ]
+AStudy: TypeAlias = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)
+]
+AnyStudy: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="[STUDY]", help="Name of a study, or its folder; none lists all.", show_default=False),
+]
+MoreTrials: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--trials",
+        metavar="N|+N",
+        callback=_checked(_trials_problem),
+        help="Trials in all, or more than before, such as +50.",
+        show_default=False,
+    ),
+]
+Wait: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="TIME", callback=_checked(_duration_problem), help="How long to wait for the workers to end."),
+]
+NoWait: TypeAlias = Annotated[bool, typer.Option("--no-wait", help="Ask the workers to end, and do not wait.")]
 Sampler: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from search.environment import quieten
+from search.kept import keep
 from search.screen import Screen
 from search.settings import settings_of
 from search.summary import Call, summary
@@ -47,6 +48,8 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) ->
     stop = StopRequest()
     with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
         loaded, study = _declared(call, settings, screen)
+        # Only once the study is open: a call that is refused leaves the earlier one as it was.
+        screen.on_open = lambda: keep(call, study.name or loaded.name, study.storage)
         if study.is_supervised:
             os.environ.update(HIDDEN)
             from search.workers.run import supervise

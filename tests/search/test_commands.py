@@ -7,7 +7,7 @@ import pytest
 from search.failures import EXIT_CODES
 from spaces import errors
 
-COMMANDS = ("run", "predict", "evaluate", "show", "trials", "cache")
+COMMANDS = ("run", "predict", "evaluate", "show", "trials", "status", "workers", "stop", "resume", "cache")
 
 
 def python(*words, **options):
