@@ -1,7 +1,7 @@
 """The commands of `search`: what can be typed. Each one hands over to a module of its own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,6 +64,13 @@ def run(
     sampler: options.Sampler = None,
     pruner: options.Pruner = None,
     seed: options.Seed = None,
+    workers: options.Workers = None,
+    devices: options.Devices = None,
+    per_gpu: options.PerGpu = None,
+    gpu_memory: options.GpuMemory = None,
+    worker_memory: options.WorkerMemory = None,
+    gpu_hours: options.GpuHours = None,
+    checkpoints: options.Checkpoints = None,
     output: options.Output = Path("runs"),
     cache: options.Cache = None,
     no_export: options.NoExport = False,
@@ -72,7 +79,8 @@ def run(
 ) -> None:
     """Search a space, then retrain, test and export the best trial.
 
-    The same command goes on where it was ended. Ctrl-C ends it in good order, twice at once.
+    The same command goes on where it was ended, and given once more elsewhere it is one more worker. Ctrl-C ends it
+    in good order, twice at once.
 
     Example
 
@@ -82,8 +90,10 @@ def run(
         from search.run import run as run_space
         from search.summary import Call
 
-        given = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
+        given: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
         given |= {"sampler": sampler, "pruner": pruner, "seed": seed}
+        given |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
+        given |= {"worker_memory": worker_memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
         settings = {name: value for name, value in given.items() if value is not None}
         call = Call(space, settings, output, export=not no_export, data=data, cache=cache)
         raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug))

@@ -36,7 +36,9 @@ def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = 
 
 
 def _show(scores: "Scores") -> None:
-    say(f"accuracy {metric(scores.accuracy)}, loss {metric(scores.loss)} on {plural(scores.images, 'image')}")
+    figures = f"accuracy {metric(scores.accuracy)}, loss {metric(scores.loss)}"
+    area = "" if scores.auc is None else f", AUC {metric(scores.auc)}"
+    say(f"{figures}{area} on {plural(scores.images, 'image')}")
     from rich.table import Table
     from rich.text import Text
 
@@ -45,8 +47,8 @@ def _show(scores: "Scores") -> None:
     for name in ("images", "precision", "recall", "f1"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in scores.classes:
-        figures = (metric(one.precision), metric(one.recall), metric(one.f1))
-        table.add_row(Text(clean(one.label)), f"{one.images:,}", *figures)
+        of_class = (metric(one.precision), metric(one.recall), metric(one.f1))
+        table.add_row(Text(clean(one.label)), f"{one.images:,}", *of_class)
     mean = (metric(scores.precision), metric(scores.recall), metric(scores.f1))
     table.add_row(Text("mean", "bold"), f"{scores.images:,}", *mean)
     say()

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from spaces.errors import SpaceError
-from studies.study import PRUNERS, SAMPLERS, seconds, valid_name
+from studies.study import DEVICES, PRUNERS, SAMPLERS, memory_bytes, seconds, valid_devices, valid_name
 
 
 def _checked(problem: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
@@ -30,6 +30,18 @@ def _duration_problem(value: str) -> str | None:
     except SpaceError as error:
         return f"{str(error).removeprefix('timeout: ')}."
     return None
+
+
+def _size_problem(value: str) -> str | None:
+    try:
+        memory_bytes("size", value)
+    except SpaceError as error:
+        return f"{str(error).removeprefix('size: ')}."
+    return None
+
+
+def _devices_problem(value: str) -> str | None:
+    return None if valid_devices(value) else f"{value!r} is not {DEVICES}."
 
 
 def _name_problem(value: str) -> str | None:
@@ -154,6 +166,57 @@ Pruner: TypeAlias = Annotated[
 Seed: TypeAlias = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="The same seed gives the same trials on a machine.", show_default=False),
+]
+GpuHours: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        metavar="HOURS",
+        help="End the search when its workers have used so much together.",
+        show_default=False,
+    ),
+]
+Checkpoints: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="Where trials in training are kept, if not in the study's folder.",
+        show_default=False,
+    ),
+]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Search with N processes on this machine.", show_default=False),
+]
+Devices: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|cpu|0,1",
+        callback=_checked(_devices_problem),
+        help="What the workers train on; one for each GPU if --workers is not given.",
+        show_default=False,
+    ),
+]
+PerGpu: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Workers that share a GPU.", show_default=False)
+]
+GpuMemory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        callback=_checked(_size_problem),
+        help="What each worker may take of its GPU: 8GiB.",
+        show_default=False,
+    ),
+]
+WorkerMemory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        callback=_checked(_size_problem),
+        help="Memory after which a worker's process is replaced, if not 0.8 of the machine's for all.",
+        show_default=False,
+    ),
 ]
 Output: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all studies.")]
 Cache: TypeAlias = Annotated[

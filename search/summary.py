@@ -42,7 +42,11 @@ class Call:
         settings = {**self.settings, **changed}
         if settings.get("storage") == os.environ.get(STORAGE):
             settings.pop("storage", None)
-        typed = [word for name, value in settings.items() for word in (f"--{OPTIONS.get(name, name)}", str(value))]
+        typed = [
+            word
+            for name, value in settings.items()
+            for word in (f"--{OPTIONS.get(name, name).replace('_', '-')}", str(value))
+        ]
         left_out = [] if self.export else ["--no-export"]
         return command("search", "run", self.target, *self.of_images(), *typed, *self.place(), *left_out)
 

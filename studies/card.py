@@ -111,10 +111,11 @@ def _test(test: Mapping[str, Any] | None) -> str:
     if not test:
         return ""
     rows = [("accuracy", test["accuracy"]), ("loss", test["loss"]), ("precision", test["precision"])]
-    rows += [("recall", test["recall"]), ("F1", test["f1"])]
+    rows += [("recall", test["recall"]), ("F1", test["f1"]), ("AUC", test.get("auc"))]
+    rows += [("among the five most probable", test.get("top_5_accuracy"))]
     images = f" on {test['images']} images" if "images" in test else ""
     text = f"## Test\n\nMeasured once{images} that no trial had seen.\n\n"
-    text += _table(("measure", "value"), [(name, f"{value:.4f}") for name, value in rows])
+    text += _table(("measure", "value"), [(name, f"{value:.4f}") for name, value in rows if value is not None])
     return text + "".join(f"\n\n{part}" for part in (_per_class(test), _confusion(test)) if part)
 
 

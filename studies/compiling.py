@@ -53,10 +53,9 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
         return peak
     steps = recipe.epochs * steps_per_epoch
     warmup = round(schedule.warmup * steps)
+    # A cosine from the peak to the peak is a constant, and a warm-up of no steps is none: one schedule serves for all.
+    # Without the branch of the warm-up TensorFlow would round it otherwise where its numbers are constants.
     floor = 1.0 if isinstance(schedule, Constant) else schedule.floor
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(peak, decay_steps=steps, alpha=floor)
-    # A cosine from the peak to the peak is a constant: one schedule serves for both.
     return keras.optimizers.schedules.CosineDecay(
         0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=peak, warmup_steps=warmup
     )

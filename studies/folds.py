@@ -2,13 +2,14 @@
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from spaces.space import Recipe
+from studies.checkpoints import FoldCheckpoints, FoldsDone
 from studies.data import Dataset, Split
 from studies.data.folds import fold_numbers, picked
 from studies.features import CACHED_VIEWS, IMAGES, Features, Prepared
@@ -67,6 +68,8 @@ def train_folds(
     train_fold: TrainFold,
     on_epoch: Callable[[int, Mapping[str, float]], None],
     on_fold: Callable[[int, float], bool],
+    checkpoints: FoldCheckpoints | None = None,
+    on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
 ) -> Training:
     """Train once for each fold.
 
@@ -74,39 +77,63 @@ def train_folds(
         data: The folds.
         train_fold: Trains one.
         on_epoch: Called after each epoch, counted on from fold to fold, with its metrics and the `fold` from 1.
-        on_fold: Called after each fold, counted from 1, with the mean value so far; returns whether to go on.
+        on_fold: Called after each fold, counted from 1, with the mean value so far; returns whether to go on. Folds
+            that a checkpoint holds are told once more.
+        checkpoints: Those that `train_fold` saves to: their results of whole folds are not trained again.
+        on_restored: Called with the metrics of the epochs that a checkpoint holds, before any other call.
 
     Returns:
         The means over the folds that were trained to their end: the best epoch is rounded. One whose first fold was
         stopped is that fold's.
     """
-    history: list[Mapping[str, float]] = []
-    done: list[Training] = []
+    resumed = checkpoints.resume() if checkpoints else FoldsDone()
+    history, done = [*resumed.history], [Training(model=None, history=(), **result) for result in resumed.results]
+    before, model = resumed.before, None
+    if history:
+        on_restored(tuple(history))
     for fold, (images, validation) in enumerate(data, start=1):
-
-        def keep(epoch: int, metrics: Mapping[str, float], fold: int = fold) -> bool:
-            history.append({**metrics, "fold": float(fold)})
-            on_epoch(len(history), history[-1])
-            return True
-
-        trained = train_fold(images, validation, keep)
-        if trained.ended not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
-            ended = STOPPED if trained.ended == STOPPED else DIVERGED
-            return _mean(done or [trained], trained, history, ended)
-        # Its model is not needed any more, and the next fold needs the memory.
-        done.append(replace(trained, model=None))
-        if not on_fold(fold, _mean_of([each.best_value for each in done])) and fold < data.folds:
-            return _mean(done, trained, history, REFUSED)
+        if fold > len(done):
+            if checkpoints:
+                checkpoints.begin(FoldsDone([_result(each) for each in done], history, before))
+            trained = train_fold(images, validation, _kept(history, before, fold, on_epoch))
+            model = trained.model
+            if trained.ended not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
+                ended = STOPPED if trained.ended == STOPPED else DIVERGED
+                return _mean(done or [trained], model, history, ended)
+            # Its model is not needed any more, and the next fold needs the memory.
+            done.append(replace(trained, model=None))
+            before = len(history)
+        if not on_fold(fold, _mean_of([each.best_value for each in done[:fold]])) and fold < data.folds:
+            return _mean(done[:fold], model, history, REFUSED)
         keras.utils.clear_session(free_memory=False)
         gc.collect()
-    return _mean(done, trained, history, FINISHED)
+    return _mean(done, model, history, FINISHED)
 
 
-def _mean(folds: Sequence[Training], last: Training, history: Sequence[Mapping[str, float]], ended: str) -> Training:
+def _kept(
+    history: list[Mapping[str, float]], before: int, fold: int, on_epoch: Callable[[int, Mapping[str, float]], None]
+) -> OnEpoch:
+    """What keeps the epochs of a fold, which begins after so many, and hands them on."""
+
+    def keep(epoch: int, metrics: Mapping[str, float]) -> bool:
+        # A fold whose checkpoint does not fit begins again.
+        history[before + epoch - 1 :] = [{**metrics, "fold": float(fold)}]
+        on_epoch(len(history), history[-1])
+        return True
+
+    return keep
+
+
+def _result(fold: Training) -> dict[str, Any]:
+    """What a training came to, without its model and its history; JSON."""
+    return {each.name: getattr(fold, each.name) for each in fields(fold) if each.name not in ("model", "history")}
+
+
+def _mean(folds: Sequence[Training], model: Any, history: Sequence[Mapping[str, float]], ended: str) -> Training:
     epochs = [each.best_epoch for each in folds if each.best_epoch is not None]
     epoch = max(1, round(_mean_of(epochs))) if epochs else None
     return Training(
-        model=last.model,
+        model=model,
         history=tuple(history),
         best_epoch=epoch,
         best_value=_mean_of([each.best_value for each in folds]),

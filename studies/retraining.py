@@ -1,5 +1,6 @@
 """After the search: the best recipe trained on all images but the test split's, tested once, and exported."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
+from studies.checkpoints import Checkpoints, TrialCheckpoints
 from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
@@ -69,6 +71,7 @@ def retrain_and_export(
     watcher: Watcher,
     stop: Callable[[], bool],
     features: Features,
+    checkpoints: Checkpoints | None = None,
 ) -> dict[str, Any] | None:
     """Retrain, test and export the best recipe.
 
@@ -80,6 +83,8 @@ def retrain_and_export(
         watcher: Is told what happens.
         stop: Asked between steps whether to end.
         features: Gives the features that a frozen backbone's head is trained on.
+        checkpoints: Where the retraining is saved, under the best trial's number, and goes on from after an
+            interruption; None saves nothing.
 
     Returns:
         What stands in `metrics.json`, or None when it was stopped before.
@@ -88,7 +93,7 @@ def retrain_and_export(
     prepared = _prepared(features, found.recipe, dataset, stop)
     if prepared is None:
         return None
-    trained = _retrain(found, dataset, prepared, folder, watcher, stop)
+    trained = _retrain(found, dataset, prepared, folder, watcher, stop, checkpoints)
     if trained.ended == training.STOPPED:
         return None
     retrained = time.monotonic()
@@ -110,7 +115,7 @@ def retrain_and_export(
         tested = {"test": scores.to_json(), "features": compared}
         return {**_search_metrics(found), **tested, "exports": exports, "seconds": rounded}
 
-    return export_model(
+    exported = export_model(
         model,
         best_folder,
         labels=dataset.classes,
@@ -121,6 +126,9 @@ def retrain_and_export(
         samples=_samples(dataset.test),
         draw=lambda new: draw(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
     )
+    if checkpoints:
+        checkpoints.of_trial(found.best.number).clear()
+    return exported
 
 
 def _curves(found: Found) -> tuple[Curve, Curve]:
@@ -140,7 +148,13 @@ def _prepared(features: Features, recipe: Recipe, dataset: Dataset, stop: Callab
 
 
 def _retrain(
-    found: Found, dataset: Dataset, prepared: Prepared, folder: Path, watcher: Watcher, stop: Callable[[], bool]
+    found: Found,
+    dataset: Dataset,
+    prepared: Prepared,
+    folder: Path,
+    watcher: Watcher,
+    stop: Callable[[], bool],
+    checkpoints: Checkpoints | None,
 ) -> Training:
     images, epochs = prepared.together, found.best.epochs
     watcher.retraining(Retraining(found.best.number, sum(epochs), len(images)))
@@ -163,6 +177,7 @@ def _retrain(
             second_epochs=epochs[1],
             on_epoch=show,
             stop=stop,
+            checkpoints=_saved(checkpoints, found, seed),
         )
         if trained.ended != training.DIVERGED:
             return trained
@@ -170,6 +185,12 @@ def _retrain(
         f"the best recipe, trial {found.best.number}, diverged in {RETRAININGS} retrainings with other seeds: "
         "narrow the learning rate of the space and search again under another --study name"
     )
+
+
+def _saved(checkpoints: Checkpoints | None, found: Found, seed: int) -> TrialCheckpoints | None:
+    """The checkpoints of one retraining: the trial itself, and other seeds, have other ones."""
+    fingerprint = json.dumps(["retraining", seed, found.best.epochs, to_json(found.recipe)])
+    return checkpoints.of_trial(found.best.number, fingerprint) if checkpoints else None
 
 
 def _search_metrics(found: Found) -> dict[str, Any]:

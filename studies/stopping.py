@@ -16,11 +16,15 @@ class StopRequest:
     Args:
         deadline: Reading of `clock` from which on time is over, or None.
         clock: Seconds that only ever grow.
+        leaves_at_second: Whether a second signal ends the process at once. A supervisor forwards the signal that a
+            scheduler may have sent to all processes already: for its workers the second means no more than the first.
     """
 
     deadline: float | None = None
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     signal_name: str | None = None
+    leaves_at_second: bool = True
+    _is_timeless: bool = field(default=False, init=False)
 
     def request(self, signal_name: str) -> None:
         """Ask for an end."""
@@ -31,10 +35,14 @@ class StopRequest:
         """Whether a signal asked for an end."""
         return self.signal_name is not None
 
+    def ignore_time(self) -> None:
+        """From now on no time limit counts, not even a later one."""
+        self._is_timeless = True
+
     @property
     def out_of_time(self) -> bool:
         """Whether the time limit has passed."""
-        return self.deadline is not None and self.clock() >= self.deadline
+        return not self._is_timeless and self.deadline is not None and self.clock() >= self.deadline
 
     def __call__(self) -> bool:
         """Whether to end now, for whatever reason."""
@@ -42,17 +50,25 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def signals(stop: StopRequest, on_first: Callable[[str], None] = lambda name: None) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask for an end; the second one leaves at once.
+def signals(
+    stop: StopRequest,
+    on_first: Callable[[str], None] = lambda name: None,
+    on_second: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Let SIGINT and SIGTERM ask for an end; the second one leaves at once, unless the request says otherwise.
 
     Args:
         stop: What is asked.
         on_first: Called with the signal's name at the first one, inside the signal handler.
+        on_second: Called at the second one, before this process ends.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if stop.requested and not stop.leaves_at_second:
+            return
         if stop.requested:
+            on_second()
             os._exit(128 + number)
         stop.request(name)
         on_first(name)

@@ -1,6 +1,6 @@
 """Fits one recipe, in one phase or two; knows nothing of studies and trials."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,12 +11,22 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.scalars import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS, Constant, FineTune
-from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation
+from studies.callbacks import (
+    BestEpoch,
+    Checkpointing,
+    EpochEnd,
+    StopOnRequest,
+    Validation,
+    validates_itself,
+    validation_batch,
+)
+from studies.checkpoints import FoldCheckpoints, TrialCheckpoints
 from studies.compiling import compile_model
 from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.epochs import second_phase
 from studies.models import build_model, fine_tune
+from studies.warm import WarmModels
 
 FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of patience", "refused", "stopped", "diverged"
 
@@ -65,6 +75,9 @@ def train(
     ask: Callable[[Any], Scalar] | None = None,
     on_epoch: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: True,
     stop: Callable[[], bool] = lambda: False,
+    warm: WarmModels | None = None,
+    checkpoints: TrialCheckpoints | FoldCheckpoints | None = None,
+    on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
 ) -> Training:
     """Build, compile and fit the model of a recipe.
 
@@ -82,6 +95,10 @@ def train(
         ask: Gives the value of a hyperparameter that the `fit` of a hypermodel meets; None for its default.
         on_epoch: Called with each whole epoch, counted from 1, and its metrics; returns whether to go on.
         stop: Asked after each execution of steps whether to end at once.
+        warm: Compiled models of earlier trainings; the model that is returned may be used by the next one.
+        checkpoints: Where the training is saved after `on_epoch`, and goes on from if one is there: it ends as one
+            that was never interrupted. A hypermodel's begins again. None saves nothing.
+        on_restored: Called with the metrics of the epochs that a checkpoint holds, which are not trained again.
 
     Raises:
         ModelError: The recipe cannot be built.
@@ -97,11 +114,15 @@ def train(
             classes=classes,
             seed=seed,
             epochs=epochs,
+            second_epochs=second_epochs,
             ask=ask,
             on_epoch=on_epoch,
             stop=stop,
         )
-    keras.utils.set_random_seed(seed)
+    if warm is None:
+        keras.utils.set_random_seed(seed)
+    else:
+        warm.set_seed(seed, recipe)
     shape = images.images.shape[1:]
     model = build(recipe, shape, classes, folder=folder)
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
@@ -109,13 +130,23 @@ def train(
     stopping = StopOnRequest(stop)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping, is_last_phase=second is None)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    fitting = _Fitting(model, feed, steps_per_execution(shape, recipe.batch_size, feed.steps), stopping, ending, best)
+    saving = Checkpointing(checkpoints, best, ending, stopping)
+    steps = steps_per_execution(shape, recipe.batch_size, feed.steps)
+    if warm is None:
+        compile_model(model, recipe, feed.steps, steps)
+    else:
+        model = warm.compiled(model, recipe, feed.steps, steps)
+    fitting = _Fitting(model, feed, steps, stopping, ending, best, saving)
     fitting.validate(recipe, validation, classes)
-    fitting.fit(recipe, epochs or recipe.epochs)
+    saving.resume(model, on_restored)
+    if not fitting.is_in_second_phase:
+        fitting.fit(epochs or recipe.epochs)
     if second and fitting.ended in (FINISHED, OUT_OF_PATIENCE):
         fitting.fine_tune(recipe, second, second_epochs or second.epochs)
     if validation is not None and not stopping.stopped:
         best.restore()
+    if warm is not None:
+        warm.give_back()
     history = tuple(ending.history)
     return Training(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases)
 
@@ -131,6 +162,7 @@ class _Fitting:
         stopping: Ends training on request.
         ending: Hands the epochs on.
         best: Keeps the best weights.
+        saving: Saves the training, and knows where a saved one was.
     """
 
     model: keras.Model
@@ -139,49 +171,58 @@ class _Fitting:
     stopping: StopOnRequest
     ending: EpochEnd
     best: BestEpoch
+    saving: Checkpointing
     _validation: Any = field(default=None, init=False)
-    _first_phase: tuple[int, int] = field(default=(0, 0), init=False)
 
     def __post_init__(self) -> None:
         self._callbacks: list[keras.callbacks.Callback] = [self.stopping, self.ending]
 
     def validate(self, recipe: Recipe, validation: Split | None, classes: int) -> None:
-        """Measure the recipe's metric after each epoch: by Keras what it measures anyway, else by a callback."""
+        """Measure every metric after each epoch, in one pass wherever Keras' own validation is not needed."""
         if validation is None:
             return
-        data = evaluation_data(validation, recipe.batch_size)
-        self._callbacks = [self.stopping, self.best, self.ending]
-        if recipe.metric in ("val_accuracy", "val_loss"):
-            self._validation = data
-        else:
-            self._callbacks.insert(1, Validation(data, validation.labels, classes, self.stopping))
+        if validates_itself(self.model):
+            self._validation = evaluation_data(validation, recipe.batch_size)
+        size = validation_batch(validation.images.shape[1:], recipe.batch_size, len(validation))
+        measuring = Validation(evaluation_data(validation, size), validation.labels, classes, self.stopping)
+        self._callbacks = [self.stopping, measuring, self.best, self.ending]
 
-    def fit(self, recipe: Recipe, epochs: int) -> None:
-        """Compile the model and train so many epochs after those that are done."""
-        done = len(self.ending.history)
-        compile_model(self.model, recipe, self.feed.steps, self.steps_per_execution)
+    def fit(self, epochs: int) -> None:
+        """Train the epochs of a phase that are not done; the model is compiled."""
+        done, last = len(self.ending.history), self.saving.first_phase[1] + epochs
+        self.saving.restore(self.model)
+        if done >= last or self.best.out_of_patience:
+            return
         self.model.fit(
             **self.feed.inputs,
             initial_epoch=done,
-            epochs=done + epochs,
+            epochs=last,
             validation_data=self._validation,
-            callbacks=self._callbacks,
+            callbacks=[*self._callbacks, self.saving],
             verbose=0,
         )
 
     def fine_tune(self, recipe: Recipe, second: FineTune, epochs: int) -> None:
         """Train the last layers of the backbone too, from the best weights so far."""
-        self._first_phase = self._reached, len(self.ending.history)
-        self.best.begin_phase(len(self.ending.history))
+        if not self.is_in_second_phase:
+            self.saving.first_phase = self._reached, len(self.ending.history)
+            self.best.begin_phase(len(self.ending.history))
         self.ending.is_last_phase = True
         fine_tune(self.model, second.layers)
         learning_rate = recipe.learning_rate * second.learning_rate
-        self.fit(replace(recipe, learning_rate=learning_rate, schedule=Constant()), epochs)
+        second_recipe = replace(recipe, learning_rate=learning_rate, schedule=Constant())
+        compile_model(self.model, second_recipe, self.feed.steps, self.steps_per_execution)
+        self.fit(epochs)
+
+    @property
+    def is_in_second_phase(self) -> bool:
+        """Whether the first phase is over."""
+        return self.saving.first_phase[1] > 0
 
     @property
     def phases(self) -> tuple[int, int]:
         """Epochs of the first and of the second phase that led to the model's weights."""
-        first, trained = self._first_phase
+        first, trained = self.saving.first_phase
         return (first, self._reached - trained) if first and self._reached > trained else (self._reached, 0)
 
     @property

@@ -122,7 +122,7 @@ def run_tiny(
     """Run a study with an objective that costs nothing."""
     opened = opened_tiny(folder, settings, space)
     ledger = joined(opened, settings, space)
-    Worker(
+    worker = Worker(
         opened.study,
         space,
         settings,
@@ -130,6 +130,9 @@ def run_tiny(
         evaluate or CurveObjective(),
         watcher or Recorder(),
         stop or StopRequest(),
-    ).run()
-    ledger.member.leave(opened.database)
+    )
+    try:
+        worker.run()
+    finally:
+        ledger.member.leave(opened.database)
     return opened.study

@@ -1,11 +1,14 @@
 """Keeps the weights of the best epoch, and ends training when no better one comes."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from studies.callbacks.stop import StopOnRequest
+
+_STATE = ("epoch", "value", "loss", "out_of_patience", "improved_at")
 
 
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -28,8 +31,8 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self.value = math.nan
         self.loss = math.nan
         self.out_of_patience = False
-        self._improved_at = 0
-        self._weights: list[Any] = []
+        self.weights: list[Any] = []
+        self.improved_at = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare this epoch with the best so far."""
@@ -38,10 +41,10 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         value, loss = float(logs[self._metric]), float(logs["val_loss"])
         better = math.isfinite(value) and (self.epoch is None or self._sign * (value - self.value) > 0)
         if better:
-            self._improved_at = epoch + 1
+            self.improved_at = epoch + 1
         if better or (value == self.value and loss < self.loss):
-            self.epoch, self.value, self.loss, self._weights = epoch + 1, value, loss, self.model.get_weights()
-        elif self._patience is not None and epoch + 1 - self._improved_at >= self._patience:
+            self.epoch, self.value, self.loss, self.weights = epoch + 1, value, loss, self.model.get_weights()
+        elif self._patience is not None and epoch + 1 - self.improved_at >= self._patience:
             self.out_of_patience = True
             self.model.stop_training = True
 
@@ -49,9 +52,19 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         """Go on from the best weights so far, with new patience, after so many epochs."""
         self.restore()
         self.out_of_patience = False
-        self._improved_at = epoch
+        self.improved_at = epoch
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What it remembers but for the weights; JSON."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        for name in _STATE:
+            setattr(self, name, state[name])
 
     def restore(self) -> None:
         """Give the model the weights of its best epoch."""
-        if self._weights:
-            self.model.set_weights(self._weights)
+        if self.weights:
+            self.model.set_weights(self.weights)

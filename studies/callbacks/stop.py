@@ -18,21 +18,17 @@ class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
         self._requested = requested
         self.stopped = False
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """End if somebody asks for it."""
         if self.stopped or self._requested():
             self.stopped = True
             self.model.stop_training = True
             self.model.stop_evaluating = True
-            self.model.stop_predicting = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look after each step."""
-        self._look()
+        self.look()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look after each step of the evaluation."""
-        self._look()
-
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look after each step of a prediction."""
-        self._look()
+        self.look()

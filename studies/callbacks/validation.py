@@ -1,6 +1,7 @@
-"""Measures every score of the validation images, for a search that aims at more than accuracy and loss."""
+"""Measures every score of the validation images after each epoch, from one pass over them."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,44 +11,106 @@ from studies.callbacks.stop import StopOnRequest
 from studies.evaluation import SCORES, evaluate
 from studies.models.outputs import gives_logits
 
+_VALUES_PER_BATCH, _LARGEST_BATCH = 2**20, 4096
+
 
 class Validation(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds `val_loss`, `val_accuracy`, `val_auc` and so on to an epoch's metrics, from one pass over the images.
+    """Adds `val_loss`, `val_accuracy`, `val_auc` and so on to an epoch's metrics.
 
-    It stands in place of Keras' own validation, before the callbacks that look at the metrics.
+    It stands in place of Keras' own validation, before the callbacks that look at the metrics: loss and accuracy are
+    what Keras would have given. Where Keras has validated, its metrics stay and the others are added.
 
     Args:
-        data: Every validation image once, in order, in batches.
+        data: Every validation image once, in order, in batches with targets.
         labels: Their classes (n,).
         classes: Number of classes.
         stop: The callback that cuts epochs short.
+        compiled: Measure the compiled loss and metrics, unless Keras has; else the loss is the cross entropy.
     """
 
-    def __init__(self, data: Any, labels: np.ndarray, classes: int, stop: StopOnRequest) -> None:
+    def __init__(
+        self, data: Any, labels: np.ndarray, classes: int, stop: StopOnRequest, *, compiled: bool = True
+    ) -> None:
         super().__init__()
-        self._data, self._labels, self._stop = data, labels, stop
+        self._data, self._labels, self._stop, self._compiled = data, labels, stop, compiled
         self._classes = [str(index) for index in range(classes)]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measure, unless an end is asked for meanwhile."""
         if self._stop.stopped:
             return
-        outputs = self.model.predict(self._data, verbose=0, callbacks=[self._stop])
-        if not self._stop.stopped:
-            logs.update(self._measured(outputs))
+        found = self._as_keras() if self._compiled and "val_loss" not in logs else {}
+        outputs = found.pop("outputs", None)
+        outputs = self._outputs() if outputs is None else outputs
+        if self._stop.stopped:
+            return
+        for name, value in {**self._scores(outputs), **found}.items():
+            logs.setdefault(f"val_{name}", value)
 
-    def _measured(self, outputs: np.ndarray) -> dict[str, float]:
+    def _as_keras(self) -> dict[str, Any]:
+        """The `outputs`, the loss and the compiled metrics."""
+        from studies.tensorflow_validation import validation_step
+
+        step = validation_step(self.model)
+        self.model.reset_metrics()
+        outputs, losses = [], []
+        for images, targets in self._batches():
+            answers, loss = step(images, targets)
+            outputs.append(answers.numpy())
+            losses.append(float(loss))
+        loss = np.average(losses, weights=[len(each) for each in outputs])
+        numbers = {**self.model.get_metrics_result(), "loss": loss}
+        found = {name: float(value) for name, value in numbers.items() if np.size(value) == 1}
+        return {**found, "outputs": np.concatenate(outputs)}
+
+    def _outputs(self) -> np.ndarray:
+        return np.concatenate([self.model.predict_on_batch(images) for images, *_ in self._batches()])
+
+    def _batches(self) -> Iterator[Any]:
+        """The batches, until an end is asked for."""
+        for batch in _items(self._data):
+            yield batch
+            self._stop.look()
+            if self._stop.stopped:
+                return
+
+    def _scores(self, outputs: np.ndarray) -> dict[str, float]:
         names = [name for name in SCORES if name != "top_5_accuracy" or len(self._classes) > 5]
         if not np.isfinite(outputs).all():
-            return {f"val_{name}": math.nan for name in names}
+            return dict.fromkeys(names, math.nan)
         scores = evaluate(self._probabilities(outputs), self._labels, self._classes)
         found = {name: getattr(scores, name) for name in names}
-        # Keras' own loss, with what the layers add to it.
-        found["loss"] = float(self.model.compute_loss(y=self._labels, y_pred=outputs, training=False))
-        return {f"val_{name}": math.nan if value is None else value for name, value in found.items()}
+        return {name: math.nan if value is None else value for name, value in found.items()}
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         if not gives_logits(self.model):
             return outputs
         final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
         return np.asarray(keras.ops.convert_to_numpy(final(outputs)))
+
+
+def validation_batch(image_shape: tuple[int, ...], batch_size: int, images: int) -> int:
+    """Images in one batch of a validation: many where they are small, never fewer than in training.
+
+    Args:
+        image_shape: (height, width, channels) of an image, or (units,) of its features.
+        batch_size: Images in one step of the training.
+        images: Images in all.
+    """
+    fitting = min(_VALUES_PER_BATCH // math.prod(image_shape), _LARGEST_BATCH)
+    return min(max(batch_size, fitting), images)
+
+
+def validates_itself(model: keras.Model) -> bool:
+    """Whether only Keras' own validation gives a model's loss: it has steps of its own, or runs on another backend."""
+    own = any(getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS)
+    return own or keras.backend.backend() != "tensorflow"
+
+
+_STEPS = ("test_step", "compute_loss", "compute_metrics")
+
+
+def _items(data: Any) -> Iterator[Any]:
+    if isinstance(data, keras.utils.PyDataset):
+        return (data[index] for index in range(len(data)))
+    return iter(data)

@@ -12,15 +12,20 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spaces.errors import DataError
 from studies.data import entry as stored
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 _DEFAULT_GB = 20.0
 _LOCKS = 256
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -91,26 +96,44 @@ def entry_folders(root: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def exclusive(root: Path, key: str, doing: str = "decoding these images") -> Iterator[None]:
+def exclusive(
+    root: Path, key: str, doing: str = "decoding these images", *, waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Wait until no other process makes what has this key, and keep others waiting meanwhile.
+
+    Args:
+        root: The cache folder.
+        key: What is made.
+        doing: What the other process does, in words.
+        waiting: Called several times a second while it is waited for; what it raises ends the waiting.
 
     Raises:
         OSError: The cache folder cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     (root / "locks").mkdir(parents=True, exist_ok=True)
     lock = FileLock(_lock_file(root, _number(key)))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    if not _acquired(lock, 0):
         logger.info("Another process is %s: waiting for it.", doing)
-        lock.acquire(poll_interval=0.2)
+        while not _acquired(lock, _SECONDS_BETWEEN_LOOKS):
+            waiting()
     try:
         _remove_scratch(root, _number(key))
         yield
     finally:
         lock.release()
+
+
+def _acquired(lock: "FileLock", seconds: float) -> bool:
+    """Whether a lock is free within so many seconds, and taken."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
 
 
 @contextlib.contextmanager

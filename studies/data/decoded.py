@@ -60,7 +60,11 @@ def _remember(root: Path, wanted: Wanted, key: str, problems: Mapping[str, str])
 
 
 def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answer:
-    with caches.exclusive(root, wanted.folder_key):
+    def waiting() -> None:
+        if progress is not None:
+            progress(0, len(wanted.listing.files))
+
+    with caches.exclusive(root, wanted.folder_key, waiting=waiting):
         found = _remembered(root, wanted)
         if found is not None:
             return found

@@ -69,8 +69,10 @@ def steps_per_execution(image_shape: tuple[int, ...], batch_size: int, steps: in
         batch_size: Images in one step.
         steps: Steps of one epoch.
     """
-    wanted = _PIXELS_PER_EXECUTION // (math.prod(image_shape[:2]) * batch_size)
-    return max(1, min(wanted, _MOST_STEPS_PER_EXECUTION, steps))
+    pixels = math.prod(image_shape[:2]) if len(image_shape) == 3 else 1
+    wanted = max(1, min(_PIXELS_PER_EXECUTION // (pixels * batch_size), _MOST_STEPS_PER_EXECUTION))
+    # TensorFlow ends by itself where an epoch does, so that batches of another size run the same compiled steps.
+    return wanted if keras.backend.backend() == "tensorflow" else min(wanted, steps)
 
 
 class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]

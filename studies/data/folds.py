@@ -3,7 +3,7 @@
 import numpy as np
 
 from spaces.errors import DataError
-from studies.data.splits import Dataset, Split, chosen, concatenated
+from studies.data.splits import Dataset, Split, chosen, concatenated, copied_if_few
 from studies.data.splitting import EqualPictures, named, shuffled_ranks
 
 
@@ -33,10 +33,10 @@ def fold_numbers(dataset: Dataset, folds: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def picked(train: Split, validation: Split, of_train: np.ndarray, of_validation: np.ndarray) -> Split:
-    """Images of both, by a mask for each; memory-mapped ones are copied only where they are few."""
+    """Images of both, by a mask for each; they are copied only where they are few."""
     parts = [(split, mask) for split, mask in ((train, of_train), (validation, of_validation)) if mask.any()]
     found = [chosen(split, np.flatnonzero(mask)) for split, mask in parts]
-    return found[0] if len(found) == 1 else concatenated(*found)
+    return copied_if_few(found[0] if len(found) == 1 else concatenated(*found))
 
 
 def _together(dataset: Dataset) -> tuple[np.ndarray, EqualPictures, np.ndarray]:

@@ -86,6 +86,36 @@ def part_of(images: np.ndarray | LazyImages, rows: slice) -> np.ndarray | LazyIm
 
 
 @dataclass(frozen=True, eq=False)
+class Stacked:
+    """Two sources as one, the rows of the second after those of the first.
+
+    Args:
+        first: Images of some shape.
+        second: Images of the same shape.
+    """
+
+    first: Source
+    second: Source
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of both."""
+        return self.first.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, height, width, channels)."""
+        return self.first.shape[0] + self.second.shape[0], *self.first.shape[1:]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        images = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        of_second = rows >= self.first.shape[0]
+        images[~of_second] = self.first[rows[~of_second]]
+        images[of_second] = self.second[rows[of_second] - self.first.shape[0]]
+        return images
+
+
+@dataclass(frozen=True, eq=False)
 class ImageFiles:
     """Image files as an array whose rows are decoded, on all cores, whenever they are read.
 

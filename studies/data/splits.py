@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from studies.data.duplicates import Duplicates
-from studies.data.lazy import LazyImages
+from studies.data.lazy import ImageFiles, LazyImages, Stacked
 
 Images: TypeAlias = Any
 """An array, or `LazyImages`, which answer what feeds and models ask of an array: a type checker sees two things."""
@@ -106,22 +106,32 @@ def identity(dataset: Dataset) -> dict[str, Any]:
 def concatenated(a: Split, b: Split) -> Split:
     """The images of both, without a copy where they lie side by side in memory or in one file.
 
-    The order is that of memory where nothing is copied, else `a` before `b`.
+    Others are copied where they are few, else read whenever they are asked for. The order is that of memory where they
+    lie side by side, else `a` before `b`.
     """
     for first, second in ((a, b), (b, a)):
         images = _joined(first.images, second.images)
         if images is not None:
             return _both(images, first, second)
-    return _both(np.concatenate([a.images, b.images]), a, b)
+    if a.images.nbytes + b.images.nbytes <= MOST_COPIED_BYTES:
+        return _both(np.concatenate([a.images, b.images]), a, b)
+    lazy = LazyImages(Stacked(a.images, b.images), np.arange(len(a) + len(b)))
+    return _both(lazy, a, b)
 
 
 def chosen(split: Split, rows: np.ndarray) -> Split:
-    """Some images of a split: copied where they are few, else read whenever they are asked for."""
+    """Some images of a split, read whenever they are asked for."""
     labels, pictures = split.labels[rows], None if split.pictures is None else split.pictures[rows]
-    if isinstance(split.images, LazyImages):
-        return Split(split.images.chosen(rows), labels, pictures)
-    lazy = LazyImages(split.images, rows)
-    return Split(lazy[:] if lazy.nbytes <= MOST_COPIED_BYTES else lazy, labels, pictures)
+    images = split.images
+    return Split(images.chosen(rows) if isinstance(images, LazyImages) else LazyImages(images, rows), labels, pictures)
+
+
+def copied_if_few(split: Split) -> Split:
+    """The same images in memory, unless they are many, or files that are to be decoded whenever they are read."""
+    images = split.images
+    if not isinstance(images, LazyImages) or isinstance(images.source, ImageFiles):
+        return split
+    return replace(split, images=images[:]) if images.nbytes <= MOST_COPIED_BYTES else split
 
 
 def _both(images: Images, first: Split, second: Split) -> Split:

@@ -26,7 +26,7 @@ from studies.database.reading import (
 )
 from studies.database.tables import CLAIMS, EPOCHS, STUDIES, write_epoch
 from studies.database.transactions import Database, database_seconds, upsert
-from studies.database.workers import Member, give_up_silent, hand_back_ownerless
+from studies.database.workers import Member, give_up_silent, hand_back_ownerless, is_alive
 
 STUDY: Any = models.StudyModel.__table__
 
@@ -114,6 +114,7 @@ class Ledger:
         wanted = connection.scalar(sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update())
         if (mine := self._taken(connection, request)) is not None:
             return mine
+        is_alive(connection, self.member)
         give_up_silent(connection, study_id)
         hand_back_ownerless(connection, study_id)
         counts = _counts(connection, study_id)

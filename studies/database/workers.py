@@ -28,6 +28,7 @@ class Activity:
         epoch: Epochs of it that have ended.
         epochs: Most epochs of it.
         value: Its metric after the last epoch.
+        workers_alive: How many workers share the study, as the last heartbeat found.
     """
 
     doing: str = "starting"
@@ -35,6 +36,7 @@ class Activity:
     epoch: int | None = None
     epochs: int | None = None
     value: float | None = None
+    workers_alive: int = 1
 
     def columns(self) -> dict[str, Any]:
         """For the table of workers; a value that is not finite is left out."""
@@ -102,17 +104,22 @@ def beat(connection: sa.Connection, member: Member, activity: Activity) -> Any:
     """Say that a worker lives, give up others for lost, and read how the study is steered.
 
     Returns:
-        The study's row, with the database's `now`, and what its workers have `used` of their devices in seconds.
+        The study's row, with the database's `now`, what its workers have `used` of their devices in seconds, and how
+        many are `alive`.
     """
-    connection.execute(
-        sa.update(WORKERS)
-        .where(WORKERS.c.worker_id == member.worker_id)
-        .values(heartbeat_at=database_seconds(), state=ALIVE, **activity.columns())
-    )
+    is_alive(connection, member, **activity.columns())
     give_up_silent(connection, member.study_id)
     used = device_seconds(member.study_id)
-    query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"))
+    lives = (WORKERS.c.study_id == member.study_id) & (WORKERS.c.state == ALIVE)
+    alive = sa.select(sa.func.count()).where(lives).scalar_subquery()
+    query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"), alive.label("alive"))
     return connection.execute(query.where(STUDIES.c.study_id == member.study_id)).one()
+
+
+def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> None:
+    """Note that a worker lives, even if it had been given up for lost."""
+    row = sa.update(WORKERS).where(WORKERS.c.worker_id == member.worker_id)
+    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, **changes))
 
 
 def device_seconds(study_id: int) -> Any:
@@ -125,7 +132,8 @@ def give_up_silent(connection: sa.Connection, study_id: int) -> None:
     """Mark the workers that were not heard of for too long as lost, and let their trials wait for others."""
     is_silent = WORKERS.c.heartbeat_at < database_seconds() - WORKERS.c.lost_after
     silent = sa.select(WORKERS.c.worker_id).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE, is_silent)
-    for worker_id in connection.scalars(silent).all():
+    # In one order everywhere: two workers that give up the same others must not wait for each other.
+    for worker_id in connection.scalars(silent.order_by(WORKERS.c.worker_id)).all():
         retire(connection, worker_id, LOST, is_silent)
 
 

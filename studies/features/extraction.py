@@ -1,6 +1,7 @@
 """A frozen backbone over all images, batch by batch."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ class Extractor:
             batch = np.zeros((size, *images.shape[1:]), np.float32)
             rows = len(images[start : start + size])
             batch[:rows] = images[start : start + size]
-            found = [self.model.predict_on_batch(_changed(batch, layers)) for layers in changes or [[]]]
+            # Features must be those of the exported network, which may answer on another device.
+            with _full_precision():
+                found = [self.model.predict_on_batch(_changed(batch, layers)) for layers in changes or [[]]]
             yield (np.stack(found, axis=1) if views else np.asarray(found[0]))[:rows]
             self.progress(start + rows, len(images))
 
@@ -68,6 +71,14 @@ def make_extractor(
     plain = replace(recipe, augment=None, precision="float32", backbone=replace(recipe.backbone, dense_units=0))
     whole = build_model(plain, image_shape, classes=2, folder=folder)
     return Extractor(keras.Model(whole.input, whole.get_layer("pooling").output), recipe, progress)
+
+
+def _full_precision() -> AbstractContextManager[None]:
+    if keras.backend.backend() != "tensorflow":
+        return nullcontext()
+    from studies.features.tensorflow_precision import full_precision
+
+    return full_precision()
 
 
 def _changed(batch: np.ndarray, layers: list[Any]) -> np.ndarray:

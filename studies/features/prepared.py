@@ -190,7 +190,7 @@ class Features:
 def _computed(root: Path, key: str, split: Split, views: int, extractor: "Extractor") -> np.ndarray | None:
     rows = extractor.rows(split.images, views)
     if rows.bytes <= LARGEST_BYTES:
-        return computed(root, key, rows)
+        return computed(root, key, rows, lambda: extractor.progress(0, len(split)))
     logger.warning(
         "The features of %d images would take %.1f GB: the backbone runs in every epoch instead. Pooling by "
         "average, or fewer cached_views, makes them smaller.",

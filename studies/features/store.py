@@ -58,13 +58,14 @@ def kept(root: Path, key: str) -> np.ndarray | None:
     return found
 
 
-def computed(root: Path, key: str, rows: Rows) -> np.ndarray:
+def computed(root: Path, key: str, rows: Rows, waiting: Callable[[], None] = lambda: None) -> np.ndarray:
     """The features of that name: those that another process computes meanwhile, else computed and kept.
 
-    Where the cache cannot be written they are computed into memory, with a warning.
+    Where the cache cannot be written they are computed into memory, with a warning. While another process computes
+    them `waiting` is called; what it raises ends the waiting.
     """
     try:
-        return _computed_once(root, key, rows)
+        return _computed_once(root, key, rows, waiting)
     except OSError as error:
         logger.warning(
             "The cache folder %s cannot be used (%s): the features of the frozen backbone are computed into memory, "
@@ -85,8 +86,8 @@ def in_memory(rows: Rows) -> np.ndarray:
     return found
 
 
-def _computed_once(root: Path, key: str, rows: Rows) -> np.ndarray:
-    with caches.exclusive(root, key, "computing these features"):
+def _computed_once(root: Path, key: str, rows: Rows, waiting: Callable[[], None]) -> np.ndarray:
+    with caches.exclusive(root, key, "computing these features", waiting=waiting):
         found = kept(root, key)
         if found is not None:
             return found

@@ -1,15 +1,9 @@
 """The one callback that a hypermodel's `fit` is given: it holds all of ours, so that each sees the same metrics."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-
-from studies.callbacks import StopOnRequest
-from studies.evaluation import SCORES, evaluate
-from studies.models.outputs import gives_logits
 
 
 class Reports(keras.callbacks.Callback):  # type: ignore[misc]
@@ -19,12 +13,17 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         callbacks: The callbacks.
-        last_epoch: The epoch, counted from 1, after which training ends whatever `fit` wants; None for no limit.
+        phases: Epochs of the first call of `model.fit`, and of all later ones together, after which training ends
+            whatever the hypermodel wants; None for no limit.
     """
 
-    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], last_epoch: int | None = None) -> None:
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], phases: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self._callbacks, self._last_epoch, self._done = tuple(callbacks), last_epoch, 0
+        self._callbacks, self._phases, self._done = tuple(callbacks), phases, 0
+        self._fits = 0
+        self._weights: list[Any] = []
+        self.first_fit: int | None = None
+        """Epochs of the first call of `model.fit`, once there is a second."""
         self.failure: Exception | None = None
         """What went wrong in one of them, which is no fault of the hypermodel."""
 
@@ -40,6 +39,12 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         for callback in self._callbacks:
             callback.set_params(self.params)
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Count the calls of `model.fit`."""
+        self._fits += 1
+        if self._fits == 2:
+            self.first_fit = self._done
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Hand on the beginning of an epoch."""
         # Counted here: a `fit` that trains twice, to fine-tune, counts from 0 twice.
@@ -47,15 +52,35 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Hand on the metrics of an epoch."""
+        if self._is_over:
+            self.model.stop_training = True
+            return
         metrics = {} if logs is None else logs
         number = max(epoch, self._done)
         self._each(lambda callback: callback.on_epoch_end(number, metrics))
         self._done = number + 1
-        if self._last_epoch is not None and self._done >= self._last_epoch:
+        if self._is_over:
+            self._weights = self.model.get_weights()
+        if self._is_over or self._first_is_over:
             self.model.stop_training = True
+
+    def restore(self) -> None:
+        """Give the model the weights of the last epoch that counts: a hypermodel may have gone on."""
+        if self._weights:
+            self.model.set_weights(self._weights)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._phases is not None and self._done >= sum(self._phases)
+
+    @property
+    def _first_is_over(self) -> bool:
+        return self._phases is not None and self._fits == 1 and self._done >= self._phases[0]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Hand on the end of a step."""
+        if self._is_over:
+            self.model.stop_training = True
         self._each(lambda callback: callback.on_train_batch_end(batch, logs))
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -69,39 +94,3 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         except Exception as error:
             self.failure = error
             raise
-
-
-class MissingScores(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds the validation scores that the hypermodel does not measure itself, where the search needs them.
-
-    Args:
-        metric: What the search compares, such as `val_accuracy`.
-        images: The validation images as the network takes them, in batches or as an array.
-        labels: Their classes (n,).
-        classes: Number of classes.
-        stop: The callback that cuts epochs short.
-    """
-
-    def __init__(self, metric: str, images: Any, labels: np.ndarray, classes: int, stop: StopOnRequest) -> None:
-        super().__init__()
-        self._needed, self._images, self._labels, self._stop = {metric, "val_loss"}, images, labels, stop
-        self._classes = [str(index) for index in range(classes)]
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure if something is missing, unless an end is asked for meanwhile."""
-        if self._stop.stopped or self._needed <= logs.keys():
-            return
-        outputs = self.model.predict(self._images, verbose=0, callbacks=[self._stop])
-        if not self._stop.stopped:
-            for name, value in self._measured(outputs).items():
-                logs.setdefault(name, value)
-
-    def _measured(self, outputs: np.ndarray) -> dict[str, float]:
-        if not np.isfinite(outputs).all():
-            return dict.fromkeys((f"val_{name}" for name in SCORES), math.nan)
-        if gives_logits(self.model):
-            final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
-            outputs = keras.ops.convert_to_numpy(final(outputs))
-        scores = evaluate(outputs, self._labels, self._classes)
-        found = {name: getattr(scores, name) for name in SCORES}
-        return {f"val_{name}": math.nan if value is None else value for name, value in found.items()}

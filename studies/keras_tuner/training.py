@@ -11,14 +11,14 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from spaces.training import METRICS
-from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest
+from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, validates_itself
 from studies.compiling import compile_model
 from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
 from studies.keras_tuner.feed import Form, one_hot_columns
 from studies.keras_tuner.models import as_the_users, build_network, connect
-from studies.keras_tuner.reports import MissingScores, Reports
+from studies.keras_tuner.reports import Reports
 from studies.models.building import precision
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
@@ -33,6 +33,7 @@ def train_hypermodel(
     classes: int,
     seed: int,
     epochs: int | None,
+    second_epochs: int | None,
     ask: Ask | None,
     on_epoch: Callable[[int, Mapping[str, float]], bool],
     stop: Callable[[], bool],
@@ -49,22 +50,25 @@ def train_hypermodel(
     stopping = StopOnRequest(stop)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    judging = [] if validation is None else [_missing(recipe, form, validation, classes, stopping), best]
-    reports = Reports([stopping, *judging, ending], last_epoch=epochs)
-    reports.set_params({"epochs": epochs or recipe.epochs})
+    judging = [] if validation is None else [_scores(recipe, form, validation, classes, stopping), best]
+    reports = Reports([stopping, *judging, ending], (epochs, second_epochs or 0) if epochs else None)
+    reports.set_params({"epochs": recipe.epochs})
     if has_own_fit(recipe.model):
-        _own_fit(recipe, network, hp, (images, validation), form, reports, epochs or recipe.epochs)
+        _own_fit(recipe, network, hp, (images, validation), form, reports)
         if not ending.history and not stopping.stopped:
             # A fit that calls no callbacks is one long epoch.
             reports.set_model(network)
-            reports.on_epoch_end((epochs or recipe.epochs) - 1, {})
+            reports.on_epoch_end(recipe.epochs - 1, {})
     else:
         _fit(recipe, network, feed, validation, form, reports, epochs or recipe.epochs)
     if validation is not None and not stopping.stopped:
         best.restore()
+    else:
+        reports.restore()
     done = best.epoch or len(ending.history)
+    first = min(done, reports.first_fit or done)
     ended = _ended(stopping, ending, best)
-    return Training(network, tuple(ending.history), best.epoch, best.value, best.loss, ended, done, 0)
+    return Training(network, tuple(ending.history), best.epoch, best.value, best.loss, ended, first, done - first)
 
 
 def _compiled_network(
@@ -99,10 +103,13 @@ def _fit(
     reports: Reports,
     epochs: int,
 ) -> None:
+    judging = None
+    if validation is not None and validates_itself(network):
+        judging = form.batches(evaluation_data(validation, recipe.batch_size))
     network.fit(
         **{**feed.inputs, "x": form.batches(feed.inputs["x"])},
         epochs=epochs,
-        validation_data=None if validation is None else form.batches(evaluation_data(validation, recipe.batch_size)),
+        validation_data=judging,
         callbacks=[reports],
         verbose=0,
     )
@@ -115,16 +122,18 @@ def _own_fit(
     splits: tuple[Split, Split | None],
     form: Form,
     reports: Reports,
-    epochs: int,
 ) -> None:
-    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does."""
+    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does.
+
+    A retraining makes the same calls with the same arguments; `reports` ends them where the trial was best.
+    """
     if recipe.balance is not None:
         raise ModelError("balance: has no effect on a hypermodel with a fit() of its own: give class_weight there")
     x, y = form.arrays(splits[0])
     # The retraining has no validation images, but a fit may need some to run.
     held = form.arrays(splits[1]) if splits[1] else (x[: recipe.batch_size], y[: recipe.batch_size])
     fit = recipe.model.hypermodel.fit
-    given = _accepted(fit, {"epochs": epochs, "batch_size": recipe.batch_size, "verbose": 0})
+    given = _accepted(fit, {"epochs": recipe.epochs, "batch_size": recipe.batch_size, "verbose": 0})
 
     def call() -> None:
         while True:
@@ -153,11 +162,13 @@ def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in parameters}
 
 
-def _missing(
+def _scores(
     recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest
 ) -> keras.callbacks.Callback:
+    # Not in larger batches: the hypermodel's loss may be a sum over the batch.
     images = form.batches(evaluation_data(validation, recipe.batch_size))
-    return MissingScores(recipe.metric, images, validation.labels, classes, stopping)
+    # A loop of the user's own may be using the compiled metrics.
+    return Validation(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
 
 
 def _ended(stopping: StopOnRequest, ending: EpochEnd, best: BestEpoch) -> str:

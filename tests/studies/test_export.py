@@ -88,6 +88,8 @@ def test_the_card(exported):
     for text in (
         "8 x 8 pixels (grey)",
         f"| accuracy | {metrics['test']['accuracy']:.4f} |",
+        f"| AUC | {metrics['test']['auc']:.4f} |",
+        f"| among the five most probable | {metrics['test']['top_5_accuracy']:.4f} |",
         "trials: 7 complete, 2 pruned, 1 failed",
         "number 4, 0.9800 in epoch 6",
         "| `backbone.cnn.filters` | `32` |",

@@ -9,8 +9,10 @@ from sqlalchemy.exc import OperationalError
 
 from spaces import SGD, Float
 from spaces.errors import ModelError
+from spaces.training import METRICS
 from studies import Study, objective, training
 from studies.data import Dataset
+from studies.database.claims import Ledger
 from studies.database.tables import read_epochs
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, TrialEnded
 from studies.objective import Objective
@@ -44,7 +46,7 @@ def test_a_trial_stores_every_epoch_and_its_best(tmp_path):
     assert sorted(trial.intermediate_values) == [1, 2, 3]
     assert trial.value == max(trial.intermediate_values.values()) == outcome(study).value
     epochs = read_epochs(engine_of(study), trial._trial_id)
-    assert [set(metrics) for metrics in epochs] == [{"accuracy", "loss", "val_accuracy", "val_loss"}] * 3
+    assert [set(metrics) for metrics in epochs] == [{"accuracy", "loss", *METRICS} - {"val_top_5_accuracy"}] * 3
     assert [event.epoch for event in recorder.of(EpochEnded)] == [1, 2, 3]
 
 
@@ -113,7 +115,7 @@ def test_an_error_of_the_database_costs_no_trial(tmp_path, monkeypatch):
     def locked(*_):
         raise OperationalError("INSERT", {}, Exception("database is locked"))
 
-    monkeypatch.setattr(objective, "write_epoch", locked)
+    monkeypatch.setattr(Ledger, "write", locked)
     with pytest.raises(OperationalError):
         search(tmp_path)
     monkeypatch.undo()

@@ -165,10 +165,47 @@ def test_every_metric_is_the_one_of_the_test(metric, classes):
         assert measured == pytest.approx(getattr(scores, name.removeprefix("val_")), abs=1e-6)
 
 
-def test_accuracy_and_loss_are_keras_own():
-    """The same training compared by another metric has the same accuracy and loss in every epoch."""
-    for plain, full in zip(trained().history, trained(replace(RECIPE, metric="val_f1")).history, strict=True):
-        assert {name: full[name] for name in plain} == pytest.approx(plain, rel=1e-4)
+@pytest.mark.parametrize("changes", [{}, {"from_logits": False}, {"precision": "mixed_bfloat16"}], ids=str)
+@pytest.mark.parametrize(("classes", "balance"), [(2, None), (7, "class_weights")])
+def test_accuracy_and_loss_are_keras_own(classes, balance, changes, monkeypatch):
+    """They are what Keras' own validation gives, unweighted, in every epoch; the accuracy to the last bit."""
+    split = shades(classes, 70, 1)
+    recipe = replace(RECIPE, balance=balance, **changes)
+    full = trained(recipe, classes, validation=split).history
+    monkeypatch.setattr(training, "validates_itself", lambda model: True)
+    for plain, measured in zip(trained(recipe, classes, validation=split).history, full, strict=True):
+        assert measured["val_accuracy"] == plain["val_accuracy"]
+        assert measured == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["regularizer", "added loss", "own step"])
+def test_a_loss_that_only_keras_knows_stays_keras(kind):
+    """What layers add to the loss, and a `test_step` of the user's own, count in every metric's validation."""
+
+    class Adding(keras.layers.Layer):
+        def call(self, values):
+            self.add_loss(keras.ops.mean(values) * 0 + 2.0)
+            return values
+
+    class OwnStep(keras.Model):
+        def test_step(self, *inputs):
+            return {**super().test_step(*inputs), "own": 5.0}
+
+    def build(recipe, input_shape, outputs):
+        images = keras.Input(input_shape)
+        hidden = keras.layers.Flatten()(images)
+        if kind == "added loss":
+            hidden = Adding()(hidden)
+        decay = keras.regularizers.L2(0.1) if kind == "regularizer" else None
+        answers = keras.layers.Dense(outputs, kernel_regularizer=decay)(hidden)
+        return OwnStep(images, answers) if kind == "own step" else keras.Model(images, answers)
+
+    split = shades(3, 70, 1)
+    found = trained(replace(RECIPE, backbone=None, model=Custom(build), epochs=2), validation=split)
+    measured = found.history[found.best_epoch - 1]
+    scores = found.model.evaluate(evaluation_data(split, 32), verbose=0, return_dict=True)
+    assert {name: measured[f"val_{name}"] for name in scores} == pytest.approx(scores, rel=1e-5)
+    assert np.isfinite(measured["val_auc"])
 
 
 def test_a_loss_that_is_not_finite_is_seen_by_every_metric():

@@ -5,13 +5,12 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import filelock
 import keras
 import numpy as np
 import pytest
 
 from spaces import CNN, Choice, CustomData, Digits, Float, Pretrained, Space
-from spaces.errors import ModelError, SpaceError, StudyError
+from spaces.errors import ModelError, SpaceError
 from studies import Study
 from studies.checks import fitted
 from studies.events import StudyOpened, TrialStarted
@@ -97,16 +96,6 @@ def test_a_run_that_was_stopped_before_its_export_exports_the_next_time(tmp_path
     assert [event.number for event in recorder.of(TrialStarted)] == [1]
     assert third.metrics["trials"]["complete"] == 2
     assert recorder.of(StudyOpened)[0].resumed
-
-
-def test_a_study_is_searched_by_one_process_at_a_time(tmp_path):
-    """A second process is refused in one sentence."""
-    (tmp_path / "tiny").mkdir()
-    with (
-        filelock.FileLock(tmp_path / "tiny" / ".study.db.tiny.lock"),
-        pytest.raises(StudyError, match="another process"),
-    ):
-        search(tmp_path)
 
 
 def test_absent_weights_are_seen_before_the_first_trial(tmp_path):

@@ -6,6 +6,8 @@ from optuna.trial import TrialState
 from spaces import baseline
 from spaces.errors import ModelError, NoResultError
 from studies import Study
+from studies.database.claims import Ledger, TrialTaken
+from studies.database.workers import Member, retire
 from studies.events import FAILED, WAITING, TrialEnded
 from studies.stopping import StopRequest
 from studies.trials import Outcome, progress
@@ -161,3 +163,41 @@ def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
         return Outcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
 
     assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2
+
+
+def test_a_worker_that_fell_silent_is_given_up_and_its_trial_goes_on(tmp_path):
+    """Nobody is told that it died: its silence is enough, and its trial keeps number and parameters."""
+    settings = Study(trials=3, heartbeat_seconds=0.1, lost_after_seconds=0.5)
+    opened = opened_tiny(tmp_path, settings)
+    silent = Member(opened.study_id, "fake", lost_after_seconds=0.5)
+    silent.join(opened.database)
+    held = taken_from(opened.study, Ledger(opened.database, silent))
+    filters = held.trial.suggest_int("backbone.filters", 2, 8, step=2)
+    held.write()
+    calls = CurveObjective()
+    study = run_tiny(tmp_path, settings, calls)
+    assert sorted(calls.calls) == [0, 1, 2]
+    assert study.trials[0].params["backbone.filters"] == filters
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    with pytest.raises(TrialTaken, match="taken by another worker"):
+        held.end(Outcome("complete", 0.1, 1, 1, 0.0))
+
+
+def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_path):
+    """It was asleep for too long: what it found out is dropped, the trial is evaluated once."""
+    opened = opened_tiny(tmp_path, Study(trials=3))
+
+    def stolen(trial, recipe, before):
+        if trial.number == 1 and trial.claim.attempt == 1:
+            opened.database.run(lambda connection: retire(connection, trial.ledger.member.worker_id, "lost"))
+            trial.keep_epoch(1, {"loss": 1.0})
+            assert not trial.write()
+            raise trial.taken_away
+        return CurveObjective()(trial, recipe, before)
+
+    recorder = Recorder()
+    study = run_tiny(tmp_path, Study(trials=3), stolen, watcher=recorder)
+    ended = [(event.number, event.state) for event in recorder.of(TrialEnded)]
+    assert ended == [(0, "complete"), (1, "waiting"), (1, "complete"), (2, "complete")]
+    assert "taken by another worker" in recorder.of(TrialEnded)[1].reason
+    assert len(study.trials) == 3

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from spaces.errors import DataError
-from studies.data import Dataset, Split
+from studies.data import Dataset, Split, splits
 from studies.data.folds import check_folds, fold_numbers, picked
+from studies.data.lazy import LazyImages
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), np.uint8)
 LABELS = np.repeat([0, 1], [30, 10])
@@ -33,6 +34,22 @@ def test_every_image_judges_once_and_trains_otherwise():
         assert not {image.tobytes() for image in judge.images} & {image.tobytes() for image in rest.images}
         seen += [image.tobytes() for image in judge.images]
     assert len(set(seen)) == 40
+
+
+def test_folds_of_a_large_memory_map_are_not_read(tmp_path, monkeypatch):
+    """Neither part is copied where they are large together, whichever of them is small."""
+    np.save(tmp_path / "images.npy", IMAGES)
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    data = Dataset(*(Split(images[rows], LABELS[rows]) for rows in (slice(10, 40), slice(10), slice(10))), CLASSES)
+    of_train, of_validation = (numbers != 0 for numbers in fold_numbers(data, 4))
+    copied = picked(data.train, data.validation, of_train, of_validation)
+    monkeypatch.setattr(splits, "MOST_COPIED_BYTES", copied.images.nbytes - 1)
+    lazy = picked(data.train, data.validation, of_train, of_validation)
+    assert isinstance(copied.images, np.ndarray)
+    assert isinstance(lazy.images, LazyImages)
+    assert np.shares_memory(lazy.images.source, images)
+    assert np.array_equal(lazy.images[:], copied.images)
+    assert np.array_equal(lazy.labels, copied.labels)
 
 
 def test_folds_are_stratified_and_fixed():

@@ -11,7 +11,7 @@ from studies.data import Dataset, Split, concatenated, identity, load, splits
 from studies.data.cache import entries
 from studies.data.feed import evaluation_data, training_feed
 from studies.data.lazy import LazyImages
-from studies.data.splits import chosen
+from studies.data.splits import chosen, copied_if_few
 from tests.images import write_classes
 
 
@@ -89,9 +89,9 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
     """A large part of a memory map stays on disk until it is read."""
     data = loaded(photos)
     rows = np.array([5, 1, 3])
-    copied = chosen(data.train, rows)
+    copied = copied_if_few(chosen(data.train, rows))
     monkeypatch.setattr(splits, "MOST_COPIED_BYTES", 0)
-    lazy = chosen(data.train, rows)
+    lazy = copied_if_few(chosen(data.train, rows))
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)
     assert np.array_equal(copied.images, lazy.images[:])
@@ -103,9 +103,13 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
     assert {image.tobytes() for image in joined.images[:]} == expected
 
 
-def test_lazy_images_of_two_arrays_are_joined_by_reading_them():
-    """What does not lie side by side is copied."""
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_images_of_two_arrays_are_one_list(limit, monkeypatch):
+    """What does not lie side by side is copied where it is little, else read when it is asked for."""
+    monkeypatch.setattr(splits, "MOST_COPIED_BYTES", limit)
     a, b = (np.full((3, 2, 2, 1), value, np.uint8) for value in (1, 2))
     labels = np.arange(2)
     joined = concatenated(*(Split(LazyImages(images, np.array([0, 2])), labels) for images in (a, b)))
-    assert joined.images[:, 0, 0, 0].tolist() == [1, 1, 2, 2]
+    assert isinstance(joined.images, np.ndarray) == bool(limit)
+    assert joined.images[:][:, 0, 0, 0].tolist() == [1, 1, 2, 2]
+    assert joined.images[np.array([3, 0, 2])][:, 0, 0, 0].tolist() == [2, 1, 2]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from spaces import ImageFolder
 from spaces.errors import ExportError, ModelError
@@ -213,6 +214,22 @@ def test_features_that_are_too_large_are_left(folder, monkeypatch, caplog, unrea
     assert features.compared(RECIPE, made, None, None, data) == {"path": IMAGES}
     assert len(caplog.messages) == 1
     assert "the backbone runs in every epoch" in caplog.text
+
+
+def test_features_are_computed_in_full_precision(folder, cache, monkeypatch):
+    """No device rounds the products of float32 meanwhile; afterwards it may again."""
+    switch = tf.config.experimental
+    seen = []
+    original = keras.Model.predict_on_batch
+
+    def predict_on_batch(self, images):
+        seen.append(switch.tensor_float_32_execution_enabled())
+        return original(self, images)
+
+    monkeypatch.setattr(keras.Model, "predict_on_batch", predict_on_batch)
+    Features(folder).for_trial(RECIPE, dataset())
+    assert set(seen) == {False}
+    assert switch.tensor_float_32_execution_enabled()
 
 
 def test_a_missing_file_of_weights_is_told(tmp_path):

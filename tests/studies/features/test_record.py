@@ -6,24 +6,60 @@ import keras
 import numpy as np
 import pytest
 
-from spaces import Float
+from spaces import CustomData, Float
+from spaces.errors import NoResultError
 from studies import Study
 from studies.events import Best, Progress, Watcher
 from studies.features import FEATURES, Features
 from studies.objective import Objective
+from studies.results import read_trials
+from studies.run import run
 from studies.stopping import StopRequest
 from studies.trials import outcome_of
-from tests.fakes import open_tiny, run_tiny
+from tests.fakes import Recorder, run_tiny
 from tests.studies.features.tiny import RECIPE, dataset
+from tests.studies.test_run import Declared
+
+SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
+"""So that no heartbeat sets the time limit anew in the middle of a test."""
 
 
 def test_a_study_on_features_says_so(folder, warm, tmp_path):
     """What a trial was trained on stands in its outcome in the database."""
     space = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1)
     settings, data = Study(trials=1, pruner="none", seed=0), dataset()
-    evaluate = Objective(open_tiny(tmp_path, settings, space), 0, folder, lambda recipe: data, Watcher(), StopRequest())
+    evaluate = Objective(0, folder, lambda recipe: data, Watcher(), StopRequest())
     study = run_tiny(tmp_path, settings, evaluate, space)
     assert outcome_of(study.trials[0]).path == FEATURES
+
+
+class TimeIsOver(Recorder):
+    """Lets the time run out while features are computed."""
+
+    def __init__(self, stop):
+        super().__init__()
+        self.stop = stop
+
+    def features_progress(self, done, total):
+        self.stop.deadline = 0.0
+
+
+def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
+    """The run ends as after any time limit: the trial waits, and the next run has all its time again."""
+
+    def splits():
+        data = dataset()
+        parts = {name: getattr(data, name) for name in ("train", "validation", "test")}
+        return {**{name: (part.images, part.labels) for name, part in parts.items()}, "classes": data.classes}
+
+    declared = Declared(replace(RECIPE, data=CustomData(splits), epochs=1), "tiny", folder)
+    settings, stop = Study(trials=1, pruner="none", timeout="1h", **SELDOM), StopRequest()
+    told = {"output": tmp_path, "export": False, "stop": stop}
+    with pytest.raises(NoResultError, match="time limit was reached before one trial was complete"):
+        run(declared, settings, watcher=TimeIsOver(stop), **told)
+    assert [row.state for row in read_trials("tiny", tmp_path)] == ["waiting"]
+    result = run(declared, settings, watcher=Recorder(), **told)
+    assert (result.progress.complete, result.timed_out) == (1, False)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data.cache import cache_root, entries
+from studies.data.cache import cache_root, entries, exclusive
 from studies.features.store import Rows, computed, kept
 
 KEY, OTHER = "0a" * 20, "0b" * 20
@@ -92,6 +92,24 @@ def test_where_they_cannot_be_kept_they_are_held_in_memory(cache, tmp_path, capl
     np.testing.assert_array_equal(found, VALUES)
     assert len(caplog.messages) == 1
     assert "SEARCH_CACHE names another folder" in caplog.messages[0]
+
+
+def test_waiting_for_another_process_can_be_ended(cache):
+    """What is called meanwhile is called soon, and may raise."""
+    calls = []
+
+    def waiting():
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with exclusive(cache_root(), KEY):
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            computed(cache_root(), KEY, rows(), waiting)
+        assert time.monotonic() - started < 1
+    np.testing.assert_array_equal(computed(cache_root(), KEY, rows(), waiting), VALUES)
+    assert len(calls) == 2
 
 
 def _compute(cache: Path, results) -> None:

@@ -11,6 +11,7 @@ from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import training
 from studies.data import Split
+from studies.evaluation import SCORES
 from studies.models import inference_model
 from studies.training import train
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
@@ -31,7 +32,9 @@ def recipe_of(hypermodel, values=None, **fields):
     return Space(data=Digits(), model=model, **{"epochs": 3, "batch_size": 128, **fields})
 
 
-def trained(hypermodel, classes=10, *, values=None, validation=True, epochs=None, on_epoch=None, ask=None, **fields):
+def trained(
+    hypermodel, classes=10, *, values=None, validation=True, epochs=None, second=None, on_epoch=None, ask=None, **fields
+):
     """The training and the epochs that were told."""
     told = []
 
@@ -47,6 +50,7 @@ def trained(hypermodel, classes=10, *, values=None, validation=True, epochs=None
         seed=3,
         folder=Path(),
         epochs=epochs,
+        second_epochs=second,
         ask=ask,
         on_epoch=tell,
     )
@@ -94,6 +98,24 @@ def test_an_uncompiled_model_is_compiled_as_the_recipe_says():
     found, told = trained(two_kinds, learning_rate=0.02)
     assert float(found.model.optimizer.learning_rate) == pytest.approx(0.02)
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("hypermodel", [Dense(metrics=()), OwnFit(), OwnLoop(), Silent()])
+def test_every_epoch_has_every_metric(hypermodel):
+    """With and without a `fit` of its own, whatever the hypermodel compiles and the search compares."""
+    _, told = trained(hypermodel)
+    assert all({f"val_{name}" for name in SCORES} <= metrics.keys() for _, metrics in told)
+
+
+def test_loss_and_metrics_are_those_of_keras_own_validation():
+    """One-hot labels, a loss and metrics of the hypermodel's own: each is what `evaluate` gives."""
+    hypermodel = Dense(loss="mse", metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(2)])
+    found, told = trained(hypermodel, epochs=2)
+    validation = images_of(10, seed=1)
+    targets = np.eye(10, dtype=np.float32)[validation.labels]
+    scores = found.model.evaluate(validation.images / 255, targets, verbose=0, return_dict=True)
+    measured = told[found.best_epoch - 1][1]
+    assert {name: measured[f"val_{name}"] for name in scores} == pytest.approx(scores, rel=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_f1"])
@@ -159,6 +181,29 @@ def test_a_fit_that_trains_twice_counts_on():
     assert len(found.history) == 2 * epochs
 
 
+@pytest.mark.parametrize(
+    ("rate", "patience", "phases"),
+    [(0.5, None, (3, 3)), (1e6, None, (3, 0)), (1e-12, 1, (3, 0)), (10.0, None, (3, 3))],
+    ids=["best at the end", "best in the first", "nothing gained", "faster"],
+)
+def test_a_retraining_repeats_every_call_of_fit(rate, patience, phases):
+    """It ends with the weights of the trial's best epoch, whichever call of `model.fit` that was in."""
+    fields = {"metric": "val_loss", "values": {"learning_rate": 1e-3}, "patience": patience}
+    found, _ = trained(TwoFits(rate), **fields)
+    assert (found.first_phase, found.second_phase) == phases
+    again, told = trained(TwoFits(rate), validation=False, epochs=phases[0], second=phases[1], **fields)
+    assert len(told) == len(again.history) == sum(phases)
+    for one, other in zip(found.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_call_of_fit_that_patience_had_ended_is_repeated_as_short():
+    """A retraining gives the first call the epochs that it had, and the others the rest."""
+    again, told = trained(TwoFits(1.0), validation=False, epochs=1, second=2, values={"learning_rate": 1e-3})
+    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    assert len(again.history) == 3
+
+
 def test_a_loop_of_its_own_is_followed():
     """A loop that calls the callbacks one by one is reported, judged and ended as any other."""
     found, told = trained(OwnLoop())
@@ -176,10 +221,15 @@ def test_a_fit_that_reports_nothing_is_one_epoch():
 
 
 class TwoFits(Dense):
-    """Trains, then trains again."""
+    """Trains, then trains again at another learning rate."""
+
+    def __init__(self, rate=1.0):
+        super().__init__()
+        self.rate = rate
 
     def fit(self, hp, model, *args, **kwargs):
         model.fit(*args, **kwargs)
+        model.optimizer.learning_rate = self.rate * model.optimizer.learning_rate
         return model.fit(*args, **kwargs)
 
 

@@ -1,0 +1,139 @@
+"""Saves a training at the end of its epochs, and brings a new one to where a saved one was."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from studies.callbacks.best import BestEpoch
+from studies.callbacks.epochs import EpochEnd
+from studies.callbacks.stop import StopOnRequest
+from studies.checkpoints import FoldCheckpoints, Pace, Snapshot, TrialCheckpoints
+
+TIMES_BETWEEN_COPIES = 100.0
+"""The last epoch's state is copied, in case somebody asks for an end, if that takes 1% of the time at most."""
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves at the end of whole epochs, after they were handed on; and when somebody asks for an end.
+
+    It stands behind the other callbacks, whose state it saves as well. An epoch that was cut short is trained again.
+    What a layer draws from generators of its own, such as NumPy's, is not saved; Keras' layers draw from generators
+    that are.
+
+    Args:
+        checkpoints: Where to; None saves nothing.
+        best: Keeps the best weights.
+        ending: Keeps the history.
+        stop: The callback that cuts epochs short.
+    """
+
+    def __init__(
+        self,
+        checkpoints: TrialCheckpoints | FoldCheckpoints | None,
+        best: BestEpoch,
+        ending: EpochEnd,
+        stop: StopOnRequest,
+    ) -> None:
+        super().__init__()
+        self._checkpoints, self._best, self._ending, self._stop = checkpoints, best, ending, stop
+        self._copying = Pace(TIMES_BETWEEN_COPIES)
+        self._unsaved: Snapshot | None = None
+        self._restored: Mapping[str, np.ndarray] = {}
+        self.first_phase = 0, 0
+        """Epochs of the first phase that led to its weights, and all that it had; zeros while it lasts."""
+
+    def resume(self, model: keras.Model, on_restored: Callable[[Sequence[Mapping[str, float]]], None]) -> None:
+        """Take over the history and the best weights of the newest checkpoint, if there is one for this model.
+
+        Args:
+            model: As it was built.
+            on_restored: Called with the metrics of the epochs that are done.
+        """
+        snapshot = self._checkpoints.load() if self._checkpoints else None
+        if snapshot is None:
+            return
+        if not _fits(snapshot, model):
+            logger.warning("The model was built otherwise than the one of its checkpoint: its training begins again")
+            return
+        self._restored, state = snapshot.arrays, snapshot.state
+        self._ending.history[:] = state["history"]
+        self._best.set_model(model)
+        self._best.state = state["best"]
+        self._best.weights = _best_weights(snapshot, model)
+        self.first_phase = state["first_phase"][0], state["first_phase"][1]
+        on_restored(tuple(self._ending.history))
+
+    def restore(self, model: keras.Model) -> None:
+        """Give a model that was just compiled the variables of the checkpoint, the first time."""
+        arrays, self._restored = self._restored, {}
+        if arrays:
+            model.optimizer.build(model.trainable_variables)
+            for name, variable in _variables(model).items():
+                variable.assign(arrays[name])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Save if it is due, or else keep a copy if that is cheap."""
+        if self._checkpoints is None or self._stop.stopped or self._ending.refused or self._ending.diverged:
+            return
+        if self._checkpoints.is_due:
+            snapshot = self._copy()
+            self._checkpoints.save(snapshot, copying_seconds=self._copying.seconds)
+            self._unsaved = None
+        elif self._copying.is_due:
+            self._unsaved = self._copy()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Save the copy of the last epoch if somebody has asked for an end and it takes no long time."""
+        if self._checkpoints and self._unsaved and self._stop.stopped and self._checkpoints.is_quick:
+            self._checkpoints.save(self._unsaved)
+
+    def _copy(self) -> Snapshot:
+        started = time.monotonic()
+        arrays = {name: variable.numpy() for name, variable in _variables(self.model).items()}
+        arrays |= _changed(self._best.weights, _current(arrays, self.model))
+        history = list(self._ending.history)
+        state = {"history": history, "best": self._best.state, "first_phase": self.first_phase}
+        self._copying.took(time.monotonic() - started)
+        return Snapshot(len(history), arrays, state)
+
+
+def _variables(model: keras.Model) -> dict[str, Any]:
+    """All that changes in training, by name: weights, statistics, states of random generators, the optimizer's."""
+    named = {f"model/{index}": variable for index, variable in enumerate(model.variables)}
+    return named | {f"optimizer/{index}": variable for index, variable in enumerate(model.optimizer.variables)}
+
+
+def _current(arrays: Mapping[str, np.ndarray], model: keras.Model) -> list[np.ndarray]:
+    """The arrays that `model.get_weights` would give, which does without the states of random generators."""
+    indices = {id(variable): index for index, variable in enumerate(model.variables)}
+    return [arrays[f"model/{indices[id(weight)]}"] for weight in model.weights]
+
+
+def _changed(best: Sequence[np.ndarray], current: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of the best weights that are not the last ones too: none after a best epoch, no frozen ones ever."""
+    pairs = zip(best, current, strict=False)
+    return {f"best/{index}": one for index, (one, other) in enumerate(pairs) if not _have_equal_bits(one, other)}
+
+
+def _have_equal_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Equal numbers are not enough: 0.0 equals -0.0."""
+    return np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8))
+
+
+def _best_weights(snapshot: Snapshot, model: keras.Model) -> list[np.ndarray]:
+    if snapshot.state["best"]["epoch"] is None:
+        return []
+    current = _current(snapshot.arrays, model)
+    return [snapshot.arrays.get(f"best/{index}", array) for index, array in enumerate(current)]
+
+
+def _fits(snapshot: Snapshot, model: keras.Model) -> bool:
+    """Whether the arrays are those of such a model's variables."""
+    shapes = [array.shape for name, array in snapshot.arrays.items() if name.startswith("model/")]
+    return shapes == [tuple(variable.shape) for variable in model.variables]

@@ -1,0 +1,191 @@
+"""The checkpoints of a study and of its trials: two of each trial, the newest that is whole counts."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from studies.checkpoints.pace import Pace
+from studies.checkpoints.places import Place, place_at
+from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
+
+KEPT = 2
+"""So many checkpoints of a trial are kept: the newest, and the one before in case it is torn."""
+
+TIMES_BETWEEN = 20.0
+"""A trial trains at least so many times as long as its last checkpoint took: they take 5% of the time at most."""
+
+QUICK_SECONDS = 4.0
+"""A worker that is told to leave takes a last checkpoint only where the one before took no longer."""
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of a study.
+
+    Args:
+        place: A folder, or a URL that fsspec reads, such as `s3://bucket/folder`; no other study's.
+        clock: Seconds that only ever grow.
+
+    Raises:
+        OutputError: Nothing that is installed reaches the URL.
+    """
+
+    def __init__(self, place: str | Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place, self._clock = place_at(place), clock
+
+    def of_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
+        """The checkpoints of one trial.
+
+        Args:
+            number: The trial's number.
+            fingerprint: Changes with whatever is trained: a checkpoint with another one is not used.
+            attempt: How often the trial has been taken before: two workers that both believe it is theirs never write
+                the same file.
+        """
+        return TrialCheckpoints(self._place, number, fingerprint, attempt, self._clock)
+
+    def clear_except(self, numbers: Collection[int]) -> None:
+        """Remove what stalled workers have left of all trials but these; errors are logged."""
+        try:
+            found = (re.match(r"(\d{4,})-", name) for name in self._place.names())
+            trials = {int(match[1]) for match in found if match}
+        except Exception as error:  # noqa: BLE001 - a file system may raise anything
+            logger.warning("Old checkpoints could not be listed: %s", reason(error))
+            return
+        for number in trials - set(numbers):
+            self.of_trial(number).clear()
+
+
+class TrialCheckpoints:
+    """The checkpoints of one trial, taken by one worker.
+
+    Whatever goes wrong with them is logged, and never ends the trial.
+
+    Args:
+        place: Where all checkpoints of the study are.
+        number: The trial's number.
+        fingerprint: Changes with whatever is trained.
+        attempt: How often the trial has been taken before.
+        clock: Seconds that only ever grow.
+    """
+
+    def __init__(self, place: Place, number: int, fingerprint: str, attempt: int, clock: Callable[[], float]) -> None:
+        self._place, self._number, self._fingerprint, self._attempt = place, number, fingerprint, attempt
+        self._pace = Pace(TIMES_BETWEEN, clock)
+        self._clock = clock
+        self._written: list[str] = []
+        self._has_looked = self._has_warned = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the trial has trained long enough since the last checkpoint; the first epoch is always due."""
+        return self._pace.is_due
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a checkpoint takes so little time that a worker may take one before it leaves."""
+        return self._pace.seconds <= QUICK_SECONDS
+
+    def save(self, snapshot: Snapshot, *, copying_seconds: float = 0.0) -> None:
+        """Write a checkpoint whole, then remove those that are not needed any more.
+
+        Args:
+            snapshot: What to keep.
+            copying_seconds: What taking the snapshot took, which counts as the checkpoint's time.
+        """
+        started = self._clock()
+        name = str(_File(self._number, snapshot.epoch, self._attempt))
+        try:
+            self._place.write(name, encoded(snapshot, self._fingerprint))
+            self._written = [*(other for other in self._written if other != name), name]
+            self._remove_older()
+        except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
+            self._warn(error)
+        self._pace.took(copying_seconds + self._clock() - started)
+
+    def load(self) -> Snapshot | None:
+        """The newest checkpoint of any worker that is whole; what is passed over is logged."""
+        try:
+            files = self._files()
+        except Exception as error:  # noqa: BLE001 - a file system may raise anything
+            logger.warning("Checkpoints of trial %d could not be listed: %s", self._number, reason(error))
+            return None
+        for file in sorted(files, key=lambda file: (file.epoch, file.attempt), reverse=True):
+            try:
+                return decoded(self._place.read(str(file)), self._fingerprint)
+            except Exception as error:  # noqa: BLE001 - a file system may raise anything
+                logger.warning("Checkpoint %s is passed over: %s", file, reason(error))
+        return None
+
+    def clear(self) -> None:
+        """Remove all of the trial's checkpoints, also of other workers and what they left half written."""
+        try:
+            for name in self._place.names():
+                if name.startswith(_prefix(self._number)):
+                    self._place.remove(name)
+        except Exception as error:  # noqa: BLE001 - a file system may raise anything
+            logger.warning("Checkpoints of trial %d could not be removed: %s", self._number, reason(error))
+
+    def _remove_older(self) -> None:
+        """Keep the last two of this worker, and until there are two also those of the workers before.
+
+        The last ones are those that were written last: where a trial had to begin again, the checkpoints of later
+        epochs are of no use.
+        """
+        if len(self._written) < KEPT:
+            return
+        kept, older = self._written[-KEPT:], self._written[:-KEPT]
+        if not self._has_looked:
+            older += [str(file) for file in self._files() if file.attempt <= self._attempt and str(file) not in kept]
+            self._has_looked = True
+        self._written = kept
+        for name in older:
+            self._place.remove(name)
+
+    def _files(self) -> list["_File"]:
+        """The trial's checkpoints, whoever wrote them."""
+        files = (_File.of(name) for name in self._place.names())
+        return [file for file in files if file is not None and file.trial == self._number]
+
+    def _warn(self, error: Exception) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "A checkpoint of trial %d could not be written: %s. It goes on; should its worker be lost, it begins "
+                "from an older checkpoint.",
+                self._number,
+                reason(error),
+            )
+
+
+@dataclass(frozen=True)
+class _File:
+    """The name of a checkpoint's file."""
+
+    trial: int
+    epoch: int
+    attempt: int
+
+    @staticmethod
+    def of(name: str) -> "_File | None":
+        found = re.fullmatch(r"(\d{4,})-(\d{5,})-(\d+)\.checkpoint", name)
+        return _File(*map(int, found.groups())) if found else None
+
+    def __str__(self) -> str:
+        return f"{_prefix(self.trial)}{self.epoch:05}-{self.attempt}.checkpoint"
+
+
+def _prefix(trial: int) -> str:
+    """What the names of all files of a trial begin with, also of half written ones."""
+    return f"{trial:04}-"
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without a path or a URL, which may hold a password."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__

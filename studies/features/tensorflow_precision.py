@@ -1,0 +1,17 @@
+"""Products of float32 in full precision on TensorFlow, where a GPU would round them to ten bits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Do without TensorFloat-32; what was set before is put back."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -1,0 +1,176 @@
+"""Compiled models that a worker keeps, so that a later trial of the same structure need not be traced and compiled.
+
+Tracing takes longer than the training of a small network. What is kept trains exactly as a model that is built and
+compiled anew: it gets the weights and the random state of one, an optimizer without memory, and the trial's own
+learning rate, dropout, translation, weight decay and batch size.
+"""
+
+import json
+import random
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from spaces.canonical import to_json
+from spaces.space import Recipe
+from studies.compiling import compile_model, learning_rate, optimizer
+from studies.epochs import second_phase
+
+MOST_MODELS = 8
+MOST_BYTES = 2**28
+"""Of the weights of all kept models together; an optimizer may take twice as much again."""
+
+_OF_THE_TRIAL = (
+    "data",
+    "model",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "patience",
+    "fine_tune",
+    "folds",
+    "metric",
+)
+_ONLY_WHETHER = (
+    ("backbone", "block_dropout"),
+    ("augment", "translation"),
+    ("optimizer", "weight_decay"),
+)
+"""Numbers that may change from trial to trial, but not between 0 and something else; so may the dropout."""
+
+
+class WarmModels:
+    """Keeps the models that were used last.
+
+    Args:
+        most: Models that are kept at most.
+
+    Attributes:
+        reused: How often a kept model was trained again.
+        is_reused: Whether the last training's model was a kept one.
+    """
+
+    def __init__(self, most: int = MOST_MODELS) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, keras.Model] = OrderedDict()
+        self._lent: tuple[str, keras.Model] | None = None
+        self.reused = 0
+        self.is_reused = False
+
+    def set_seed(self, seed: int, recipe: Recipe) -> None:
+        """Seed what builds a recipe's model: all generators, or for a model that can be kept those it draws from.
+
+        TensorFlow's own generator, on which none of our layers draws, throws away all compiled code when it is seeded.
+        """
+        self.is_reused = False
+        if not _may_be_kept(recipe):
+            keras.utils.set_random_seed(seed)
+            return
+        random.seed(seed)
+        np.random.seed(seed)
+
+    def compiled(
+        self, fresh: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int
+    ) -> keras.Model:
+        """A compiled model that trains as a fresh one would: a kept one, or one that can be kept, or the fresh one.
+
+        Args:
+            fresh: The recipe's model, just built, not compiled.
+            recipe: The recipe.
+            steps_per_epoch: Batches in one epoch.
+            steps_per_execution: Steps that run without returning to Python.
+        """
+        self._lent = None
+        if not _may_be_kept(recipe) or not _can_be_kept(fresh):
+            compile_model(fresh, recipe, steps_per_epoch, steps_per_execution)
+            return fresh
+        from studies.adjustable import adjust, adjust_optimizer, adjustable
+
+        key = _structure(recipe, fresh, steps_per_execution)
+        # Whoever borrows it gives it back: after an error it is gone.
+        model = self._kept.pop(key, None)
+        if model is None:
+            model = adjustable(fresh)
+            compile_model(model, recipe, steps_per_epoch, steps_per_execution)
+        else:
+            self.reused, self.is_reused = self.reused + 1, True
+            _forget(model.optimizer)
+        _copy_state(fresh, model)
+        adjust(model, fresh)
+        adjust_optimizer(model.optimizer, optimizer(recipe, steps_per_epoch))
+        self._lent = key, model
+        return model
+
+    def give_back(self) -> None:
+        """Keep the model that was borrowed last, if it can be kept, in place of those used longest ago."""
+        if self._lent is not None:
+            key, model = self._lent
+            self._kept[key], self._lent = model, None
+        while len(self._kept) > self._most or sum(map(_bytes, self._kept.values())) > MOST_BYTES:
+            self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        """Keep nothing: memory ran out."""
+        self._kept.clear()
+        self._lent = None
+
+
+def _may_be_kept(recipe: Recipe) -> bool:
+    """Whether a recipe's model can be trained a second time as if it were new.
+
+    On other backends than TensorFlow the numbers that change are part of what is compiled. Code of others may hold
+    anything; a second phase changes what is trained; mixed_float16 has an optimizer around the optimizer.
+    """
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    one_phase = second_phase(recipe) is None
+    return on_tensorflow and one_phase and recipe.model is None and recipe.precision != "mixed_float16"
+
+
+def _can_be_kept(model: keras.Model) -> bool:
+    """Whether it is small, and no layer holds a copy of its weights as constants, as `Normalization` does."""
+    is_constant = any(isinstance(layer, keras.layers.Normalization) for layer in _all_layers(model))
+    return _bytes(model) <= MOST_BYTES and not is_constant
+
+
+def _structure(recipe: Recipe, fresh: keras.Model, steps_per_execution: int) -> str:
+    """Everything that is traced into a compiled model."""
+    form = {name: value for name, value in to_json(recipe).items() if name not in _OF_THE_TRIAL}
+    form["dropout"] = bool(form["dropout"])
+    for record, field in _ONLY_WHETHER:
+        if field in (part := form[record] or {}):
+            part[field] = bool(part[field])
+    # Of a schedule only its floor is traced as a number.
+    form["schedule"] = getattr(learning_rate(recipe, steps_per_epoch=1), "alpha", None)
+    parts = [form, fresh.name, fresh.input_shape, fresh.output_shape, steps_per_execution]
+    return json.dumps(parts, sort_keys=True)
+
+
+def _copy_state(fresh: keras.Model, model: keras.Model) -> None:
+    """Weights, statistics, and the state of every random layer."""
+    for target, source in zip(_state(model), _state(fresh), strict=True):
+        target.assign(source.value)
+
+
+def _state(model: keras.Model) -> list[Any]:
+    return [variable for layer in model.layers for variable in layer.variables]
+
+
+def _forget(optimizer: keras.optimizers.Optimizer) -> None:
+    """Empty an optimizer's memory: its moments and its count of steps begin at zero."""
+    for variable in optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+
+
+def _bytes(model: keras.Model) -> int:
+    # Weights are float32 under every precision.
+    return 4 * int(model.count_params())
+
+
+def _all_layers(model: keras.Model) -> Iterator[Any]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)

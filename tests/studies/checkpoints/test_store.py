@@ -1,0 +1,273 @@
+"""The checkpoints of a trial: two are kept, the newest whole one counts, and trouble with them ends nothing."""
+
+import errno
+import importlib
+import logging
+import os
+import resource
+import uuid
+
+import numpy as np
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from spaces.errors import OutputError
+from studies.checkpoints import Checkpoints, Pace, Snapshot
+
+
+class Clock:
+    """Seconds that pass only when told."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def snapshot(epoch, size=10):
+    return Snapshot(epoch, {"a": np.full(size, epoch, np.float32)}, {"history": [{"loss": 1 / epoch}] * epoch})
+
+
+def saved(trial, *epochs):
+    for epoch in epochs:
+        trial.save(snapshot(epoch))
+
+
+def loaded(trial):
+    """The epoch of the checkpoint that counts."""
+    found = trial.load()
+    return found and found.epoch
+
+
+@pytest.fixture(params=["folder", "file://", "memory://"])
+def place(request, tmp_path):
+    """Somewhere to keep checkpoints."""
+    if request.param == "memory://":
+        return f"memory://{uuid.uuid4().hex}/checkpoints"
+    return tmp_path / "checkpoints" if request.param == "folder" else f"file://{tmp_path}/checkpoints"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "checkpoints"
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_checkpoint_comes_back(place):
+    """Whatever was saved is there for the next worker, wherever it is kept."""
+    assert Checkpoints(place).of_trial(7).load() is None
+    Checkpoints(place).of_trial(7).save(snapshot(2))
+    found = Checkpoints(place).of_trial(7).load()
+    assert (found.epoch, found.state) == (2, snapshot(2).state)
+    np.testing.assert_array_equal(found.arrays["a"], snapshot(2).arrays["a"])
+    assert Checkpoints(place).of_trial(70).load() is None
+
+
+def test_the_newest_counts_and_two_are_kept(place):
+    """Also the second newest stays, in case the newest is torn."""
+    trial = Checkpoints(place).of_trial(0)
+    saved(trial, 1, 2, 3, 4)
+    assert loaded(Checkpoints(place).of_trial(0)) == 4
+    assert len(trial._place.names()) == 2
+
+
+def test_clearing_removes_one_trials_files(place):
+    """Other trials keep theirs, whoever wrote them."""
+    checkpoints = Checkpoints(place)
+    for number in (1, 12):
+        saved(checkpoints.of_trial(number, attempt=0), 1)
+        saved(checkpoints.of_trial(number, attempt=1), 2)
+    Checkpoints(place).of_trial(1).clear()
+    assert loaded(checkpoints.of_trial(1)) is None
+    assert loaded(checkpoints.of_trial(12)) == 2
+    checkpoints.clear_except([12])
+    assert loaded(checkpoints.of_trial(12)) == 2
+    checkpoints.clear_except([])
+    assert checkpoints.of_trial(12)._place.names() == []
+
+
+def test_half_written_files_are_removed(folder):
+    """What a killed worker left half written goes with the trial's checkpoints."""
+    trial = Checkpoints(folder).of_trial(3)
+    saved(trial, 1)
+    (folder / "0003-00002-0.1234.tmp").write_bytes(b"half")
+    (folder / "0004-00002-0.1234.tmp").write_bytes(b"half")
+    trial.clear()
+    assert names(folder) == ["0004-00002-0.1234.tmp"]
+    Checkpoints(folder).clear_except([])
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("keep", [0, 10, -1])
+def test_a_torn_checkpoint_falls_back_to_the_one_before(folder, caplog, keep):
+    """Cut off anywhere, it is passed over with a warning that names it."""
+    saved(Checkpoints(folder).of_trial(0), 1, 2)
+    newest = folder / "0000-00002-0.checkpoint"
+    newest.write_bytes(newest.read_bytes()[:keep])
+    assert loaded(Checkpoints(folder).of_trial(0)) == 1
+    assert "0000-00002-0.checkpoint is passed over: it is" in caplog.text
+    (folder / "0000-00001-0.checkpoint").unlink()
+    assert loaded(Checkpoints(folder).of_trial(0)) is None
+
+
+def test_another_recipes_checkpoint_is_passed_over(folder, caplog):
+    """The parameters of a trial are part of its checkpoints."""
+    saved(Checkpoints(folder).of_trial(0, "dropout 0.1"), 1)
+    assert loaded(Checkpoints(folder).of_trial(0, "dropout 0.1")) == 1
+    assert loaded(Checkpoints(folder).of_trial(0, "dropout 0.2")) is None
+    assert "another recipe" in caplog.text
+
+
+def test_the_newest_epoch_of_any_worker_counts(folder):
+    """A trial that was taken twice goes on from where either worker was."""
+    checkpoints = Checkpoints(folder)
+    stalled, second = checkpoints.of_trial(0, attempt=0), checkpoints.of_trial(0, attempt=1)
+    saved(stalled, 1, 2)
+    saved(second, 3)
+    assert loaded(checkpoints.of_trial(0, attempt=2)) == 3
+    saved(stalled, 4)
+    assert loaded(checkpoints.of_trial(0, attempt=2)) == 4
+
+
+def test_a_stalled_worker_removes_nothing_of_the_next(folder):
+    """Whoever took the trial last keeps its checkpoints; those of workers before go once it has two of its own."""
+    checkpoints = Checkpoints(folder)
+    stalled, second = checkpoints.of_trial(0, attempt=0), checkpoints.of_trial(0, attempt=1)
+    saved(stalled, 1, 2)
+    saved(second, 3)
+    assert len(names(folder)) == 3
+    saved(second, 4)
+    assert names(folder) == ["0000-00003-1.checkpoint", "0000-00004-1.checkpoint"]
+    saved(stalled, 5, 6, 7)
+    assert names(folder)[:2] == ["0000-00003-1.checkpoint", "0000-00004-1.checkpoint"]
+
+
+def test_a_trial_that_begins_again_keeps_its_new_checkpoints(folder):
+    """Torn checkpoints of later epochs are not taken for the newest ones to keep."""
+    saved(Checkpoints(folder).of_trial(0), 8, 9)
+    for file in folder.iterdir():
+        file.write_bytes(b"torn")
+    trial = Checkpoints(folder).of_trial(0, attempt=1)
+    saved(trial, 1)
+    assert loaded(trial) == 1
+    saved(trial, 2)
+    assert names(folder) == ["0000-00001-1.checkpoint", "0000-00002-1.checkpoint"]
+
+
+def test_the_same_epoch_twice_is_one_checkpoint(folder):
+    """A worker that takes its trial again writes over what it wrote."""
+    saved(Checkpoints(folder).of_trial(0), 1)
+    trial = Checkpoints(folder).of_trial(0)
+    saved(trial, 1, 1)
+    assert names(folder) == ["0000-00001-0.checkpoint"]
+    saved(trial, 2)
+    assert loaded(trial) == 2
+    assert len(names(folder)) == 2
+
+
+def test_a_disk_that_is_full_ends_nothing(folder, caplog):
+    """A file that cannot be written to its end is removed, said once, and the one before still counts."""
+    trial = Checkpoints(folder).of_trial(5)
+    saved(trial, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        trial.save(snapshot(2, size=10_000))
+        trial.save(snapshot(3, size=10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(folder) == ["0005-00001-0.checkpoint"]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert f"trial 5 could not be written: {os.strerror(errno.EFBIG)}" in caplog.text
+    saved(trial, 4)
+    assert loaded(trial) == 4
+
+
+def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
+    """A put that breaks off leaves nothing, and neither do reads and listings that fail end the trial."""
+    place = f"memory://{uuid.uuid4().hex}"
+    trial = Checkpoints(place).of_trial(5)
+    saved(trial, 1)
+    original = MemoryFileSystem.pipe_file
+
+    def breaks_off(self, path, value, **more):
+        original(self, path, value[:10], **more)
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryFileSystem, "pipe_file", breaks_off)
+        saved(trial, 2)
+    assert "could not be written: ConnectionError" in caplog.text
+    assert trial._place.names() == ["0005-00001-0.checkpoint"]
+
+    def fails(*_, **__):
+        raise RuntimeError("s3://user:password@host")
+
+    for method in ("cat_file", "ls"):
+        monkeypatch.setattr(MemoryFileSystem, method, fails)
+        assert trial.load() is None
+    trial.clear()
+    Checkpoints(place).clear_except([])
+    assert "could not be removed: RuntimeError" in caplog.text
+    assert "password" not in caplog.text
+
+
+def test_a_place_that_nothing_reaches_is_refused_at_once(monkeypatch):
+    """One message says what is unknown, or what to install, and holds no password."""
+    with pytest.raises(OutputError, match="nosuch:// is not known: give a folder"):
+        Checkpoints("nosuch://user:password@bucket")
+    known = {"class": "absent_package.FileSystem", "err": "Install absent-package to access it"}
+    registry = importlib.import_module("fsspec.registry")
+    monkeypatch.setitem(registry.known_implementations, "absent", known)
+    with pytest.raises(OutputError, match=r"absent:// needs a package .* \(Install absent-package") as error:
+        Checkpoints("absent://user:password@bucket")
+    assert "password" not in str(error.value)
+
+
+def test_checkpoints_take_a_twentieth_of_the_time_at_most(monkeypatch, folder):
+    """The first is due at once; after one that took two seconds, with its copying, forty must pass."""
+    clock = Clock()
+    trial = Checkpoints(folder, clock=clock).of_trial(0)
+    assert trial.is_due
+    write = trial._place.write
+
+    def slow(*arguments):
+        clock.now += 1.5
+        write(*arguments)
+
+    monkeypatch.setattr(trial._place, "write", slow)
+    trial.save(snapshot(1), copying_seconds=0.5)
+    clock.now += 39.9
+    assert not trial.is_due
+    clock.now += 0.2
+    assert trial.is_due
+
+
+def test_a_failed_checkpoint_is_not_tried_all_the_time(monkeypatch, folder):
+    """What a failure takes counts as what a checkpoint takes."""
+    clock = Clock()
+    trial = Checkpoints(folder, clock=clock).of_trial(0)
+
+    def fails(*_):
+        clock.now += 10.0
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(trial._place, "write", fails)
+    trial.save(snapshot(1))
+    assert not trial.is_due
+    assert not trial.is_quick
+
+
+def test_a_pace_leaves_time_between():
+    """Due at once, then not before so many times what it took."""
+    clock = Clock()
+    pace = Pace(10.0, clock)
+    assert pace.is_due
+    pace.took(1.0)
+    assert not pace.is_due
+    clock.now = 10.0
+    assert pace.is_due
