@@ -84,24 +84,33 @@ class WarmModels:
             steps_per_execution: Steps that run without returning to Python.
         """
         self._lent = None
-        if not _may_be_kept(recipe) or not _can_be_kept(fresh):
+        model = self._borrowed(fresh, recipe, steps_per_execution) if _may_be_kept(recipe) else None
+        if model is None:
             compile_model(fresh, recipe, steps_per_epoch, steps_per_execution)
             return fresh
-        from studies.adjustable import adjust, adjust_optimizer, adjustable
+        if self.is_reused:
+            _forget(model.optimizer)
+        else:
+            compile_model(model, recipe, steps_per_epoch, steps_per_execution)
+        from studies.adjustable import adjust, adjust_optimizer
+
+        _copy_state(fresh, model)
+        adjust(model, fresh)
+        adjust_optimizer(model.optimizer, optimizer(recipe, steps_per_epoch))
+        return model
+
+    def _borrowed(self, fresh: keras.Model, recipe: Recipe, steps_per_execution: int) -> keras.Model | None:
+        """A kept model of this structure, or a new one that can be kept; None where there can be none."""
+        from studies.adjustable import adjustable
 
         key = _structure(recipe, fresh, steps_per_execution)
         # Whoever borrows it gives it back: after an error it is gone.
         model = self._kept.pop(key, None)
-        if model is None:
-            model = adjustable(fresh)
-            compile_model(model, recipe, steps_per_epoch, steps_per_execution)
-        else:
-            self.reused, self.is_reused = self.reused + 1, True
-            _forget(model.optimizer)
-        _copy_state(fresh, model)
-        adjust(model, fresh)
-        adjust_optimizer(model.optimizer, optimizer(recipe, steps_per_epoch))
-        self._lent = key, model
+        self.is_reused = model is not None
+        self.reused += self.is_reused
+        if model is None and _can_be_kept(fresh) and _shapes(copy := adjustable(fresh)) == _shapes(fresh):
+            model = copy
+        self._lent = None if model is None else (key, model)
         return model
 
     def give_back(self) -> None:
@@ -156,6 +165,11 @@ def _copy_state(fresh: keras.Model, model: keras.Model) -> None:
 
 def _state(model: keras.Model) -> list[Any]:
     return [variable for layer in model.layers for variable in layer.variables]
+
+
+def _shapes(model: keras.Model) -> list[tuple[int, ...]]:
+    """Of all that `_copy_state` copies: a layer that was changed after it was built may have more than its copy."""
+    return [tuple(variable.shape) for variable in _state(model)]
 
 
 def _forget(optimizer: keras.optimizers.Optimizer) -> None:

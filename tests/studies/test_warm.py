@@ -28,6 +28,7 @@ from studies.data import Split
 from studies.data.feed import training_feed
 from studies.features.heads import build_head
 from studies.models import build_model, inference_model, pretrained
+from studies.quiet import quiet_keras
 from studies.training import train
 from studies.warm import WarmModels
 
@@ -96,7 +97,7 @@ def small_network(record, input_shape):
     """In place of a network of `keras.applications`."""
     images = keras.Input(input_shape)
     features = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))
-    return keras.Model(images, keras.layers.Dropout(0.5)(features), name="network")
+    return keras.Model(images, features, name="network")
 
 
 def changed(recipe, **more):
@@ -142,7 +143,8 @@ def test_every_kind_of_training_is_reused_exactly(first, second, monkeypatch):
     """Schedules, optimizers, losses, weights of classes, precisions, networks and augmentations."""
     monkeypatch.setattr(pretrained, "make_network", small_network)
     recipe = replace(FIRST, **first)
-    assert_trains_as_new(recipe, changed(recipe, **second))
+    shape = (SIDE, SIDE, 3) if "backbone" in first else (SIDE, SIDE, 1)
+    assert_trains_as_new(recipe, changed(recipe, **second), shape=shape)
 
 
 @pytest.mark.parametrize("shape", [(12,), (3, 12)])
@@ -195,15 +197,28 @@ def test_a_second_phase_is_not_kept():
     assert_not_shared(recipe, changed(recipe), shape=(32, 32, 3))
 
 
+def test_a_frozen_dropout_is_not_kept(monkeypatch):
+    """Keras copies it without its random state, so that the states of both models no longer match."""
+
+    def network(record, input_shape):
+        images = keras.Input(input_shape)
+        return keras.Model(images, keras.layers.Dropout(0.5)(keras.layers.Conv2D(4, 3)(images)))
+
+    monkeypatch.setattr(pretrained, "make_network", network)
+    recipe = replace(FIRST, backbone=Pretrained("MobileNet", weights=None))
+    assert_not_shared(recipe, changed(recipe), shape=(SIDE, SIDE, 3))
+
+
 def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
     """The next training of the kept model is that of a new one."""
+    recipe = replace(FIRST, optimizer=SGD(), backbone=CNN(filters=4, blocks=1), epochs=9)
     warm = WarmModels()
     asked = iter([False, True])
-    stopped = fitted(replace(FIRST, batch_size=1), 3, warm, stop=lambda: next(asked, True))
+    stopped = fitted(replace(recipe, batch_size=1), 3, warm, stop=lambda: next(asked, True))
     assert stopped.ended == training.STOPPED
-    diverged = fitted(replace(FIRST, learning_rate=1e30), 4, warm)
+    diverged = fitted(replace(recipe, learning_rate=1e30), 4, warm)
     assert diverged.ended == training.DIVERGED
-    assert_equal(weights(fitted(FIRST, 1, warm)), weights(fitted(FIRST, 1)))
+    assert_equal(weights(fitted(recipe, 1, warm)), weights(fitted(recipe, 1)))
     assert warm.reused == 2
 
 
@@ -253,7 +268,8 @@ def test_a_kept_model_is_exported_with_plain_layers(tmp_path):
     shape = (SIDE, SIDE, 1)
     exported = inference_model(FIRST, trained.model, shape, classes=3)
     assert {type(layer).__module__.split(".")[0] for layer in exported.layers} == {"keras"}
-    exported.save(tmp_path / "model.keras")
+    with quiet_keras():
+        exported.save(tmp_path / "model.keras")
     images = noisy(5, 3, 0).images.astype(np.float32)
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
     expected = keras.ops.softmax(trained.model(images, training=False))

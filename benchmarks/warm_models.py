@@ -1,0 +1,73 @@
+"""How many trials an hour a search over digits does, with compiled models that are kept and without.
+
+    python benchmarks/warm_models.py [--runs 3] [--trials 20]
+
+Each run evaluates the same recipes twice, drawn at random from the built-in `digits` space without its pruner: one
+side keeps compiled models, the other builds and compiles one for each trial; which side begins changes from run to
+run. Both sides must find the same values.
+"""
+
+import argparse
+import gc
+import time
+from pathlib import Path
+
+import keras
+import optuna
+from evidence import machine, spread
+
+from spaces.files import load as load_space
+from spaces.space import Recipe
+from studies.data import Dataset, load
+from studies.sampling import suggest
+from studies.training import train
+from studies.warm import WarmModels
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=20)
+    arguments = parser.parse_args()
+    print(machine("keras", "tensorflow"), flush=True)
+    space = load_space("digits").space
+    data = load(space.data, Path.cwd())
+    gc.collect()
+    gc.freeze()
+    rows = [_run(_recipes(space, arguments.trials, run), data, run) for run in range(arguments.runs)]
+    for name in rows[0]:
+        print(f"{name:16} {spread([row[name] for row in rows], '')}")
+
+
+def _recipes(space: Recipe, trials: int, seed: int) -> list[Recipe]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    return [suggest(study.ask(), space) for _ in range(trials)]
+
+
+def _run(recipes: list[Recipe], data: Dataset, run: int) -> dict[str, float]:
+    sides = ("kept", "built anew") if run % 2 else ("built anew", "kept")
+    kept = WarmModels()
+    found = {side: _side(recipes, data, kept if side == "kept" else None) for side in sides}
+    if found["kept"][1] != found["built anew"][1]:
+        raise SystemExit("kept models were trained otherwise than new ones")
+    rates = {side: 3600 * len(recipes) / found[side][0] for side in sorted(sides)}
+    return {**rates, "kept / anew": rates["kept"] / rates["built anew"], "share reused": kept.reused / len(recipes)}
+
+
+def _side(recipes: list[Recipe], data: Dataset, warm: WarmModels | None) -> tuple[float, list[float]]:
+    keras.utils.clear_session(free_memory=False)
+    began, values = time.perf_counter(), []
+    for seed, recipe in enumerate(recipes):
+        classes = len(data.classes)
+        trained = train(recipe, data.train, data.validation, classes=classes, seed=seed, folder=Path(), warm=warm)
+        values.append(trained.best_value)
+        if warm is None or not warm.is_reused:
+            keras.utils.clear_session(free_memory=False)
+        gc.collect()
+    return time.perf_counter() - began, values
+
+
+if __name__ == "__main__":
+    main()
