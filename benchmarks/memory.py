@@ -23,12 +23,15 @@ from typing import NamedTuple
 from evidence import machine
 
 IMPORTS = "import time, studies.data.image_folder, PIL.JpegImagePlugin; time.sleep(0.2)"
-TRAINING_IMPORTS = IMPORTS + """
+TRAINING_IMPORTS = (
+    IMPORTS
+    + """
 import keras, tensorflow
 from studies.compiling import compile_model
 from studies.data.feed import evaluation_data, steps_per_execution, training_feed
 from studies.models import build_model
 """
+)
 OPEN = """
 import sys
 from pathlib import Path
@@ -37,7 +40,10 @@ from studies.data import load
 data = load(ImageFolder(sys.argv[1], image_size=int(sys.argv[2]), max_skipped=1.0), Path.cwd(), cache=Path(sys.argv[3]))
 import time; time.sleep(0.2)
 """
-TRAIN = OPEN + TRAINING_IMPORTS + """
+TRAIN = (
+    OPEN
+    + TRAINING_IMPORTS
+    + """
 from spaces import CNN, Constant, Digits, Space
 from studies.data.splits import Split
 backbone = CNN(filters=32, blocks=1, padding="valid", batch_norm=False, dense_units=64)
@@ -51,6 +57,7 @@ feed = training_feed(train, 128, 0)
 compile_model(model, recipe, feed.steps, steps_per_execution(data.image_shape, 128, feed.steps))
 model.fit(**feed.inputs, epochs=2, validation_data=evaluation_data(validation, 128), verbose=0)
 """
+)
 PHASES = {
     "imports": IMPORTS,
     "first start": OPEN,
