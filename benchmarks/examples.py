@@ -17,6 +17,7 @@ from typing import Any
 
 from evidence import machine
 
+from search.settings import settings_of
 from spaces import Choice, Pretrained, baseline, resolve
 from spaces.files import Loaded, load
 from studies import Study
@@ -53,20 +54,26 @@ def _changed(loaded: Loaded, given: argparse.Namespace) -> Loaded:
     if given.epochs:
         changes["epochs"] = given.epochs
     if given.weights:
-        first = space.backbone.options[0] if isinstance(space.backbone, Choice) else space.backbone
-        changes["backbone"] = _with_weights(first, str(Path(given.weights).absolute()), given.alpha)
+        weights = str(Path(given.weights).absolute())
+        changes["backbone"] = replace(_pretrained(loaded), weights=weights, alpha=given.alpha)
     return replace(loaded, space=replace(space, **changes))
 
 
-def _with_weights(network: Pretrained, file: str, alpha: float | None) -> Pretrained:
-    return replace(network, weights=file, alpha=alpha)
+def _pretrained(loaded: Loaded) -> Pretrained:
+    """The first pretrained network of the example."""
+    backbone = loaded.space.backbone
+    for network in backbone.options if isinstance(backbone, Choice) else (backbone,):
+        if isinstance(network, Pretrained):
+            return network
+    raise SystemExit(f"{loaded.name}: has no pretrained network: leave out --weights")
 
 
 def _compared(loaded: Loaded, seed: int, trials: int) -> dict[str, float]:
     recipe = resolve(loaded.space, baseline(loaded.space))
     with tempfile.TemporaryDirectory() as folder:
-        found = _exported(loaded, Study(trials=trials, seed=seed), Path(folder))
-        alone = _exported(replace(loaded, space=recipe), Study(trials=1, seed=seed, name="baseline"), Path(folder))
+        settings = settings_of(loaded, {"trials": trials, "seed": seed})
+        found = _exported(loaded, settings, Path(folder))
+        alone = _exported(replace(loaded, space=recipe), replace(settings, trials=1, name="baseline"), Path(folder))
     print(f"seed {seed}: trial {found['best']['number']} of {trials}, {found['best']['params']}", flush=True)
     return {
         "baseline validation": found["baseline"]["value"],

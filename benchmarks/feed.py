@@ -1,26 +1,29 @@
 """How fast batches reach a small network, beside batches that lie ready in memory.
 
-    python benchmarks/feed.py FOLDER [--runs 5] [--images 10000] [--batch-size 128]
+    python benchmarks/feed.py FOLDER [--runs 20] [--images 25000] [--batch-size 128]
 
-Each run trains the beginners' network of the `cifar10` example for one epoch from the feed, and one epoch from
-batches made beforehand, with the same model, compiled once for each side. The first epoch of each side traces and is
-not counted.
+Both sides train one model, the beginners' network of the `cifar10` example, which has run an epoch of each before. A
+run is one epoch from the feed, its new order of images included, and one from batches made beforehand; every other
+run takes the feed last. The ratio of each run compares neighbours in time; the ratio of processor seconds, of all
+threads together, says the same where others share the machine.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 from evidence import machine, spread
 
 from spaces import CNN, Constant, Digits, ImageFolder, Space
 from studies.compiling import compile_model
 from studies.data import Split, load
-from studies.data.feed import steps_per_execution, training_feed
+from studies.data.feed import Feed, steps_per_execution, training_feed
 from studies.models import build_model
 
 RECIPE = Space(
@@ -33,6 +36,15 @@ RECIPE = Space(
     epochs=1,
 )
 
+Epoch = Callable[[int], "Speed"]
+
+
+class Speed(NamedTuple):
+    """What one epoch reached."""
+
+    steps_per_second: float
+    steps_per_processor_second: float
+
 
 def main() -> None:
     """Measure and print."""
@@ -42,48 +54,59 @@ def main() -> None:
     recipe = replace(RECIPE, batch_size=arguments.batch_size)
     print(machine("keras", "tensorflow"))
     print(f"{len(split)} images {data.image_shape}, batches of {recipe.batch_size}, {arguments.runs} runs")
-    fed, ready = _fed(recipe, split, len(data.classes)), _ready(recipe, split, len(data.classes))
-    rows = [(fed(), ready()) for _ in range(arguments.runs + 1)][1:]
+    fed, ready = _sides(recipe, split, len(data.classes))
+    rows = [_run(fed, ready, number) for number in range(arguments.runs + 1)][1:]
     for name, column in zip(("feed", "ready batches"), zip(*rows, strict=True), strict=True):
-        print(f"{name:14} {spread(column, 'steps a second')}")
-    print(f"{'feed / ready':14} {spread([one / two for one, two in rows], '')}")
+        print(f"{name:14} {spread([speed.steps_per_second for speed in column], 'steps a second')}")
+    print(f"{'feed / ready':14} {_quartiles([one[0] / two[0] for one, two in rows])}")
+    print(f"{'':14} {_quartiles([one[1] / two[1] for one, two in rows])} of processor seconds")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--images", type=int, default=25_000)
     parser.add_argument("--batch-size", type=int, default=128)
     return parser.parse_args()
 
 
-def _fed(recipe: Space, split: Split, classes: int) -> Callable[[], float]:
-    feed = training_feed(split, recipe.batch_size, 0)
-    return _epochs(recipe, split, classes, feed.steps, **feed.inputs)
+def _run(fed: Epoch, ready: Epoch, number: int) -> tuple[Speed, Speed]:
+    if number % 2:
+        return fed(number), ready(number)
+    last = ready(number)
+    return fed(number), last
 
 
-def _ready(recipe: Space, split: Split, classes: int) -> Callable[[], float]:
+def _sides(recipe: Space, split: Split, classes: int) -> tuple[Epoch, Epoch]:
+    shape, feed = split.images.shape[1:], training_feed(split, recipe.batch_size, 0)
+    model = build_model(recipe, shape, classes)
+    compile_model(model, recipe, feed.steps, steps_per_execution(shape, recipe.batch_size, feed.steps))
+    return _epochs(model, feed), _epochs(model, _ready(recipe, split))
+
+
+def _ready(recipe: Space, split: Split) -> Feed:
     size = recipe.batch_size
     starts = range(0, len(split) - size + 1, size)
     images = tf.constant([split.images[start : start + size] for start in starts])
     labels = tf.constant([split.labels[start : start + size] for start in starts])
-    return _epochs(
-        recipe, split, classes, len(starts), x=tf.data.Dataset.from_tensor_slices((images, labels)), shuffle=False
-    )
+    batches = tf.data.Dataset.from_tensor_slices((images, labels))
+    return Feed({"x": batches, "shuffle": False}, lambda epoch: None, len(starts))
 
 
-def _epochs(recipe: Space, split: Split, classes: int, steps: int, **inputs: Any) -> Callable[[], float]:
-    shape = split.images.shape[1:]
-    model = build_model(recipe, shape, classes)
-    compile_model(model, recipe, steps, steps_per_execution(shape, recipe.batch_size, steps))
-
-    def epoch() -> float:
-        began = time.perf_counter()
-        model.fit(**inputs, epochs=1, verbose=0)
-        return steps / (time.perf_counter() - began)
+def _epochs(model: keras.Model, feed: Feed) -> Epoch:
+    def epoch(number: int) -> Speed:
+        began, used = time.perf_counter(), time.process_time()
+        feed.begin_epoch(number)
+        model.fit(**feed.inputs, epochs=1, verbose=0)
+        return Speed(feed.steps / (time.perf_counter() - began), feed.steps / (time.process_time() - used))
 
     return epoch
+
+
+def _quartiles(values: list[Any]) -> str:
+    low, median, high = (f"{value:.3f}" for value in statistics.quantiles(values, n=4, method="inclusive"))
+    return f"median {median}, quartiles {low} and {high}, n={len(values)}"
 
 
 if __name__ == "__main__":

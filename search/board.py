@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.comparison import comparison
+from search.crew import best_of_all, table_of_workers
 from search.formats import clean, duration, elapsed, metric, plural
 from search.state import Running, State, seconds_left
 from studies.events import TrialEnded
@@ -27,7 +28,8 @@ class Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = max(3, console.size.height - 1)
-        searching = self.state.study is not None and (self.state.running is not None or self.state.recent)
+        state = self.state
+        searching = state.study is not None and (state.running is not None or state.recent or state.workers)
         parts = self._search(options.max_width, height) if searching else self._before(height)
         # The cursor rests on a line of its own, so that a typed ^C, which the terminal echoes, wraps no line.
         yield Group(*parts, Text())
@@ -46,13 +48,17 @@ class Board:
 
     def _search(self, width: int, height: int) -> list[RenderableType]:
         state = self.state
-        head: list[RenderableType] = [_title(self.name, state, self.now), _trials(state), *self._training()]
+        head: list[RenderableType] = [_title(self.name, state, self.now), _trials(state)]
+        head += [] if state.workers else self._training()
         head += self._stopping()
         free = height - len(head) - 1
         recent = list(state.recent[: min(ROWS_OF_RECENT_TRIALS, max(0, free - 6))])
         rows = free - (len(recent) + 1 if recent else 0)
         parts = [*head]
-        if rows > 2:
+        if state.workers:
+            best = best_of_all(state, width) if rows > 4 else []
+            parts += [Text(), *table_of_workers(state.workers, rows - len(best)), *best]
+        elif rows > 2:
             parts += [Text(), *comparison(state, width, rows)]
         return [*parts, Text(), _recent(recent)] if recent else parts
 
@@ -102,7 +108,8 @@ def _time(state: State, now: float) -> Text:
 
 def _trials(state: State) -> Table:
     progress = state.progress
-    return _bar("trials", progress.done, progress.trials, f"{progress.done}/{progress.trials}")
+    crew = f"  {plural(state.alive, 'worker')}" if state.alive > 1 or state.workers else ""
+    return _bar("trials", progress.done, progress.trials, f"{progress.done}/{progress.trials}{crew}")
 
 
 def _epochs(running: Running, now: float) -> Table:

@@ -1,7 +1,7 @@
 """The commands of `search`: what can be typed. Each one hands over to a module of its own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,6 +64,13 @@ def run(
     sampler: options.Sampler = None,
     pruner: options.Pruner = None,
     seed: options.Seed = None,
+    workers: options.Workers = None,
+    devices: options.Devices = None,
+    per_gpu: options.PerGpu = None,
+    gpu_memory: options.GpuMemory = None,
+    worker_memory: options.WorkerMemory = None,
+    gpu_hours: options.GpuHours = None,
+    checkpoints: options.Checkpoints = None,
     output: options.Output = Path("runs"),
     cache: options.Cache = None,
     no_export: options.NoExport = False,
@@ -72,7 +79,8 @@ def run(
 ) -> None:
     """Search a space, then retrain, test and export the best trial.
 
-    The same command goes on where it was ended. Ctrl-C ends it in good order, twice at once.
+    The same command goes on where it was ended, and given once more elsewhere it is one more worker. Ctrl-C ends it
+    in good order, twice at once.
 
     Example
 
@@ -82,8 +90,10 @@ def run(
         from search.run import run as run_space
         from search.summary import Call
 
-        given = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
+        given: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
         given |= {"sampler": sampler, "pruner": pruner, "seed": seed}
+        given |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
+        given |= {"worker_memory": worker_memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
         settings = {name: value for name, value in given.items() if value is not None}
         call = Call(space, settings, output, export=not no_export, data=data, cache=cache)
         raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug))
@@ -143,7 +153,7 @@ def show(space: options.Target = "", data: options.Data = None, debug: options.D
 
 @app.command(epilog=EXIT_CODES)
 def trials(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)],
+    study: options.AStudy,
     csv: Annotated[bool, typer.Option("--csv", help="Write all values as CSV to standard output.")] = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
@@ -159,6 +169,101 @@ def trials(
         from search.trials import list_trials
 
         list_trials(study, output, storage, as_csv=csv)
+
+
+@app.command(epilog=EXIT_CODES)
+def status(
+    study: options.AnyStudy = None,
+    output: options.Output = Path("runs"),
+    storage: options.Storage = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show how a study stands: workers, trials, pace, time left, best; or list all studies. Writes nothing.
+
+    Example
+
+        search status digits
+    """
+    with told(debug):
+        from search.status import show_status
+
+        show_status(study, output, storage, as_json=json)
+
+
+@app.command(epilog=EXIT_CODES)
+def workers(
+    study: options.AStudy,
+    all: Annotated[bool, typer.Option("--all", help="Also those that have ended in good order.")] = False,
+    output: options.Output = Path("runs"),
+    storage: options.Storage = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """List who works on a study, on whatever machine, and who was lost. Writes nothing.
+
+    Example
+
+        search workers digits
+    """
+    with told(debug):
+        from search.worker_list import list_workers
+
+        list_workers(study, output, storage, ended=all, as_json=json)
+
+
+@app.command(epilog=EXIT_CODES)
+def stop(
+    study: options.AStudy,
+    wait: options.Wait = "30s",
+    no_wait: options.NoWait = False,
+    output: options.Output = Path("runs"),
+    storage: options.Storage = None,
+    debug: options.Debug = False,
+) -> None:
+    """Ask all workers of a study to end, wherever they are, and wait until they have.
+
+    Each one finishes its step and hands its trial back. Ends with 0 when none is alive any more, or at once with
+    --no-wait, and with 6 when some have not ended within --wait.
+
+    Example
+
+        search stop digits --wait 2m
+    """
+    with told(debug):
+        from search.stop import stop_study
+        from studies.study import seconds
+
+        stop_study(study, output, storage, wait_seconds=0 if no_wait else seconds(wait))
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(
+    study: options.AStudy,
+    trials: options.MoreTrials = None,
+    timeout: options.Timeout = None,
+    output: options.Output = Path("runs"),
+    storage: options.Storage = None,
+    no_export: options.NoExport = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Go on with a study as it was started, from the space file it was started with.
+
+    While others work on it, more trials are for all of them, and this process is one more worker.
+
+    Example
+
+        search resume digits --trials +50
+    """
+    with told(debug):
+        from search.resume import Wanted
+        from search.resume import resume as resume_study
+
+        given = {"timeout": timeout, "storage": storage}
+        settings = {name: value for name, value in given.items() if value is not None}
+        wanted = Wanted(trials, settings, output, export=not no_export)
+        raise typer.Exit(resume_study(study, wanted, quiet=quiet, debug=debug))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -22,6 +22,7 @@ Exit codes
   7  an exported model is missing, incomplete or wrong
   8  results cannot be written
   9  the search ended without one complete trial
+  10  a worker process died again and again
   130  ended by Ctrl-C
   143  ended by SIGTERM"""
 

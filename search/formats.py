@@ -12,7 +12,8 @@ def clean(text: object) -> str:
 
 def masked(text: str) -> str:
     """The text without the users and passwords of the URLs in it, whatever characters they are made of."""
-    hidden = re.sub(r"://[^\n]*@", "://***@", text)
+    # What is hidden already stays, with the rest of its line: a server's own words may hold an @.
+    hidden = re.sub(r"://(?!\*\*\*@)[^\n]*@", "://***@", text)
     return re.sub(r"([?&][a-z]*(?:passw|secret|token)[a-z]*=)[^&\s]+", r"\1***", hidden, flags=re.IGNORECASE)
 
 

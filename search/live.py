@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ from search.screen import Screen, print_facts
 from search.state import State
 from search.stderr import lines_of_stderr
 from spaces import flatten
-from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted
+from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
 
 if TYPE_CHECKING:
     from spaces.space import Space
@@ -83,6 +83,7 @@ class LiveScreen(Screen):
 
     def study_opened(self, event: StudyOpened) -> None:
         """Where it is kept; from here on the display shows the search."""
+        self.on_open()
         self._print(facts.of_study(event))
         self._name = event.name
         self.state = self.state.study_opened(event, self._clock())
@@ -102,6 +103,29 @@ class LiveScreen(Screen):
     def trial_ended(self, event: TrialEnded) -> None:
         """Among the trials that ended last."""
         self.state = self.state.trial_ended(event, self._clock())
+
+    def waiting(self) -> None:
+        """That there is nothing to do but wait."""
+        self.state = self.state.at("waiting for the other workers", self._clock())
+
+    def workers_alive(self, count: int) -> None:
+        """Beside the trials, which are those of all."""
+        self.state = replace(self.state, alive=count)
+
+    def workers_seen(self, workers: Sequence[WorkerSeen]) -> None:
+        """The table of all workers."""
+        self.state = self.state.workers_seen(workers)
+
+    def worker_said(self, label: str, text: str) -> None:
+        """As if it had happened here."""
+        if label == "images":
+            self.state = self.state.at(f"images: {text}", self._clock())
+        else:
+            self._print([(label, text)])
+
+    def worker_ended(self, text: str) -> None:
+        """A line that stays."""
+        self._print([("worker", text)])
 
     def retraining(self, event: Retraining) -> None:
         """The best trial once more."""

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from spaces.errors import SpaceError
-from studies.study import PRUNERS, SAMPLERS, seconds, valid_name
+from studies.study import DEVICES, PRUNERS, SAMPLERS, memory_bytes, seconds, valid_devices, valid_name
 
 
 def _checked(problem: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
@@ -32,8 +32,28 @@ def _duration_problem(value: str) -> str | None:
     return None
 
 
+def _size_problem(value: str) -> str | None:
+    try:
+        memory_bytes("size", value)
+    except SpaceError as error:
+        return f"{str(error).removeprefix('size: ')}."
+    return None
+
+
+def _devices_problem(value: str) -> str | None:
+    return None if valid_devices(value) else f"{value!r} is not {DEVICES}."
+
+
 def _name_problem(value: str) -> str | None:
     return None if valid_name(value) else f"{value!r} has other than letters, digits, '-', '_' and '.'."
+
+
+def _trials_problem(value: str) -> str | None:
+    number = value.removeprefix("+")
+    is_number = number.isascii() and number.isdigit() and int(number) > 0
+    return (
+        None if is_number else f"{value!r} is neither a number of trials, such as 100, nor more of them, such as +50."
+    )
 
 
 def _given(value: str) -> str:
@@ -96,8 +116,35 @@ StudyName: TypeAlias = Annotated[
 ]
 Storage: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Database, if not study.db in the study's folder.", show_default=False),
+    typer.Option(
+        metavar="URL",
+        envvar="SEARCH_STORAGE",
+        help="Database, if not study.db in the study's folder.",
+        show_default=False,
+    ),
 ]
+AStudy: TypeAlias = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)
+]
+AnyStudy: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="[STUDY]", help="Name of a study, or its folder; none lists all.", show_default=False),
+]
+MoreTrials: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--trials",
+        metavar="N|+N",
+        callback=_checked(_trials_problem),
+        help="Trials in all, or more than before, such as +50.",
+        show_default=False,
+    ),
+]
+Wait: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="TIME", callback=_checked(_duration_problem), help="How long to wait for the workers to end."),
+]
+NoWait: TypeAlias = Annotated[bool, typer.Option("--no-wait", help="Ask the workers to end, and do not wait.")]
 Sampler: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -119,6 +166,57 @@ Pruner: TypeAlias = Annotated[
 Seed: TypeAlias = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="The same seed gives the same trials on a machine.", show_default=False),
+]
+GpuHours: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        metavar="HOURS",
+        help="End the search when its workers have used so much together.",
+        show_default=False,
+    ),
+]
+Checkpoints: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="Where trials in training are kept, if not in the study's folder.",
+        show_default=False,
+    ),
+]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Search with N processes on this machine.", show_default=False),
+]
+Devices: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|cpu|0,1",
+        callback=_checked(_devices_problem),
+        help="What the workers train on; one for each GPU if --workers is not given.",
+        show_default=False,
+    ),
+]
+PerGpu: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Workers that share a GPU.", show_default=False)
+]
+GpuMemory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        callback=_checked(_size_problem),
+        help="What each worker may take of its GPU: 8GiB.",
+        show_default=False,
+    ),
+]
+WorkerMemory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        callback=_checked(_size_problem),
+        help="Memory after which a worker's process is replaced, if not 0.8 of the machine's for all.",
+        show_default=False,
+    ),
 ]
 Output: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all studies.")]
 Cache: TypeAlias = Annotated[

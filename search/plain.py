@@ -81,6 +81,14 @@ class Plain(Screen):
         what = f"trial {event.number} {event.state} {metric(event.value)} {epochs}, {duration(event.seconds)}"
         self._tell([(f"{progress.done}/{progress.trials}", f"{what}{so_far}{reason}")])
 
+    def worker_said(self, label: str, text: str) -> None:
+        """As if it had happened here."""
+        self._tell([(label, text)])
+
+    def worker_ended(self, text: str) -> None:
+        """In words."""
+        self._tell([("worker", text)])
+
     def retraining(self, event: Retraining) -> None:
         """Which trial, for how long, on how many images."""
         epochs, images = plural(event.epochs, "epoch"), plural(event.images, "image")

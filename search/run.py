@@ -1,22 +1,32 @@
 """`search run`: hands a space and the typed options to a study, and shows what happens."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from search.environment import quieten
+from search.kept import keep
 from search.screen import Screen
 from search.settings import settings_of
 from search.summary import Call, summary
 from search.terminal import is_drawable
 from spaces import KerasTunerModel, baseline
+from spaces.errors import UsageError
 from spaces.parameters import Scalar
+from studies.devices import HIDDEN
+from studies.process import ALONE, Process
 
 if TYPE_CHECKING:
+    from spaces.files import Loaded
     from spaces.space import Space
     from studies.results import Result
     from studies.stopping import StopRequest
+    from studies.study import Study
+
+SUPERVISED = {"workers", "devices"}
+SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
 
 
 def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) -> int:
@@ -31,9 +41,22 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) ->
     from studies.stopping import StopRequest
 
     quieten()
+    environ = dict(os.environ)
+    if SUPERVISED & settings.keys():
+        # The space file may import Keras: this process stays off the GPUs, whatever it does with it.
+        os.environ.update(HIDDEN)
     stop = StopRequest()
     with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
-        result, defaults = _search(call, settings, screen, stop)
+        loaded, study = _declared(call, settings, screen)
+        # Only once the study is open: a call that is refused leaves the earlier one as it was.
+        screen.on_open = lambda: keep(call, study.name or loaded.name, study.storage)
+        if study.is_supervised:
+            os.environ.update(HIDDEN)
+            from search.workers.run import supervise
+
+            result, defaults = supervise(call, loaded, study, screen, stop, environ=environ, debug=debug)
+        else:
+            result, defaults = _evaluate(call, loaded, study, screen, stop)
     screen.summary(summary(result, call, defaults))
     return exit_code(result)
 
@@ -44,20 +67,48 @@ def exit_code(result: "Result") -> int:
     return 128 + ended_by.value if ended_by else 0
 
 
-def _search(
-    call: Call, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest"
+def search(
+    call: Call, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest", process: Process
 ) -> tuple["Result", dict[str, Scalar]]:
+    """Search in this process alone.
+
+    Args:
+        call: What was typed.
+        settings: The typed settings of the study.
+        screen: Shows it.
+        stop: Asks for an end.
+        process: What this process is among the workers.
+
+    Returns:
+        The outcome, and the defaults of the space by dotted name.
+    """
+    quieten()
+    return _evaluate(call, *_declared(call, settings, screen), screen, stop, process)
+
+
+def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple["Loaded", "Study"]:
     from spaces.files import load
-    from studies.stopping import signals
 
     loaded = load(call.target, call.data)
     study = settings_of(loaded, settings)
+    if not study.is_supervised and (alone := SHARED & settings.keys()):
+        raise UsageError(f"--{min(alone).replace('_', '-')} needs --workers or --devices beside it")
     screen.space_loaded(loaded.space, study)
+    return loaded, study
+
+
+def _evaluate(
+    call: Call, loaded: "Loaded", study: "Study", screen: Screen, stop: "StopRequest", process: Process = ALONE
+) -> tuple["Result", dict[str, Scalar]]:
+    from studies.stopping import signals
+
     with signals(stop, screen.stopping):
         # Here Optuna and Keras are loaded, which takes seconds.
         from studies.run import run as run_study
 
-        result = run_study(loaded, study, output=call.output, export=call.export, watcher=screen, stop=stop)
+        result = run_study(
+            loaded, study, output=call.output, export=call.export, watcher=screen, stop=stop, process=process
+        )
     return result, {**baseline(loaded.space), **_hyperparameters(loaded.space, result)}
 
 

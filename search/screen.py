@@ -1,6 +1,7 @@
 """What every way of showing a run has in common, and the one that shows nothing."""
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -31,6 +32,7 @@ class Screen(Watcher, AbstractContextManager["Screen"]):
     def __init__(self, *, debug: bool = False) -> None:
         self.debug = debug
         self.open = ExitStack()
+        self.on_open: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         if not self.debug:
@@ -49,6 +51,7 @@ class Screen(Watcher, AbstractContextManager["Screen"]):
     def study_opened(self, event: StudyOpened) -> None:
         """Keras is loaded, which ends the chatter: from here on standard error is the libraries' own again."""
         self.open.close()
+        self.on_open()
 
     def summary(self, facts: list[Fact]) -> None:
         """Show the outcome, after the run."""

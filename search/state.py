@@ -1,10 +1,10 @@
 """What is known about a run at one moment: all that the live display draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spaces.parameters import Scalar
-from studies.events import EpochEnded, Progress, Retraining, StudyOpened, TrialEnded, TrialStarted
+from studies.events import EpochEnded, Progress, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
 
 RECENT = 12
 
@@ -49,6 +49,8 @@ class State:
         ended: Trials that ended in this run.
         trained: How long these took together.
         stopping: The signal that asked for an end, or None.
+        workers: The workers of the study, where this process only watches them.
+        alive: How many workers share the study.
     """
 
     names: tuple[str, ...] = ()
@@ -63,6 +65,8 @@ class State:
     ended: int = 0
     trained: float = 0.0
     stopping: str | None = None
+    workers: tuple[WorkerSeen, ...] = ()
+    alive: int = 1
 
     def at(self, phase: str, now: float) -> "State":
         """In another phase."""
@@ -103,6 +107,10 @@ class State:
         after = replace(self, progress=event.progress, recent=recent, ended=ended, trained=trained)
         return after.at("choosing the next trial", now)
 
+    def workers_seen(self, workers: Sequence[WorkerSeen]) -> "State":
+        """With the workers as they are now."""
+        return replace(self, workers=tuple(workers), alive=sum(worker.lives for worker in workers))
+
     def retraining(self, event: Retraining, now: float) -> "State":
         """With the best trial's recipe in training once more."""
         best = self.progress.best
@@ -122,7 +130,7 @@ def _until_done(state: State, now: float) -> float | None:
     mean = state.trained / state.ended
     left = max(0, state.progress.trials - state.progress.done)
     spent = min(mean, now - state.running.since) if state.running and not state.phase else 0.0
-    return left * mean - spent
+    return left * mean / max(1, state.alive) - spent
 
 
 def _until_timeout(state: State, now: float) -> float | None:

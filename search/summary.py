@@ -1,5 +1,6 @@
 """What is said when a run is over: the gain, the test, the export, and the commands to type next."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from spaces.parameters import MISSING, Scalar
 from studies.results import Result
 
 OPTIONS = {"name": "study"}
+STORAGE = "SEARCH_STORAGE"
+"""The variable that gives the database where `--storage` does not."""
 SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGPIPE": "a closed output"}
 
 
@@ -37,18 +40,30 @@ class Call:
     def again(self, **changed: Any) -> str:
         """The same command, with other settings."""
         settings = {**self.settings, **changed}
-        typed = [word for name, value in settings.items() for word in (f"--{OPTIONS.get(name, name)}", str(value))]
+        if settings.get("storage") == os.environ.get(STORAGE):
+            settings.pop("storage", None)
+        typed = [
+            word
+            for name, value in settings.items()
+            for word in (f"--{OPTIONS.get(name, name).replace('_', '-')}", str(value))
+        ]
         left_out = [] if self.export else ["--no-export"]
         return command("search", "run", self.target, *self.of_images(), *typed, *self.place(), *left_out)
 
     def place(self) -> list[str]:
         """The option that says where studies are kept, if it was typed."""
-        return [] if self.output == Path("runs") else ["--output", str(self.output)]
+        return place(self.output, None)
 
     def of_images(self) -> list[str]:
         """The options that say where images come from and are kept, if they were typed."""
         data = [] if self.data is None else ["--data", self.data]
         return data if self.cache is None else [*data, "--cache", str(self.cache)]
+
+
+def place(output: Path, storage: str | None) -> list[str]:
+    """The options that say where studies are kept, if they were typed; `command` shows no password."""
+    where = [] if output == Path("runs") else ["--output", str(output)]
+    return where if storage in (None, os.environ.get(STORAGE)) else [*where, "--storage", str(storage)]
 
 
 def summary(result: Result, call: Call, baseline: Mapping[str, Scalar]) -> list[Fact]:
@@ -160,9 +175,7 @@ def _seconds(result: Result) -> list[Fact]:
 def _next(result: Result, call: Call) -> list[Fact]:
     if result.progress.done == 0:
         return []
-    storage = call.settings.get("storage")
-    stored = [] if storage is None else ["--storage", storage]
-    commands = [command("search", "trials", result.study, *call.place(), *stored)]
+    commands = [command("search", "trials", result.study, *place(call.output, call.settings.get("storage")))]
     if result.export is not None:
         export = command(result.export)
         commands = [f"search predict {export} IMAGE", f"search evaluate {export} FOLDER", *commands]

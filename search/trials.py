@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.formats import clean, duration, metric, scalar
+from search.kept import storage_of
 from search.terminal import say, show_table
 from spaces.parameters import MISSING
 
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
     from studies.results import TrialRow
 
 # A space may have a parameter `epochs`, so the epochs of a trial go by a longer name.
-COLUMNS = ("number", "state", "value", "epoch", "epochs_trained", "seconds", "trained_on", "reason")
+COLUMNS = (
+    "number",
+    "state",
+    "value",
+    "epoch",
+    "epochs_trained",
+    "seconds",
+    "trained_on",
+    "worker_host",
+    "attempts",
+    "reason",
+)
 
 
 def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) -> None:
@@ -25,7 +37,7 @@ def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) 
     """
     from studies.results import read_trials
 
-    trials = read_trials(study, output, storage)
+    trials = read_trials(study, output, storage_of(study, output, storage))
     if as_csv:
         _write_csv(trials)
     elif trials:
@@ -40,7 +52,7 @@ def _write_csv(trials: Sequence["TrialRow"]) -> None:
     writer.writerow([*COLUMNS, *names])
     for trial in trials:
         numbers = (trial.number, trial.state, trial.value, trial.epoch, trial.epochs, trial.seconds)
-        own = (*numbers, trial.path, trial.reason)
+        own = (*numbers, trial.path, trial.host, trial.attempts, trial.reason)
         writer.writerow([*own, *(str(trial.params[name]) if name in trial.params else "" for name in names)])
 
 
@@ -57,13 +69,20 @@ def _show(trials: Sequence["TrialRow"]) -> None:
     paths_differ = len({trial.path for trial in trials} - {""}) > 1
     if paths_differ:
         table.add_column("trained on", no_wrap=True)
+    hosts_differ = len({trial.host for trial in trials} - {""}) > 1
+    if hosts_differ:
+        table.add_column("host", no_wrap=True)
+    if were_lost := any(trial.attempts > 1 for trial in trials):
+        table.add_column("taken", justify="right", no_wrap=True)
     table.add_column("other than the baseline", ratio=1, no_wrap=True, overflow="ellipsis")
     for trial in trials:
         epoch = f"{trial.epoch or '-'}/{trial.epochs}"
         state = Text(trial.state, STATES.get(trial.state, ""))
         note = Text(_note(trial, trials[0]), "dim")
-        path = [trial.path or "-"] if paths_differ else []
-        table.add_row(str(trial.number), state, metric(trial.value), epoch, duration(trial.seconds), *path, note)
+        optional = [trial.path or "-"] if paths_differ else []
+        optional += [clean(trial.host or "-")] if hosts_differ else []
+        optional += [f"{trial.attempts}x"] if were_lost else []
+        table.add_row(str(trial.number), state, metric(trial.value), epoch, duration(trial.seconds), *optional, note)
     show_table(table)
 
 

@@ -1,13 +1,15 @@
 """The errors a user can cause, each with the exit code that `search` ends with.
 
     SearchError                1  anything below; on its own, a defect in this program
+    ├── UsageError             2  what was typed asks for something that is not there
     ├── SpaceError             3  the space file or the space in it is wrong
     ├── DataError              4  the images or labels cannot be used
     ├── ModelError             5  a recipe cannot be built or its weights do not fit
     ├── StudyError             6  the study or its database cannot be used
     ├── ExportError            7  an exported model is missing, incomplete or wrong
     ├── OutputError            8  results cannot be written (disk full, read-only folder)
-    └── NoResultError          9  the search ended without one complete trial
+    ├── NoResultError          9  the search ended without one complete trial
+    └── WorkerError           10  a worker process died again and again
 
 A wrong command line ends with 2, Ctrl-C with 130, SIGTERM with 143.
 """
@@ -21,6 +23,12 @@ class SearchError(Exception):
     """
 
     exit_code = 1
+
+
+class UsageError(SearchError):
+    """What was typed asks for something that is not there, such as a device."""
+
+    exit_code = 2
 
 
 class SpaceError(SearchError):
@@ -63,3 +71,9 @@ class NoResultError(SearchError):
     """The search ended without one complete trial."""
 
     exit_code = 9
+
+
+class WorkerError(SearchError):
+    """A worker process died again and again, whatever took its place."""
+
+    exit_code = 10

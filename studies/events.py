@@ -1,6 +1,7 @@
 """What happens during a run, as told to whoever watches it: the terminal, a log, a test."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,47 @@ class Retraining:
     images: int
 
 
+@dataclass(frozen=True)
+class WorkerSeen:
+    """A worker of the study, as the database knows it.
+
+    Args:
+        worker_id: Unique over all machines.
+        host: Its machine.
+        pid: Its process there.
+        device: What it trains on, in words.
+        lives: It was heard of lately; else it is lost.
+        silent_seconds: Since it was heard of.
+        doing: In words.
+        trial: Number of the trial, or None.
+        epoch: Epochs of it that have ended, or None.
+        epochs: Most epochs of it, or None.
+        value: Its metric after the last epoch, or None.
+        ended: Trials that it has ended.
+        log: Its log file, or None.
+    """
+
+    worker_id: str
+    host: str
+    pid: int
+    device: str
+    lives: bool
+    silent_seconds: float = 0.0
+    doing: str = ""
+    trial: int | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    value: float | None = None
+    ended: int = 0
+    log: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Machine and number of the worker there, or its process."""
+        found = re.search(r"worker-(\d+)\.log$", self.log or "")
+        return f"{self.host.partition('.')[0]} {found[1] if found else f'pid {self.pid}'}"
+
+
 class Watcher:
     """Does nothing with what happens; subclasses override what they show. Called from the run's own thread."""
 
@@ -175,6 +217,21 @@ class Watcher:
 
     def trial_ended(self, event: TrialEnded) -> None:
         """A trial has ended."""
+
+    def waiting(self) -> None:
+        """No trial is left to begin, but others are still at work and may be lost."""
+
+    def workers_alive(self, count: int) -> None:
+        """So many workers share the study, this one among them."""
+
+    def workers_seen(self, workers: Sequence[WorkerSeen]) -> None:
+        """The workers of the study, on whatever machine: those alive, and those lost lately."""
+
+    def worker_said(self, label: str, text: str) -> None:
+        """A worker process of this run has told a fact while it prepared, such as its images."""
+
+    def worker_ended(self, text: str) -> None:
+        """A worker was lost, or a process of this run died and is replaced: in words."""
 
     def retraining(self, event: Retraining) -> None:
         """The search is over, the best recipe is trained once more."""

@@ -36,7 +36,13 @@ def beating(
         parent_lives: Whether the process that started this one is still there; without it this one ends in good order.
     """
     member.join(database)
-    heed(database.run(lambda connection: beat(connection, member, activity)), stop)
+
+    def beat_once(database: Database) -> None:
+        row = database.run(lambda connection: beat(connection, member, activity))
+        activity.workers_alive = row.alive
+        heed(row, stop)
+
+    beat_once(database)
     over = threading.Event()
     # Its failures must never end it, and it must not wait long: the next beat tries again.
     impatient = Database(database.engine, patience_seconds=lambda: 0.0)
@@ -44,7 +50,7 @@ def beating(
     def go_on() -> None:
         while not over.wait(seconds):
             try:
-                heed(impatient.run(lambda connection: beat(connection, member, activity)), stop)
+                beat_once(impatient)
             except DATABASE_ERRORS as error:
                 LOG.info("no heartbeat: %s", type(error).__name__)
             if not parent_lives():

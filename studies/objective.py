@@ -3,18 +3,20 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
+from spaces.canonical import fingerprint
 from spaces.errors import ModelError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies import training
+from studies.checkpoints import Checkpoints, FoldCheckpoints, TrialCheckpoints
 from studies.data import Dataset, Split
 from studies.database.workers import Activity
 from studies.epochs import total_epochs
@@ -30,6 +32,9 @@ from studies.training import Training, train
 from studies.trials import Outcome
 from studies.warm import WarmModels
 
+History: TypeAlias = Sequence[Mapping[str, float]]
+"""The metrics of each epoch."""
+
 
 @dataclass
 class Objective:
@@ -43,6 +48,7 @@ class Objective:
         stop: Asked between steps whether to end.
         features: Gives the features that a frozen backbone's head is trained on; None starts with those on disk.
         activity: What this worker does, as shown to others.
+        checkpoints: Where trials in training are saved; None saves nothing.
     """
 
     seed: int
@@ -52,12 +58,16 @@ class Objective:
     stop: StopRequest
     features: Features | None = None
     activity: Activity = field(default_factory=Activity)
+    checkpoints: Checkpoints | None = None
     _path: str = field(default="", init=False)
     _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
     _warm: WarmModels = field(default_factory=WarmModels, init=False)
 
     def __post_init__(self) -> None:
         self._features = self.features or Features(self.folder)
+        # What is imported stays: without it, looking for garbage after each trial takes a tenth of the time.
+        gc.collect()
+        gc.freeze()
 
     def __call__(self, trial: TakenTrial, recipe: Recipe, before: Progress) -> Outcome:
         """Evaluate a trial.
@@ -95,7 +105,9 @@ class Objective:
                 self._warm.clear()
             return Outcome(state, None, None, 0, time.monotonic() - started, reason, path=self._path)
         finally:
-            keras.utils.clear_session(free_memory=False)
+            if not self._warm.is_reused:
+                # It throws away the compiled code of kept models too.
+                keras.utils.clear_session(free_memory=False)
             gc.collect()
 
     def _train(self, trial: TakenTrial, recipe: Recipe) -> Training:
@@ -111,24 +123,53 @@ class Objective:
             self._keep(trial, recipe, epoch, metrics)
             return self._goes_on(trial, epoch, total_epochs(recipe), value)
 
-        return self._fit(trial, recipe, dataset, prepared, on_epoch)
+        def on_restored(history: History) -> None:
+            for epoch, metrics in enumerate(history, start=1):
+                # The database may have been restored from a time before the checkpoint.
+                if epoch not in trial.steps:
+                    trial.report(metrics[recipe.metric], epoch)
+            self._keep_restored(trial, recipe, history)
+
+        return self._fit(trial, recipe, dataset, prepared, on_epoch, self._checkpoints_of(trial, recipe), on_restored)
 
     def _train_folds(self, trial: TakenTrial, recipe: Recipe, dataset: Dataset, folds: int) -> Training:
         data = fold_data(recipe, dataset, self._features, folds)
         self._path = data.prepared.path
+        saved = self._checkpoints_of(trial, recipe)
+        checkpoints = FoldCheckpoints(saved) if saved else None
 
         def train_fold(images: Split, validation: Split, on_epoch: OnEpoch) -> Training:
             fold = replace(data.prepared, train=images, validation=validation)
-            return self._fit(trial, recipe, dataset, fold, on_epoch)
+            return self._fit(trial, recipe, dataset, fold, on_epoch, checkpoints)
 
         def on_fold(fold: int, mean: float) -> bool:
             trial.report(mean, fold)
             return self._goes_on(trial, fold, folds, mean)
 
-        return train_folds(data, train_fold, lambda epoch, metrics: self._keep(trial, recipe, epoch, metrics), on_fold)
+        def keep(epoch: int, metrics: Mapping[str, float]) -> None:
+            self._keep(trial, recipe, epoch, metrics)
+            trial.write()
+
+        def on_restored(history: History) -> None:
+            self._keep_restored(trial, recipe, history)
+
+        return train_folds(data, train_fold, keep, on_fold, checkpoints, on_restored)
+
+    def _checkpoints_of(self, trial: TakenTrial, recipe: Recipe) -> TrialCheckpoints | None:
+        """Where this trial's training is saved, and may have been saved by the worker that had it before."""
+        if self.checkpoints is not None:
+            trial.checkpoints = self.checkpoints.of_trial(trial.number, fingerprint(recipe), trial.claim.attempt)
+        return trial.checkpoints
 
     def _fit(
-        self, trial: TakenTrial, recipe: Recipe, dataset: Dataset, prepared: Prepared, on_epoch: OnEpoch
+        self,
+        trial: TakenTrial,
+        recipe: Recipe,
+        dataset: Dataset,
+        prepared: Prepared,
+        on_epoch: OnEpoch,
+        checkpoints: TrialCheckpoints | FoldCheckpoints | None,
+        on_restored: Callable[[History], None] = lambda history: None,
     ) -> Training:
         return train(
             recipe,
@@ -142,6 +183,8 @@ class Objective:
             on_epoch=on_epoch,
             stop=self.stop,
             warm=self._warm,
+            checkpoints=checkpoints,
+            on_restored=on_restored,
         )
 
     def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -150,6 +193,12 @@ class Objective:
         epochs = total_epochs(recipe) * (recipe.folds or 1)
         self.activity.epoch, self.activity.value = epoch, metrics.get(recipe.metric)
         self.watcher.epoch_ended(EpochEnded(trial.number, epoch, epochs, metrics))
+
+    def _keep_restored(self, trial: TakenTrial, recipe: Recipe, history: History) -> None:
+        """Keep the epochs that a checkpoint holds, and show that they are done."""
+        for epoch, metrics in enumerate(history[:-1], start=1):
+            trial.keep_epoch(epoch, metrics)
+        self._keep(trial, recipe, len(history), history[-1])
 
     def _goes_on(self, trial: TakenTrial, step: int, steps: int, value: float) -> bool:
         """Ask the pruner after a step, which is an epoch or a fold, and write; the last one is written with the end."""

@@ -84,21 +84,6 @@ def open_study(
     return OpenStudy(study, url, resumed, database)
 
 
-def load_study(url: str, name: str) -> optuna.Study:
-    """Load a study that is there.
-
-    Raises:
-        StudyError: The database cannot be used or has no study of that name.
-    """
-    storage = open_storage(url, reading=True)
-    with explained(url):
-        names = optuna.get_all_study_names(storage)
-        if name not in names:
-            known = f"it has {', '.join(sorted(names))}" if names else "it has none"
-            raise StudyError(f"there is no study {name!r} in the database: {known}")
-        return optuna.load_study(study_name=name, storage=storage)
-
-
 def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity) -> None:
     study.set_user_attr(SPACE, json.dumps(to_json(space), ensure_ascii=False))
     study.set_user_attr(SETTINGS, _fixed(settings))
@@ -115,7 +100,7 @@ def _fixed(settings: Study) -> dict[str, Any]:
 def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:
     attributes = study.user_attrs
     way_out = "give the new search a name of its own: --study NEWNAME"
-    if FINGERPRINT not in attributes or study.direction.name.lower() != METRICS[space.metric]:
+    if not _is_described(attributes) or study.direction.name.lower() != METRICS[space.metric]:
         raise StudyError(f"the study {name!r} in this database was not made by search: {way_out}")
     # The images first: what is left to us in a space follows from their number.
     if lines := _changed(attributes[DATA], data):
@@ -125,6 +110,16 @@ def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Stud
         raise StudyError(f"the space of study {name!r} has changed:\n{lines}\nUndo the change, or {way_out}")
     if lines := _changed(attributes[SETTINGS], _fixed(settings)):
         raise StudyError(f"the settings of study {name!r} have changed:\n{lines}\nUse the old ones, or {way_out}")
+
+
+def _is_described(attributes: Mapping[str, Any]) -> bool:
+    """Whether they are of the kind that `_describe` writes."""
+    try:
+        space = json.loads(attributes[SPACE])
+    except (KeyError, TypeError, ValueError):
+        return False
+    records = (space, attributes.get(SETTINGS), attributes.get(DATA))
+    return FINGERPRINT in attributes and all(isinstance(each, dict) for each in records)
 
 
 def _changed(before: Identity, now: Identity) -> str:

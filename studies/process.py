@@ -9,16 +9,22 @@ class Process:
     """What a process is among the workers of a study.
 
     Args:
+        device: What it trains on, in words; empty for what the backend sees.
         device_share: Its part of its device: 0.5 where two workers share a GPU.
+        gpu_memory: Most bytes that it may take of its GPU, or None.
         log: Its log file, or None.
         has_enough: Whether it should make room for a fresh process after so many trials.
         parent_lives: Whether whoever started it is still there.
+        is_replacement: It goes on where another process of the same run has ended: the limits of the study stay.
     """
 
+    device: str = ""
     device_share: float = 1.0
+    gpu_memory: int | None = None
     log: str | None = None
     has_enough: Callable[[int], bool] = lambda evaluated: False
     parent_lives: Callable[[], bool] = lambda: True
+    is_replacement: bool = False
 
 
 ALONE = Process()

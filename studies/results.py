@@ -66,6 +66,8 @@ class TrialRow:
         reason: Why it was pruned or failed; empty when complete.
         params: Its parameters by dotted name.
         path: What it was trained on: `images`, `features` or `cached views`; empty while it has not ended.
+        host: The machine that evaluates it, or has evaluated it; empty where that is not known.
+        attempts: How often a worker has taken it: more than once after workers were lost; 0 where that is not known.
     """
 
     number: int
@@ -77,6 +79,8 @@ class TrialRow:
     reason: str
     params: Mapping[str, Scalar]
     path: str = ""
+    host: str = ""
+    attempts: int = 0
 
 
 def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -> list[TrialRow]:
@@ -90,17 +94,28 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.opening import load_study
+    from studies.finding import find_study
+    from studies.status import read_claims
     from studies.storage import explained
 
-    name, url = _located(name_or_folder, output, storage)
-    study = load_study(url, name)
+    name, url = located(name_or_folder, output, storage)
+    found = find_study(url, name)
     with explained(url):
-        return [_row(trial) for trial in study.get_trials(deepcopy=False)]
+        claims = read_claims(found)
+        return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
 
 
-def _located(name_or_folder: str, output: Path, storage: str | None) -> tuple[str, str]:
-    """The study's name and the URL of its database."""
+def located(name_or_folder: str, output: Path, storage: str | None) -> tuple[str, str]:
+    """The study's name and the URL of its database.
+
+    Args:
+        name_or_folder: Name of the study, or its folder.
+        output: Folder of all studies.
+        storage: URL of the database; None takes `study.db` in the study's folder.
+
+    Raises:
+        StudyError: There is no such folder.
+    """
     from studies.storage import sqlite_url
 
     if storage is not None:
@@ -113,7 +128,7 @@ def _located(name_or_folder: str, output: Path, storage: str | None) -> tuple[st
     return folder.absolute().name, sqlite_url(folder / "study.db")
 
 
-def _row(trial: "FrozenTrial") -> TrialRow:
+def _row(trial: "FrozenTrial", host: str, attempts: int) -> TrialRow:
     from studies.trials import STATES, outcome_of, params_of
 
     outcome = outcome_of(trial)
@@ -127,4 +142,6 @@ def _row(trial: "FrozenTrial") -> TrialRow:
         reason=outcome.reason if outcome else "",
         params=params_of(trial),
         path=outcome.path if outcome else "",
+        host=host,
+        attempts=attempts,
     )

@@ -12,6 +12,7 @@ from spaces.space import Recipe, Space, baseline, resolve
 from spaces.training import METRICS
 from studies import trials
 from studies.backend import require_backend
+from studies.checkpoints import Checkpoints
 from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
 from studies.data import Dataset, identity, load
 from studies.data.folds import check_folds
@@ -132,6 +133,8 @@ class _Run:
 
     def result(self) -> Result:
         """Everything, in order."""
+        if self.process.gpu_memory is not None:
+            require_backend(self.process.gpu_memory)
         check_weights(self.declared.space, self.declared.folder)
         check_fine_tuning(self.declared.space)
         self._check_hypermodel()
@@ -146,7 +149,7 @@ class _Run:
         opened = open_study(self.url, self.name, space, self.settings, identity(dataset), self._patience)
         total = int(min(self.settings.trials, limit))
         with explained(self.url):
-            steer(opened.database, opened.study_id, self._limits(total))
+            steer(opened.database, opened.study_id, self._limits(total), goes_on=self.process.is_replacement)
             self._activity = Activity()
             with self._working(opened) as member:
                 before = trials.progress(opened.study, total)
@@ -173,7 +176,7 @@ class _Run:
         settings = self.settings
         member = Member(
             opened.study_id,
-            device.describe(),
+            self.process.device or device.describe(),
             device_share=self.process.device_share,
             lost_after_seconds=settings.lost_after_seconds,
             log=self.process.log,
@@ -226,8 +229,16 @@ class _Run:
 
         settings, stop = self.settings, self.stop
         ledger = Ledger(opened.database, member, laid_down(space, settings.sampler, settings.seed))
+        checkpoints = Checkpoints(self._checkpoints_place())
         evaluate = Objective(
-            settings.seed, self.declared.folder, self.images, self.watcher, stop, self.features, self._activity
+            settings.seed,
+            self.declared.folder,
+            self.images,
+            self.watcher,
+            stop,
+            self.features,
+            self._activity,
+            checkpoints,
         )
         worker = Worker(
             opened.study,
@@ -241,12 +252,20 @@ class _Run:
             has_enough=self.process.has_enough,
         )
         try:
-            return worker.run()
+            is_over = worker.run()
+            if is_over and not stop():
+                checkpoints.clear_except(())
+            return is_over
         except KeyboardInterrupt:
             # An end asked for, or time over, while images were read for a trial, which waits.
             if not stop():
                 raise
             return True
+
+    def _checkpoints_place(self) -> str | Path:
+        """Where trials in training are saved: on several machines it must be reached from all of them."""
+        place = self.settings.checkpoints
+        return self.folder / "checkpoints" if place is None else f"{place.rstrip('/')}/{self.name}"
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
         if now.best is None and not self.stop.requested:

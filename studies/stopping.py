@@ -16,11 +16,14 @@ class StopRequest:
     Args:
         deadline: Reading of `clock` from which on time is over, or None.
         clock: Seconds that only ever grow.
+        leaves_at_second: Whether a second signal ends the process at once. A supervisor forwards the signal that a
+            scheduler may have sent to all processes already: for its workers the second means no more than the first.
     """
 
     deadline: float | None = None
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     signal_name: str | None = None
+    leaves_at_second: bool = True
     _is_timeless: bool = field(default=False, init=False)
 
     def request(self, signal_name: str) -> None:
@@ -47,17 +50,25 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def signals(stop: StopRequest, on_first: Callable[[str], None] = lambda name: None) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask for an end; the second one leaves at once.
+def signals(
+    stop: StopRequest,
+    on_first: Callable[[str], None] = lambda name: None,
+    on_second: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Let SIGINT and SIGTERM ask for an end; the second one leaves at once, unless the request says otherwise.
 
     Args:
         stop: What is asked.
         on_first: Called with the signal's name at the first one, inside the signal handler.
+        on_second: Called at the second one, before this process ends.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if stop.requested and not stop.leaves_at_second:
+            return
         if stop.requested:
+            on_second()
             os._exit(128 + number)
         stop.request(name)
         on_first(name)

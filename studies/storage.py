@@ -1,6 +1,7 @@
 """Opens the database of a study by its URL, and says plainly what is wrong with it."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,17 +96,21 @@ def _drivers(url: str) -> Iterator[None]:
 def _read_only(file: Path) -> str:
     if not file.is_file():
         raise StudyError(f"there is no database {file}: check the path")
-    return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&uri=true"
+    # Its journal needs files beside it, which cannot be made in such a folder.
+    is_still = not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
+    still = "&immutable=1" if is_still else ""
+    return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro{still}&uri=true"
 
 
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError):
+        # Their own words, which a traceback would show, may hold a password that was taken for a port.
         raise StudyError(
-            "storage: must be the URL of a database, such as sqlite:///study.db or "
-            "postgresql+psycopg://user:password@host/name; what was given is not one"
-        ) from error
+            "storage: must be the URL of a database, such as postgresql+psycopg://user:password@host/name or "
+            "sqlite:///study.db; what was given is not one"
+        ) from None
     if parsed.get_backend_name() not in DRIVERS:
         raise StudyError(f"storage: {parsed.get_backend_name()} is not supported: use {', '.join(DRIVERS.values())}")
     return parsed
@@ -175,6 +180,10 @@ def _explanation(url: str, reason: str) -> str:
         )
     if any(sign in reason for sign in ("readonly", "disk", "unable to open")):
         return f"the database {shown(url)} cannot be written ({reason}): free space or give another --output"
+    if "version_info" in reason:
+        return f"the database {shown(url)} holds no studies yet: search run creates them"
+    if "password" in reason:
+        reason += ": passwords are not kept: give the whole URL in SEARCH_STORAGE or with --storage"
     return f"the database {shown(url)} cannot be used: {reason}"
 
 

@@ -9,7 +9,12 @@ from spaces.errors import SpaceError
 
 SAMPLERS = ("tpe", "random", "grid", "gp", "cmaes")
 PRUNERS = ("hyperband", "asha", "median", "none")
+DEVICES = "auto, cpu, or numbers of GPUs such as 0,1"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {
+    "": 1,
+    **{f"{unit}{i}": (1024 if i else 1000) ** power for power, unit in enumerate("kmgt", 1) for i in ("", "i")},
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,14 @@ class Study:
             with; None for `checkpoints` in the study's folder.
         heartbeat_seconds: Between two signs of life of a worker.
         lost_after_seconds: Silence after which a worker is given up for lost and its trial goes on elsewhere.
+        workers: Processes on this machine; None for one without a supervisor, or for what `devices` has room for.
+        devices: What they train on: `auto` (the GPUs, else the CPU), `cpu`, or numbers of GPUs such as `0,1`; None is
+            `auto` for several workers.
+        per_gpu: Workers that share a GPU; None takes as few as hold all of `workers`.
+        gpu_memory: What each worker may take of its GPU, in bytes or as text: `8GiB`, `500MB`; None for no limit.
+        worker_memory: Memory of its own from which on a worker makes room for a fresh one, as `gpu_memory`; None takes
+            0.8 of the machine's, divided by the workers.
+        trials_per_process: Trials after which a worker makes room for a fresh one.
 
     Raises:
         SpaceError: A field breaks its rule.
@@ -48,6 +61,12 @@ class Study:
     checkpoints: str | None = None
     heartbeat_seconds: float = 2.0
     lost_after_seconds: float = 10.0
+    workers: int | None = None
+    devices: str | None = None
+    per_gpu: int | None = None
+    gpu_memory: int | str | None = None
+    worker_memory: int | str | None = None
+    trials_per_process: int = 100
 
     def __post_init__(self) -> None:
         _whole("trials", self.trials, 1)
@@ -65,6 +84,19 @@ class Study:
             raise SpaceError(f"checkpoints: must be a folder or a URL, got {self.checkpoints!r}")
         _above("heartbeat_seconds", self.heartbeat_seconds, 0.0)
         _above("lost_after_seconds", self.lost_after_seconds, 2 * self.heartbeat_seconds)
+        for name in ("workers", "per_gpu", "trials_per_process"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1)
+        if self.devices is not None and not valid_devices(self.devices):
+            raise SpaceError(f"devices: must be {DEVICES}, got {self.devices!r}")
+        for name in ("gpu_memory", "worker_memory"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else memory_bytes(name, given))
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether its workers are processes of their own."""
+        return self.workers is not None or self.devices is not None
 
 
 def seconds(duration: float | str) -> float:
@@ -84,6 +116,31 @@ def seconds(duration: float | str) -> float:
     if not math.isfinite(total) or total <= 0:
         raise SpaceError(f"timeout: must be longer than 0, got {duration!r}")
     return total
+
+
+def memory_bytes(name: str, memory: int | str) -> int:
+    """The bytes in a size such as `8GiB`, `500MB` or `2_000_000_000`.
+
+    Args:
+        name: What the size is of.
+        memory: The size.
+
+    Raises:
+        SpaceError: The text is not a size of at least one MiB.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", str(memory).strip().lower().replace("_", ""))
+    if isinstance(memory, bool) or found is None or found[2] not in _SIZES:
+        raise SpaceError(f"{name}: must be a size such as 8GiB or 500MB, got {memory!r}")
+    size = int(float(found[1]) * _SIZES[found[2]])
+    if size < _SIZES["mi"]:
+        raise SpaceError(f"{name}: must be at least 1MiB, got {memory!r}")
+    return size
+
+
+def valid_devices(devices: Any) -> bool:
+    """Whether this names devices: `auto`, `cpu`, or GPUs by number or by NVIDIA's own identifiers."""
+    one = r"(\d{1,3}|(GPU|MIG)-[\w/-]+)"
+    return isinstance(devices, str) and re.fullmatch(rf"auto|cpu|{one}(\s*,\s*{one})*", devices.strip()) is not None
 
 
 def valid_name(name: Any) -> bool:

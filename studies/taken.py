@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.checkpoints import TrialCheckpoints
 from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
 from studies.database.worker_storage import WorkerStorage
 from studies.events import COMPLETE, WAITING
@@ -32,6 +33,7 @@ class TakenTrial:
     ledger: Ledger
     storage: WorkerStorage
     judged: int = 0
+    checkpoints: TrialCheckpoints | None = field(default=None, init=False)
     taken_away: TrialTaken | None = field(default=None, init=False)
 
     @property
@@ -87,6 +89,8 @@ class TakenTrial:
             values = None if value is None else [value]
             study.sampler.after_trial(study, self._frozen(), state, values)
             self.ledger.end(self.claim, self.storage.take_changes(), state, value, outcome.epochs)
+            if self.checkpoints is not None:
+                self.checkpoints.clear()
         self.storage.forget_own()
 
     def _frozen(self) -> FrozenTrial:

@@ -119,7 +119,10 @@ def train(
             on_epoch=on_epoch,
             stop=stop,
         )
-    keras.utils.set_random_seed(seed)
+    if warm is None:
+        keras.utils.set_random_seed(seed)
+    else:
+        warm.set_seed(seed, recipe)
     shape = images.images.shape[1:]
     model = build(recipe, shape, classes, folder=folder)
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)

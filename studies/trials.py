@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -52,13 +51,19 @@ class Outcome:
 
 def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:
     """A trial's parameters by their own names; a hypermodel's may have others in Optuna, and other values."""
-    return dict(trial.user_attrs.get(PARAMS, trial.params))
+    own = trial.user_attrs.get(PARAMS)
+    return dict(own if isinstance(own, dict) else trial.params)
 
 
 def outcome_of(trial: FrozenTrial) -> Outcome | None:
-    """How a trial ended, or None while it has not."""
-    stored: dict[str, Any] | None = trial.user_attrs.get(OUTCOME)
-    return Outcome(**stored) if stored and trial.state.is_finished() else None
+    """How a trial ended, or None while it has not, and where what is stored is no outcome."""
+    stored = trial.user_attrs.get(OUTCOME)
+    if not isinstance(stored, dict) or not trial.state.is_finished():
+        return None
+    try:
+        return Outcome(**{field.name: stored[field.name] for field in fields(Outcome) if field.name in stored})
+    except TypeError:
+        return None
 
 
 def total_seconds(study: optuna.Study) -> float:

@@ -6,11 +6,13 @@ learning rate, dropout, translation, weight decay and batch size.
 """
 
 import json
+import random
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from spaces.canonical import to_json
 from spaces.space import Recipe
@@ -21,7 +23,7 @@ MOST_MODELS = 8
 MOST_BYTES = 2**28
 """Of the weights of all kept models together; an optimizer may take twice as much again."""
 
-_NOT_OF_THE_MODEL = (
+_OF_THE_TRIAL = (
     "data",
     "model",
     "learning_rate",
@@ -33,12 +35,11 @@ _NOT_OF_THE_MODEL = (
     "metric",
 )
 _ONLY_WHETHER = (
-    ("dropout",),
     ("backbone", "block_dropout"),
     ("augment", "translation"),
     ("optimizer", "weight_decay"),
 )
-"""Numbers that may change from trial to trial, but not between 0 and something else."""
+"""Numbers that may change from trial to trial, but not between 0 and something else; so may the dropout."""
 
 
 class WarmModels:
@@ -46,6 +47,10 @@ class WarmModels:
 
     Args:
         most: Models that are kept at most.
+
+    Attributes:
+        reused: How often a kept model was trained again.
+        is_reused: Whether the last training's model was a kept one.
     """
 
     def __init__(self, most: int = MOST_MODELS) -> None:
@@ -53,6 +58,19 @@ class WarmModels:
         self._kept: OrderedDict[str, keras.Model] = OrderedDict()
         self._lent: tuple[str, keras.Model] | None = None
         self.reused = 0
+        self.is_reused = False
+
+    def set_seed(self, seed: int, recipe: Recipe) -> None:
+        """Seed what builds a recipe's model: all generators, or for a model that can be kept those it draws from.
+
+        TensorFlow's own generator, on which none of our layers draws, throws away all compiled code when it is seeded.
+        """
+        self.is_reused = False
+        if not _may_be_kept(recipe):
+            keras.utils.set_random_seed(seed)
+            return
+        random.seed(seed)
+        np.random.seed(seed)
 
     def compiled(
         self, fresh: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int
@@ -66,7 +84,7 @@ class WarmModels:
             steps_per_execution: Steps that run without returning to Python.
         """
         self._lent = None
-        if not _can_be_kept(recipe, fresh):
+        if not _may_be_kept(recipe) or not _can_be_kept(fresh):
             compile_model(fresh, recipe, steps_per_epoch, steps_per_execution)
             return fresh
         from studies.adjustable import adjust, adjust_optimizer, adjustable
@@ -78,7 +96,7 @@ class WarmModels:
             model = adjustable(fresh)
             compile_model(model, recipe, steps_per_epoch, steps_per_execution)
         else:
-            self.reused += 1
+            self.reused, self.is_reused = self.reused + 1, True
             _forget(model.optimizer)
         _copy_state(fresh, model)
         adjust(model, fresh)
@@ -100,30 +118,30 @@ class WarmModels:
         self._lent = None
 
 
-def _can_be_kept(recipe: Recipe, fresh: keras.Model) -> bool:
-    """Whether a model can be trained a second time as if it were new.
+def _may_be_kept(recipe: Recipe) -> bool:
+    """Whether a recipe's model can be trained a second time as if it were new.
 
     On other backends than TensorFlow the numbers that change are part of what is compiled. Code of others may hold
-    anything; a second phase changes what is trained; mixed_float16 has an optimizer around the optimizer; a
-    `Normalization` layer holds a copy of its weights as constants.
+    anything; a second phase changes what is trained; mixed_float16 has an optimizer around the optimizer.
     """
-    return (
-        keras.backend.backend() == "tensorflow"
-        and recipe.model is None
-        and second_phase(recipe) is None
-        and recipe.precision != "mixed_float16"
-        and _bytes(fresh) <= MOST_BYTES
-        and not any(isinstance(layer, keras.layers.Normalization) for layer in _all_layers(fresh))
-    )
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    one_phase = second_phase(recipe) is None
+    return on_tensorflow and one_phase and recipe.model is None and recipe.precision != "mixed_float16"
+
+
+def _can_be_kept(model: keras.Model) -> bool:
+    """Whether it is small, and no layer holds a copy of its weights as constants, as `Normalization` does."""
+    is_constant = any(isinstance(layer, keras.layers.Normalization) for layer in _all_layers(model))
+    return _bytes(model) <= MOST_BYTES and not is_constant
 
 
 def _structure(recipe: Recipe, fresh: keras.Model, steps_per_execution: int) -> str:
     """Everything that is traced into a compiled model."""
-    form = {name: value for name, value in to_json(recipe).items() if name not in _NOT_OF_THE_MODEL}
-    for *path, last in _ONLY_WHETHER:
-        part = form[path[0]] if path else form
-        if part and last in part:
-            part[last] = bool(part[last])
+    form = {name: value for name, value in to_json(recipe).items() if name not in _OF_THE_TRIAL}
+    form["dropout"] = bool(form["dropout"])
+    for record, field in _ONLY_WHETHER:
+        if field in (part := form[record] or {}):
+            part[field] = bool(part[field])
     # Of a schedule only its floor is traced as a number.
     form["schedule"] = getattr(learning_rate(recipe, steps_per_epoch=1), "alpha", None)
     parts = [form, fresh.name, fresh.input_shape, fresh.output_shape, steps_per_execution]
@@ -147,6 +165,7 @@ def _forget(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def _bytes(model: keras.Model) -> int:
+    # Weights are float32 under every precision.
     return 4 * int(model.count_params())
 
 

@@ -74,6 +74,7 @@ class Worker:
                     return True
                 # The others may yet be lost, and their trials wait then.
                 self._note("waiting for the other workers")
+                self.watcher.waiting()
                 self.wait(IDLE_SECONDS)
                 continue
             self._evaluate(taken)
@@ -86,6 +87,7 @@ class Worker:
 
     def _evaluate(self, taken: TakenTrial) -> None:
         outcome = Outcome(WAITING, None, None, 0, 0.0, "interrupted")
+        self.watcher.workers_alive(self.activity.workers_alive)
         try:
             try:
                 recipe = suggest(taken.trial, self.space)

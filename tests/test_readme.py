@@ -1,6 +1,7 @@
 """What the README shows works as written."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from spaces.files import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+TYPED = sorted({line for page in PAGES for line in re.findall(r"^(?:\$ )?(search [a-z]+ [^\n]*)", page, re.MULTILINE)})
 COMMANDS = typer.main.get_command(app).commands
 
 
@@ -26,6 +29,21 @@ def test_every_space_that_is_shown_loads(block, tmp_path):
 def test_every_command_that_is_shown_exists():
     """The table of commands names each command of the program, and no other."""
     assert set(re.findall(r"\| `search (\w+)", README)) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("line", TYPED)
+def test_every_line_that_is_to_be_typed_is_understood(line):
+    """Commands in README and on its pages have the options and arguments that the program knows."""
+    name, *words = shlex.split(line.removesuffix(" &"), comments=True)[1:]
+    COMMANDS[name].make_context(name, words)
+
+
+def test_every_page_is_linked():
+    """README leads to every page beside it, and the links between them lead somewhere."""
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in README
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists()
 
 
 def test_every_option_of_run_is_shown():

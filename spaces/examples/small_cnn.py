@@ -9,26 +9,26 @@ write `from_logits=False` for the former.
 """
 
 from spaces import CNN, Augment, Choice, Constant, Cosine, Float, ImageFolder, Int, Space
+from studies import Study
 
 space = Space(
     data=ImageFolder("photos", image_size=64),
     backbone=Choice(
         tutorial=CNN(filters=32, blocks=2, padding="valid", batch_norm=False, dense_units=Choice(64, 128)),
-        deep=CNN(
-            filters=Choice(32, 16, 48),
-            blocks=Int(3, 5, default=4),
-            convolutions=Choice(1, 2),
-            block_dropout=Float(0.0, 0.3, default=0.1),
-            pooling=Choice("average", "flatten"),
-        ),
+        deep=CNN(filters=Choice(16, 24, 32), blocks=Int(3, 5, default=4), pooling="average"),
+        double=CNN(filters=Choice(8, 16), blocks=Int(3, 5, default=4), convolutions=2, pooling="average"),
     ),
     augment=Choice(
         none=None,
-        shift=Augment(flip="horizontal", translation=Float(0.0, 0.15, default=0.1), zoom=Float(0.0, 0.2, default=0.1)),
+        flip=Augment(flip="horizontal"),
+        shift=Augment(flip="horizontal", translation=Float(0.0, 0.1, default=0.05), zoom=0.1),
     ),
-    dropout=Float(0.0, 0.6, default=0.0),
-    learning_rate=Float(3e-4, 5e-3, log=True, default=1e-3),
-    batch_size=Choice(32, 16, 64),
-    schedule=Choice(Constant(), Cosine(warmup=0.05)),
+    dropout=Float(0.0, 0.5, default=0.0),
+    learning_rate=Float(7e-4, 4e-3, log=True, default=1e-3),
+    batch_size=Choice(32, 16),
+    schedule=Choice(Constant(), cosine=Cosine(warmup=0.05), floored=Cosine(warmup=0.1, floor=0.05)),
     epochs=10,
 )
+
+# The first epochs say little about schedules that end low, so fewer trials are pruned than by hyperband.
+study = Study(trials=20, pruner="median")

@@ -13,6 +13,7 @@ network; its path starts at the copy's folder. `weights=None` starts from random
 """
 
 from spaces import Augment, Choice, Constant, Cosine, FineTune, Float, ImageFolder, Pretrained, Space
+from studies import Study
 
 HEAD = Choice(1024, 0, 256)
 
@@ -27,12 +28,15 @@ space = Space(
     augment=Choice(
         tutorial=Augment(flip="horizontal", rotation=20 / 360, translation=0.2),
         none=None,
-        gentle=Augment(flip="horizontal", rotation=Float(0.0, 0.03, default=0.02), zoom=0.1),
+        flip=Augment(flip="horizontal"),
     ),
     dropout=Float(0.0, 0.6, default=0.0),
-    learning_rate=Float(1e-4, 5e-3, log=True, default=1e-3),
-    batch_size=Choice(32, 16, 64),
+    learning_rate=Float(5e-4, 3e-3, log=True, default=1e-3),
+    batch_size=Choice(32, 16),
     schedule=Choice(Constant(), Cosine(warmup=0.05)),
-    fine_tune=Choice(none=None, last=FineTune(layers=Choice(20, 50), epochs=5, learning_rate=0.05)),
+    fine_tune=Choice(none=None, last=FineTune(layers=Choice(20, 50, 100), epochs=5, learning_rate=0.05)),
     epochs=10,
 )
+
+# The first epochs say little about schedules that end low, so fewer trials are pruned than by hyperband.
+study = Study(trials=20, pruner="median")

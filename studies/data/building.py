@@ -84,7 +84,7 @@ def _decode(
     wanted: Wanted, order: np.ndarray, target: np.ndarray | ArrayFile, progress: Progress | None
 ) -> list[Decoded]:
     """Decode every file into its row; what became of each file, in the order of the listing."""
-    jobs = [Job(row, wanted.listing.files[k].path) for row, k in enumerate(order)]
+    jobs = [Job(row, wanted.listing.files[k].path) for row, k in enumerate(order.tolist())]
     results = decode_files(jobs, target, wanted.form, progress)
     return [results[row] for row in np.argsort(order)]
 
@@ -104,7 +104,7 @@ def _arranged(
     rows = row_of[after.files]
     decoded = DecodedImages(
         images=images,
-        labels=wanted.listing.labels()[after.files],
+        labels=wanted.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
         pictures=hashes.pictures[rows],

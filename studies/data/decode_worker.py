@@ -50,7 +50,7 @@ class FileRows:
 
     def __setitem__(self, row: int, image: np.ndarray) -> None:
         self._file.seek(self._offset + row * self._row_bytes)
-        data = memoryview(image.tobytes())
+        data = np.ascontiguousarray(image).data.cast("B")
         while data:
             data = data[self._file.write(data) :]
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from spaces.errors import DataError
+from studies.data.jpeg import plain_jpeg
 
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp"))
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP")
@@ -114,15 +115,11 @@ def pixels(content: bytes, form: Form) -> np.ndarray:
     """
     if not content:
         raise Unreadable("the file is empty")
+    mode = "L" if form.channels == 1 else "RGB"
+    # Above twice the wanted size a JPEG file may be decoded at a fraction of its size.
+    plain = plain_jpeg(content, mode, (2 * form.width, 2 * form.height))
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise Unreadable(_too_large(image))
-            mode = "L" if form.channels == 1 else "RGB"
-            turn = _turn(image)
-            image.draft(mode, _draft_size(image, form, turn))
-            plain = _plain(image if turn is None else image.transpose(turn), mode)
-            return np.asarray(_resized(plain, form)).reshape(form.shape)
+        return _decoded(content, mode, form) if plain is None else _in_form(plain, form)
     except UnidentifiedImageError as error:
         raise Unreadable("not a JPEG, PNG, BMP, GIF or WebP image") from error
     except Image.DecompressionBombError as error:
@@ -190,6 +187,20 @@ def _resized(image: Image.Image, form: Form) -> Image.Image:
     if form.resize == "pad":
         return ImageOps.pad(image, size, _FILTER)
     return image.resize(size, _FILTER)
+
+
+def _decoded(content: bytes, mode: str, form: Form) -> np.ndarray:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise Unreadable(_too_large(image))
+        turn = _turn(image)
+        image.draft(mode, _draft_size(image, form, turn))
+        return _in_form(_plain(image if turn is None else image.transpose(turn), mode), form)
+
+
+def _in_form(image: Image.Image, form: Form) -> np.ndarray:
+    """The pixels of an upright image of the wanted mode."""
+    return np.frombuffer(_resized(image, form).tobytes(), np.uint8).reshape(form.shape)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

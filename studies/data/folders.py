@@ -10,6 +10,7 @@ import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,13 +60,15 @@ class Listing:
     files: list[ImageFile]
     skipped: list[Skipped]
 
+    @cached_property
     def labels(self) -> np.ndarray:
         """(n,) int64 classes of the files."""
-        return np.fromiter((file.label for file in self.files), np.int64, len(self.files))
+        return np.array([file.label for file in self.files], np.int64)
 
+    @cached_property
     def parts(self) -> np.ndarray:
-        """(n,) parts of the files."""
-        return np.fromiter((file.part for file in self.files), np.int64, len(self.files))
+        """(n,) int64 parts of the files."""
+        return np.array([file.part for file in self.files], np.int64)
 
 
 def absolute(path: str | os.PathLike[str], folder: Path) -> str:

@@ -47,7 +47,7 @@ def load_image_folder(
     """
     roots = split_roots(data, folder)
     listing = folders.listed(roots)
-    _check_counts(listing.labels(), listing.parts(), listing.classes, roots)
+    _check_counts(listing.labels, listing.parts, listing.classes, roots)
     form = Form(*(_sides(data.image_size) or median_sides(listing.files)), data.channels, data.resize)
     wanted = Wanted(listing, roots, form, None if TEST in roots else TEST_SHARE)
     answer = decoded_images(wanted, cache, progress) if data.cache else undecoded_images(wanted, progress)
@@ -94,7 +94,7 @@ def read_labelled_folder(
     skipped = [*listing.skipped, *(Skipped(shown(path), problem) for path, problem in problems if problem)]
     check_skipped(skipped, len(listing.files) + len(listing.skipped), max_skipped, root)
     kept = np.flatnonzero([problem is None for _, problem in problems])
-    labels = listing.labels()
+    labels = listing.labels
     return Split(images if len(kept) == len(images) else images[kept], labels[kept]), tuple(skipped)
 
 

@@ -7,9 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from studies.data import Split
+from studies.data.splits import Images
 
-IN_MEMORY_BYTES = 2**30
-"""Splits up to this size are held as one tensor; larger ones are read from the memory-mapped cache."""
+IN_MEMORY_BYTES = 2**26
+"""Splits up to this size are held as a tensor, which takes twice their size; the rows of larger ones are read from the
+array as they are wanted, so that processes share the memory-mapped cache."""
+
+_AHEAD_BYTES, _FEWEST_AHEAD, _MOST_AHEAD = 2**25, 2, 8
 
 
 def shuffled_batches(
@@ -35,13 +39,19 @@ def shuffled_batches(
 
     steps = -(-len(split) // batch_size)
     batches = tf.data.Dataset.range(1).flat_map(current).apply(tf.data.experimental.assert_cardinality(steps))
-    return batches.map(_gather(split, weights)).prefetch(2), begin_epoch
+    return batches.map(_gather(split, weights)).prefetch(_ahead(split, batch_size)), begin_epoch
 
 
 def ordered_batches(split: Split, batch_size: int) -> Any:
     """A dataset of every image once, in order."""
     positions = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return positions.map(_gather(split, None)).prefetch(2)
+    return positions.map(_gather(split, None)).prefetch(_ahead(split, batch_size))
+
+
+def _ahead(split: Split, batch_size: int) -> int:
+    """Batches to have ready: enough to bridge a time in which others use the processor, if they are small."""
+    batch_bytes = batch_size * max(1, split.images.nbytes // max(1, len(split)))
+    return int(min(max(_FEWEST_AHEAD, _AHEAD_BYTES // batch_bytes), _MOST_AHEAD))
 
 
 def _gather(split: Split, weights: np.ndarray | None) -> Callable[[Any], tuple[Any, ...]]:
@@ -52,12 +62,18 @@ def _gather(split: Split, weights: np.ndarray | None) -> Callable[[Any], tuple[A
         return lambda positions: (tf.gather(held, positions), *_columns(columns, positions))
 
     def read(positions: Any) -> tuple[Any, ...]:
-        # Sorted reads keep a memory-mapped file sequential; the order inside a batch does not matter.
-        positions = tf.sort(positions)
-        batch = tf.numpy_function(lambda chosen: images[chosen], [positions], tf.as_dtype(images.dtype))
+        batch = tf.numpy_function(lambda chosen: _rows(images, chosen), [positions], tf.as_dtype(images.dtype))
         return tf.ensure_shape(batch, (None, *images.shape[1:])), *_columns(columns, positions)
 
     return read
+
+
+def _rows(images: Images, chosen: np.ndarray) -> np.ndarray:
+    """Some images, read in the order in which they lie in their file."""
+    order = np.argsort(chosen)
+    batch = np.empty((len(chosen), *images.shape[1:]), images.dtype)
+    batch[order] = images[chosen[order]]
+    return batch
 
 
 def _columns(columns: list[Any], positions: Any) -> list[Any]:

@@ -29,7 +29,7 @@ def undecoded_images(wanted: Wanted, progress: Progress | None = None) -> Answer
     images = LazyImages(ImageFiles([file.path for file in files], wanted.form), after.files)
     decoded = DecodedImages(
         images=images,
-        labels=wanted.listing.labels()[after.files],
+        labels=wanted.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
         pictures=np.arange(len(after.files), dtype=np.uint64),

@@ -67,7 +67,7 @@ class Wanted:
             kept: (n,) the files that can be read.
             pictures: (n,) hash of the picture of each; None where all are taken as different.
         """
-        parts, labels = self.listing.parts()[kept], self.listing.labels()[kept]
+        parts, labels = self.listing.parts[kept], self.listing.labels[kept]
         doubles = _doubles(parts, pictures)
         rest = np.delete(np.arange(len(kept)), doubles[:, 0])
         hashes = None if pictures is None else pictures[rest]

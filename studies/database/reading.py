@@ -107,6 +107,11 @@ def _local(stored: datetime.datetime | None) -> datetime.datetime | None:
     return stored.replace(tzinfo=datetime.UTC).astimezone().replace(tzinfo=None)
 
 
+def as_utc_seconds(local: datetime.datetime) -> float:
+    """Seconds since 1970 of a time as the trials here have it."""
+    return local.astimezone(datetime.UTC).timestamp()
+
+
 def now_utc() -> datetime.datetime:
     """The time as Optuna stores it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

@@ -28,11 +28,17 @@ class Limits:
     device_seconds: float | None = None
 
 
-def steer(database: Database, study_id: int, limits: Limits) -> None:
+def steer(database: Database, study_id: int, limits: Limits, *, goes_on: bool = False) -> None:
     """Set the limits of a study.
 
     While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
     running stays. The first worker after a pause sets all of them, and takes back that somebody had ended the study.
+
+    Args:
+        database: The database.
+        study_id: The study.
+        limits: The limits.
+        goes_on: There was no pause, although nobody works on it at this moment: a process is being replaced.
     """
 
     def work(connection: sa.Connection) -> None:
@@ -40,7 +46,7 @@ def steer(database: Database, study_id: int, limits: Limits) -> None:
         give_up_silent(connection, study_id)
         before = connection.execute(sa.select(STUDIES).where(STUDIES.c.study_id == study_id)).one_or_none()
         lives = sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE)
-        if before is not None and connection.scalar(lives):
+        if before is not None and (goes_on or connection.scalar(lives)):
             more = max(before.trials, limits.trials)
             connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=more))
             return

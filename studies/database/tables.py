@@ -11,7 +11,7 @@ from studies.database.transactions import upsert
 
 SCHEMA_VERSION = 2
 METADATA = sa.MetaData()
-SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(), "mysql", "mariadb")
+SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(asdecimal=False), "mysql", "mariadb")
 """Seconds since 1970, on the database's clock."""
 
 VERSION = sa.Table("search_version", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
@@ -87,15 +87,27 @@ def create_tables(engine: sa.Engine) -> None:
     """
     METADATA.create_all(engine)
     with engine.begin() as connection:
-        versions = connection.scalars(sa.select(VERSION.c.version)).all()
-        if not versions:
+        if _version(connection) is None:
             connection.execute(sa.insert(VERSION).values(version=SCHEMA_VERSION))
-            return
-    if (found := max(versions)) != SCHEMA_VERSION:
+
+
+def has_tables(connection: sa.Connection) -> bool:
+    """Whether the tables are there; a database of Optuna's own, or of version 1, lacks them.
+
+    Raises:
+        StudyError: They were made by another version of search.
+    """
+    return sa.inspect(connection).has_table(VERSION.name) and _version(connection) is not None
+
+
+def _version(connection: sa.Connection) -> int | None:
+    found = max(connection.scalars(sa.select(VERSION.c.version)).all(), default=None)
+    if found not in (None, SCHEMA_VERSION):
         raise StudyError(
             f"the tables of this database are of version {found}, this search reads version {SCHEMA_VERSION}: "
             f"{'install a newer search' if found > SCHEMA_VERSION else 'use a new database'}"
         )
+    return found
 
 
 def write_epoch(connection: sa.Connection, trial_id: int, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -29,6 +29,7 @@ LASTING = (
     "password",
     "permission denied",
     "access denied",
+    "command denied",
     "does not exist",
     "doesn't exist",
     "unknown database",

@@ -28,6 +28,7 @@ class Activity:
         epoch: Epochs of it that have ended.
         epochs: Most epochs of it.
         value: Its metric after the last epoch.
+        workers_alive: How many workers share the study, as the last heartbeat found.
     """
 
     doing: str = "starting"
@@ -35,6 +36,7 @@ class Activity:
     epoch: int | None = None
     epochs: int | None = None
     value: float | None = None
+    workers_alive: int = 1
 
     def columns(self) -> dict[str, Any]:
         """For the table of workers; a value that is not finite is left out."""
@@ -102,12 +104,15 @@ def beat(connection: sa.Connection, member: Member, activity: Activity) -> Any:
     """Say that a worker lives, give up others for lost, and read how the study is steered.
 
     Returns:
-        The study's row, with the database's `now`, and what its workers have `used` of their devices in seconds.
+        The study's row, with the database's `now`, what its workers have `used` of their devices in seconds, and how
+        many are `alive`.
     """
     is_alive(connection, member, **activity.columns())
     give_up_silent(connection, member.study_id)
     used = device_seconds(member.study_id)
-    query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"))
+    lives = (WORKERS.c.study_id == member.study_id) & (WORKERS.c.state == ALIVE)
+    alive = sa.select(sa.func.count()).where(lives).scalar_subquery()
+    query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"), alive.label("alive"))
     return connection.execute(query.where(STUDIES.c.study_id == member.study_id)).one()
 
 

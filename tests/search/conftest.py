@@ -21,7 +21,7 @@ def fake_run(monkeypatch):
     def install(end=stream.result):
         calls = []
 
-        def run(declared, settings, *, output, export, watcher, stop):
+        def run(declared, settings, *, output, export, watcher, stop, process):
             calls.append((declared, settings, output, export))
             stream.play(watcher, declared.space)
             return end()

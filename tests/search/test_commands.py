@@ -7,7 +7,7 @@ import pytest
 from search.failures import EXIT_CODES
 from spaces import errors
 
-COMMANDS = ("run", "predict", "evaluate", "show", "trials", "cache")
+COMMANDS = ("run", "predict", "evaluate", "show", "trials", "status", "workers", "stop", "resume", "cache")
 
 
 def python(*words, **options):
@@ -64,6 +64,9 @@ def test_version_is_shown(search):
         (("run", "digits", "--study", "a/b"), "--study"),
         (("run", "digits", "--seed", "-1"), "--seed"),
         (("run", "digits", "--wrong"), "--wrong"),
+        (("run", "digits", "--workers", "0"), "--workers"),
+        (("run", "digits", "--devices", "gpu"), "auto, cpu"),
+        (("run", "digits", "--workers", "2", "--gpu-memory", "much"), "8GiB"),
         (("run",), "SPACE"),
         (("run",), "chest_xray Chest X-rays"),
         (("show",), "small_cnn"),
@@ -100,3 +103,11 @@ def test_broken_pipe_ends_silently():
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.split() == ["name", "digits"]
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB", "--worker-memory 6GiB"])
+def test_options_of_workers_need_workers(search, option):
+    """What would have no effect is refused as a wrong command line."""
+    done = search("run", "digits", "--quiet", *option.split())
+    assert done.exit_code == 2
+    assert f"{option.split()[0]} needs --workers or --devices" in done.stderr

@@ -24,7 +24,15 @@ def fake_prediction(monkeypatch):
     form = {"path": "ä.jpg", "label": "größe [red]", "probability": 0.7}
     prediction = SimpleNamespace(**form, top=top, to_json=lambda: {**form, "top": []})
     one = SimpleNamespace(label="größe [red]", precision=0.5, recall=0.25, f1=float("nan"), images=4)
-    figures = {"images": 4, "accuracy": 0.98765, "loss": 0.1, "precision": 0.5, "recall": 0.25, "f1": float("nan")}
+    figures = {
+        "auc": 0.75,
+        "images": 4,
+        "accuracy": 0.98765,
+        "loss": 0.1,
+        "precision": 0.5,
+        "recall": 0.25,
+        "f1": float("nan"),
+    }
     scores = SimpleNamespace(**figures, classes=(one,), to_json=lambda: dict(figures))
     skipped = (Skipped("x\n.jpg", "is empty"),)
     made = stream.module(
@@ -89,9 +97,9 @@ def test_scores_are_json(search, fake_prediction):
 
 
 def test_scores_are_a_table(search, fake_prediction):
-    """Accuracy and loss come first, then each class, then what was skipped."""
+    """Accuracy, loss and AUC come first, then each class, then what was skipped."""
     shown = search("evaluate", "best", "folder").stdout
-    assert shown.startswith("accuracy 0.9877, loss 0.1000 on 4 images\n")
+    assert shown.startswith("accuracy 0.9877, loss 0.1000, AUC 0.7500 on 4 images\n")
     assert "größe [red]" in shown
     assert r"x\n.jpg: is empty" in shown
 

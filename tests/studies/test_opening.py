@@ -11,7 +11,8 @@ import pytest
 from spaces import Float
 from spaces.errors import OutputError, StudyError
 from studies import Study
-from studies.opening import load_study, open_study
+from studies.finding import load_study
+from studies.opening import open_study
 from studies.storage import open_storage, shown, sqlite_url, study_folder
 from tests.fakes import DATA, TINY, open_tiny
 

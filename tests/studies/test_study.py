@@ -4,7 +4,7 @@ import pytest
 
 from spaces.errors import SpaceError
 from studies import Study
-from studies.study import seconds, valid_name
+from studies.study import memory_bytes, seconds, valid_devices, valid_name
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,12 @@ def test_what_is_no_duration_is_refused(text):
         ("pruner", "x"),
         ("seed", -1),
         ("name", "a/b"),
+        ("workers", 0),
+        ("per_gpu", 0),
+        ("trials_per_process", 0),
+        ("devices", "gpu"),
+        ("gpu_memory", "much"),
+        ("worker_memory", 4),
     ],
 )
 def test_a_wrong_field_is_named(field, value):
@@ -51,3 +57,43 @@ def test_names_may_be_in_any_language(name):
 def test_names_that_are_no_folder_are_refused(name):
     """A study's name is also a folder's."""
     assert not valid_name(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8GiB", 8 * 2**30), ("8G", 8 * 10**9), ("1.5 gib", 3 * 2**29), ("500MB", 5 * 10**8), (2**21, 2**21)],
+)
+def test_sizes_are_read_as_people_write_them(text, expected):
+    """A size is a number of bytes, or one with a unit."""
+    assert memory_bytes("gpu_memory", text) == expected
+    assert Study(gpu_memory=text).gpu_memory == expected
+
+
+@pytest.mark.parametrize("text", ["", "8 apples", "-1GiB", "100", True])
+def test_what_is_no_size_is_refused(text):
+    """A size has a known unit and is at least one MiB; the field is named."""
+    with pytest.raises(SpaceError, match="worker_memory"):
+        memory_bytes("worker_memory", text)
+
+
+@pytest.mark.parametrize(
+    ("devices", "valid"),
+    [
+        ("auto", True),
+        ("cpu", True),
+        ("0", True),
+        ("0, 12", True),
+        ("GPU-1a2b,MIG-3", True),
+        ("0,,1", False),
+        ("", False),
+    ],
+)
+def test_devices_are_named_or_counted(devices, valid):
+    """GPUs go by number or by NVIDIA's own identifiers."""
+    assert valid_devices(devices) is valid
+
+
+@pytest.mark.parametrize(("settings", "supervised"), [({}, False), ({"workers": 1}, True), ({"devices": "cpu"}, True)])
+def test_workers_or_devices_mean_processes_of_their_own(settings, supervised):
+    """Without both, the search runs in the process that was typed."""
+    assert Study(**settings).is_supervised is supervised

@@ -1,0 +1,63 @@
+"""The workers of a study on the live display: what each one does, on whatever machine, and the best of all trials."""
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.formats import clean, elapsed, metric, plural, scalar
+from search.state import State
+from studies.events import WorkerSeen
+
+HEADINGS = ("worker", "device", "trial", "epoch", "value", "")
+LEAST_ROWS = 2
+
+
+def table_of_workers(workers: Sequence[WorkerSeen], rows: int) -> list[RenderableType]:
+    """A heading and one line for each worker, at most `rows` lines together; the lost ones come last."""
+    if rows < LEAST_ROWS:
+        return []
+    ordered = sorted(workers, key=lambda worker: not worker.lives)
+    room = rows - 1 if len(ordered) < rows else rows - 2
+    shown, hidden = ordered[:room], ordered[room:]
+    table = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    for heading in HEADINGS[:-1]:
+        table.add_column(justify="right" if heading in ("trial", "epoch", "value") else "left", no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_row(*(Text(f" {heading}" if heading == HEADINGS[0] else heading, "dim") for heading in HEADINGS))
+    for worker in shown:
+        table.add_row(*_row(worker))
+    return [table, Text(f" … {_rest(hidden)}", "dim")] if hidden else [table]
+
+
+def _row(worker: WorkerSeen) -> list[Text]:
+    style = "" if worker.lives else "red"
+    trains = worker.lives and worker.trial is not None
+    doing = worker.doing if worker.lives else f"lost, silent for {elapsed(worker.silent_seconds)}"
+    return [
+        Text(f" {clean(worker.name)}", style),
+        Text(clean(worker.device), style or "dim"),
+        Text(f"#{worker.trial}" if trains else "", "bold cyan"),
+        Text(f"{worker.epoch or 0}/{worker.epochs}" if trains and worker.epochs else ""),
+        Text(metric(worker.value) if trains and worker.value is not None else ""),
+        Text("" if trains and doing == "training" else clean(doing), style or "dim"),
+    ]
+
+
+def _rest(hidden: Sequence[WorkerSeen]) -> str:
+    lost = sum(not worker.lives for worker in hidden)
+    return f"{plural(len(hidden), 'more worker')}{f', {lost} of them lost' if lost else ''}"
+
+
+def best_of_all(state: State, width: int) -> list[RenderableType]:
+    """An empty line, and the best trial with its parameters in at most two lines."""
+    best = state.progress.best
+    if best is None or state.study is None:
+        return [Text(), Text(" no best trial yet", "dim")]
+    head = f" best: trial {best.number}  {clean(state.study.metric)} {metric(best.value)}"
+    line = Text.assemble((head, "bold green"), no_wrap=True, overflow="ellipsis")
+    if state.progress.baseline is not None:
+        line.append(f"  baseline {metric(state.progress.baseline)}", "dim")
+    params = " · ".join(f"{clean(name)} {scalar(value)}" for name, value in best.params.items())
+    return [Text(), line, Text(f" {params}", "dim", no_wrap=True, overflow="ellipsis")]

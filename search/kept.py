@@ -1,0 +1,127 @@
+"""What was typed for `search run`, kept in the study's folder so that `search resume` goes on; never a password."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from search.formats import clean
+from search.summary import Call
+from spaces.errors import OutputError, StudyError
+
+FILE = "command.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A call of `search run` that can be made again.
+
+    Args:
+        call: What was typed, without the database.
+        study: Name of the study.
+        storage: URL of the database without its secrets; None for the file in the study's folder.
+        had_secrets: Whether something was left out of that URL.
+        folder: Where it was typed.
+    """
+
+    call: Call
+    study: str
+    storage: str | None
+    had_secrets: bool
+    folder: Path
+
+
+def keep(call: Call, study: str, storage: str | None) -> None:
+    """Write a call into its study's folder.
+
+    Args:
+        call: What was typed.
+        study: Name of the study.
+        storage: URL of its database, or None for the file in its folder.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    from studies.urls import has_secrets, without_secrets
+
+    settings = {name: value for name, value in call.settings.items() if name != "storage"}
+    typed = {field.name: _kept(getattr(replace(call, settings=settings), field.name)) for field in fields(call)}
+    form = {
+        "format": FORMAT,
+        "study": study,
+        "storage": storage and without_secrets(storage),
+        "secrets_left_out": storage is not None and has_secrets(storage),
+        "folder": str(Path.cwd()),
+        "run": typed,
+    }
+    file = call.output / study / FILE
+    part = file.with_name(f".{FILE}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise OutputError(f"the file {file} cannot be written: {error.strerror}: give another --output") from error
+
+
+def kept(folder: Path) -> Kept:
+    """The call that is kept in a study's folder.
+
+    Raises:
+        StudyError: There is none, or it cannot be read.
+    """
+    file = folder / FILE
+    way_out = "give the whole command once more: search run SPACE --study NAME"
+    try:
+        form = json.loads(file.read_text(encoding="utf-8"))
+        call = _call(form["run"])
+        place = Path(form["folder"])
+        return Kept(call, str(form["study"]), form["storage"], bool(form["secrets_left_out"]), place)
+    except FileNotFoundError:
+        raise StudyError(f"there is no {file}, which says how the study was started: {way_out}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"the file {file} cannot be read ({clean(error)}): {way_out}") from error
+
+
+def study_folder(study: str, output: Path) -> Path | None:
+    """The folder of a study, given by its name or by that folder; None if there is none."""
+    return next((folder for folder in (output / study, Path(study)) if _is_run(folder)), None)
+
+
+def storage_of(study: str, output: Path, typed: str | None) -> str | None:
+    """The database of a study: the one that was typed, or the one it was started with, which may lack its password."""
+    folder = study_folder(study, output)
+    if typed is not None or folder is None or (folder / "study.db").is_file():
+        return typed
+    return kept(folder).storage
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("study.db", FILE))
+
+
+def _kept(value: Any) -> Any:
+    """A typed value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {name: _kept(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_kept(each) for each in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, str) and "://" in value:
+        from studies.urls import without_secrets
+
+        return without_secrets(value)
+    return value
+
+
+def _call(form: Mapping[str, Any]) -> Call:
+    known = {field.name: field.type for field in fields(Call) if field.name in form}
+    return Call(**{name: _typed(form[name], kind) for name, kind in known.items()})
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    return Path(value) if isinstance(value, str) and Path in (kind, *get_args(kind)) else value

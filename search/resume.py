@@ -1,0 +1,138 @@
+"""`search resume`: goes on with a study as it was started, with more trials or another time limit."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.formats import plural
+from search.kept import Kept, kept, study_folder
+from search.run import run
+from search.summary import Call
+from search.terminal import say
+from spaces.errors import SpaceError, StudyError
+
+if TYPE_CHECKING:
+    from studies.finding import FoundStudy
+    from studies.status import Status
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is typed for `search resume`.
+
+    Args:
+        trials: Trials in all, such as `100`, or more of them, such as `+50`; None for as many as the study has.
+        settings: Settings in place of those that the study was started with.
+        output: Folder of all studies.
+        export: Whether the best is exported, if the study was started so.
+    """
+
+    trials: str | None
+    settings: Mapping[str, Any]
+    output: Path
+    export: bool = True
+
+
+def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool) -> int:
+    """Go on with a study; returns the exit code as `search run` does.
+
+    Raises:
+        SearchError: The study, its database, or the space it was started with cannot be used.
+    """
+    folder = study_folder(study, wanted.output)
+    if folder is None:
+        raise StudyError(
+            f"there is no study {study!r} in {wanted.output}: on a machine that has not worked on it yet, give the "
+            "command that started it: search run SPACE --storage URL"
+        )
+    known = kept(folder)
+    call = _moved(known, folder)
+    _require_space(known, call)
+    storage = wanted.settings.get("storage") or known.storage
+    typed = {**call.settings, **wanted.settings, **({"storage": storage} if storage else {})}
+    trials, notes = _trials(known, folder, storage, wanted.trials)
+    call = replace(call, settings={**typed, "trials": trials}, export=call.export and wanted.export)
+    for note in [] if quiet else notes:
+        say(note)
+    os.chdir(known.folder)
+    return run(call, call.settings, quiet=quiet, debug=debug)
+
+
+def _moved(known: Kept, folder: Path) -> Call:
+    """The call as it is to be made from the folder where it was typed; with whole paths where that is another one."""
+    if not known.folder.is_dir():
+        raise StudyError(
+            f"the folder {known.folder}, where study {known.study!r} was started, is gone: give the whole command from "
+            "where its files are now: search run SPACE"
+        )
+    output = folder.absolute().parent
+    if Path.cwd() == known.folder:
+        return replace(known.call, output=output if (known.folder / known.call.output) != output else known.call.output)
+    call = known.call
+    target = str(known.folder / call.target) if _is_path(known, call) else call.target
+    data = None if call.data is None else str(known.folder / call.data)
+    cache = None if call.cache is None else known.folder / call.cache
+    return replace(call, target=target, data=data, cache=cache, output=output)
+
+
+def _is_path(known: Kept, call: Call) -> bool:
+    return call.target.endswith(".py") or os.sep in call.target or (known.folder / call.target).is_dir()
+
+
+def _require_space(known: Kept, call: Call) -> None:
+    file = known.folder / call.target
+    if (call.target.endswith(".py") or os.sep in call.target) and not file.exists():
+        raise SpaceError(f"the space of study {known.study!r} is gone: put {file} back")
+
+
+def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -> tuple[int, list[str]]:
+    """How many trials the study is to have, set at once where others work on it, and what to say of that."""
+    from studies.finding import find_study
+    from studies.status import read_status
+    from studies.storage import sqlite_url
+
+    url = storage or sqlite_url(folder.absolute() / "study.db")
+    found = find_study(url, known.study, reading=False)
+    status = read_status(found)
+    _refuse(status)
+    now = status.progress.trials
+    trials = now if typed is None else now + int(typed) if typed.startswith("+") else int(typed)
+    alive = status.count("alive")
+    if not alive:
+        return trials, []
+    if trials < now:
+        return now, [f"the study has {plural(now, 'trial')}: a smaller number has no effect while others work on it"]
+    if trials == now or _is_grid(found):
+        return trials, []
+    return _raised(found, trials - now), [
+        f"{plural(trials, 'trial')} now, also for the {plural(alive, 'worker')} at work"
+    ]
+
+
+def _raised(found: "FoundStudy", more: int) -> int:
+    from studies.database.steering import add_trials
+    from studies.storage import explained
+
+    # At once, since the others may have ended by the time that Keras is loaded here.
+    with explained(found.url):
+        return add_trials(found.database, found.study_id, more)
+
+
+def _is_grid(found: "FoundStudy") -> bool:
+    """Whether the number of trials has a limit that only the space tells; it is raised once that is known."""
+    from studies.opening import SETTINGS
+
+    settings = found.study.user_attrs.get(SETTINGS)
+    return isinstance(settings, dict) and settings.get("sampler") == "grid"
+
+
+def _refuse(status: "Status") -> None:
+    if not status.is_ours:
+        raise StudyError(f"the study {status.name!r} was not made by search: it cannot be gone on with")
+    if status.stop and (ending := status.count("alive")):
+        raise StudyError(
+            f"study {status.name!r} is being ended by {status.stop}, {plural(ending, 'worker')} to go: give the same "
+            f"command again when search status {status.name} shows none"
+        )

@@ -1,0 +1,195 @@
+"""`search status`: the studies of a database, or how one of them stands."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.facts import Fact, command
+from search.formats import clean, duration, masked, metric
+from search.json_output import say_json
+from search.kept import FILE, kept, storage_of
+from search.screen import show
+from search.summary import place
+from search.terminal import say, show_table
+from spaces.errors import StudyError
+
+if TYPE_CHECKING:
+    from studies.listing import StudyRow
+    from studies.status import Status
+
+STATES = ("complete", "pruned", "failed", "running", "waiting")
+
+
+def show_status(study: str | None, output: Path, storage: str | None, *, as_json: bool) -> None:
+    """Write how a study stands, or a list of all studies, to standard output.
+
+    Args:
+        study: Name of the study, or its folder; None for all of the database, or of the folder of all studies.
+        output: Folder of all studies.
+        storage: URL of the database, or None.
+        as_json: As JSON.
+
+    Raises:
+        StudyError: There is no such study, or its database cannot be used.
+    """
+    if study is None:
+        _list(output, storage, as_json=as_json)
+        return
+    from studies.finding import find_study
+    from studies.results import located
+    from studies.status import read_status
+
+    name, url = located(study, output, storage_of(study, output, storage))
+    status = read_status(find_study(url, name))
+    if as_json:
+        say_json(_form(status))
+    else:
+        show([*_facts(status), *_next(status, [study, *place(output, storage)])])
+
+
+def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
+    from studies.listing import list_studies
+    from studies.storage import sqlite_url
+
+    files = [] if storage is not None else sorted(output.glob("*/study.db"))
+    rows, problems = [], []
+    for url in [storage] if storage is not None else [sqlite_url(file) for file in files]:
+        try:
+            rows += list_studies(url)
+        except StudyError as error:
+            problems.append(error)
+    if problems and not rows:
+        raise problems[0]
+    if as_json:
+        say_json([asdict(row) for row in rows])
+        return
+    _show(rows) if rows else say(f"no studies in {clean(output if storage is None else masked(storage))}")
+    elsewhere = [] if storage is not None else _elsewhere(output)
+    show([*(("unreadable", clean(error)) for error in problems), *elsewhere])
+
+
+def _elsewhere(output: Path) -> list[Fact]:
+    """The studies that were started in this folder and are kept on a server."""
+    facts = []
+    for file in sorted(output.glob(f"*/{FILE}")):
+        try:
+            known = kept(file.parent)
+        except StudyError:
+            continue
+        if known.storage:
+            from studies.storage import shown
+
+            facts.append(("elsewhere", f"{clean(known.study)} in {clean(shown(known.storage))}"))
+    return facts
+
+
+def _show(rows: "Sequence[StudyRow]") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("study", "trials", "complete", "pruned", "failed", "running", "waiting", "best", "workers"):
+        table.add_column(heading, justify="left" if heading == "study" else "right", no_wrap=heading != "study")
+    table.add_column("database", overflow="fold")
+    for row in rows:
+        ended = sum(row.states.get(state, 0) for state in STATES[:3])
+        done = f"{ended}/{'-' if row.trials is None else row.trials}"
+        counts = (str(row.states.get(state, 0)) for state in STATES)
+        table.add_row(clean(row.name), done, *counts, metric(row.best), str(row.alive), clean(row.storage))
+    show_table(table)
+
+
+def _facts(status: "Status") -> list[Fact]:
+    return [
+        ("study", f"{clean(status.name)} in {clean(status.storage)}"),
+        ("workers", _workers(status)),
+        *_ending(status),
+        ("trials", _trials(status)),
+        *_pace(status),
+        *_best(status),
+        *_export(status),
+    ]
+
+
+def _workers(status: "Status") -> str:
+    if not status.is_ours:
+        return "not known: the study was not made by this search"
+    lost = status.count("lost")
+    return f"{status.count('alive') or 'none'} alive" + (f", {lost} lost since the study began" if lost else "")
+
+
+def _ending(status: "Status") -> list[Fact]:
+    if not status.stop:
+        return []
+    what = "the workers are ending" if status.count("alive") else "no worker is left"
+    return [("stop", f"asked for by {clean(status.stop)}: {what}")]
+
+
+def _trials(status: "Status") -> str:
+    progress = status.progress
+    ended = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"
+    others = [
+        f"{count} {state}" for state, count in (("running", status.running), ("waiting", status.waiting)) if count
+    ]
+    return f"{progress.done} of {progress.trials}: {'; '.join([ended, *([', '.join(others)] if others else [])])}"
+
+
+def _pace(status: "Status") -> list[Fact]:
+    facts = []
+    if status.trials_an_hour is not None:
+        facts.append(("pace", f"{status.trials_an_hour:,.3g} trials an hour"))
+    left = [f"about {duration(status.seconds_left)} at this pace"] if status.seconds_left else []
+    if status.deadline_seconds is not None:
+        left.append(f"at most {duration(max(0.0, status.deadline_seconds))}: the time limit")
+    if status.device_hours is not None:
+        used, limit = status.device_hours
+        left.append(f"{used:.2f} of {limit:g} device hours used")
+    return [*facts, *([("left", "; ".join(left))] if left else [])]
+
+
+def _best(status: "Status") -> list[Fact]:
+    best, base = status.progress.best, status.progress.baseline
+    if best is None:
+        return [("best", "no trial is complete yet")]
+    facts = [("best", f"trial {best.number}: {clean(status.metric)} {metric(best.value)} at epoch {best.epoch}")]
+    return [*facts, ("baseline", "none" if base is None else f"trial 0: {metric(base)}")]
+
+
+def _export(status: "Status") -> list[Fact]:
+    facts = []
+    if status.exported is not None:
+        what = status.exported
+        trial = what.get("trial")
+        of = f" (trial {clean(trial[0])})" if isinstance(trial, list) and trial else ""
+        facts.append(("export", f"{clean(what.get('folder', '-'))} on {clean(what.get('host', '-'))}{of}"))
+    if status.exporting is not None:
+        facts.append(("export", f"being made on {clean(status.exporting)}"))
+    return facts
+
+
+def _next(status: "Status", study: list[str]) -> list[Fact]:
+    if not status.is_ours:
+        return []
+    if status.count("alive"):
+        names = ["workers", "stop"]
+    else:
+        names = ["resume" if status.progress.done < status.progress.trials else "trials"]
+    commands = [command("search", name, *study) for name in names]
+    return [("next" if index == 0 else "", line) for index, line in enumerate(commands)]
+
+
+def _form(status: "Status") -> dict[str, Any]:
+    progress = status.progress
+    counts = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
+    form = asdict(status)
+    for name in ("progress", "running", "waiting", "is_ours"):
+        del form[name]
+    return {
+        **form,
+        "made_by_search": status.is_ours,
+        "trials": {"all": progress.trials, **counts, "running": status.running, "waiting": status.waiting},
+        "best": asdict(progress.best) if progress.best else None,
+        "baseline": progress.baseline,
+        "alive": status.count("alive"),
+        "lost": status.count("lost"),
+    }

@@ -1,0 +1,76 @@
+"""One worker process: the ordinary run of a space, beside others, with its output in a log file.
+
+    python -m search.workers.child
+
+It is started by a supervisor, which puts its job into the environment. It ends as `search run` does, or with 75 when a
+fresh process should go on in its place.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from search.failures import told
+from search.formats import gigabytes
+from search.run import exit_code, search
+from search.screen import LABEL
+from search.summary import Call, summary
+from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
+from search.workers.job import JOB, RECYCLED, STORAGE, Job, job_of
+from studies.process import Process
+
+
+def main() -> None:
+    """Work until the study is over or an end is asked for."""
+    escape_what_cannot_be_encoded()
+    # Processes that this one starts are no workers.
+    job = job_of(os.environ)
+    del os.environ[JOB]
+    try:
+        with told(job.debug):
+            code = work(job)
+    except typer.Exit as ended:
+        code = ended.exit_code
+    flush_quietly()
+    sys.exit(code)
+
+
+def work(job: Job) -> int:
+    """Do the job, and return the exit code."""
+    from search.plain import Plain
+    from studies.recycling import resident
+    from studies.stopping import StopRequest
+
+    settings = dict(job.settings)
+    if storage := os.environ.get(STORAGE):
+        settings["storage"] = storage
+    call = Call(job.target, settings, Path(job.output), job.export, job.data)
+    stop = StopRequest(leaves_at_second=False)
+    with Plain(job.target, stop.request, debug=job.debug) as screen:
+        result, defaults = search(call, settings, screen, stop, process_of(job))
+    if result.recycled:
+        say(f"{'worker':<{LABEL}} makes room for a fresh process, with {gigabytes(resident())} of memory")
+        return RECYCLED
+    screen.summary(summary(result, call, defaults))
+    return exit_code(result)
+
+
+def process_of(job: Job) -> Process:
+    """What this process is among the workers."""
+    from studies.recycling import has_enough
+
+    return Process(
+        device=job.device,
+        device_share=job.device_share,
+        gpu_memory=job.gpu_memory,
+        log=job.log,
+        has_enough=has_enough(job.trials, job.memory),
+        parent_lives=lambda: os.getppid() == job.parent,
+        is_replacement=job.is_replacement,
+    )
+
+
+if __name__ == "__main__":
+    main()

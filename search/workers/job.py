@@ -1,0 +1,75 @@
+"""What a worker process is told when it is started: in its environment, since everybody can list command lines."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+JOB, STORAGE = "SEARCH_WORKER", "SEARCH_STORAGE"
+RECYCLED = 75
+"""How a process ends that makes room for a fresh one (EX_TEMPFAIL of sysexits.h: try again)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker process does.
+
+    Args:
+        number: Of the worker on this machine, counted from 1.
+        target: The space, as typed.
+        settings: The typed settings of the study, without the database.
+        output: Where studies are kept.
+        log: Its log file.
+        parent: Process id of the supervisor.
+        export: Whether the best model is exported.
+        data: The folder of images in place of the space's own, or None.
+        device: What it trains on, in words.
+        device_share: Its part of that.
+        gpu_memory: Most bytes that it may take of its GPU, or None.
+        memory: Bytes of its own memory from which on it makes room for a fresh process.
+        trials: Trials after which it does so.
+        is_replacement: Another process of this run has worked in its place.
+        debug: Show tracebacks.
+    """
+
+    number: int
+    target: str
+    output: str
+    log: str
+    parent: int
+    memory: int
+    trials: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    export: bool = True
+    data: str | None = None
+    device: str = ""
+    device_share: float = 1.0
+    gpu_memory: int | None = None
+    is_replacement: bool = False
+    debug: bool = False
+
+    def command(self) -> list[str]:
+        """The command line; the arguments only tell whoever lists the processes what this one is."""
+        words = [f"worker-{self.number}", self.target]
+        return [sys.executable, "-P", "-m", "search.workers.child", *words]
+
+    def environment(self, environ: Mapping[str, str], storage: str | None) -> dict[str, str]:
+        """The environment of the process.
+
+        Args:
+            environ: That of this process.
+            storage: URL of the database, which may hold a password; None for the file in the study's folder.
+        """
+        root = str(Path(__file__).parents[2])
+        paths = [root, *filter(None, [environ.get("PYTHONPATH")])]
+        told = {name: value for name, value in environ.items() if name != STORAGE}
+        told |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: json.dumps(asdict(self))}
+        return told if storage is None else {**told, STORAGE: storage}
+
+
+def job_of(environ: Mapping[str, str]) -> Job:
+    """The job that stands in the environment."""
+    return Job(**json.loads(environ[JOB]))

@@ -1,0 +1,267 @@
+"""A run with several worker processes on this machine: this one starts, watches and shows them, and trains nothing."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+from search.screen import Screen
+from search.summary import Call
+from search.workers.job import Job
+from search.workers.logs import Log, facts_in, open_logs
+from search.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor
+from search.workers.telling import Teller, is_joined
+from spaces import baseline
+from spaces.errors import NoResultError, StudyError
+from spaces.files import Loaded
+from spaces.parameters import Scalar
+from spaces.training import METRICS
+from studies.devices import Place, places, this_machine
+from studies.events import Progress, StudyOpened, WorkerSeen
+from studies.recycling import share_of_memory
+from studies.results import Result
+from studies.stopping import StopRequest, signals
+from studies.storage import shown, sqlite_url, study_folder
+from studies.study import Study
+from studies.trials import params_of
+from studies.watching import Looking, Snapshot
+
+
+def supervise(
+    call: Call,
+    loaded: Loaded,
+    study: Study,
+    screen: Screen,
+    stop: StopRequest,
+    *,
+    environ: Mapping[str, str],
+    debug: bool,
+) -> tuple[Result, dict[str, Scalar]]:
+    """Search with worker processes until the study is over.
+
+    Args:
+        call: What was typed.
+        loaded: The space.
+        study: How it is searched.
+        screen: Shows it.
+        stop: Asks for an end.
+        environ: The environment of the workers, but for their devices.
+        debug: Let the workers write tracebacks.
+
+    Returns:
+        The outcome, and the defaults of the space by dotted name.
+
+    Raises:
+        SearchError: The workers cannot work, or died again and again.
+    """
+    sizes: Any = study.gpu_memory
+    chosen = places(this_machine(environ), study.workers, study.devices, study.per_gpu, sizes)
+    name = study.name or loaded.name
+    folder = study_folder(call.output, name)
+    logs = open_logs(folder / "logs", len(chosen))
+    try:
+        looking = Looking(study.storage or sqlite_url(folder / "study.db"), name)
+        run = _Run(call, loaded, study, screen, stop, environ, debug, name, folder, chosen, logs, looking)
+        return run.result()
+    finally:
+        for log in logs:
+            log.close()
+
+
+@dataclass
+class _Run:
+    call: Call
+    loaded: Loaded
+    study: Study
+    screen: Screen
+    stop: StopRequest
+    environ: Mapping[str, str]
+    debug: bool
+    name: str
+    folder: Path
+    places: list[Place]
+    logs: list[Log]
+    looking: Looking
+    pids: set[int] = field(default_factory=set)
+    joined: bool = False
+    seen: Snapshot | None = None
+
+    def result(self) -> tuple[Result, dict[str, Scalar]]:
+        """Everything, in order."""
+        before = self.looking.look()
+        teller = Teller(self.screen, self._opened, {trial.number for trial in before.ended} if before else set())
+        supervisor = Supervisor(
+            [Slot(log) for log in self.logs],
+            start=self._start,
+            give_up=self.looking.give_up,
+            tell=self.screen.worker_ended,
+            has_joined=self._has_joined,
+            has_ended_trials=self._has_ended_trials,
+        )
+        with self._signals(supervisor), self.looking.going_on():
+            self._wait(supervisor, teller)
+        now = self.looking.latest
+        if now is not None:
+            teller.tell(now, self.pids)
+        return self._result(now, before), self._defaults(now)
+
+    def _wait(self, supervisor: Supervisor, teller: Teller) -> None:
+        def tell_and_sleep(seconds: float = TICK_SECONDS) -> None:
+            self._tell(supervisor, teller)
+            time.sleep(seconds)
+
+        try:
+            while not self.stop.requested and supervisor.tick():
+                tell_and_sleep()
+            supervisor.end(tell_and_sleep)
+        finally:
+            # After an error; else there is nobody left.
+            supervisor.end()
+
+    def _tell(self, supervisor: Supervisor, teller: Teller) -> None:
+        now = self.looking.latest
+        if now is not None and now is not self.seen:
+            self.seen = now
+            self._has_joined()
+            teller.tell(now, self.pids, self._processes(supervisor))
+        if not teller.is_open:
+            self._relay()
+
+    def _processes(self, supervisor: Supervisor) -> list[WorkerSeen]:
+        return [
+            WorkerSeen("", gethostname(), child.pid, place.label, lives=True, doing="starting", log=str(log.path))
+            for slot, log, place in zip(supervisor.slots, self.logs, self.places, strict=True)
+            if (child := slot.child) is not None
+        ]
+
+    @contextmanager
+    def _signals(self, supervisor: Supervisor) -> Iterator[None]:
+        """The first signal asks the workers to end, the second kills them and leaves at once."""
+        with signals(self.stop, self.screen.stopping, on_second=supervisor.kill):
+            yield
+
+    def _start(self, slot: Slot) -> Child:
+        index = next(index for index, log in enumerate(self.logs) if log is slot.log)
+        log, place = self.logs[index], self.places[index]
+        log.begin()
+        job = self._job(slot, log, place)
+        child = subprocess.Popen(
+            job.command(),
+            env=job.environment(place.told(self.environ), self.study.storage),
+            stdin=subprocess.DEVNULL,
+            stdout=log.descriptor,
+            stderr=log.descriptor,
+            # Ctrl-C in the terminal reaches this process alone.
+            start_new_session=True,
+        )
+        self.pids.add(child.pid)
+        return child
+
+    def _job(self, slot: Slot, log: Log, place: Place) -> Job:
+        sizes: tuple[Any, Any] = (self.study.gpu_memory, self.study.worker_memory)
+        return Job(
+            number=log.number,
+            target=self.call.target,
+            output=str(self.call.output),
+            log=str(log.path.absolute()),
+            parent=os.getpid(),
+            memory=sizes[1] or share_of_memory(len(self.places)),
+            trials=self.study.trials_per_process,
+            settings={name: value for name, value in self.call.settings.items() if name != "storage"},
+            export=self.call.export,
+            data=self.call.data,
+            device=place.label,
+            device_share=place.share,
+            gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
+            is_replacement=self.joined or slot.is_replacement,
+            debug=self.debug,
+        )
+
+    def _has_joined(self) -> bool:
+        self.joined = self.joined or is_joined(self.looking.latest, self.pids)
+        return self.joined
+
+    def _has_ended_trials(self, pid: int) -> bool:
+        now = self.looking.latest
+        return now is not None and any(worker.ended for worker in now.workers if worker.pid == pid and pid in self.pids)
+
+    def _relay(self) -> None:
+        """Show what the first worker tells while it prepares, which may take minutes."""
+        for label, text in facts_in(self.logs[0].lines()):
+            self.screen.worker_said(label, text)
+
+    def _opened(self, now: Snapshot) -> StudyOpened:
+        self._relay()
+        timeout: Any = self.study.timeout
+        devices = ", ".join(dict.fromkeys(place.label for place in self.places))
+        count = len(self.places)
+        return StudyOpened(
+            name=self.name,
+            storage=shown(self.study.storage or sqlite_url(self.folder / "study.db")),
+            metric=self.loaded.space.metric,
+            direction=METRICS[self.loaded.space.metric],
+            resumed=bool(now.ended),
+            progress=now.progress,
+            timeout_seconds=timeout,
+            device=f"{count} worker{'s' if count > 1 else ''}: {devices}",
+            sampler=self.study.sampler,
+            pruner=self.study.pruner,
+            seed=self.study.seed,
+        )
+
+    def _result(self, now: Snapshot | None, before: Snapshot | None) -> Result:
+        """What the database and the export say."""
+        interrupted = self.stop.signal_name or (now.steering.stop if now else None)
+        if now is None and interrupted is None:
+            raise StudyError("the workers have ended, but the database of the study does not answer: start again")
+        progress = now.progress if now else Progress(self.study.trials)
+        if progress.best is None and interrupted is None:
+            ended = f"{progress.pruned} pruned, {progress.failed} failed"
+            raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
+        metrics = self._metrics(progress)
+        return Result(
+            study=self.name,
+            metric=self.loaded.space.metric,
+            direction=METRICS[self.loaded.space.metric],
+            progress=progress,
+            metrics=metrics,
+            export=self.folder / "best" if metrics else None,
+            interrupted=interrupted,
+            timed_out=progress.done < progress.trials and interrupted is None,
+            already_finished=before is not None and before.progress.done >= progress.trials,
+            elsewhere="" if metrics or now is None or interrupted else _elsewhere(now),
+        )
+
+    def _metrics(self, progress: Progress) -> dict[str, Any] | None:
+        """What the export in this study's folder says of itself, if it is of the best trial of all that ended."""
+        try:
+            stored: dict[str, Any] = json.loads((self.folder / "best" / "metrics.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not self.call.export or progress.best is None or not {"best", "trials", "test"} <= stored.keys():
+            return None
+        is_of_these = sum(stored["trials"].values()) == progress.done
+        return stored if is_of_these and stored["best"]["number"] == progress.best.number else None
+
+    def _defaults(self, now: Snapshot | None) -> dict[str, Scalar]:
+        """The baseline: trial 0 also has the hyperparameters of a hypermodel, which are found while it is built."""
+        first = next((trial for trial in now.ended if trial.number == 0), None) if now else None
+        return {**(params_of(first) if first else {}), **baseline(self.loaded.space)}
+
+
+def _elsewhere(now: Snapshot) -> str:
+    """Who exports, or has exported, the best trial in the place of this run."""
+    exporter = next((worker for worker in now.workers if worker.worker_id == now.steering.exporter), None)
+    if exporter is not None and exporter.lives:
+        return f"{exporter.name} is retraining and exporting the best trial"
+    known = now.steering.exported or {}
+    best = now.progress.best
+    if best is not None and known.get("trial") == [best.number, now.progress.done]:
+        return f"exported on {known['host']}: {known['folder']}"
+    return ""

@@ -1,0 +1,181 @@
+"""Watches the worker processes of this machine: replaces the dead ones, and ends them all in good order."""
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from search.workers.job import RECYCLED
+from spaces.errors import NoResultError, SearchError, WorkerError
+
+RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
+"""How long to wait before the first, the second and the third replacement of a worker that ends no trial."""
+
+FORGOTTEN_AFTER_SECONDS = 600.0
+GRACE_SECONDS = 8.0
+TICK_SECONDS = 0.1
+
+
+class Child(Protocol):
+    """A process, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Written(Protocol):
+    """What a worker's processes have written."""
+
+    @property
+    def path(self) -> object: ...
+    @property
+    def number(self) -> int: ...
+    def message(self) -> str | None: ...
+    def tail(self) -> str: ...
+
+
+@dataclass
+class Slot:
+    """One of the workers of this machine, whatever process it is at the moment.
+
+    Args:
+        log: Its log file.
+        child: Its process, or None between two of them and at the end.
+        due: When to start a process, on the supervisor's clock; None when none is to be started.
+        crashes: When its processes died that had not ended a trial.
+        is_replacement: A process of it has worked on the study.
+    """
+
+    log: Written
+    child: Child | None = None
+    due: float | None = 0.0
+    crashes: list[float] = field(default_factory=list)
+    is_replacement: bool = False
+
+
+@dataclass
+class Supervisor:
+    """Keeps processes at work until each has ended its study.
+
+    Args:
+        slots: The workers.
+        start: Starts a process for a worker.
+        give_up: Called with the process id of one that died, so that its trial goes on elsewhere at once.
+        tell: Called with what happened to a worker, in words.
+        has_joined: Whether any process of this run has worked on the study yet.
+        has_ended_trials: Whether the process of that id has ended trials.
+        clock: Seconds that only ever grow.
+    """
+
+    slots: Sequence[Slot]
+    start: Callable[[Slot], Child]
+    give_up: Callable[[int], None]
+    tell: Callable[[str], None]
+    has_joined: Callable[[], bool]
+    has_ended_trials: Callable[[int], bool]
+    clock: Callable[[], float] = time.monotonic
+
+    def tick(self) -> bool:
+        """Start what is due and see who has ended; returns whether there is more to wait for.
+
+        Raises:
+            SearchError: The workers cannot work, for the reason that they gave.
+            WorkerError: One died again and again.
+        """
+        for slot in self.slots:
+            if slot.due is not None and self.clock() >= slot.due:
+                slot.child, slot.due = self.start(slot), None
+            if slot.child is None:
+                continue
+            code = slot.child.poll()
+            if code is not None:
+                pid, slot.child = slot.child.pid, None
+                self._ended(slot, pid, code)
+            elif slot.crashes and self.has_ended_trials(slot.child.pid):
+                slot.crashes.clear()
+        return any(slot.child is not None or slot.due is not None for slot in self.slots)
+
+    def _ended(self, slot: Slot, pid: int, code: int) -> None:
+        if code == 0:
+            return
+        if code == RECYCLED:
+            slot.due, slot.is_replacement = self.clock(), True
+            return
+        self.give_up(pid)
+        reason = slot.log.message() if code > 0 else None
+        if reason is not None and (code == NoResultError.exit_code or not self.has_joined()):
+            raise _mendable(code, reason)
+        now = self.clock()
+        if self.has_ended_trials(pid):
+            slot.crashes.clear()
+        slot.crashes = [then for then in slot.crashes if now - then < FORGOTTEN_AFTER_SECONDS]
+        if len(slot.crashes) == len(RESTART_AFTER_SECONDS):
+            raise self._hopeless(slot, code, reason)
+        slot.due = now + RESTART_AFTER_SECONDS[len(slot.crashes)]
+        slot.crashes.append(now)
+        self.tell(f"worker {slot.log.number} {how(code)}: another one takes its place, {slot.log.path}")
+
+    def _hopeless(self, slot: Slot, code: int, reason: str | None) -> SearchError:
+        again = f"worker {slot.log.number} {how(code)}, as did the {len(slot.crashes)} before it without ending a trial"
+        if reason is not None:
+            return _mendable(code, f"{reason}\n{again}: see {slot.log.path}")
+        return WorkerError(f"{again}: see {slot.log.path}, which ends with\n{slot.log.tail()}")
+
+    def terminate(self) -> None:
+        """Ask all processes to end in good order, and start none any more."""
+        for slot in self.slots:
+            slot.due = None
+            if slot.child is not None:
+                slot.child.terminate()
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        for slot in self.slots:
+            if slot.child is not None:
+                slot.child.kill()
+
+    def end(self, sleep: Callable[[float], None] = time.sleep, grace: float = GRACE_SECONDS) -> None:
+        """Ask all processes to end, wait for them, and kill those that take too long; their trials wait for others."""
+        self.terminate()
+        until = self.clock() + grace
+        while self._reaped() and self.clock() < until:
+            sleep(TICK_SECONDS)
+        self.kill()
+        while self._reaped():
+            sleep(TICK_SECONDS)
+
+    def _reaped(self) -> bool:
+        """Whether any process is left."""
+        for slot in self.slots:
+            if slot.child is not None and (code := slot.child.poll()) is not None:
+                if code < 0:
+                    self.give_up(slot.child.pid)
+                slot.child = None
+        return any(slot.child is not None for slot in self.slots)
+
+
+def how(code: int) -> str:
+    """How a process ended, in words."""
+    if code < 0:
+        return f"was killed by {_name(-code)}"
+    if code > 128:
+        return f"was ended by {_name(code - 128)}"
+    return f"ended with exit code {code}"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _mendable(code: int, reason: str) -> SearchError:
+    """The error of a worker, told as if it were our own."""
+    error = SearchError(reason)
+    error.exit_code = code
+    return error

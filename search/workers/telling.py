@@ -1,0 +1,107 @@
+"""What a supervisor tells the screen: the difference between two looks at the study."""
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from optuna.trial import FrozenTrial
+
+from studies.events import COMPLETE, FAILED, PRUNED, Progress, StudyOpened, TrialEnded, Watcher, WorkerSeen
+from studies.trials import STATES, outcome_of
+from studies.watching import Snapshot
+
+_COUNTS = (COMPLETE, PRUNED, FAILED)
+
+
+@dataclass
+class Teller:
+    """Tells a watcher what is new in a study.
+
+    Args:
+        watcher: Is told.
+        opened: Makes the event of the study's opening.
+        told: Numbers of the trials that had ended before this run.
+    """
+
+    watcher: Watcher
+    opened: Callable[[Snapshot], StudyOpened]
+    told: set[int] = field(default_factory=set)
+    is_open: bool = field(default=False, init=False)
+    _alive: set[str] = field(default_factory=set, init=False)
+    _exporter: str = field(default="", init=False)
+
+    def tell(self, now: Snapshot, own: set[int], processes: Sequence[WorkerSeen] = ()) -> None:
+        """Tell what has changed.
+
+        Args:
+            now: The study.
+            own: Process ids of all that this supervisor has started.
+            processes: The processes that it runs at this moment.
+        """
+        if not self.is_open:
+            if not is_joined(now, own):
+                return
+            self.is_open = True
+            self.watcher.study_opened(self.opened(now))
+        self._tell_lost(now, own)
+        self.watcher.workers_seen(_with_starting(now.workers, processes))
+        self._tell_ended(now)
+        self._tell_exporting(now)
+
+    def _tell_ended(self, now: Snapshot) -> None:
+        new = [trial for trial in now.ended if trial.number not in self.told]
+        for index, trial in enumerate(new):
+            self.told.add(trial.number)
+            self.watcher.trial_ended(_event(trial, _without(now.progress, new[index + 1 :])))
+
+    def _tell_lost(self, now: Snapshot, own: set[int]) -> None:
+        """Workers of others; of our own processes the supervisor tells more than their silence."""
+        here = socket.gethostname()[:255]
+        for worker in now.workers:
+            is_own = worker.host == here and worker.pid in own
+            if not worker.lives and worker.worker_id in self._alive and not is_own:
+                self.watcher.worker_ended(f"{worker.name} was lost: its trial goes on elsewhere")
+        self._alive = {worker.worker_id for worker in now.workers if worker.lives}
+
+    def _tell_exporting(self, now: Snapshot) -> None:
+        exporter = next((worker for worker in now.workers if worker.worker_id == now.steering.exporter), None)
+        if exporter is not None and exporter.lives and exporter.worker_id != self._exporter:
+            self._exporter = exporter.worker_id
+            self.watcher.worker_said("exporting", f"{exporter.name}: retraining, testing and writing the best trial")
+
+
+def is_joined(now: Snapshot | None, own: set[int]) -> bool:
+    """Whether one of these processes of this machine works on the study."""
+    here = socket.gethostname()[:255]
+    return now is not None and any(worker.host == here and worker.pid in own for worker in now.workers)
+
+
+def _with_starting(seen: Sequence[WorkerSeen], processes: Sequence[WorkerSeen]) -> list[WorkerSeen]:
+    """The workers, with our processes that have not joined yet, and without those that they replace."""
+    joined = {worker.pid for worker in seen if worker.lives}
+    alive = {worker.name for worker in (*processes, *(worker for worker in seen if worker.lives))}
+    shown = [worker for worker in seen if worker.lives or worker.name not in alive]
+    shown += [process for process in processes if process.pid not in joined]
+    return sorted(shown, key=lambda worker: (worker.host, worker.name))
+
+
+def _without(progress: Progress, later: list[FrozenTrial]) -> Progress:
+    """The progress before some trials ended, but for the best of all."""
+    counts = {name: getattr(progress, name) for name in _COUNTS}
+    for trial in later:
+        counts[STATES[trial.state]] -= 1
+    return replace(progress, **counts)
+
+
+def _event(trial: FrozenTrial, progress: Progress) -> TrialEnded:
+    outcome = outcome_of(trial)
+    return TrialEnded(
+        number=trial.number,
+        state=STATES[trial.state],
+        value=outcome.value if outcome else trial.value,
+        epoch=outcome.epoch if outcome else None,
+        epochs=outcome.epochs if outcome else len(trial.intermediate_values),
+        seconds=outcome.seconds if outcome else 0.0,
+        reason=outcome.reason if outcome else "",
+        progress=progress,
+    )

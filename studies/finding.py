@@ -1,0 +1,86 @@
+"""Finds studies that are there, and opens them without creating anything."""
+
+from dataclasses import dataclass
+
+import optuna
+
+from spaces.errors import StudyError
+from studies.database.tables import has_tables
+from studies.database.transactions import Database
+from studies.database.worker_storage import WorkerStorage
+from studies.storage import explained, open_storage
+
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class FoundStudy:
+    """A study that is there.
+
+    Args:
+        study: Optuna's study, to be read.
+        url: URL of its database.
+        database: Its database.
+        is_ours: Its database has the tables of search; else it was made by plain Optuna, or before there were workers.
+    """
+
+    study: optuna.Study
+    url: str
+    database: Database
+    is_ours: bool
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.study.study_name
+
+    @property
+    def study_id(self) -> int:
+        """Its id in the database."""
+        return self.study._study_id
+
+
+def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
+    """Open a study that is there.
+
+    Args:
+        url: URL of its database.
+        name: Its name.
+        reading: Only read; nothing can be written then.
+
+    Raises:
+        StudyError: The database cannot be used, was made by another version, or has no study of that name.
+    """
+    storage, is_ours = open_existing(url)
+    with explained(url):
+        names = optuna.get_all_study_names(storage)
+        if name not in names:
+            known = f"it has {', '.join(sorted(names))}" if names else "it has none"
+            raise StudyError(f"there is no study {name!r} in the database: {known}")
+        if not reading:
+            storage.engine.dispose()
+            storage = open_storage(url)
+        database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
+        own = WorkerStorage(storage, database, storage.get_study_id_from_name(name))
+        return FoundStudy(optuna.load_study(study_name=name, storage=own), url, database, is_ours)
+
+
+def load_study(url: str, name: str) -> optuna.Study:
+    """Load a study that is there, to read it.
+
+    Raises:
+        StudyError: The database cannot be used or has no study of that name.
+    """
+    return find_study(url, name).study
+
+
+def open_existing(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
+    """Open a database to read it; returns also whether it has the tables of search.
+
+    Raises:
+        StudyError: It cannot be used, holds no studies, or was made by another version.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url, reading=True)
+    with explained(url), storage.engine.connect() as connection:
+        return storage, has_tables(connection)

@@ -1,0 +1,97 @@
+"""The studies of a database at a glance, in few statements however many trials they have."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from studies.database.reading import TRIALS, VALUES
+from studies.database.tables import STUDIES, WORKERS
+from studies.database.transactions import Database, database_seconds
+from studies.database.workers import ALIVE
+from studies.finding import PATIENCE_SECONDS, open_existing
+from studies.storage import explained, shown
+from studies.trials import STATES
+
+STUDY: Any = models.StudyModel.__table__
+DIRECTIONS: Any = models.StudyDirectionModel.__table__
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One study as `search status` lists it.
+
+    Args:
+        name: Its name.
+        storage: Its database, without a password.
+        trials: How many it is to have, or None if search did not make it.
+        states: Trials by state, in words.
+        best: The best value of a complete trial, or None.
+        alive: Workers that are alive.
+    """
+
+    name: str
+    storage: str
+    trials: int | None
+    states: Mapping[str, int]
+    best: float | None
+    alive: int
+
+
+def list_studies(url: str) -> list[StudyRow]:
+    """The studies of a database, by name.
+
+    Raises:
+        StudyError: The database cannot be used, holds no studies, or was made by another version.
+    """
+    storage, is_ours = open_existing(url)
+    database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
+    with explained(url):
+        return database.read(lambda connection: _rows(connection, shown(url), is_ours=is_ours))
+
+
+def _rows(connection: sa.Connection, storage: str, *, is_ours: bool) -> list[StudyRow]:
+    states = _states(connection)
+    best = _best(connection)
+    wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trials)) if is_ours else {}
+    alive = _by_study(connection, _alive()) if is_ours else {}
+    studies = connection.execute(sa.select(STUDY.c.study_id, STUDY.c.study_name).order_by(STUDY.c.study_name))
+    return [
+        StudyRow(name, storage, wanted.get(key), states.get(key, {}), best.get(key), alive.get(key, 0))
+        for key, name in studies
+    ]
+
+
+def _states(connection: sa.Connection) -> Mapping[int, dict[str, int]]:
+    count = sa.func.count()
+    query = sa.select(TRIALS.c.study_id, TRIALS.c.state, count).group_by(TRIALS.c.study_id, TRIALS.c.state)
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    for study_id, state, trials in connection.execute(query):
+        found[study_id][STATES[state]] = trials
+    return found
+
+
+def _best(connection: sa.Connection) -> dict[int, float]:
+    is_best = sa.case(
+        (DIRECTIONS.c.direction == StudyDirection.MAXIMIZE, sa.func.max(VALUES.c.value)),
+        else_=sa.func.min(VALUES.c.value),
+    )
+    joined = sa.join(TRIALS, VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
+    joined = sa.join(joined, DIRECTIONS, DIRECTIONS.c.study_id == TRIALS.c.study_id)
+    query = sa.select(TRIALS.c.study_id, is_best).select_from(joined).where(TRIALS.c.state == TrialState.COMPLETE)
+    return _by_study(connection, query.group_by(TRIALS.c.study_id, DIRECTIONS.c.direction))
+
+
+def _alive() -> Any:
+    heard = WORKERS.c.heartbeat_at >= database_seconds() - WORKERS.c.lost_after
+    query = sa.select(WORKERS.c.study_id, sa.func.count()).where(WORKERS.c.state == ALIVE, heard)
+    return query.group_by(WORKERS.c.study_id)
+
+
+def _by_study(connection: sa.Connection, query: Any) -> dict[int, Any]:
+    return {study_id: value for study_id, value in connection.execute(query)}

@@ -1,0 +1,215 @@
+"""How a study stands: its trials, its workers, how fast it goes, and how long it will take."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.trial import FrozenTrial
+
+from studies import trials
+from studies.database.reading import as_utc_seconds
+from studies.database.tables import CLAIMS, STUDIES, WORKERS
+from studies.database.transactions import database_seconds
+from studies.database.workers import ALIVE, LOST, device_seconds
+from studies.events import RUNNING, WAITING, Progress
+from studies.finding import FoundStudy
+from studies.opening import SPACE
+from studies.storage import explained, shown
+
+RECENT_TRIALS = 30
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A worker of a study.
+
+    Args:
+        host: Its machine.
+        pid: Its process there.
+        device: What it trains on, in words.
+        state: `alive`, `lost` or `ended`; lost as soon as it was not heard of for too long, also if nobody noticed yet.
+        doing: What it does, in words.
+        trial: Number of its trial, or None.
+        epoch: Epochs of it that have ended, or None.
+        epochs: Most epochs of it, or None.
+        value: Its metric after the last epoch, or None.
+        heartbeat_seconds: How long ago it was heard of.
+        running_seconds: How long it has been, or had been, at work.
+        log: Its log file, or None.
+    """
+
+    host: str
+    pid: int
+    device: str
+    state: str
+    doing: str
+    trial: int | None
+    epoch: int | None
+    epochs: int | None
+    value: float | None
+    heartbeat_seconds: float
+    running_seconds: float
+    log: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a study stands.
+
+    Args:
+        name: Its name.
+        storage: Its database, without a password.
+        is_ours: Whether search made its database; else nothing is known of workers.
+        metric: What is compared, or empty if it is not known.
+        direction: `maximize` or `minimize`.
+        progress: Trials in all and by how they ended, the baseline and the best.
+        running: Trials that are being evaluated.
+        waiting: Trials that wait for a worker.
+        workers: Every process that has worked on it, the first one first.
+        trials_an_hour: How many trials end in an hour at the present pace; None when nobody is at work, or none ended.
+        seconds_left: How long the other trials will take at this pace, or None.
+        deadline_seconds: When the time limit ends it, in seconds from now, or None.
+        device_hours: Hours that its workers used of their devices since it was last started, and those that they may
+            use, or None.
+        stop: Who has asked for an end, or None.
+        exporting: Host of the worker that exports the best trial, or None.
+        exported: What was exported last: `trial`, `host`, `folder`; or None.
+    """
+
+    name: str
+    storage: str
+    is_ours: bool
+    metric: str
+    direction: str
+    progress: Progress
+    running: int
+    waiting: int
+    workers: tuple[WorkerRow, ...] = ()
+    trials_an_hour: float | None = None
+    seconds_left: float | None = None
+    deadline_seconds: float | None = None
+    device_hours: tuple[float, float] | None = None
+    stop: str | None = None
+    exporting: str | None = None
+    exported: Mapping[str, Any] | None = None
+
+    def count(self, state: str) -> int:
+        """How many workers are in that state."""
+        return sum(worker.state == state for worker in self.workers)
+
+
+def read_status(found: FoundStudy) -> Status:
+    """How a study stands now.
+
+    Raises:
+        StudyError: The database cannot be used.
+    """
+    with explained(found.url):
+        known = found.study.get_trials(deepcopy=False)
+        rows = read_workers(found)
+        steering = _steering(found)
+        wanted = steering.trials if steering else len(known)
+        progress = trials.progress(found.study, wanted)
+        names = [trials.STATES[trial.state] for trial in known]
+        pace = _pace(known, rows, steering.now) if steering else None
+        return Status(
+            name=found.name,
+            storage=shown(found.url),
+            is_ours=found.is_ours,
+            metric=_metric(found.study.user_attrs.get(SPACE)),
+            direction=found.study.direction.name.lower(),
+            progress=progress,
+            running=names.count(RUNNING),
+            waiting=names.count(WAITING),
+            workers=tuple(row for _, row in rows),
+            trials_an_hour=pace,
+            seconds_left=3600 * max(0, wanted - progress.done) / pace if pace else None,
+            **(_steered(steering, rows) if steering else {}),
+        )
+
+
+def read_workers(found: FoundStudy) -> list[tuple[str, WorkerRow]]:
+    """The workers of a study with their ids, the first one first."""
+    if not found.is_ours:
+        return []
+    query = sa.select(WORKERS, database_seconds().label("now")).where(WORKERS.c.study_id == found.study_id)
+    with explained(found.url):
+        rows = found.database.read(lambda connection: connection.execute(query.order_by(WORKERS.c.started_at)).all())
+    return [(row.worker_id, _worker(row)) for row in rows]
+
+
+def read_claims(found: FoundStudy) -> dict[int, tuple[str, int]]:
+    """By the id of a trial: the host of the worker that has it or had it last, and how often it was taken."""
+    if not found.is_ours:
+        return {}
+    joined = sa.outerjoin(CLAIMS, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
+    query = sa.select(CLAIMS.c.trial_id, WORKERS.c.host, CLAIMS.c.attempt).select_from(joined)
+    rows = found.database.read(
+        lambda connection: connection.execute(query.where(CLAIMS.c.study_id == found.study_id)).all()
+    )
+    return {row.trial_id: (row.host or "", row.attempt) for row in rows}
+
+
+def _worker(row: Any) -> WorkerRow:
+    silent = float(row.now) - row.heartbeat_at
+    return WorkerRow(
+        host=row.host,
+        pid=row.pid,
+        device=row.device,
+        state=LOST if row.state == ALIVE and silent > row.lost_after else row.state,
+        doing=row.doing,
+        trial=row.trial,
+        epoch=row.epoch,
+        epochs=row.epochs,
+        value=row.value,
+        heartbeat_seconds=max(0.0, silent),
+        running_seconds=max(0.0, (row.now if row.state == ALIVE else row.heartbeat_at) - row.started_at),
+        log=row.log,
+    )
+
+
+def _steering(found: FoundStudy) -> Any:
+    """The row that steers a study, with the database's `now` and what its workers have `used`; or None."""
+    if not found.is_ours:
+        return None
+    columns = (STUDIES, database_seconds().label("now"), device_seconds(found.study_id).label("used"))
+    query = sa.select(*columns).where(STUDIES.c.study_id == found.study_id)
+    return found.database.read(lambda connection: connection.execute(query).one_or_none())
+
+
+def _steered(row: Any, workers: Sequence[tuple[str, WorkerRow]]) -> dict[str, Any]:
+    lives = any(worker.state == ALIVE for _, worker in workers)
+    used = (float(row.used) - row.device_seconds_before) / 3600
+    exporter = {name: worker for name, worker in workers if worker.state == ALIVE}.get(row.exporter)
+    return {
+        # The next start sets it anew.
+        "deadline_seconds": float(row.deadline - row.now) if lives and row.deadline is not None else None,
+        "device_hours": None if row.device_seconds is None else (used, row.device_seconds / 3600),
+        "stop": row.stop,
+        "exporting": exporter.host if exporter else None,
+        "exported": row.exported if isinstance(row.exported, dict) else None,
+    }
+
+
+def _pace(known: Sequence[FrozenTrial], workers: Sequence[tuple[str, WorkerRow]], now: float) -> float | None:
+    """Trials an hour: of the last ones that ended since the workers that are alive have been at work."""
+    alive = [worker.running_seconds for _, worker in workers if worker.state == ALIVE]
+    since = now - max(alive, default=0.0)
+    ended = sorted(as_utc_seconds(trial.datetime_complete) for trial in known if trial.datetime_complete)
+    recent = [moment for moment in ended if moment >= since]
+    if len(recent) > RECENT_TRIALS:
+        since, recent = recent[-RECENT_TRIALS - 1], recent[-RECENT_TRIALS:]
+    if not alive or not recent:
+        return None
+    return 3600 * len(recent) / max(1.0, now - since)
+
+
+def _metric(space: Any) -> str:
+    """The metric of a space as the study describes it: text, of which nothing is ever run."""
+    try:
+        metric = json.loads(space)["metric"]
+    except (TypeError, ValueError, KeyError):
+        return ""
+    return metric if isinstance(metric, str) else ""

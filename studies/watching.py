@@ -1,0 +1,193 @@
+"""Looks at a study from outside: its trials and its workers, on whatever machine, again and again."""
+
+import contextlib
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.trial import FrozenTrial
+
+from spaces.errors import SearchError
+from studies import trials
+from studies.database.reading import FINISHED, TRIALS
+from studies.database.steering import steering
+from studies.database.tables import CLAIMS, WORKERS
+from studies.database.transactions import Database, database_seconds
+from studies.database.worker_storage import WorkerStorage
+from studies.database.workers import ALIVE, LOST, retire
+from studies.events import Progress, WorkerSeen
+from studies.storage import DATABASE_ERRORS, open_storage
+
+SECONDS_BETWEEN_LOOKS = 1.0
+LOST_IS_SHOWN_SECONDS = 60.0
+_AWAY = (*DATABASE_ERRORS, SearchError, RuntimeError, KeyError)
+"""What is raised by a database that is away, or that is not there yet."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study at one moment.
+
+    Args:
+        progress: How far it is.
+        workers: The workers that are alive, or were lost lately.
+        ended: The trials that have ended, in the order in which they did.
+        steering: The row that steers it.
+    """
+
+    progress: Progress
+    workers: tuple[WorkerSeen, ...]
+    ended: tuple[FrozenTrial, ...]
+    steering: Any
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A study that is looked at.
+
+    Args:
+        study: Optuna's study, on a `WorkerStorage`.
+        database: Its database.
+    """
+
+    study: optuna.Study
+    database: Database
+
+    def look(self) -> Snapshot | None:
+        """The study at this moment; None while no worker has described how it is steered."""
+        row = steering(self.database, self.study._study_id)
+        if row is None:
+            return None
+        known = self.study.get_trials(deepcopy=False)
+        ended = [trial for trial in known if trial.state in FINISHED]
+        ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
+        workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
+        return Snapshot(trials.progress(self.study, row.trials), workers, tuple(ended), row)
+
+    def give_up(self, pid: int, host: str | None = None) -> None:
+        """Give up a process of this machine for lost, so that its trial goes on elsewhere at once."""
+        here = (WORKERS.c.host == (host or socket.gethostname()[:255])) & (WORKERS.c.pid == pid)
+        dead = sa.select(WORKERS.c.worker_id).where(WORKERS.c.state == ALIVE, here)
+
+        def work(connection: sa.Connection) -> None:
+            for worker_id in connection.scalars(dead.where(WORKERS.c.study_id == self.study._study_id)).all():
+                retire(connection, worker_id, LOST)
+
+        self.database.run(work)
+
+
+def watched(url: str, name: str) -> Watched | None:
+    """The study of that name, or None while there is none.
+
+    Raises:
+        SearchError: The database cannot be used.
+    """
+    with contextlib.ExitStack() as open_ones:
+        looking = open_storage(url, reading=True)
+        open_ones.callback(looking.engine.dispose)
+        if name not in optuna.get_all_study_names(looking):
+            return None
+    storage = open_storage(url)
+    # Whoever looks again in a second does not wait for a database that is away.
+    database = Database(storage.engine, patience_seconds=lambda: 0.0)
+    study_id = storage.get_study_id_from_name(name)
+    return Watched(optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, study_id)), database)
+
+
+def _workers(connection: sa.Connection, study_id: int) -> tuple[WorkerSeen, ...]:
+    silent = (database_seconds() - WORKERS.c.heartbeat_at).label("silent")
+    shown = (WORKERS.c.state == ALIVE) | ((WORKERS.c.state == LOST) & (silent.element < LOST_IS_SHOWN_SECONDS))
+    query = sa.select(WORKERS, silent).where(WORKERS.c.study_id == study_id, shown)
+    rows = connection.execute(query.order_by(WORKERS.c.host, WORKERS.c.log, WORKERS.c.started_at)).all()
+    joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
+    counted = sa.select(CLAIMS.c.worker_id, sa.func.count()).select_from(joined)
+    ended = counted.where(CLAIMS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED)).group_by(CLAIMS.c.worker_id)
+    counts: dict[str, int] = {worker_id: count for worker_id, count in connection.execute(ended)}
+    return tuple(_seen(row, counts.get(row.worker_id, 0)) for row in rows)
+
+
+def _seen(row: Any, ended: int) -> WorkerSeen:
+    silent = max(0.0, float(row.silent))
+    return WorkerSeen(
+        worker_id=row.worker_id,
+        host=row.host,
+        pid=row.pid,
+        device=row.device,
+        lives=row.state == ALIVE and silent < row.lost_after,
+        silent_seconds=silent,
+        doing=row.doing,
+        trial=row.trial,
+        epoch=row.epoch,
+        epochs=row.epochs,
+        value=row.value,
+        ended=ended,
+        log=row.log,
+    )
+
+
+class Looking:
+    """A thread that looks at a study about once a second, and waits for it where it is not there yet.
+
+    The database may be away for as long as it wants: whoever asks for the latest snapshot never waits for it.
+
+    Args:
+        url: URL of the database.
+        name: Name of the study.
+        seconds: Between two looks.
+    """
+
+    def __init__(self, url: str, name: str, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
+        self._url, self._name, self._seconds = url, name, seconds
+        self._watched: Watched | None = None
+        self._dead: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._unheard: list[int] = []
+        self._wake, self._over = threading.Event(), threading.Event()
+        self.latest: Snapshot | None = None
+
+    def look(self) -> Snapshot | None:
+        """Look now; None, or what was seen last, while the database is away."""
+        with contextlib.suppress(*_AWAY):
+            self._watched = self._watched or watched(self._url, self._name)
+            if self._watched is not None:
+                self._give_up(self._watched)
+                self.latest = self._watched.look() or self.latest
+        return self.latest
+
+    def give_up(self, pid: int) -> None:
+        """Give up a process of this machine for lost, as soon as the database is there."""
+        self._dead.put(pid)
+        self._wake.set()
+
+    def _give_up(self, watched: Watched) -> None:
+        while not self._dead.empty():
+            self._unheard.append(self._dead.get())
+        while self._unheard:
+            watched.give_up(self._unheard[0])
+            self._unheard.pop(0)
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Look again and again until the end, and then once more."""
+        thread = threading.Thread(target=self._go_on, name="looking", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            self._wake.set()
+            thread.join(timeout=5.0)
+            if not thread.is_alive():
+                self.look()
+            if self._watched is not None:
+                self._watched.database.engine.dispose()
+
+    def _go_on(self) -> None:
+        while not self._over.is_set():
+            self.look()
+            self._wake.wait(self._seconds)
+            self._wake.clear()

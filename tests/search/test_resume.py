@@ -1,0 +1,176 @@
+"""`search resume` goes on with a study as it was started, and keeps no password."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from search.kept import keep, kept, storage_of
+from search.run import run
+from search.summary import Call
+from studies import Study
+from studies.database.steering import ask_to_stop
+from studies.database.tables import STUDIES
+from studies.storage import sqlite_url
+from tests.fakes import joined, opened_tiny
+from tests.search import stream
+
+SPACE = "from spaces import *\nfrom studies import Study\nspace = Space(data=Digits())\nstudy = Study(trials=5)\n"
+
+
+@pytest.fixture
+def started(tmp_path, search, fake_run):
+    """A study `tiny` that was started with a space file in this folder; returns the calls that follow."""
+    Path("tiny.py").write_text(SPACE)
+    calls = fake_run()
+    assert search("run", "tiny.py", "--seed", 3, "--timeout", "30m", "--cache", tmp_path / "c").exit_code == 0
+    opened_tiny(tmp_path / "runs" / "tiny", Study(trials=5, seed=3))
+    calls.clear()
+    return calls
+
+
+def wanted(tmp_path):
+    """The number of trials in the database."""
+    opened = sa.create_engine(sqlite_url(tmp_path / "runs" / "tiny" / "study.db"))
+    with opened.connect() as connection:
+        return connection.scalar(sa.select(STUDIES.c.trials))
+
+
+def test_a_study_goes_on_as_it_was_started(search, started):
+    """Space, settings and folders are those that were typed; what is typed now comes in their place."""
+    assert search("resume", "tiny", "--timeout", "1h").exit_code == 0
+    declared, settings, output, export = started[0]
+    assert (declared.name, settings.seed, settings.timeout, settings.trials) == ("tiny", 3, 3600, 5)
+    assert (output, export) == (Path("runs"), True)
+
+
+@pytest.mark.parametrize(("typed", "trials"), [("+50", 55), ("7", 7), (None, 5)])
+def test_more_trials(search, started, typed, trials):
+    """`+50` adds to what the study has, a number stands for all of them."""
+    assert search("resume", "tiny", *(["--trials", typed] if typed else [])).exit_code == 0
+    assert started[0][1].trials == trials
+
+
+def test_more_trials_are_for_all_who_work_on_it(search, started, tmp_path):
+    """While others are at work the number is raised at once for them too; a smaller one changes nothing."""
+    opened = opened_tiny(tmp_path / "runs" / "tiny", Study(trials=5, seed=3))
+    ledger = joined(opened, Study(trials=5))
+    done = search("resume", "tiny", "--trials", "+50", "--quiet")
+    assert (wanted(tmp_path), started[-1][1].trials) == (55, 55)
+    assert "also for the" not in done.stdout
+    assert "also for the 1 worker at work" in search("resume", "tiny", "--trials", "60").stdout
+    assert wanted(tmp_path) == 60
+    assert "a smaller number has no effect" in search("resume", "tiny", "--trials", "9").stdout
+    assert (wanted(tmp_path), started[-1][1].trials) == (60, 60)
+    ledger.member.leave(opened.database)
+
+
+def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
+    """Whoever would join the workers that are ending would end at once: the message says to wait."""
+    opened = opened_tiny(tmp_path / "runs" / "tiny", Study(trials=5, seed=3))
+    joined(opened, Study(trials=5))
+    ask_to_stop(opened.database, opened.study_id)
+    done = search("resume", "tiny", "--trials", "+5")
+    assert done.exit_code == 6
+    assert "is being ended by search stop, 1 worker to go" in done.stderr
+    assert wanted(tmp_path) == 5
+
+
+@pytest.mark.parametrize("typed", ["0", "+0", "-1", "many", "+", "1.5"])
+def test_wrong_numbers_of_trials_end_with_2(search, typed):
+    """A number of trials, or more of them, and nothing else."""
+    done = search("resume", "tiny", "--trials", typed)
+    assert done.exit_code == 2
+    assert "--trials" in done.stderr
+
+
+def test_a_space_that_is_gone_is_told(search, started):
+    """One message names the file."""
+    Path("tiny.py").unlink()
+    done = search("resume", "tiny")
+    assert done.exit_code == 3
+    assert done.stderr.splitlines() == [
+        f"error: the space of study 'tiny' is gone: put {Path('tiny.py').absolute()} back"
+    ]
+
+
+def test_studies_that_were_not_started_here_are_told(search, started, tmp_path):
+    """Another machine has no command to repeat; the message says what to type there."""
+    done = search("resume", "absent")
+    assert done.exit_code == 6
+    assert "search run SPACE --storage URL" in done.stderr
+    (tmp_path / "runs" / "tiny" / "command.json").write_text("{}")
+    assert "cannot be read" in search("resume", "tiny").stderr
+    (tmp_path / "runs" / "tiny" / "command.json").unlink()
+    assert "which says how the study was started" in search("resume", "tiny").stderr
+
+
+def test_it_goes_on_from_another_folder(search, started, tmp_path, monkeypatch):
+    """The study may be given by its folder; the commands that are shown hold whole paths then."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    done = search("resume", tmp_path / "runs" / "tiny")
+    assert done.exit_code == 0
+    assert started[0][0].folder == tmp_path
+    assert f"--output {tmp_path / 'runs'}" in done.stdout
+
+
+def test_a_folder_that_is_gone_is_told(search, started, tmp_path, monkeypatch):
+    """A study whose files were moved is started anew from where they are."""
+    file = tmp_path / "runs" / "tiny" / "command.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "folder": str(tmp_path / "gone")}))
+    assert "is gone: give the whole command" in search("resume", "tiny").stderr
+
+
+def test_a_refused_call_is_not_kept(monkeypatch, tmp_path):
+    """Only a call whose study could be opened takes the place of the earlier one."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*words, **options):
+        raise KeyError
+
+    monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=refuse))
+    with pytest.raises(KeyError):
+        run(Call("digits"), {}, quiet=True, debug=False)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        (
+            "postgresql+psycopg://me:s3cr3t@host:5432/db?sslmode=verify-full",
+            "postgresql+psycopg://me@host:5432/db?sslmode=verify-full",
+        ),
+        ("mysql+pymysql://me@host/db?password=s3cr3t&ssl_ca=ca.pem", "mysql+pymysql://me@host/db?ssl_ca=ca.pem"),
+        ("mysql+pymysql://me:x/@s3cr3t@host/db", None),
+        ("postgresql+psycopg://me:s3cr3t/", None),
+        ("postgresql+psycopg://host/db", "postgresql+psycopg://host/db"),
+    ],
+)
+def test_no_password_is_kept(tmp_path, monkeypatch, url, stored):
+    """What of a URL may be a password is left out; a later command takes the rest, or what is typed then."""
+    monkeypatch.chdir(tmp_path)
+    settings = {"storage": url, "checkpoints": "s3://key:s3cr3t@bucket/x"}
+    keep(Call("digits", settings), "digits", url)
+    assert "s3cr3t" not in (tmp_path / "runs/digits/command.json").read_text()
+    known = kept(Path("runs/digits"))
+    assert known.storage == stored
+    assert known.had_secrets == ("s3cr3t" in url)
+    assert known.call.settings == {"checkpoints": "s3://key@bucket/x"}
+    assert storage_of("digits", Path("runs"), None) == stored
+    assert storage_of("digits", Path("runs"), "sqlite:///x.db") == "sqlite:///x.db"
+
+
+def test_calls_come_back_as_they_were_typed(tmp_path, monkeypatch):
+    """A call that was kept says the same command again."""
+    monkeypatch.chdir(tmp_path)
+    call = Call(
+        "my space.py", {"trials": 9, "name": "a", "timeout": "1h"}, Path("there"), False, "my photos", Path("c")
+    )
+    keep(call, "a", None)
+    assert kept(Path("there/a")).call == call
+    assert shlex.split(call.again())[2] == "my space.py"

@@ -1,0 +1,224 @@
+"""Replacing worker processes, with children that are none."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from search.workers.job import RECYCLED
+from search.workers.supervisor import Slot, Supervisor, how
+from spaces.errors import SearchError, WorkerError
+
+KILLED = -9
+
+
+@dataclass
+class FakeLog:
+    number: int
+    said: str | None = None
+    path: str = "logs/worker-1.log"
+
+    def message(self):
+        return self.said
+
+    def tail(self):
+        return "    the last line"
+
+
+@dataclass
+class FakeChild:
+    pid: int
+    code: int | None = None
+    stubborn: bool = False
+    signals: list[str] = field(default_factory=list)
+
+    def poll(self):
+        return self.code
+
+    def terminate(self):
+        self.signals.append("TERM")
+        self.code = self.code if self.stubborn else 143
+
+    def kill(self):
+        self.signals.append("KILL")
+        self.code = KILLED
+
+
+@dataclass
+class Crew:
+    """A supervisor of fake children on a clock that goes on when it is told to."""
+
+    workers: int = 1
+    now: float = 0.0
+    joined: bool = True
+    productive: set[int] = field(default_factory=set)
+    children: list[FakeChild] = field(default_factory=list)
+    given_up: list[int] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.supervisor = Supervisor(
+            [Slot(FakeLog(number)) for number in range(1, self.workers + 1)],
+            start=self.start,
+            give_up=self.given_up.append,
+            tell=self.told.append,
+            has_joined=lambda: self.joined,
+            has_ended_trials=self.productive.__contains__,
+            clock=lambda: self.now,
+        )
+
+    def start(self, slot):
+        self.children.append(FakeChild(len(self.children) + 1))
+        return self.children[-1]
+
+    def ends(self, code, after=0.0):
+        """The newest child ends; then time goes on until another one would have started."""
+        self.children[-1].code = code
+        self.now += after
+        going_on = self.supervisor.tick()
+        self.now += 10.0
+        return self.supervisor.tick() if going_on else False
+
+
+@pytest.fixture
+def crew():
+    made = Crew()
+    made.supervisor.tick()
+    return made
+
+
+def test_a_worker_that_has_ended_its_study_is_not_replaced(crew):
+    """Exit code 0 is the end."""
+    assert not crew.ends(0)
+    assert len(crew.children) == 1
+    assert crew.given_up == []
+
+
+@pytest.mark.parametrize("code", [KILLED, -11, 1, 143, 6])
+def test_a_dead_worker_is_given_up_and_replaced(crew, code):
+    """Its trial goes on at once, another process takes its place, and the user is told."""
+    assert crew.ends(code)
+    assert crew.given_up == [1]
+    assert len(crew.children) == 2
+    assert "worker 1" in crew.told[0]
+
+
+def test_replacements_are_bounded(crew):
+    """A worker that dies again and again without ending a trial ends the run, with its log file and what it holds."""
+    for _ in range(3):
+        assert crew.ends(KILLED)
+    with pytest.raises(WorkerError, match=r"killed by SIGKILL, as did the 3 before.*worker-1.log(.|\n)*the last line"):
+        crew.ends(KILLED)
+    assert len(crew.children) == 4
+
+
+def test_a_worker_that_ends_trials_may_die_more_often(crew):
+    """Whoever makes progress between its deaths is replaced without end."""
+    for number in range(1, 20):
+        crew.productive.add(number)
+        assert crew.ends(KILLED)
+
+
+def test_deaths_long_ago_are_forgotten(crew):
+    """Only the last ten minutes count."""
+    for _ in range(20):
+        assert crew.ends(KILLED, after=250.0)
+
+
+def test_replacements_wait_longer_each_time(crew):
+    """The first comes at once, the next ones after a while."""
+    waited = []
+    for count in range(1, 4):
+        crew.children[-1].code = KILLED
+        died = crew.now
+        while len(crew.children) == count:
+            crew.supervisor.tick()
+            crew.now += 0.5
+        waited.append(crew.now - died)
+    assert waited == sorted(waited)
+    assert waited[0] <= 1.0
+    assert waited[-1] > 5.0
+
+
+def test_a_recycled_worker_has_not_crashed(crew):
+    """A fresh process starts at once, as often as it takes, and nobody is told."""
+    for _ in range(10):
+        assert crew.ends(RECYCLED)
+    assert crew.told == []
+    assert crew.given_up == []
+    assert crew.supervisor.slots[0].is_replacement
+
+
+@pytest.mark.parametrize("code", [3, 4, 6, 1])
+def test_what_no_worker_can_begin_with_ends_the_run_at_once(crew, code):
+    """While none has joined the study, the first worker's own message is the run's, with its exit code."""
+    crew.joined = False
+    crew.supervisor.slots[0].log.said = "there are no images"
+    with pytest.raises(SearchError, match=r"^there are no images$") as error:
+        crew.ends(code)
+    assert error.value.exit_code == code
+    assert crew.told == []
+
+
+def test_a_search_without_results_ends_the_run(crew):
+    """That all trials fail is no fault of the process, which would find the same again."""
+    crew.supervisor.slots[0].log.said = "the first 5 trials all failed"
+    with pytest.raises(SearchError, match="the first 5 trials") as error:
+        crew.ends(9)
+    assert error.value.exit_code == 9
+
+
+def test_an_error_that_comes_back_is_told_in_its_own_words(crew):
+    """After the last replacement the message and the exit code are those of the worker."""
+    crew.supervisor.slots[0].log.said = "the database is away"
+    for _ in range(3):
+        crew.ends(6)
+    with pytest.raises(SearchError, match=r"the database is away(.|\n)*exit code 6") as error:
+        crew.ends(6)
+    assert error.value.exit_code == 6
+
+
+def test_one_that_dies_leaves_the_others_alone():
+    """Each worker has replacements of its own."""
+    crew = Crew(workers=3)
+    crew.supervisor.tick()
+    crew.children[1].code = KILLED
+    assert crew.supervisor.tick()
+    crew.supervisor.tick()
+    assert len(crew.children) == 4
+    assert [child.signals for child in crew.children] == [[]] * 4
+
+
+def test_ending_asks_first_and_kills_who_does_not_listen():
+    """All are asked at once; after the grace time whoever is left is killed, and its trial handed back."""
+    crew = Crew(workers=3)
+    crew.supervisor.tick()
+    crew.children[1].stubborn = True
+
+    def sleep(seconds):
+        crew.now += seconds
+
+    crew.supervisor.end(sleep)
+    assert [child.signals for child in crew.children] == [["TERM"], ["TERM", "KILL"], ["TERM"]]
+    assert crew.given_up == [2]
+    assert crew.now < 10.0
+    assert not crew.supervisor.tick()
+
+
+def test_nothing_is_started_after_the_end():
+    """A replacement that was due is not started any more."""
+    crew = Crew()
+    crew.supervisor.tick()
+    crew.children[0].code = RECYCLED
+    crew.supervisor.terminate()
+    crew.supervisor.end(lambda seconds: None)
+    assert not crew.supervisor.tick()
+    assert len(crew.children) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(-9, "was killed by SIGKILL"), (143, "was ended by SIGTERM"), (1, "ended with exit code 1"), (-200, "signal 200")],
+)
+def test_ends_are_told_in_words(code, words):
+    """A signal has its name."""
+    assert words in how(code)

@@ -1,0 +1,140 @@
+"""A study's database may be written by others: what is read from it is text, and never run."""
+
+import ast
+import base64
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from studies import Study
+from studies.database.reading import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
+from studies.database.tables import STUDIES, WORKERS
+from tests.fakes import joined, opened_tiny, run_tiny
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(file for package in ("spaces", "studies", "search") for file in (ROOT / package).rglob("*.py"))
+RUNS_THE_USERS_OWN_FILE = {"spaces/files.py"}
+SPACE = """
+from spaces import CNN, Digits, Space
+
+space = Space(data=Digits(), backbone=CNN(filters=4, blocks=1), augment=None, batch_size=64, epochs=1)
+"""
+# What is compiled, run, unpickled or started while a command runs, but for what Python and libraries do by themselves.
+SPY = """
+import sys
+
+def spy(event, arguments):
+    if event == "pickle.find_class" or event in ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen"):
+        found = event != "subprocess.Popen" or "pwned" in repr(arguments)
+    elif event == "compile":
+        found = "pwned" in repr(arguments[0])
+    elif event in ("import", "open"):
+        found = "pwned" in str(arguments[0])
+    else:
+        found = False
+    if found:
+        sys.__stderr__.write(f"RUN {event} {arguments!r}\\n")
+
+sys.addaudithook(spy)
+from search.cli import main
+main()
+"""
+
+
+class Payload:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+POISON = (
+    "__import__('os').system('touch pwned')",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }} pwned",
+    base64.b64encode(pickle.dumps(Payload())).decode(),
+    "file:///pwned.py",
+    {"py/object": "pwned.Payload", "record": "os.system", "function": "pwned", "__reduce__": ["os.system", "pwned"]},
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_module_can_run_what_it_reads(file):
+    """Nothing evaluates text or unpickles; one module runs a file, the one that the user names."""
+    tree = ast.parse(file.read_text())
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not re.search(r"\bmarshal\.loads?\b", file.read_text())
+    assert not imported & {"pickle", "shelve", "dill", "cloudpickle", "joblib", "runpy", "yaml"}
+    if str(file.relative_to(ROOT)) not in RUNS_THE_USERS_OWN_FILE:
+        assert not called & {"eval", "exec", "compile", "__import__"}
+
+
+@pytest.mark.parametrize("poison", POISON, ids=["python", "template", "pickle", "path", "record"])
+def test_what_is_stored_is_read_as_text(tmp_path, poison):
+    """Attributes of studies and trials, names and logs of workers, what was exported: whatever they hold is no code."""
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (tmp_path / "mine.py").write_text(SPACE)
+    run_tiny(folder, Study(trials=2, pruner="none"))
+    _poison(folder, poison)
+    for words in (["status"], ["status", "tiny"], ["workers", "tiny"], ["trials", "tiny", "--csv"], ["stop", "tiny"]):
+        done = _search(tmp_path, *words, "--storage", f"sqlite:///{folder / 'study.db'}")
+        assert done.returncode in (0, 6), done.stderr
+        assert "RUN " not in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+    assert [file.name for file in tmp_path.rglob("*") if "pwned" in file.name] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("poison", POISON, ids=["python", "template", "pickle", "path", "record"])
+def test_a_worker_runs_nothing_that_is_stored(tmp_path, poison):
+    """A worker takes the space from the user's own file: one that finds another in the database refuses it."""
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    (tmp_path / "mine.py").write_text(SPACE)
+    run_tiny(folder, Study(trials=2, pruner="none"))
+    _poison(folder, poison)
+    done = _search(tmp_path, "run", "mine.py", "--study", "tiny", "--quiet")
+    assert done.returncode == 6, done.stderr
+    assert "RUN " not in done.stderr, done.stderr
+    assert "pwned" not in [file.name for file in tmp_path.iterdir()]
+
+
+def _search(folder, *words):
+    command = [sys.executable, "-c", SPY, *words]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _poison(folder, poison):
+    """Put it wherever somebody else could write it."""
+    opened = opened_tiny(folder, Study(trials=2, pruner="none"))
+    joined(opened, Study(trials=2))
+    study, text = opened.study, poison if isinstance(poison, str) else json.dumps(poison)
+    keys = study.user_attrs.keys() - {"search:fingerprint"}
+    with opened.database.engine.begin() as connection:
+        for key in keys:
+            change = "UPDATE study_user_attributes SET value_json = :value WHERE key = :key"
+            connection.execute(sa.text(change), {"value": json.dumps(poison), "key": key})
+        for table in (USER_ATTRIBUTES, SYSTEM_ATTRIBUTES):
+            connection.execute(sa.update(table).values(value_json=json.dumps(poison)))
+            ids = connection.scalars(sa.select(TRIALS.c.trial_id)).all()
+            rows = [{"trial_id": each, "key": "pwned", "value_json": json.dumps(poison)} for each in ids]
+            connection.execute(sa.insert(table), rows)
+        names = {"doing": text[:200], "log": text[:500], "device": text[:200], "host": text[:200]}
+        connection.execute(sa.update(WORKERS).values(names))
+        connection.execute(sa.update(STUDIES).values(exported=poison, stop=text[:200], exporter=text[:36]))
