@@ -1,10 +1,10 @@
 """What checkpoints cost: the time of each, and their share of a training.
 
-    python benchmarks/checkpoints.py [--runs 5] [--epochs 6] [--size 96] [--images 512] [--place FOLDER]
+    python benchmarks/checkpoints.py [--only digits] [--runs 5] [--epochs 6] [--size 96] [--images 512] [--place FOLDER]
 
-Trains digits' default network, and a MobileNetV2 whose layers are all trained with Adam,
-on images of noise. A run's share is the time inside the callback, copies for a sudden end
-included, by the time of the whole training; the first epoch of each run traces, as in any trial.
+Trains digits' default network, and a MobileNetV2 whose layers are all trained with Adam, on images of noise. A run's
+share is the time inside the callback, copies for a sudden end included, by the time of the whole training; the first
+epoch of each run traces, as in any trial.
 """
 
 import argparse
@@ -42,15 +42,19 @@ def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     print(machine("keras", "tensorflow"))
+    for name, recipe, images, validation in (_digits(), _mobilenet(arguments)):
+        if arguments.only in (None, name):
+            _report(name, [_run(recipe, images, validation, arguments) for _ in range(arguments.runs)])
+
+
+def _digits() -> tuple[str, Recipe, Split, Split]:
     space = Space(data=Digits(), epochs=15)
-    digits = load(space.data, Path.cwd())
-    recipe = resolve(space, baseline(space))
-    _report(
-        "digits, default network",
-        [_run(recipe, digits.train, digits.validation, arguments) for _ in range(arguments.runs)],
-    )
-    size = arguments.size
-    whole = Space(
+    data = load(space.data, Path.cwd())
+    return "digits", resolve(space, baseline(space)), data.train, data.validation
+
+
+def _mobilenet(arguments: argparse.Namespace) -> tuple[str, Recipe, Split, Split]:
+    recipe = Space(
         data=Digits(),
         backbone=Pretrained("MobileNetV2", weights=None, trainable_layers=1000),
         augment=None,
@@ -61,14 +65,12 @@ def main() -> None:
         epochs=arguments.epochs,
         patience=None,
     )
-    train_images, validation = _noise(arguments.images, size), _noise(64, size)
-    _report(
-        f"MobileNetV2, {size} pixels", [_run(whole, train_images, validation, arguments) for _ in range(arguments.runs)]
-    )
+    return "mobilenet", recipe, _noise(arguments.images, arguments.size), _noise(64, arguments.size)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["digits", "mobilenet"])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--size", type=int, default=96)
