@@ -1,7 +1,8 @@
 """Creates a study, or loads it and makes sure that it searches the same space in the same way."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -67,9 +68,8 @@ def open_study(
         StudyError: The database cannot be used, or the study of that name is another one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with explained(url), alone_in_schema(url):
+    with explained(url), alone_in_schema(url), _storage(url) as storage:
         # Many may start at once on an empty database: one at a time creates what is missing.
-        storage = open_storage(url)
         create_tables(storage.engine)
         resumed = name in optuna.get_all_study_names(storage)
         if not resumed:
@@ -82,6 +82,17 @@ def open_study(
     database = Database(storage.engine, patience_seconds=patience)
     study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, plain._study_id))
     return OpenStudy(study, url, resumed, database)
+
+
+@contextlib.contextmanager
+def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """The storage of the database, whose connections are closed if the study is refused."""
+    storage = open_storage(url)
+    try:
+        yield storage
+    except BaseException:
+        storage.engine.dispose()
+        raise
 
 
 def load_study(url: str, name: str) -> optuna.Study:

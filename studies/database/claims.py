@@ -118,15 +118,14 @@ class Ledger:
         give_up_silent(connection, study_id)
         hand_back_ownerless(connection, study_id)
         counts = _counts(connection, study_id)
-        total = sum(counts.values())
-        if sum(counts[state] for state in FINISHED) >= (wanted or 0):
-            return Nothing(over=True)
+        ended = sum(counts[state] for state in FINISHED)
+        # Trials may wait beyond those that are wanted: somebody enqueued them, or fewer are wanted than before.
+        if ended + counts[TrialState.RUNNING] >= (wanted or 0):
+            return Nothing(over=ended >= (wanted or 0))
         if counts[TrialState.WAITING]:
             trial_id, number = self._take_waiting(connection)
-        elif total < (wanted or 0):
-            trial_id, number = self._create(connection, total)
         else:
-            return Nothing(over=False)
+            trial_id, number = self._create(connection, sum(counts.values()))
         return Claim(trial_id, number, self._claim(connection, trial_id, request))
 
     def wanted(self) -> int:

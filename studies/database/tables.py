@@ -11,7 +11,7 @@ from studies.database.transactions import upsert
 
 SCHEMA_VERSION = 2
 METADATA = sa.MetaData()
-SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(), "mysql", "mariadb")
+SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(asdecimal=False), "mysql", "mariadb")
 """Seconds since 1970, on the database's clock."""
 
 VERSION = sa.Table("search_version", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))

@@ -23,12 +23,13 @@ READING = "search_reading"
 """The execution option of connections that only read."""
 
 LASTING = (
-    "no such",
+    "no such table",
+    "no such column",
     "readonly",
-    "read-only",
     "password",
     "permission denied",
     "access denied",
+    "command denied",
     "does not exist",
     "doesn't exist",
     "unknown database",
@@ -106,7 +107,9 @@ def may_pass(error: BaseException) -> bool:
         return True
     if not isinstance(error, exc.DBAPIError):
         return False
-    if not (error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)):
+    # Internal errors: a server that has just become the stand-by of another, answers that came out of step.
+    passing = exc.OperationalError | exc.InterfaceError | exc.InternalError
+    if not (error.connection_invalidated or isinstance(error, passing)):
         return False
     said = str(error.orig).lower()
     return not any(word in said for word in LASTING)
