@@ -138,7 +138,7 @@ def _ours(url: str, trials: int) -> tuple[Callable[[], None], Counted]:
             raise RuntimeError("there are fewer trials than are to be measured")
         value = _suggest(taken.trial)
         taken.write()
-        progress(opened.study, ledger.wanted())
+        progress(opened.study, taken.claim.wanted)
         for epoch in range(1, EPOCHS + 1):
             taken.report(value, epoch)
             taken.keep_epoch(epoch, {"loss": 0.5, "accuracy": value, "val_loss": 0.5, "val_accuracy": value})
@@ -146,7 +146,7 @@ def _ours(url: str, trials: int) -> tuple[Callable[[], None], Counted]:
             if epoch < EPOCHS:
                 taken.write()
         taken.end(Outcome(COMPLETE, value, EPOCHS, EPOCHS, 1.0))
-        progress(opened.study, ledger.wanted())
+        progress(opened.study, taken.claim.wanted)
 
     return one_trial, counted
 

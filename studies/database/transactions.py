@@ -75,10 +75,17 @@ class Database:
         return self.retry(transaction)
 
     def read(self, work: Callable[[sa.Connection], Answer]) -> Answer:
-        """Run a transaction that only reads: it never waits for one that writes. As `run` else."""
+        """Run what only reads: it never waits for one that writes. As `run` else.
+
+        On a server each statement sees what was committed before it.
+        """
+        options: dict[str, Any] = {READING: True}
+        if self.engine.dialect.name == "postgresql":
+            # Spares the messages that begin and end a transaction.
+            options["isolation_level"] = "AUTOCOMMIT"
 
         def transaction() -> Answer:
-            with self.engine.execution_options(**{READING: True}).connect() as connection:
+            with self.engine.execution_options(**options).connect() as connection:
                 return work(connection)
 
         return self.retry(transaction)

@@ -122,8 +122,8 @@ def test_the_end_removes_epochs_that_an_earlier_attempt_had_gone_beyond(ledger_o
     """A curve ends where its trial ended."""
     opened, ledger = ledger_of()
     claim = ledger.take()
-    ledger.write(claim, CHANGES)
-    ledger.end(claim, Changes(), TrialState.PRUNED, 0.5, 2)
+    ledger.hand_back(claim, CHANGES)
+    ledger.end(ledger.take(), Changes(), TrialState.PRUNED, 0.5, 2)
     assert len(read_epochs(opened.database.engine, claim.trial_id)) == 2
 
 
