@@ -106,7 +106,10 @@ def _suggest(trial: optuna.Trial) -> float:
 
 def _plain(url: str) -> tuple[Callable[[], None], Counted]:
     storage = optuna.storages.RDBStorage(url)
-    settings: dict[str, Any] = {"sampler": optuna.samplers.RandomSampler(seed=0), "pruner": optuna.pruners.MedianPruner()}
+    settings: dict[str, Any] = {
+        "sampler": optuna.samplers.RandomSampler(seed=0),
+        "pruner": optuna.pruners.MedianPruner(),
+    }
     study = optuna.create_study(storage=storage, direction="maximize", **settings)
     counted = Counted()
     counted.watch(storage.engine)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,11 +15,12 @@ from spaces.errors import StudyError
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.database.tables import create_tables
-from studies.database.transactions import PATIENCE_SECONDS, Database
+from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
 from studies.database.worker_storage import WorkerStorage
 from studies.storage import alone_in_schema, explained, open_storage
 from studies.study import Study
 
+OPENING_SECONDS = 10.0
 SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
 
 Identity: TypeAlias = Mapping[str, Any]
@@ -68,6 +70,22 @@ def open_study(
         StudyError: The database cannot be used, or the study of that name is another one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    began, delay = time.monotonic(), FIRST_DELAY_SECONDS
+    while True:
+        try:
+            return _open(url, name, space, settings, data, patience)
+        except StudyError as error:
+            # A server that is just being restarted; a wrong address must be told soon.
+            is_late = time.monotonic() - began + delay > OPENING_SECONDS
+            if is_late or error.__cause__ is None or not may_pass(error.__cause__):
+                raise
+        time.sleep(delay)
+        delay *= 2
+
+
+def _open(
+    url: str, name: str, space: Space, settings: Study, data: Identity, patience: Callable[[], float]
+) -> OpenStudy:
     with explained(url), alone_in_schema(url), _storage(url) as storage:
         # Many may start at once on an empty database: one at a time creates what is missing.
         create_tables(storage.engine)
