@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -70,17 +71,22 @@ def open_study(
         StudyError: The database cannot be used, or the study of that name is another one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    began, delay = time.monotonic(), FIRST_DELAY_SECONDS
+    until, delay = math.inf, FIRST_DELAY_SECONDS
     while True:
         try:
             return _open(url, name, space, settings, data, patience)
         except StudyError as error:
-            # A server that is just being restarted; a wrong address must be told soon.
-            is_late = time.monotonic() - began + delay > OPENING_SECONDS
-            if is_late or error.__cause__ is None or not may_pass(error.__cause__):
+            until = min(until, time.monotonic() + OPENING_SECONDS)
+            if time.monotonic() + delay > until or not _may_pass_soon(error):
                 raise
         time.sleep(delay)
         delay *= 2
+
+
+def _may_pass_soon(error: StudyError) -> bool:
+    """Whether a server is perhaps just being restarted; a wrong address is told soon, and locks were waited for."""
+    cause = error.__cause__
+    return cause is not None and may_pass(cause) and "locked" not in str(cause)
 
 
 def _open(

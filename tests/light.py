@@ -4,6 +4,7 @@ As a program it is given the settings of `Light` as JSON, says `ready`, and begi
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -99,6 +100,7 @@ def work(light: Light) -> None:
         steer(opened.database, opened.study_id, Limits(light.trials))
         member = Member(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
         with beating(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):
+            print(f"{time.time():.3f} joined", flush=True)
             ledger = Ledger(opened.database, member)
             Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Saying(), stop, activity).run()
     print(f"{time.time():.3f} over", flush=True)
@@ -179,7 +181,7 @@ class Crew:
 
 def main() -> None:
     """Wait for the signal, and work."""
-    print("ready", flush=True)
+    print(f"ready {os.getpid()}", flush=True)
     sys.stdin.readline()
     work(Light(**json.loads(sys.argv[1])))
 

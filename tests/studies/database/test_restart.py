@@ -32,7 +32,7 @@ def test_a_study_survives_that_its_server_crashes(tmp_path):
             crew.end()
         assert faults(light.url, NAME, 24, 5) == []
         assert attempts(light.url) == 0
-    assert [worker.returncode for worker in crew.workers] == [0] * 4
+    assert [worker.returncode for worker in crew.workers] == [0] * 4, crew.output()
 
 
 def test_a_full_disk_holds_a_study_up_and_costs_nothing(tmp_path):
