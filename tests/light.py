@@ -1,6 +1,7 @@
 """A worker without Keras: all of a study but the training, which sleeps; and a crew of worker processes.
 
-As a program it is given the settings of `Light` as JSON, says `ready`, and begins when it reads a line.
+As a program it is given the settings of `Light` as JSON, says `ready`, and begins when it reads a line; or it
+has joined the study before.
 """
 
 import json
@@ -39,6 +40,7 @@ class Light:
         seconds: Of each epoch.
         heartbeat_seconds: As in `Study`.
         lost_after_seconds: As in `Study`.
+        is_open_first: Join the study before the signal to begin.
     """
 
     url: str
@@ -47,6 +49,7 @@ class Light:
     seconds: float = 0.1
     heartbeat_seconds: float = 0.3
     lost_after_seconds: float = 2.0
+    is_open_first: bool = False
 
     @property
     def command(self) -> list[str]:
@@ -101,6 +104,8 @@ def work(light: Light) -> None:
         member = Member(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
         with beating(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):
             print(f"{time.time():.3f} joined", flush=True)
+            if light.is_open_first:
+                sys.stdin.readline()
             ledger = Ledger(opened.database, member)
             Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Saying(), stop, activity).run()
     print(f"{time.time():.3f} over", flush=True)
@@ -181,9 +186,11 @@ class Crew:
 
 def main() -> None:
     """Wait for the signal, and work."""
-    print(f"ready {os.getpid()}", flush=True)
-    sys.stdin.readline()
-    work(Light(**json.loads(sys.argv[1])))
+    light = Light(**json.loads(sys.argv[1]))
+    if not light.is_open_first:
+        print(f"ready {os.getpid()}", flush=True)
+        sys.stdin.readline()
+    work(light)
 
 
 if __name__ == "__main__":
