@@ -1,7 +1,10 @@
 """Creates a study, or loads it and makes sure that it searches the same space in the same way."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,11 +16,12 @@ from spaces.errors import StudyError
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.database.tables import create_tables
-from studies.database.transactions import PATIENCE_SECONDS, Database
+from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
 from studies.database.worker_storage import WorkerStorage
 from studies.storage import alone_in_schema, explained, open_storage
 from studies.study import Study
 
+OPENING_SECONDS = 10.0
 SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
 
 Identity: TypeAlias = Mapping[str, Any]
@@ -67,9 +71,29 @@ def open_study(
         StudyError: The database cannot be used, or the study of that name is another one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with explained(url), alone_in_schema(url):
+    until, delay = math.inf, FIRST_DELAY_SECONDS
+    while True:
+        try:
+            return _open(url, name, space, settings, data, patience)
+        except StudyError as error:
+            until = min(until, time.monotonic() + OPENING_SECONDS)
+            if time.monotonic() + delay > until or not _may_pass_soon(error):
+                raise
+        time.sleep(delay)
+        delay *= 2
+
+
+def _may_pass_soon(error: StudyError) -> bool:
+    """Whether a server is perhaps just being restarted; a wrong address is told soon, and locks were waited for."""
+    cause = error.__cause__
+    return cause is not None and may_pass(cause) and "locked" not in str(cause)
+
+
+def _open(
+    url: str, name: str, space: Space, settings: Study, data: Identity, patience: Callable[[], float]
+) -> OpenStudy:
+    with explained(url), alone_in_schema(url), _storage(url) as storage:
         # Many may start at once on an empty database: one at a time creates what is missing.
-        storage = open_storage(url)
         create_tables(storage.engine)
         resumed = name in optuna.get_all_study_names(storage)
         if not resumed:
@@ -82,6 +106,17 @@ def open_study(
     database = Database(storage.engine, patience_seconds=patience)
     study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, plain._study_id))
     return OpenStudy(study, url, resumed, database)
+
+
+@contextlib.contextmanager
+def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """The storage of the database, whose connections are closed if the study is refused."""
+    storage = open_storage(url)
+    try:
+        yield storage
+    except BaseException:
+        storage.engine.dispose()
+        raise
 
 
 def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity) -> None:

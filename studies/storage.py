@@ -1,8 +1,11 @@
 """Opens the database of a study by its URL, and says plainly what is wrong with it."""
 
 import contextlib
+import math
 import os
 import sqlite3
+import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from studies.database.transactions import READING
 
 BUSY_TIMEOUT_SECONDS = 20.0
 CONNECT_TIMEOUT_SECONDS = 10
+PING_AFTER_SECONDS = 2.0
 CREATION_TIMEOUT_SECONDS = 120
 _LOCKS = {
     "postgresql": ("SELECT pg_advisory_lock(7315728)", "SELECT pg_advisory_unlock(7315728)"),
@@ -65,7 +69,24 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
             event.listen(storage.engine, "begin", _begin_immediate)
             # Connections made while the tables were created do not begin as the later ones must.
             storage.engine.dispose()
+        if not is_sqlite:
+            _ping_rarely(storage.engine)
         return storage
+
+
+def _ping_rarely(engine: sqlalchemy.Engine) -> None:
+    """Ask a connection whether it lives only after a while: a trial makes many small transactions."""
+    ping = engine.dialect.do_ping
+    pinged: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+
+    def do_ping(connection: Any) -> bool:
+        now = time.monotonic()
+        if now - pinged.get(connection, -math.inf) < PING_AFTER_SECONDS:
+            return True
+        pinged[connection] = now
+        return ping(connection)
+
+    engine.dialect.do_ping = do_ping  # type: ignore[assignment, method-assign]
 
 
 @contextlib.contextmanager

@@ -79,19 +79,24 @@ class TakenTrial:
         Raises:
             TrialTaken: It is another worker's by now.
         """
-        if outcome.state == WAITING:
-            self.ledger.hand_back(self.claim, self.storage.take_changes())
-        else:
-            state = _TOLD[outcome.state]
-            value = self._value(outcome)
-            self.trial.set_user_attr(OUTCOME, asdict(outcome))
-            study = self.trial.study
-            values = None if value is None else [value]
-            study.sampler.after_trial(study, self._frozen(), state, values)
-            self.ledger.end(self.claim, self.storage.take_changes(), state, value, outcome.epochs)
-            if self.checkpoints is not None:
-                self.checkpoints.clear()
-        self.storage.forget_own()
+        try:
+            if outcome.state == WAITING:
+                self.ledger.hand_back(self.claim, self.storage.take_changes())
+            else:
+                self._finish(outcome)
+        finally:
+            self.storage.forget_own()
+
+    def _finish(self, outcome: Outcome) -> None:
+        state = _TOLD[outcome.state]
+        value = self._value(outcome)
+        self.trial.set_user_attr(OUTCOME, asdict(outcome))
+        study = self.trial.study
+        values = None if value is None else [value]
+        study.sampler.after_trial(study, self._frozen(), state, values)
+        self.ledger.end(self.claim, self.storage.take_changes(), state, value, outcome.epochs)
+        if self.checkpoints is not None:
+            self.checkpoints.clear()
 
     def _frozen(self) -> FrozenTrial:
         return self.storage.get_trial(self.claim.trial_id)

@@ -79,7 +79,6 @@ class Worker:
                 continue
             self._evaluate(taken)
             evaluated += 1
-            self._give_up_if_hopeless()
         return True
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -97,7 +96,7 @@ class Worker:
                 self.watcher.trial_started(
                     TrialStarted(taken.number, trials.params_of(taken.trial), epochs, bool(taken.judged))
                 )
-                outcome = self.evaluate(taken, recipe, self._progress())
+                outcome = self.evaluate(taken, recipe, self._progress(taken))
             finally:
                 # Also when the run ends with an error: the trial waits for another worker.
                 taken.end(outcome)
@@ -105,16 +104,18 @@ class Worker:
             outcome = Outcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
             self._note("between trials")
-        self._tell(taken.number, outcome)
+        now = self._progress(taken)
+        self._tell(taken.number, outcome, now)
+        self._give_up_if_hopeless(now)
 
     def _note(self, doing: str, trial: int | None = None, epochs: int | None = None) -> None:
         now = self.activity
         now.doing, now.trial, now.epoch, now.epochs, now.value = doing, trial, None, epochs, None
 
-    def _progress(self) -> Progress:
-        return trials.progress(self.study, self.ledger.wanted())
+    def _progress(self, taken: TakenTrial) -> Progress:
+        return trials.progress(self.study, taken.claim.wanted)
 
-    def _tell(self, number: int, outcome: Outcome) -> None:
+    def _tell(self, number: int, outcome: Outcome, now: Progress) -> None:
         self.watcher.trial_ended(
             TrialEnded(
                 number=number,
@@ -124,12 +125,11 @@ class Worker:
                 epochs=outcome.epochs,
                 seconds=outcome.seconds,
                 reason=outcome.reason,
-                progress=self._progress(),
+                progress=now,
             )
         )
 
-    def _give_up_if_hopeless(self) -> None:
-        now = self._progress()
+    def _give_up_if_hopeless(self, now: Progress) -> None:
         if now.complete == 0 and now.pruned == 0 and now.failed >= MOST_FAILURES_AT_FIRST:
             raise NoResultError(f"the first {now.failed} trials all failed, the last one with: {self._last_reason()}")
 

@@ -1,5 +1,6 @@
 """Takes trials so that each one is evaluated once, whatever dies; and writes what a worker finds out about its own."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -43,11 +44,13 @@ class Claim:
         trial_id: The trial in the database.
         number: Its number.
         attempt: For the how manieth time it was taken.
+        wanted: How many trials the study was to have then.
     """
 
     trial_id: int
     number: int
     attempt: int
+    wanted: int
 
 
 @dataclass(frozen=True)
@@ -105,73 +108,72 @@ class Ledger:
 
     def take(self) -> Claim | Nothing:
         """Take a trial that waits, or a new one while there are fewer than the study is to have."""
-        request = str(uuid.uuid4())
-        return self.database.run(lambda connection: self._take(connection, request))
+        request, tries = str(uuid.uuid4()), itertools.count()
+        return self.database.run(lambda connection: self._take(connection, request, is_again=next(tries) > 0))
 
-    def _take(self, connection: sa.Connection, request: str) -> Claim | Nothing:
+    def _take(self, connection: sa.Connection, request: str, *, is_again: bool) -> Claim | Nothing:
         study_id = self.member.study_id
-        # One at a time: the number of trials is counted here. SQLite's transactions are alone anyway.
-        wanted = connection.scalar(sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update())
-        if (mine := self._taken(connection, request)) is not None:
+        # One at a time: the number of trials is counted here. Optuna's own programs lock the second row when they
+        # create a trial. SQLite's transactions are alone anyway.
+        both = sa.join(STUDIES, STUDY, STUDIES.c.study_id == STUDY.c.study_id)
+        query = sa.select(STUDIES.c.trials).select_from(both).where(STUDIES.c.study_id == study_id)
+        wanted = connection.scalar(query.with_for_update()) or 0
+        if is_again and (mine := self._taken(connection, request, wanted)) is not None:
             return mine
         is_alive(connection, self.member)
-        give_up_silent(connection, study_id)
-        hand_back_ownerless(connection, study_id)
         counts = _counts(connection, study_id)
-        total = sum(counts.values())
-        if sum(counts[state] for state in FINISHED) >= (wanted or 0):
-            return Nothing(over=True)
+        if not _is_any_free(counts, wanted):
+            give_up_silent(connection, study_id)
+            hand_back_ownerless(connection, study_id)
+            counts = _counts(connection, study_id)
+        if not _is_any_free(counts, wanted):
+            return Nothing(over=_ended(counts) >= wanted)
         if counts[TrialState.WAITING]:
-            trial_id, number = self._take_waiting(connection)
-        elif total < (wanted or 0):
-            trial_id, number = self._create(connection, total)
-        else:
-            return Nothing(over=False)
-        return Claim(trial_id, number, self._claim(connection, trial_id, request))
+            return Claim(*self._take_waiting(connection, request), wanted)
+        return Claim(*self._create(connection, sum(counts.values()), request), wanted)
 
     def wanted(self) -> int:
         """How many trials the study is to have, which may grow while it runs."""
         query = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == self.member.study_id)
         return self.database.read(lambda connection: connection.scalar(query)) or 0
 
-    def _taken(self, connection: sa.Connection, request: str) -> Claim | None:
+    def _taken(self, connection: sa.Connection, request: str, wanted: int) -> Claim | None:
         """What this same request took before its answer got lost."""
         joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
         query = sa.select(CLAIMS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined)
         row = connection.execute(query.where(CLAIMS.c.request == request, CLAIMS.c.study_id == self.member.study_id))
-        return Claim(*found) if (found := row.one_or_none()) else None
+        return Claim(*found, wanted) if (found := row.one_or_none()) else None
 
-    def _take_waiting(self, connection: sa.Connection) -> tuple[int, int]:
+    def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int]:
         waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
-        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number).where(waiting).order_by(TRIALS.c.number).limit(1)
-        trial_id, number = connection.execute(query).one()
+        joined = sa.outerjoin(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
+        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined).where(waiting)
+        trial_id, number, before = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
         started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
         change = sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id)
         connection.execute(change.values(state=TrialState.RUNNING, datetime_start=started))
-        return trial_id, number
+        upsert(connection, CLAIMS, [self._claim(trial_id, request, (before or 0) + 1)], keys=("trial_id",))
+        return trial_id, number, (before or 0) + 1
 
-    def _create(self, connection: sa.Connection, number: int) -> tuple[int, int]:
-        # Optuna's own programs lock this row when they create a trial.
+    def _create(self, connection: sa.Connection, number: int, request: str) -> tuple[int, int, int]:
         study_id = self.member.study_id
-        connection.execute(sa.select(STUDY.c.study_id).where(STUDY.c.study_id == study_id).with_for_update())
         row = {"study_id": study_id, "number": number, "state": TrialState.RUNNING, "datetime_start": now_utc()}
         created = connection.execute(sa.insert(TRIALS).values(row)).inserted_primary_key
         trial_id = int(created[0]) if created else 0
         if number < len(self.points):
             _write_attributes(connection, SYSTEM_ATTRIBUTES, trial_id, {"fixed_params": dict(self.points[number])})
-        return trial_id, number
+        connection.execute(sa.insert(CLAIMS).values(self._claim(trial_id, request, 1)))
+        return trial_id, number, 1
 
-    def _claim(self, connection: sa.Connection, trial_id: int, request: str) -> int:
-        before = connection.scalar(sa.select(CLAIMS.c.attempt).where(CLAIMS.c.trial_id == trial_id))
-        row = {
+    def _claim(self, trial_id: int, request: str, attempt: int) -> dict[str, Any]:
+        return {
             "trial_id": trial_id,
             "study_id": self.member.study_id,
             "worker_id": self.member.worker_id,
-            "attempt": (before or 0) + 1,
+            "attempt": attempt,
             "request": request,
+            "claimed_at": 0.0,
         }
-        upsert(connection, CLAIMS, [{**row, "claimed_at": 0.0}], keys=("trial_id",))
-        return (before or 0) + 1
 
     def write(self, claim: Claim, changes: Changes) -> None:
         """Write what was found out about a trial.
@@ -203,7 +205,9 @@ class Ledger:
         def work(connection: sa.Connection) -> None:
             self._hold(connection, claim)
             changes.write(connection, claim.trial_id)
-            connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id == claim.trial_id, EPOCHS.c.epoch > epochs))
+            if claim.attempt > 1:
+                beyond = (EPOCHS.c.trial_id == claim.trial_id) & (EPOCHS.c.epoch > epochs)
+                connection.execute(sa.delete(EPOCHS).where(beyond))
             if value is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(value)
                 row = {"trial_id": claim.trial_id, "objective": 0, "value": stored, "value_type": kind}
@@ -241,6 +245,15 @@ def _counts(connection: sa.Connection, study_id: int) -> dict[TrialState, int]:
     query = sa.select(TRIALS.c.state, sa.func.count()).where(TRIALS.c.study_id == study_id).group_by(TRIALS.c.state)
     found = {state: count for state, count in connection.execute(query)}
     return {state: found.get(state, 0) for state in TrialState}
+
+
+def _ended(counts: Mapping[TrialState, int]) -> int:
+    return sum(counts[state] for state in FINISHED)
+
+
+def _is_any_free(counts: Mapping[TrialState, int], wanted: int) -> bool:
+    """Whether a trial can be taken: some may wait beyond those that are wanted, which somebody has enqueued."""
+    return _ended(counts) + counts[TrialState.RUNNING] < wanted
 
 
 def _write_attributes(connection: sa.Connection, table: Any, trial_id: int, attributes: Mapping[str, Any]) -> None:

@@ -38,8 +38,9 @@ def read_trials(
     """
     columns = [TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete]
     query = sa.select(*columns).where(TRIALS.c.study_id == study_id)
-    rows = list(connection.execute(query.where(TRIALS.c.trial_id > after)))
-    for ids in _chunks([trial_id for trial_id in among if trial_id <= after]):
+    first, *further = _chunks([trial_id for trial_id in among if trial_id <= after]) or [()]
+    rows = list(connection.execute(query.where(sa.or_(TRIALS.c.trial_id > after, TRIALS.c.trial_id.in_(first)))))
+    for ids in further:
         rows += connection.execute(query.where(TRIALS.c.trial_id.in_(ids)))
     details = _Details(connection, [row.trial_id for row in rows], is_all=after < 0, study_id=study_id)
     return sorted((_frozen(row, details) for row in rows), key=lambda trial: trial.number)
@@ -51,7 +52,7 @@ class _Details:
     def __init__(self, connection: sa.Connection, ids: Sequence[int], *, is_all: bool, study_id: int) -> None:
         # Of a whole study they are found by a join; of a few trials by their ids.
         chunks: list[Any] = [sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)]
-        self._wanted = chunks if is_all else list(_chunks(ids))
+        self._wanted = chunks if is_all else _chunks(ids)
         self._connection = connection
         self.params = self._by_trial(PARAMS, "param_id")
         self.values = self._by_trial(VALUES, "objective")
@@ -117,8 +118,8 @@ def now_utc() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
-def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + _MOST_IDS] for start in range(0, len(ids), _MOST_IDS))
+def _chunks(ids: Sequence[int]) -> list[Sequence[int]]:
+    return [ids[start : start + _MOST_IDS] for start in range(0, len(ids), _MOST_IDS)]
 
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

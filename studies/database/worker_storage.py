@@ -35,6 +35,7 @@ class WorkerStorage(BaseStorage):
         self._known: dict[int, FrozenTrial] = {}
         self._unfinished: set[int] = set()
         self._newest = -1
+        self._is_fresh = False
         self._own: FrozenTrial | None = None
         self._changes = Changes()
         self._lock = threading.RLock()
@@ -42,6 +43,8 @@ class WorkerStorage(BaseStorage):
     def begin(self, claim: Claim) -> None:
         """Make the claimed trial the worker's own."""
         with self._lock:
+            self._own, self._is_fresh = None, False
+            self._unfinished.add(claim.trial_id)
             self._refresh()
             self._own = copy.deepcopy(self._known[claim.trial_id])
             self._changes = Changes()
@@ -50,6 +53,7 @@ class WorkerStorage(BaseStorage):
         """What has changed in the own trial since the last call."""
         with self._lock:
             changes, self._changes = self._changes, Changes()
+            self._is_fresh = False
             return changes
 
     def keep_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -60,14 +64,14 @@ class WorkerStorage(BaseStorage):
     def forget_own(self) -> None:
         """The own trial has ended or was handed back."""
         with self._lock:
-            self._own = None
+            self._own, self._is_fresh = None, False
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """All trials of the study by number, the own one as it is in this memory."""
         with self._lock:
-            self._refresh()
+            self._refresh_once()
             own = {self._own._trial_id: self._own} if self._own else {}
             trials = sorted((self._known | own).values(), key=lambda trial: trial.number)
         chosen = [trial for trial in trials if states is None or trial.state in states]
@@ -79,13 +83,21 @@ class WorkerStorage(BaseStorage):
             if self._own is not None and self._own._trial_id == trial_id:
                 return copy.copy(self._own)
             if trial_id not in self._known or trial_id in self._unfinished:
-                self._refresh()
+                self._refresh_once()
             return self._known[trial_id]
 
+    def _refresh_once(self) -> None:
+        """Read what others have done; once between two steps of the own trial, and always between trials."""
+        if self._own is None or not self._is_fresh:
+            self._refresh()
+
     def _refresh(self) -> None:
+        # The own trial stands in this memory.
+        others = self._unfinished - ({self._own._trial_id} if self._own else set())
         found = self._database.read(
-            lambda connection: read_trials(connection, self._study_id, after=self._newest, among=self._unfinished)
+            lambda connection: read_trials(connection, self._study_id, after=self._newest, among=others)
         )
+        self._is_fresh = True
         for trial in found:
             self._known[trial._trial_id] = trial
             (self._unfinished.discard if trial.state.is_finished() else self._unfinished.add)(trial._trial_id)
@@ -114,6 +126,7 @@ class WorkerStorage(BaseStorage):
         """Keep what was reported about the own trial."""
         with self._lock:
             own = self._mine(trial_id)
+            self._is_fresh = False
             own.intermediate_values = {**own.intermediate_values, step: intermediate_value}
             self._changes.steps[step] = intermediate_value
 

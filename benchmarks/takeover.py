@@ -1,0 +1,82 @@
+"""How soon the trial of a worker that was killed goes on with another one.
+
+    python benchmarks/takeover.py [--kills 20] [--stores sqlite postgresql]
+
+Two workers with the default settings share a study; one trains, the other is idle, since there is no more to do. The
+first is killed with SIGKILL; the time runs until the other has begun its trial. The workers do all but train
+(tests/light.py). A new worker then takes the idle one's place.
+"""
+
+import argparse
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from database import urls
+from evidence import machine, spread
+
+from studies.database.workers import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS
+from tests.light import Crew, Light
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--stores", nargs="+", default=["sqlite", "postgresql"])
+    given = parser.parse_args()
+    print(machine("optuna", "sqlalchemy", "psycopg"))
+    print(f"heartbeat every {HEARTBEAT_SECONDS:g} s, lost after {LOST_AFTER_SECONDS:g} s of silence")
+    for store in given.stores:
+        with urls(store) as new_url:
+            print(f"{store:10} {spread(_take_overs(new_url, given.kills))}", flush=True)
+
+
+def _take_overs(new_url: Callable[[], str], kills: int) -> list[float]:
+    light = Light(new_url(), 1, 10**6, 0.2, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
+    with tempfile.TemporaryDirectory() as folder:
+        crew = Crew(light.command, Path(folder), 2)
+        crew.start()
+        try:
+            return [_take_over(crew, kill) for kill in range(kills)]
+        finally:
+            crew.end()
+
+
+def _take_over(crew: Crew, kill: int) -> float:
+    """Kill the worker that trains; returns after how many seconds another has begun."""
+    _wait(lambda: len(_began(crew)) == kill + 1 and _are_ready(crew))
+    trains = next(index for index, worker in enumerate(crew.workers) if "began" in _said(crew, worker.pid))
+    at = time.time()
+    crew.workers[trains].kill()
+    crew.workers[trains].wait()
+    _wait(lambda: len(_began(crew)) == kill + 2)
+    crew.look_after()
+    return max(_began(crew)) - at
+
+
+def _began(crew: Crew) -> list[float]:
+    return [float(second) for second in re.findall(r"^([\d.]+) began", crew.output(), re.MULTILINE)]
+
+
+def _are_ready(crew: Crew) -> bool:
+    return all("joined" in _said(crew, worker.pid) for worker in crew.workers)
+
+
+def _said(crew: Crew, pid: int) -> str:
+    logs = (log.read_text() for log in crew.folder.glob("worker-*.log"))
+    return next((text for text in logs if text.startswith(f"ready {pid}\n")), "")
+
+
+def _wait(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120.0
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody has taken the trial over")
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()

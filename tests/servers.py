@@ -1,0 +1,122 @@
+"""Real database servers for tests and benchmarks: a PostgreSQL of our own, and a MariaDB that is given."""
+
+import atexit
+import contextlib
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+MYSQL_VARIABLE = "SEARCH_TEST_MYSQL"
+_NUMBERS = itertools.count()
+
+
+@dataclass
+class Postgres:
+    """A PostgreSQL of our own, on a socket in its folder and on one address.
+
+    Args:
+        folder: Its data.
+        user: The system's user that runs it, or None for this one.
+        address: Where it listens beside its socket.
+        port: There.
+        settings: The server's own settings that differ from its defaults.
+    """
+
+    folder: Path
+    user: str | None
+    address: str = "127.0.0.1"
+    port: int = field(default_factory=lambda: free_port())
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = {"max_connections": "300", **self.settings}
+        given = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        options = f"-h {self.address} -p {self.port} -k {self.folder} {given}"
+        self._control("-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: `immediate` is as a crash."""
+        self._control("-w", "-m", mode, "stop")
+
+    def url(self, database: str, *, over: str = "socket") -> str:
+        """The URL of a database, over its `socket` or over `tcp`."""
+        if over == "tcp":
+            return f"postgresql+psycopg://postgres@{self.address}:{self.port}/{database}"
+        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}&port={self.port}"
+
+    def new_database(self) -> str:
+        """The URL of a database that is empty."""
+        return self.url(new_database(self.url("postgres")))
+
+    def _control(self, *arguments: str) -> None:
+        _pgserver()._commands.pg_ctl([*arguments], pgdata=self.folder, user=self.user, timeout=60)
+
+
+@contextlib.contextmanager
+def postgres(address: str = "127.0.0.1", settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    """A PostgreSQL that lives as long as the block."""
+    pgserver = _pgserver()
+    # Not in pytest's folder, which only its owner may enter: as root the server runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="search-postgres-"))
+    made = pgserver.get_server(folder / "data", cleanup_mode=None)
+    atexit.unregister(made._cleanup)
+    server = Postgres(made.pgdata, made.system_user, address, settings=settings or {})
+    try:
+        server.stop("fast")
+        server.start()
+        yield server
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_database(server_url: str) -> str:
+    """Create an empty database on a server; returns its name."""
+    name = f"search_{os.getpid()}_{next(_NUMBERS)}"
+    engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return name
+
+
+def drop_database(server_url: str, name: str) -> None:
+    """Drop a database."""
+    engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name}"))
+    engine.dispose()
+
+
+def with_database(server_url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _pgserver() -> Any:
+    with warnings.catch_warnings():
+        # It looks for the user's run-time folder, which root and containers may not have.
+        warnings.simplefilter("ignore")
+        import pgserver
+        import pgserver._commands
+    return pgserver

@@ -1,0 +1,77 @@
+"""The stores that every test of the database runs over, each time with an empty database."""
+
+import os
+
+import optuna
+import pytest
+
+from studies.database.steering import Limits, steer
+from studies.opening import open_study
+from studies.storage import sqlite_url
+from studies.study import Study
+from tests.fakes import DATA, TINY
+from tests.servers import MYSQL_VARIABLE, drop_database, new_database, postgres, with_database
+
+STORES = ("sqlite", "postgresql", "mysql")
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """One PostgreSQL for all tests of this process; what it writes need not outlive the machine."""
+    with postgres(settings={"fsync": "off"}) as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_url():
+    """The URL of an empty database on the MariaDB that was given."""
+    server = os.environ.get(MYSQL_VARIABLE)
+    if not server:
+        pytest.skip(f"no MariaDB: set {MYSQL_VARIABLE}")
+    name = new_database(server)
+    yield with_database(server, name)
+    drop_database(server, name)
+
+
+@pytest.fixture(params=STORES)
+def url(request, tmp_path):
+    """The URL of an empty database, on each kind of store in turn."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "study.db")
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_server").new_database()
+    return request.getfixturevalue("mysql_url")
+
+
+@pytest.fixture
+def engines():
+    """Engines whose connections are closed after the test."""
+    kept = []
+    yield kept
+    for engine in kept:
+        engine.dispose()
+
+
+@pytest.fixture
+def open_worker(url, engines):
+    """Opens the study as a process of its own would: with its own connections. Give it how many trials there are."""
+
+    def opened(trials: int = 6, **settings):
+        found = open_study(url, "tiny", TINY, Study(trials=trials, **settings), DATA)
+        engines.append(found.database.engine)
+        steer(found.database, found.study_id, Limits(trials))
+        return found
+
+    return opened
+
+
+@pytest.fixture
+def open_plainly(url, engines):
+    """Opens the study as a program that knows only Optuna would."""
+
+    def opened():
+        storage = optuna.storages.RDBStorage(url)
+        engines.append(storage.engine)
+        return optuna.load_study(study_name="tiny", storage=storage)
+
+    return opened

@@ -1,0 +1,115 @@
+"""How a study is steered and bounded from anywhere, on every store."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from studies.database.steering import Limits, add_trials, ask_to_stop, claim_export, end_export, steer, steering
+from studies.database.tables import WORKERS
+from studies.database.workers import Activity, Member, beat
+from studies.heartbeat import beating, heed
+from studies.stopping import StopRequest
+from studies.study import Study
+from tests.fakes import joined
+
+
+def heard(opened, member, clock=lambda: 100.0):
+    """What a worker hears with its next heartbeat."""
+    stop = StopRequest(clock=clock)
+    heed(opened.database.run(lambda connection: beat(connection, member, Activity())), stop)
+    return stop
+
+
+def test_the_first_worker_sets_the_limits(open_worker):
+    """The time counts on the database's clock, for all workers alike."""
+    opened = open_worker()
+    steer(opened.database, opened.study_id, Limits(9, 60.0))
+    member = joined(opened, Study()).member
+    assert steering(opened.database, opened.study_id).trials == 9
+    assert 50.0 < heard(opened, member).deadline - 100.0 <= 60.0
+
+
+def test_who_joins_can_only_extend(open_worker):
+    """Fewer trials or another time limit do not count while others work; more trials do."""
+    opened = open_worker()
+    steer(opened.database, opened.study_id, Limits(9, 60.0))
+    member = joined(opened, Study()).member
+    before = steering(opened.database, opened.study_id)
+    steer(opened.database, opened.study_id, Limits(5, 1.0))
+    assert steering(opened.database, opened.study_id) == before
+    steer(opened.database, opened.study_id, Limits(12))
+    after = steering(opened.database, opened.study_id)
+    assert (after.trials, after.deadline) == (12, before.deadline)
+    member.leave(opened.database)
+    steer(opened.database, opened.study_id, Limits(5))
+    after = steering(opened.database, opened.study_id)
+    assert (after.trials, after.deadline) == (5, None)
+
+
+def test_more_trials_can_be_added(open_worker):
+    """`add_trials` says how many there are then, and a worker takes them."""
+    opened = open_worker(1)
+    ledger = joined(opened, Study())
+    ledger.take()
+    assert add_trials(opened.database, opened.study_id, 2) == 3
+    assert [ledger.take().number for _ in range(2)] == [1, 2]
+    assert ledger.wanted() == 3
+
+
+def test_a_stop_reaches_every_worker_and_the_next_start_takes_it_back(open_worker):
+    """All that are alive hear it with their next heartbeat."""
+    opened = open_worker()
+    members = [joined(opened, Study()).member for _ in range(2)]
+    assert ask_to_stop(opened.database, opened.study_id) == 2
+    assert [heard(opened, member).signal_name for member in members] == ["search stop"] * 2
+    for member in members:
+        member.leave(opened.database)
+    assert ask_to_stop(opened.database, opened.study_id) == 0
+    steer(opened.database, opened.study_id, Limits(6))
+    assert steering(opened.database, opened.study_id).stop is None
+
+
+@pytest.mark.parametrize(("share", "is_over"), [(1.0, True), (0.25, False)])
+def test_gpu_hours_count_over_all_workers_by_their_share(open_worker, share, is_over):
+    """Two workers that began 60 s ago have used 120 s of devices of their own, and 30 s of quarters."""
+    opened = open_worker()
+    steer(opened.database, opened.study_id, Limits(6, None, 100.0))
+    members = [Member(opened.study_id, "fake", device_share=share) for _ in range(2)]
+    for member in members:
+        member.join(opened.database)
+    earlier = sa.update(WORKERS).values(started_at=WORKERS.c.started_at - 60.0)
+    opened.database.run(lambda connection: connection.execute(earlier))
+    assert [heard(opened, member).out_of_time for member in (*members, members[0])][-1] is is_over
+    # What was used before a pause does not count after it.
+    for member in members:
+        member.leave(opened.database)
+    steer(opened.database, opened.study_id, Limits(6, None, 100.0))
+    assert not heard(opened, members[0]).out_of_time
+
+
+def test_one_worker_exports(open_worker):
+    """The others are told no while it lives, and what came of it afterwards."""
+    opened = open_worker()
+    first, second = (joined(opened, Study()).member for _ in range(2))
+    assert claim_export(opened.database, opened.study_id, first.worker_id)
+    assert claim_export(opened.database, opened.study_id, first.worker_id)
+    assert not claim_export(opened.database, opened.study_id, second.worker_id)
+    first.leave(opened.database)
+    assert claim_export(opened.database, opened.study_id, second.worker_id)
+    end_export(opened.database, opened.study_id, {"host": "a", "trial": [3, 9]})
+    row = steering(opened.database, opened.study_id)
+    assert (row.exporter, row.exported) == (None, {"host": "a", "trial": [3, 9]})
+
+
+def test_a_worker_hears_the_stop_within_a_heartbeat(open_worker):
+    """The thread tells the training, which asks between its steps."""
+    opened = open_worker()
+    stop = StopRequest()
+    with beating(opened.database, Member(opened.study_id, "fake"), Activity(), stop, seconds=0.05):
+        ask_to_stop(opened.database, opened.study_id)
+        for _ in range(200):
+            if stop.requested:
+                break
+            time.sleep(0.05)
+    assert stop.signal_name == "search stop"

@@ -1,0 +1,99 @@
+"""The tables beside Optuna's: made once, and refused where another version of search made them."""
+
+import multiprocessing
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+from spaces.errors import StudyError
+from studies.database.claims import Changes, Ledger
+from studies.database.steering import Limits, steer
+from studies.database.tables import (
+    CLAIMS,
+    METADATA,
+    SCHEMA_VERSION,
+    STUDIES,
+    VERSION,
+    WORKERS,
+    create_tables,
+    read_epochs,
+)
+from studies.database.workers import Member
+from studies.opening import open_study
+from studies.study import Study
+from tests.fakes import DATA, TINY, joined
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"), [(SCHEMA_VERSION + 1, "install a newer search"), (SCHEMA_VERSION - 1, "use a new database")]
+)
+def test_tables_of_another_version_are_refused(open_worker, version, advice):
+    """The message says both versions and what to do."""
+    opened = open_worker()
+    opened.database.run(lambda connection: connection.execute(sa.update(VERSION).values(version=version)))
+    with pytest.raises(StudyError, match=f"of version {version}, this search reads version {SCHEMA_VERSION}: {advice}"):
+        open_worker()
+
+
+def test_tables_that_had_only_epochs_are_completed(open_worker):
+    """A study from before there were workers goes on, with its epochs."""
+    opened = open_worker()
+    ledger = joined(opened, Study())
+    claim = ledger.take()
+    ledger.write(claim, Changes(epochs={1: {"loss": 0.5}}))
+    METADATA.drop_all(opened.database.engine, tables=[VERSION, STUDIES, WORKERS, CLAIMS])
+    again = open_worker()
+    assert read_epochs(again.database.engine, claim.trial_id) == [{"loss": 0.5}]
+    assert joined(again, Study()).take().number in (0, 1)
+
+
+def test_creating_twice_changes_nothing(open_worker):
+    """Every worker calls it."""
+    engine = open_worker().database.engine
+    create_tables(engine)
+    with engine.connect() as connection:
+        assert connection.scalars(sa.select(VERSION.c.version)).all() == [SCHEMA_VERSION]
+
+
+def test_plain_optuna_reads_and_lists_the_study(open_worker, open_plainly, url, engines):
+    """Our tables are none of its business, and its own are whole."""
+    opened = open_worker()
+    ledger = joined(opened, Study())
+    ledger.take()
+    plain = open_plainly()
+    assert [trial.state.name for trial in plain.trials] == ["RUNNING"]
+    engines.append((storage := optuna.storages.RDBStorage(url)).engine)
+    assert [found.study_name for found in optuna.get_all_study_summaries(storage)] == ["tiny"]
+
+
+def start(url: str, go, answers) -> None:
+    """What each of many processes does on an empty database."""
+    go.wait()
+    try:
+        opened = open_study(url, "tiny", TINY, Study(), DATA)
+        steer(opened.database, opened.study_id, Limits(16))
+        member = Member(opened.study_id, "fake", lost_after_seconds=600.0)
+        member.join(opened.database)
+        answers.put((Ledger(opened.database, member).take().number, opened.resumed))
+    except Exception as error:  # noqa: BLE001 - shown by the test
+        answers.put(repr(error))
+
+
+@pytest.mark.slow
+def test_sixteen_that_start_at_once_make_one_study(url, open_plainly):
+    """On an empty database, without an error; one creates the study and each takes a trial of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    go, answers = context.Event(), context.Queue()
+    starts = [context.Process(target=start, args=(url, go, answers)) for _ in range(16)]
+    for each in starts:
+        each.start()
+    go.set()
+    found = [answers.get(timeout=120) for _ in starts]
+    for each in starts:
+        each.join()
+    assert [answer for answer in found if isinstance(answer, str)] == []
+    assert sorted(number for number, _ in found) == list(range(16))
+    assert [resumed for _, resumed in found].count(False) == 1
+    assert len(open_plainly().trials) == 16

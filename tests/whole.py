@@ -1,0 +1,55 @@
+"""What must hold of a study when it is over, whatever happened to its workers."""
+
+from collections import Counter
+
+import optuna
+import sqlalchemy as sa
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.database.tables import CLAIMS, EPOCHS, WORKERS
+from studies.database.workers import ALIVE
+
+
+def read_whole(url: str, name: str) -> tuple[list[FrozenTrial], dict[int, list[int]], Counter[str]]:
+    """The trials by plain Optuna, the epochs of each by its number, and how many workers ended how."""
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+        with storage.engine.connect() as connection:
+            rows = connection.execute(sa.select(EPOCHS.c.trial_id, EPOCHS.c.epoch).order_by(EPOCHS.c.epoch)).all()
+            states = Counter(connection.scalars(sa.select(WORKERS.c.state)).all())
+    finally:
+        storage.engine.dispose()
+    numbers = {trial._trial_id: trial.number for trial in trials}
+    epochs: dict[int, list[int]] = {trial.number: [] for trial in trials}
+    for trial_id, epoch in rows:
+        epochs[numbers[trial_id]].append(epoch)
+    return trials, epochs, states
+
+
+def attempts(url: str) -> int:
+    """How often a trial was taken again."""
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        again = connection.scalar(sa.select(sa.func.sum(CLAIMS.c.attempt - 1)))
+    engine.dispose()
+    return int(again or 0)
+
+
+def faults(url: str, name: str, trials: int, epochs: int) -> list[str]:
+    """Everything that is not as it should be: lost, double or unfinished trials, and curves with gaps."""
+    found, curves, states = read_whole(url, name)
+    wrong = []
+    if [trial.number for trial in found] != list(range(trials)):
+        wrong.append(f"trials {[trial.number for trial in found]}, not 0 to {trials - 1}")
+    whole = list(range(1, epochs + 1))
+    for trial in found:
+        if trial.state != TrialState.COMPLETE:
+            wrong.append(f"trial {trial.number} is {trial.state.name}")
+        if sorted(trial.intermediate_values) != whole:
+            wrong.append(f"trial {trial.number} reported {sorted(trial.intermediate_values)}")
+        if curves[trial.number] != whole:
+            wrong.append(f"trial {trial.number} has epochs {curves[trial.number]}")
+    if states[ALIVE]:
+        wrong.append(f"{states[ALIVE]} workers seem alive")
+    return wrong
