@@ -12,6 +12,7 @@ import optuna
 from spaces.canonical import to_json
 from spaces.space import Recipe, Space, resolve
 from studies import trials
+from studies.checkpoints import Checkpoints
 from studies.data import Dataset
 from studies.database.steering import claim_export, end_export, steering
 from studies.database.tables import read_epochs
@@ -39,6 +40,7 @@ class Exporter:
         features: Gives the features of frozen backbones.
         watcher: Is told what happens.
         stop: Asks for an end.
+        checkpoints: Where trials and the retraining are saved.
     """
 
     opened: OpenStudy
@@ -50,6 +52,7 @@ class Exporter:
     features: Features
     watcher: Watcher
     stop: StopRequest
+    checkpoints: Checkpoints
 
     def exported(self, space: Space, result: Result) -> Result:
         """The result with its export: the one that is there if it is of the same trial, else a new one."""
@@ -82,6 +85,7 @@ class Exporter:
             watcher=self.watcher,
             stop=lambda: self.stop.requested,
             features=self.features,
+            checkpoints=self.checkpoints,
         )
         self._end(result, exported=metrics is not None)
         export = self.target if metrics else None

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from spaces.errors import NoResultError
 from spaces.keras_tuner import KerasTunerModel
-from spaces.space import Recipe, Space, baseline, resolve
+from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies import trials
 from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
 from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
-from studies.data import Dataset, identity, load
+from studies.data import identity
 from studies.data.folds import check_folds
 from studies.database.claims import Ledger
 from studies.database.steering import Limits, steer
@@ -24,6 +24,7 @@ from studies.events import Progress, StudyOpened, Watcher
 from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
+from studies.images import Images
 from studies.opening import OpenStudy, open_study
 from studies.process import ALONE, Process
 from studies.results import Result
@@ -78,7 +79,7 @@ def run(
     name = settings.name or declared.name
     folder = study_folder(output, name)
     url = settings.storage or sqlite_url(folder / "study.db")
-    images = _Images(declared.folder, watcher, stop)
+    images = Images(declared.folder, watcher, stop)
     try:
         return _Run(declared, settings, name, url, folder, images, watcher, stop, export, process).result()
     except KeyboardInterrupt:
@@ -90,45 +91,20 @@ def run(
 
 
 @dataclass
-class _Images:
-    """Loads the images of a recipe once."""
-
-    folder: Path
-    watcher: Watcher
-    stop: StopRequest
-    _loaded: dict[Any, Dataset] = field(default_factory=dict)
-
-    def __call__(self, recipe: Recipe) -> Dataset:
-        if recipe.data not in self._loaded:
-            self._loaded[recipe.data] = load(recipe.data, self.folder, progress=self._progress)
-        return self._loaded[recipe.data]
-
-    def _progress(self, done: int, total: int) -> None:
-        if self.stop():
-            raise KeyboardInterrupt
-        self.watcher.data_progress(done, total)
-
-    def features_progress(self, done: int, total: int) -> None:
-        """Show it, or end the computing."""
-        if self.stop():
-            raise KeyboardInterrupt
-        self.watcher.features_progress(done, total)
-
-
-@dataclass
 class _Run:
     declared: Declared
     settings: Study
     name: str
     url: str
     folder: Path
-    images: _Images
+    images: Images
     watcher: Watcher
     stop: StopRequest
     export: bool
     process: Process
 
     def __post_init__(self) -> None:
+        self.checkpoints = Checkpoints(self._checkpoints_place())
         self.features = Features(self.declared.folder, self.images.features_progress)
 
     def result(self) -> Result:
@@ -229,7 +205,6 @@ class _Run:
 
         settings, stop = self.settings, self.stop
         ledger = Ledger(opened.database, member, laid_down(space, settings.sampler, settings.seed))
-        checkpoints = Checkpoints(self._checkpoints_place())
         evaluate = Objective(
             settings.seed,
             self.declared.folder,
@@ -238,7 +213,7 @@ class _Run:
             stop,
             self.features,
             self._activity,
-            checkpoints,
+            self.checkpoints,
         )
         worker = Worker(
             opened.study,
@@ -254,7 +229,9 @@ class _Run:
         try:
             is_over = worker.run()
             if is_over and not stop():
-                checkpoints.clear_except(())
+                # What stalled workers have left; the retraining of the best trial goes on from its own.
+                best = trials.progress(opened.study, ledger.wanted()).best
+                self.checkpoints.clear_except([best.number] if best else [])
             return is_over
         except KeyboardInterrupt:
             # An end asked for, or time over, while images were read for a trial, which waits.
@@ -305,5 +282,6 @@ class _Run:
             features=self.features,
             watcher=self.watcher,
             stop=self.stop,
+            checkpoints=self.checkpoints,
         )
         return exporter.exported(space, result)
