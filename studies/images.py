@@ -1,0 +1,42 @@
+"""The images of a run: loaded once for each recipe's data, and given up when an end is asked for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spaces.space import Recipe
+from studies.data import Dataset, load
+from studies.events import Watcher
+from studies.stopping import StopRequest
+
+
+@dataclass
+class Images:
+    """Loads the images of a recipe once.
+
+    Args:
+        folder: Where relative paths start.
+        watcher: Is told how far it is.
+        stop: Asks for an end, which `KeyboardInterrupt` brings about.
+    """
+
+    folder: Path
+    watcher: Watcher
+    stop: StopRequest
+    _loaded: dict[Any, Dataset] = field(default_factory=dict)
+
+    def __call__(self, recipe: Recipe) -> Dataset:
+        if recipe.data not in self._loaded:
+            self._loaded[recipe.data] = load(recipe.data, self.folder, progress=self._progress)
+        return self._loaded[recipe.data]
+
+    def _progress(self, done: int, total: int) -> None:
+        if self.stop():
+            raise KeyboardInterrupt
+        self.watcher.data_progress(done, total)
+
+    def features_progress(self, done: int, total: int) -> None:
+        """Show it, or end the computing."""
+        if self.stop():
+            raise KeyboardInterrupt
+        self.watcher.features_progress(done, total)
