@@ -29,7 +29,7 @@ logging.getLogger("studies").setLevel(logging.INFO)
 logging.getLogger("studies").addHandler(Told())
 
 def progress(done, total):
-    if total not in seen:
+    if done and total not in seen:
         seen.add(total)
         pipe.write(f"decoding {os.getpid()}\\n")
         sys.stdin.readline()
