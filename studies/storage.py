@@ -85,7 +85,7 @@ def _ping_rarely(engine: sqlalchemy.Engine) -> None:
         pinged[connection] = now
         return ping(connection)
 
-    engine.dialect.do_ping = do_ping  # type: ignore[method-assign]
+    engine.dialect.do_ping = do_ping  # type: ignore[assignment, method-assign]
 
 
 @contextlib.contextmanager

@@ -53,7 +53,6 @@ class WorkerStorage(BaseStorage):
         """What has changed in the own trial since the last call."""
         with self._lock:
             changes, self._changes = self._changes, Changes()
-            self._is_fresh = False
             return changes
 
     def keep_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
