@@ -29,6 +29,7 @@ class Chaos:
         server: The database, which crashes now and then.
         checkpoints: Folder of checkpoints, one of which is truncated now and then.
         disk: A small file system, which is full now and then.
+        most_kills: No more strikes after so many workers were killed, told to end, or stopped.
     """
 
     crew: Crew
@@ -39,6 +40,7 @@ class Chaos:
     server: Postgres | None = None
     checkpoints: Path | None = None
     disk: Path | None = None
+    most_kills: int = 10**6
     counts: Counter[str] = field(default_factory=Counter)
     _stalled: dict[int, float] = field(default_factory=dict)
 
@@ -48,13 +50,16 @@ class Chaos:
     def run(self, patience: float) -> None:
         """Strike; then wait until all workers have found the study over, at most so many seconds."""
         began = time.monotonic()
-        while sum(self.counts.values()) < self.strikes and time.monotonic() - began < patience:
+        while self._goes_on() and time.monotonic() - began < patience:
             self._pass(self._random.uniform(*self.pause))
             if self.crew.look_after():
                 break
             self._strike()
         self._pass(self.stall + 0.1)
         self.crew.wait(patience - (time.monotonic() - began))
+
+    def _goes_on(self) -> bool:
+        return sum(self.counts.values()) < self.strikes and self.kills < self.most_kills
 
     @property
     def kills(self) -> int:

@@ -47,13 +47,19 @@ def command(folder, url):
     """The command of each worker."""
     file = folder / "space.py"
     file.write_text(SPACE)
-    options = ["--storage", url, "--output", str(folder / "runs"), "--no-export", "--quiet"]
+    options = ["--storage", url, "--output", str(folder / "runs"), "--no-export", "--quiet", "--debug"]
     return [sys.executable, "-m", "search", "run", str(file), *options]
 
 
 def environment():
     """One thread each, so that sums are made in one order."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    return {
+        **os.environ,
+        "PYTHONFAULTHANDLER": "1",
+        "OMP_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+    }
 
 
 def values(url, name):
@@ -121,7 +127,7 @@ def endure(chaos, url, name, trials, epochs):
     """Let the crew work in chaos until its study is over, and look at what came of it."""
     chaos.crew.start()
     try:
-        chaos.run(170.0)
+        chaos.run(400.0)
     finally:
         chaos.crew.end()
     assert faults(url, name, trials, epochs) == [], f"{dict(chaos.counts)}\n{chaos.crew.output()[-5000:]}"
