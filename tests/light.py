@@ -6,6 +6,7 @@ has joined the study before.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -170,8 +171,15 @@ class Crew:
         deadline = time.monotonic() + seconds
         while not self.look_after() or any(worker.poll() is None for worker in self.workers):
             if time.monotonic() > deadline:
+                self._show_where()
                 raise TimeoutError(f"the study was not over after {seconds} seconds:\n{self.output()[-3000:]}")
             time.sleep(0.2)
+
+    def _show_where(self) -> None:
+        """Let those that are left print where they are, if they have PYTHONFAULTHANDLER."""
+        for worker in self.workers:
+            worker.send_signal(signal.SIGABRT)
+        time.sleep(1.0)
 
     def end(self) -> None:
         """Kill whoever is left."""

@@ -49,6 +49,12 @@ class Postgres:
         """Stop it: `immediate` is as a crash."""
         self._control("-w", "-m", mode, "stop")
 
+    def allow(self, network: str) -> None:
+        """Let whoever comes from there in, without a password."""
+        with (self.folder / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {network} trust\n")
+        self._control("reload")
+
     def url(self, database: str, *, over: str = "socket") -> str:
         """The URL of a database, over its `socket` or over `tcp`."""
         if over == "tcp":

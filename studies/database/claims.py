@@ -113,6 +113,10 @@ class Ledger:
 
     def _take(self, connection: sa.Connection, request: str, *, is_again: bool) -> Claim | Nothing:
         study_id = self.member.study_id
+        if connection.dialect.name == "postgresql":
+            # Others wait for this commit. One that a crash of the server forgets, with all that follows from it, is of
+            # a trial that nobody has: its worker finds out when it writes.
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
         # One at a time: the number of trials is counted here. Optuna's own programs lock the second row when they
         # create a trial. SQLite's transactions are alone anyway.
         both = sa.join(STUDIES, STUDY, STUDIES.c.study_id == STUDY.c.study_id)

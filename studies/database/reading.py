@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,8 @@ USER_ATTRIBUTES: Any = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRIBUTES: Any = models.TrialSystemAttributeModel.__table__
 _MOST_IDS = 500
 
+_ValueKind: Any = models.TrialValueModel.TrialValueType
+_StepKind: Any = models.TrialIntermediateValueModel.TrialIntermediateValueType
 _stored_value = models.TrialValueModel.stored_repr_to_value
 _stored_step = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
 
@@ -47,32 +49,44 @@ def read_trials(
 
 
 class _Details:
-    """What hangs on some trials, by their ids."""
+    """What hangs on some trials, by their ids: all of it in one statement, since each one is a message to a server."""
 
     def __init__(self, connection: sa.Connection, ids: Sequence[int], *, is_all: bool, study_id: int) -> None:
+        self._found: dict[tuple[str, int], list[Any]] = defaultdict(list)
         # Of a whole study they are found by a join; of a few trials by their ids.
-        chunks: list[Any] = [sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)]
-        self._wanted = chunks if is_all else _chunks(ids)
-        self._connection = connection
-        self.params = self._by_trial(PARAMS, "param_id")
-        self.values = self._by_trial(VALUES, "objective")
-        self.steps = self._by_trial(STEPS, "step")
-        self.user_attrs = self._by_trial(USER_ATTRIBUTES)
-        self.system_attrs = self._by_trial(SYSTEM_ATTRIBUTES)
+        whole: Any = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+        for wanted in [whole] if is_all else _chunks(ids):
+            for row in sorted(connection.execute(_details(wanted)), key=lambda row: row.place):
+                self._found[row.kind, row.trial_id].append(row)
 
-    def _by_trial(self, table: Any, order: str | None = None) -> Mapping[int, list[Any]]:
-        found: dict[int, list[Any]] = defaultdict(list)
-        for wanted in self._wanted:
-            query = sa.select(table).where(table.c.trial_id.in_(wanted))
-            for row in self._connection.execute(query.order_by(table.c[order]) if order else query):
-                found[row.trial_id].append(row)
-        return found
+    def of(self, kind: str, trial_id: int) -> list[Any]:
+        """The rows of one kind, in order, with `name`, `number`, `text` and `place`."""
+        return self._found.get((kind, trial_id), [])
+
+
+def _details(wanted: Any) -> Any:
+    """The statement that reads all that hangs on the wanted trials."""
+
+    def part(kind: str, table: Any, name: Any, number: Any, text: Any, place: Any) -> Any:
+        columns = {"kind": sa.literal(kind), "name": name, "number": number, "text": text, "place": place}
+        query = sa.select(table.c.trial_id, *(column.label(label) for label, column in columns.items()))
+        return query.where(table.c.trial_id.in_(wanted))
+
+    none, zero = sa.null(), sa.literal(0)
+    step_kind, value_kind = (sa.cast(c, sa.String(10)) for c in (STEPS.c.intermediate_value_type, VALUES.c.value_type))
+    return sa.union_all(
+        part("param", PARAMS, PARAMS.c.param_name, PARAMS.c.param_value, PARAMS.c.distribution_json, PARAMS.c.param_id),
+        part("value", VALUES, none, VALUES.c.value, value_kind, VALUES.c.objective),
+        part("step", STEPS, none, STEPS.c.intermediate_value, step_kind, STEPS.c.step),
+        part("user", USER_ATTRIBUTES, USER_ATTRIBUTES.c.key, none, USER_ATTRIBUTES.c.value_json, zero),
+        part("system", SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES.c.key, none, SYSTEM_ATTRIBUTES.c.value_json, zero),
+    )
 
 
 def _frozen(row: Any, details: _Details) -> FrozenTrial:
-    params = details.params.get(row.trial_id, [])
-    distributions = {each.param_name: _distribution(each.distribution_json) for each in params}
-    values = [_stored_value(each.value, each.value_type) for each in details.values.get(row.trial_id, [])]
+    params = details.of("param", row.trial_id)
+    distributions = {each.name: _distribution(each.text) for each in params}
+    values = [_stored_value(each.number, _ValueKind[each.text]) for each in details.of("value", row.trial_id)]
     return FrozenTrial(
         number=row.number,
         state=row.state,
@@ -80,13 +94,12 @@ def _frozen(row: Any, details: _Details) -> FrozenTrial:
         values=values or None,
         datetime_start=_local(row.datetime_start),
         datetime_complete=_local(row.datetime_complete),
-        params={each.param_name: distributions[each.param_name].to_external_repr(each.param_value) for each in params},
+        params={each.name: distributions[each.name].to_external_repr(each.number) for each in params},
         distributions=distributions,
-        user_attrs=_attributes(details.user_attrs.get(row.trial_id, [])),
-        system_attrs=_attributes(details.system_attrs.get(row.trial_id, [])),
+        user_attrs=_attributes(details.of("user", row.trial_id)),
+        system_attrs=_attributes(details.of("system", row.trial_id)),
         intermediate_values={
-            each.step: _stored_step(each.intermediate_value, each.intermediate_value_type)
-            for each in details.steps.get(row.trial_id, [])
+            each.place: _stored_step(each.number, _StepKind[each.text]) for each in details.of("step", row.trial_id)
         },
         trial_id=row.trial_id,
     )
@@ -98,7 +111,7 @@ def _distribution(text: str) -> BaseDistribution:
 
 
 def _attributes(rows: Iterable[Any]) -> dict[str, Any]:
-    return {row.key: json.loads(row.value_json) for row in rows}
+    return {row.name: json.loads(row.text) for row in rows}
 
 
 def _local(stored: datetime.datetime | None) -> datetime.datetime | None:

@@ -53,7 +53,6 @@ class WorkerStorage(BaseStorage):
         """What has changed in the own trial since the last call."""
         with self._lock:
             changes, self._changes = self._changes, Changes()
-            self._is_fresh = False
             return changes
 
     def keep_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -72,7 +71,8 @@ class WorkerStorage(BaseStorage):
         """All trials of the study by number, the own one as it is in this memory."""
         with self._lock:
             self._refresh_once()
-            own = {self._own._trial_id: self._own} if self._own else {}
+            # As it is now: a pruner adds what it is about to write to what it has read.
+            own = {self._own._trial_id: copy.copy(self._own)} if self._own else {}
             trials = sorted((self._known | own).values(), key=lambda trial: trial.number)
         chosen = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen

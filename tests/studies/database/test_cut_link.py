@@ -1,0 +1,80 @@
+"""A worker whose link to the database is cut: its trial is taken over once, and it goes on with another."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from tests.light import NAME, Crew, Light
+from tests.servers import postgres
+from tests.whole import attempts, faults
+
+pytestmark = pytest.mark.slow
+HERE, THERE = "10.213.77.1", "10.213.77.2"
+
+
+def ip(*arguments, check=True):
+    """Run `ip`."""
+    return subprocess.run(["ip", *arguments], check=check, capture_output=True)
+
+
+@pytest.fixture
+def namespace():
+    """A network namespace, and the name of this side of the link to it."""
+    name, link = f"search-{os.getpid()}", f"s{os.getpid()}"
+    try:
+        made = ip("netns", "add", name, check=False).returncode == 0
+    except OSError:
+        made = False
+    if not made:
+        pytest.skip("a network namespace cannot be made here")
+    try:
+        if ip("link", "add", link, "type", "veth", "peer", "name", "db0", "netns", name, check=False).returncode:
+            pytest.skip("a link to a network namespace cannot be made here")
+        ip("addr", "add", f"{HERE}/24", "dev", link)
+        ip("link", "set", link, "up")
+        ip("-n", name, "addr", "add", f"{THERE}/24", "dev", "db0")
+        ip("-n", name, "link", "set", "db0", "up")
+        yield name, link
+    finally:
+        ip("link", "del", link, check=False)
+        ip("netns", "del", name, check=False)
+
+
+def test_a_link_that_is_cut_and_restored_costs_no_trial(namespace, tmp_path):
+    """For longer than the heartbeat: the trial goes on elsewhere, and the one that returns says so."""
+    name, link = namespace
+    with postgres(HERE, settings={"fsync": "off"}) as server:
+        server.allow(f"{HERE}/24")
+        light = Light(server.new_database(), 8, seconds=0.5)
+        far_light = Light(server.url(light.url.partition("@/")[2].partition("?")[0], over="tcp"), 8, seconds=0.5)
+        near, far = (Crew([], tmp_path / side, 1, most_starts=1) for side in ("near", "far"))
+        for crew, command in ((near, light.command), (far, ["ip", "netns", "exec", name, *far_light.command])):
+            crew.folder.mkdir()
+            crew.command[:] = command
+            crew.start()
+        try:
+            wait_for(lambda: "began" in near.output() and "began" in far.output())
+            ip("link", "set", link, "down")
+            time.sleep(6.0)
+            taken_by_near = near.output().count("began")
+            ip("link", "set", link, "up")
+            near.wait(120.0)
+            far.wait(120.0)
+        finally:
+            near.end()
+            far.end()
+        assert faults(light.url, NAME, 8, 5) == []
+        assert attempts(light.url) == 1
+        assert taken_by_near >= 1
+        assert far.output().count("was taken by another worker") == 1
+        assert "complete" in far.output().partition("was taken by another worker")[2]
+
+
+def wait_for(is_so):
+    """Wait until it is so."""
+    deadline = time.monotonic() + 60.0
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,110 @@
+"""Samplers and pruners see of other workers what plain Optuna would show them."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from studies.database.worker_storage import WorkerStorage
+from studies.study import Study
+from studies.taken import take
+from studies.trials import Outcome
+from tests.fakes import joined
+
+
+@pytest.fixture
+def worker(open_worker):
+    """Takes the next trial, as a worker of its own with a given sampler and pruner."""
+
+    def new(sampler=None, pruner=None):
+        opened = open_worker(50)
+        opened.study.pruner = pruner or optuna.pruners.NopPruner()
+        ledger = joined(opened, Study())
+        return lambda: take(opened.study, ledger, lambda number: sampler or optuna.samplers.RandomSampler(seed=number))
+
+    return new
+
+
+def test_parameters_of_running_trials_are_seen_by_others(worker):
+    """TPE's constant liar keeps away from them."""
+    mine, others = worker()(), worker()
+    mine.trial.suggest_float("dropout", 0.0, 0.5)
+    mine.write()
+    seen = others().trial.study.get_trials(deepcopy=False)
+    assert [(trial.state, set(trial.params)) for trial in seen] == [
+        (TrialState.RUNNING, {"dropout"}),
+        (TrialState.RUNNING, set()),
+    ]
+
+
+def test_what_others_report_is_seen_with_the_next_report(worker):
+    """Not before: one look at the database for each step."""
+    mine, other = worker()(), worker()()
+    mine.report(0.5, 1)
+    assert not mine.should_prune()
+    other.report(0.25, 1)
+    other.write()
+    mine.report(0.5, 2)
+    seen = {trial.number: trial.intermediate_values for trial in mine.trial.study.get_trials(deepcopy=False)}
+    assert seen == {0: {1: 0.5, 2: 0.5}, 1: {1: 0.25}}
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
+        optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3),
+    ],
+)
+def test_pruners_judge_as_with_plain_optuna(worker, open_plainly, pruner):
+    """The same reports of ten trials, side by side: the same ones are pruned at the same steps."""
+    plain = optuna.create_study(study_name="tiny", direction="maximize", pruner=pruner)
+    ours, theirs = [], []
+    take_next = worker(pruner=pruner)
+    for number in range(10):
+        taken, trial = take_next(), plain.ask()
+        for step in range(1, 9):
+            value = ((number * 7) % 10) / 10 + step / 100
+            taken.report(value, step)
+            trial.report(value, step)
+            ours.append(taken.should_prune())
+            theirs.append(trial.should_prune())
+            taken.write()
+            if ours[-1] or theirs[-1]:
+                break
+        state = "pruned" if ours[-1] else "complete"
+        taken.end(Outcome(state, value, step, step, 0.0))
+        plain.tell(trial, None if theirs[-1] else value, state=TrialState.PRUNED if theirs[-1] else None)
+    assert ours == theirs
+    assert any(ours)
+    assert [trial.state for trial in open_plainly().trials] == [trial.state for trial in plain.trials]
+
+
+def test_a_sampler_asks_as_with_plain_optuna(worker):
+    """TPE finds the same parameters, past its random first ten."""
+    plain = optuna.create_study(direction="maximize")
+    take_next = worker(optuna.samplers.TPESampler(seed=0))
+    plain.sampler = optuna.samplers.TPESampler(seed=0)
+    for _ in range(15):
+        taken, trial = take_next(), plain.ask()
+        found = [each.suggest_float("x", 0.0, 1.0) - each.suggest_int("n", 1, 9) for each in (taken.trial, trial)]
+        assert found[0] == found[1]
+        taken.write()
+        taken.end(Outcome("complete", found[0], 1, 1, 0.0))
+        plain.tell(trial, found[1])
+
+
+def test_a_parameter_keeps_its_distribution_over_all_workers(worker):
+    """As Optuna's own storage holds it."""
+    mine, other = worker()(), worker()
+    mine.trial.suggest_categorical("kind", ("a", "b"))
+    mine.write()
+    with pytest.raises(ValueError, match="dynamic value space"):
+        other().trial.suggest_categorical("kind", ("a", "c"))
+
+
+def test_trials_end_only_through_their_claim(worker):
+    """`study.tell` knows nothing of claims."""
+    taken = worker()()
+    with pytest.raises(NotImplementedError, match="claim"):
+        taken.trial.study.tell(taken.trial, 1.0)
+    assert isinstance(taken.trial.study._storage, WorkerStorage)
