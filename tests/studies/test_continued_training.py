@@ -128,7 +128,12 @@ CASES = {
     "head on features": Case(HEAD, 3, features(40, 0, 6), features(16, 1, 6), build_head),
     "head on views": Case(HEAD, 3, features(40, 0, 3, 6), features(16, 1, 1, 6), build_head),
 }
-INTERRUPTED = [(name, epoch) for name, case in CASES.items() for epoch in range(1, case.epochs + 1)]
+QUICK = {("augmented", 2), ("fine-tuned", 3), ("fine-tuned", 4), ("head on features", 1)}
+INTERRUPTED = [
+    pytest.param(name, epoch, marks=() if (name, epoch) in QUICK else pytest.mark.slow)
+    for name, case in CASES.items()
+    for epoch in range(1, case.epochs + 1)
+]
 
 
 class EveryEpoch:

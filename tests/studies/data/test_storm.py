@@ -88,6 +88,7 @@ def test_many_starts_at_once_decode_once(photos):
         assert told.read() == ""
 
 
+@pytest.mark.slow
 def test_another_start_takes_over_from_one_that_was_killed(photos):
     """Within seconds of kill -9 one of those that waited decodes, and the others read what it made."""
     with storm(photos) as (processes, told):
