@@ -18,6 +18,12 @@ import sqlalchemy as sa
 
 MYSQL_VARIABLE = "SEARCH_TEST_MYSQL"
 _NUMBERS = itertools.count()
+GUARD = """
+while kill -0 "$1" 2>/dev/null && [ -d "$2" ]; do sleep 1; done
+[ ! -f "$2/data/postmaster.pid" ] || kill -QUIT "$(head -n 1 "$2/data/postmaster.pid")"
+rm -rf "$2"
+"""
+"""Ends a server whose owner was killed; pytest's workers are, when their machine is slow."""
 
 
 @dataclass
@@ -75,6 +81,7 @@ def postgres(address: str = "127.0.0.1", settings: Mapping[str, str] | None = No
     pgserver = _pgserver()
     # Not in pytest's folder, which only its owner may enter: as root the server runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="search-postgres-"))
+    guard = subprocess.Popen(["sh", "-c", GUARD, "guard", str(os.getpid()), str(folder)], start_new_session=True)
     made = pgserver.get_server(folder / "data", cleanup_mode=None)
     atexit.unregister(made._cleanup)
     server = Postgres(made.pgdata, made.system_user, address, settings=settings or {})
@@ -86,6 +93,7 @@ def postgres(address: str = "127.0.0.1", settings: Mapping[str, str] | None = No
         with contextlib.suppress(subprocess.CalledProcessError):
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+        guard.wait(10)
 
 
 def new_database(server_url: str) -> str:
