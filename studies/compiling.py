@@ -11,7 +11,9 @@ from studies import device
 from studies.models import gives_logits
 
 
-def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int) -> None:
+def compile_model(
+    model: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int, rate: Any = None
+) -> None:
     """Compile a model for training.
 
     Args:
@@ -19,6 +21,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, step
         recipe: Says how it is trained.
         steps_per_epoch: Batches in one epoch, from which the schedule's length follows.
         steps_per_execution: Steps that run without returning to Python.
+        rate: The learning rate or a schedule of it; None for the recipe's.
     """
     logits = gives_logits(model)
     binary = model.output_shape[-1] == 1
@@ -29,7 +32,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, step
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
         accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     model.compile(
-        optimizer=optimizer(recipe, steps_per_epoch),
+        optimizer=optimizer(recipe, steps_per_epoch, rate),
         loss=loss,
         metrics=[accuracy],
         steps_per_execution=steps_per_execution,
@@ -37,25 +40,30 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int, step
     )
 
 
-def optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer with its learning rate and schedule."""
+def optimizer(recipe: Recipe, steps_per_epoch: int, rate: Any = None) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer with its learning rate and schedule, or with another."""
     settings = dataclasses.asdict(recipe.optimizer)
     if isinstance(recipe.optimizer, SGD) and not recipe.optimizer.weight_decay:
         settings["weight_decay"] = None
     kind = getattr(keras.optimizers, type(recipe.optimizer).__name__)
-    return kind(learning_rate=learning_rate(recipe, steps_per_epoch), **settings)
+    return kind(learning_rate=learning_rate(recipe, steps_per_epoch) if rate is None else rate, **settings)
 
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
     """The learning rate: a number, or a schedule over all epochs of the recipe."""
-    schedule, peak = recipe.schedule, recipe.learning_rate
-    if isinstance(schedule, Constant) and schedule.warmup == 0.0:
-        return peak
-    steps = recipe.epochs * steps_per_epoch
+    is_number = isinstance(recipe.schedule, Constant) and recipe.schedule.warmup == 0.0
+    return recipe.learning_rate if is_number else scheduled(recipe, steps_per_epoch)
+
+
+def scheduled(recipe: Recipe, steps_per_epoch: int) -> Any:
+    """The learning rate as a schedule in any case: all are one kind, of which TensorFlow traces the same graph.
+
+    A cosine from the peak to the peak is a constant, and a warm-up of no steps is none.
+    """
+    schedule, steps = recipe.schedule, recipe.epochs * steps_per_epoch
     warmup = round(schedule.warmup * steps)
-    # A cosine from the peak to the peak is a constant, and a warm-up of no steps is none: one schedule serves for all.
-    # Without the branch of the warm-up TensorFlow would round it otherwise where its numbers are constants.
     floor = 1.0 if isinstance(schedule, Constant) else schedule.floor
+    # Without the branch of the warm-up TensorFlow would round it otherwise where its numbers are constants.
     return keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=peak, warmup_steps=warmup
+        0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=recipe.learning_rate, warmup_steps=warmup
     )

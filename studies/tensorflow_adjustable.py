@@ -10,7 +10,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-_OF_SCHEDULE = ("initial_learning_rate", "decay_steps", "warmup_target", "warmup_steps")
+from spaces.space import Recipe
+from studies.compiling import scheduled
+
+_OF_SCHEDULE = ("initial_learning_rate", "decay_steps", "warmup_target", "warmup_steps", "alpha")
 _OF_TRANSLATION = ("height_lower", "height_upper", "width_lower", "width_upper")
 
 
@@ -45,16 +48,12 @@ def adjust(model: keras.Model, like: keras.Model) -> None:
             _assign(layer, {name: getattr(other, name) for name in _OF_TRANSLATION})
 
 
-def adjust_optimizer(optimizer: keras.optimizers.Optimizer, like: keras.optimizers.Optimizer) -> None:
-    """Give an optimizer the learning rate, the schedule's numbers and the weight decay of another of its kind."""
-    rate, other = optimizer._learning_rate, like._learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        numbers = {name: getattr(other, name) for name in _OF_SCHEDULE}
-        _assign(rate, {name: value for name, value in numbers.items() if value is not None})
-    else:
-        rate.assign(other.value)
-    if like.weight_decay is not None:
-        _assign(optimizer, {"weight_decay": like.weight_decay})
+def adjust_optimizer(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
+    """Give a model that was compiled with `scheduled` a recipe's learning rate, schedule and weight decay."""
+    schedule = scheduled(recipe, steps_per_epoch)
+    _assign(model.optimizer._learning_rate, {name: getattr(schedule, name) for name in _OF_SCHEDULE})
+    if model.optimizer.weight_decay is not None:
+        _assign(model.optimizer, {"weight_decay": recipe.optimizer.weight_decay})
 
 
 def _cloned(layer: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from spaces.canonical import to_json
 from spaces.space import Recipe
-from studies.compiling import compile_model, learning_rate, optimizer
+from studies.compiling import compile_model, scheduled
 from studies.epochs import second_phase
 
 MOST_MODELS = 8
@@ -91,12 +91,13 @@ class WarmModels:
         if self.is_reused:
             _forget(model.optimizer)
         else:
-            compile_model(model, recipe, steps_per_epoch, steps_per_execution)
+            rate = scheduled(recipe, steps_per_epoch)
+            compile_model(model, recipe, steps_per_epoch, steps_per_execution, rate)
         from studies.tensorflow_adjustable import adjust, adjust_optimizer
 
         _copy_state(fresh, model)
         adjust(model, fresh)
-        adjust_optimizer(model.optimizer, optimizer(recipe, steps_per_epoch))
+        adjust_optimizer(model, recipe, steps_per_epoch)
         return model
 
     def _borrowed(self, fresh: keras.Model, recipe: Recipe, steps_per_execution: int) -> keras.Model | None:
@@ -151,8 +152,9 @@ def _structure(recipe: Recipe, fresh: keras.Model, steps_per_execution: int) -> 
     for record, field in _ONLY_WHETHER:
         if field in (part := form[record] or {}):
             part[field] = bool(part[field])
-    # Of a schedule only its floor is traced as a number.
-    form["schedule"] = getattr(learning_rate(recipe, steps_per_epoch=1), "alpha", None)
+    # As variables 0 and 1 are what they are as numbers; another floor could be rounded otherwise.
+    floor = getattr(recipe.schedule, "floor", 1.0)
+    form["schedule"] = None if floor in (0.0, 1.0) else floor
     parts = [form, fresh.name, fresh.input_shape, fresh.output_shape, steps_per_execution]
     return json.dumps(parts, sort_keys=True)
 

@@ -122,6 +122,8 @@ def test_a_model_that_can_be_kept_trains_as_a_new_one():
     ("first", "second"),
     [
         ({"schedule": Cosine()}, {"epochs": 3, "batch_size": 16}),
+        ({"schedule": Constant()}, {"schedule": Cosine(warmup=0.5)}),
+        ({"schedule": Cosine()}, {"schedule": Constant()}),
         ({"schedule": Cosine(warmup=0.2, floor=0.1)}, {"schedule": Cosine(warmup=0.6, floor=0.1)}),
         ({"schedule": Constant(warmup=0.5)}, {"epochs": 3}),
         ({"optimizer": AdamW(weight_decay=0.1)}, {"optimizer": AdamW(weight_decay=0.02)}),
@@ -166,7 +168,6 @@ def own_network(recipe, input_shape, outputs):
         ({}, {"backbone": replace(FIRST.backbone, block_dropout=0.0)}),
         ({}, {"backbone": replace(FIRST.backbone, filters=5)}),
         ({"optimizer": SGD()}, {"optimizer": SGD(weight_decay=0.02)}),
-        ({}, {"schedule": Cosine()}),
         ({"schedule": Cosine()}, {"schedule": Cosine(floor=0.1)}),
         ({}, {"from_logits": False}),
         ({"augment": Augment(zoom=0.1)}, {"augment": Augment(zoom=0.2)}),
