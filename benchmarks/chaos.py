@@ -4,8 +4,8 @@
 
 Four workers, replaced when they die, with a heartbeat every 0.3 s and lost after 2 s. They do all that a worker does
 but train: their trials sleep 5 epochs of 0.2 s (tests/light.py; tests/test_chaos.py does the same with real training,
-fewer times). PostgreSQL crashes in between. At the end every trial, every epoch and every value is compared with what an
-undisturbed run gives. Exits with 1 if anything differs.
+fewer times). PostgreSQL crashes in between. At the end every trial, every epoch and every value is compared with what
+an undisturbed run gives. Exits with 1 if anything differs.
 """
 
 import argparse
