@@ -146,7 +146,7 @@ class WorkerStorage(BaseStorage):
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Refuse: trials are taken and ended by whoever holds the claim."""
-        raise NotImplementedError("a trial of this study is ended through its claim, not by study.tell")
+        raise RuntimeError("a trial of this study is ended through its claim, not by study.tell")
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Create a trial that nobody has taken, such as one that is enqueued."""
