@@ -105,6 +105,6 @@ def test_a_parameter_keeps_its_distribution_over_all_workers(worker):
 def test_trials_end_only_through_their_claim(worker):
     """`study.tell` knows nothing of claims."""
     taken = worker()()
-    with pytest.raises(NotImplementedError, match="claim"):
+    with pytest.raises(RuntimeError, match="claim"):
         taken.trial.study.tell(taken.trial, 1.0)
     assert isinstance(taken.trial.study._storage, WorkerStorage)
