@@ -94,15 +94,16 @@ class Database:
         """Call again and again while the database is away; as `run`, for calls that make their own transactions."""
         started, delay = self.clock(), FIRST_DELAY_SECONDS
         while True:
+            pause = delay * random.uniform(0.5, 1.5)
             try:
                 return call()
             except (exc.DBAPIError, exc.TimeoutError, optuna.exceptions.StorageInternalError) as error:
                 waited = self.clock() - started
-                if not may_pass(error) or waited + delay > self.patience_seconds():
+                if not may_pass(error) or waited + pause > self.patience_seconds():
                     raise
                 if delay == FIRST_DELAY_SECONDS * 8:
                     LOG.warning("the database does not answer; trying again")
-            self.sleep(delay * random.uniform(0.5, 1.5))
+            self.sleep(pause)
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
 
 
