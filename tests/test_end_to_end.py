@@ -77,7 +77,9 @@ def finish(started, project):
     return output, json.loads((project / "runs/mine/best/metrics.json").read_text())
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_the_run_in_good_order_and_the_next_goes_on(started, project, number, code):
     """The running trial is kept, the exit code says which signal it was, and the total stays exact."""
     process = started(project, "run", "mine.py")

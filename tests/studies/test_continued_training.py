@@ -350,6 +350,7 @@ def test_hypermodels_begin_again(tmp_path):
     assert checkpoints.of_trial(0).load() is None
 
 
+@pytest.mark.slow
 def test_a_retraining_goes_on_and_leaves_nothing(tmp_path, always_due):
     """Stopped in its last epoch, the next one trains that epoch only; after the export no checkpoint is left."""
     recipe, best = replace(AUGMENTED, epochs=3), Best(5, 1.0, 3, {})

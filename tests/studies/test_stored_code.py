@@ -89,7 +89,13 @@ def test_no_module_can_run_what_it_reads(file):
         assert not called & {"eval", "exec", "compile", "__import__"}
 
 
-@pytest.mark.parametrize("poison", POISON, ids=["python", "template", "pickle", "path", "record"])
+@pytest.mark.parametrize(
+    "poison",
+    [
+        pytest.param(poison, id=name, marks=() if name == "pickle" else pytest.mark.slow)
+        for name, poison in zip(("python", "template", "pickle", "path", "record"), POISON, strict=True)
+    ],
+)
 def test_what_is_stored_is_read_as_text(tmp_path, poison):
     """Attributes of studies and trials, names and logs of workers, what was exported: whatever they hold is no code."""
     folder = tmp_path / "runs" / "mine"

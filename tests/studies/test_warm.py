@@ -121,22 +121,28 @@ def test_a_model_that_can_be_kept_trains_as_a_new_one():
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ({"schedule": Cosine()}, {"epochs": 3, "batch_size": 16}),
+        pytest.param({"schedule": Cosine()}, {"epochs": 3, "batch_size": 16}, marks=pytest.mark.slow),
         ({"schedule": Constant()}, {"schedule": Cosine(warmup=0.5)}),
-        ({"schedule": Cosine()}, {"schedule": Constant()}),
-        ({"schedule": Cosine(warmup=0.2, floor=0.1)}, {"schedule": Cosine(warmup=0.6, floor=0.1)}),
-        ({"schedule": Constant(warmup=0.5)}, {"epochs": 3}),
+        pytest.param({"schedule": Cosine()}, {"schedule": Constant()}, marks=pytest.mark.slow),
+        pytest.param(
+            {"schedule": Cosine(warmup=0.2, floor=0.1)},
+            {"schedule": Cosine(warmup=0.6, floor=0.1)},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"schedule": Constant(warmup=0.5)}, {"epochs": 3}, marks=pytest.mark.slow),
         ({"optimizer": AdamW(weight_decay=0.1)}, {"optimizer": AdamW(weight_decay=0.02)}),
-        ({"optimizer": SGD(weight_decay=0.1)}, {"optimizer": SGD(weight_decay=0.02)}),
-        ({"optimizer": RMSprop(momentum=0.1, clipnorm=1.0)}, {}),
+        pytest.param(
+            {"optimizer": SGD(weight_decay=0.1)}, {"optimizer": SGD(weight_decay=0.02)}, marks=pytest.mark.slow
+        ),
+        pytest.param({"optimizer": RMSprop(momentum=0.1, clipnorm=1.0)}, {}, marks=pytest.mark.slow),
         ({"from_logits": False}, {}),
-        ({"balance": "class_weights"}, {}),
+        pytest.param({"balance": "class_weights"}, {}, marks=pytest.mark.slow),
         ({"balance": "sampling"}, {}),
-        ({"precision": "mixed_bfloat16"}, {}),
-        ({"metric": "val_auc"}, {}),
-        ({"backbone": BRANCHES}, {}),
+        pytest.param({"precision": "mixed_bfloat16"}, {}, marks=pytest.mark.slow),
+        pytest.param({"metric": "val_auc"}, {}, marks=pytest.mark.slow),
+        pytest.param({"backbone": BRANCHES}, {}, marks=pytest.mark.slow),
         ({"backbone": Pretrained("MobileNet", weights=None)}, {}),
-        ({"augment": Augment(translation=0.1, flip="both", zoom=0.1)}, {}),
+        pytest.param({"augment": Augment(translation=0.1, flip="both", zoom=0.1)}, {}, marks=pytest.mark.slow),
         ({"augment": Augment(translation=0.1)}, {"augment": Augment(translation=0.05)}),
     ],
     ids=lambda fields: "-".join(map(str, fields.values()))[:40],
@@ -237,6 +243,7 @@ def test_a_model_is_lost_when_its_training_fails():
     assert warm.reused == 1
 
 
+@pytest.mark.slow
 def test_kept_models_survive_a_cleared_session():
     """What the worker does between two trials."""
     warm = WarmModels()
@@ -277,6 +284,7 @@ def test_a_kept_model_is_exported_with_plain_layers(tmp_path):
     np.testing.assert_allclose(loaded(images), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_batch_more_or_less_runs_the_same_steps():
     """The compiled steps end where an epoch does, so that an epoch of any length fits into them."""
     warm = WarmModels()
