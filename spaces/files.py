@@ -200,9 +200,13 @@ def _run(file: Path, target: str) -> ModuleType:
 
 def _read(file: Path, target: str) -> bytes:
     try:
-        return file.read_bytes()
+        source = file.read_bytes()
     except OSError as error:
         raise SpaceError(f"{target}: the file cannot be read: {error.strerror}") from error
+    # Python's releases differ in what they raise for these.
+    if b"\0" in source:
+        raise SpaceError(f"{target}: this is not valid Python: source code string cannot contain null bytes")
+    return source
 
 
 def _import_from(folder: Path) -> None:
