@@ -1,6 +1,7 @@
 """What is done with the best trial after the search: retrained, tested and exported, by one worker alone."""
 
 import json
+import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from spaces.space import Recipe, Space, resolve
 from studies import trials
 from studies.checkpoints import Checkpoints
 from studies.data import Dataset
-from studies.database.steering import claim_export, end_export, steering
+from studies.database.steering import claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
 from studies.events import Progress, Watcher
@@ -24,6 +25,8 @@ from studies.results import Result
 from studies.sampling import seed_of
 from studies.stopping import StopRequest
 from studies.storage import engine_of
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Exporter:
         watcher: Is told what happens.
         stop: Asks for an end.
         checkpoints: Where trials and the retraining are saved.
+        wait: Waits so many seconds.
     """
 
     opened: OpenStudy
@@ -53,6 +57,7 @@ class Exporter:
     watcher: Watcher
     stop: StopRequest
     checkpoints: Checkpoints
+    wait: Callable[[float], None] = time.sleep
 
     def exported(self, space: Space, result: Result) -> Result:
         """The result with its export: the one that is there if it is of the same trial, else a new one."""
@@ -105,13 +110,24 @@ class Exporter:
 
         A process that finds the study finished, and no export in its own folder, makes one.
         """
-        if not claim_export(self.opened.database, self.opened.study_id, self.member.worker_id):
+        if not self._is_claimed():
             return "another worker is retraining and exporting the best trial"
         known = steering(self.opened.database, self.opened.study_id).exported or {}
         if not result.already_finished and known.get("trial") == self._trial(result):
             end_export(self.opened.database, self.opened.study_id, None)
             return f"exported on {known['host']}: {known['folder']}"
         return ""
+
+    def _is_claimed(self) -> bool:
+        """Whether this worker is to export; where another one was about to, as soon as it has shown to be alive."""
+        database, study_id = self.opened.database, self.opened.study_id
+        heard_at = exporter_heard_at(database, study_id)
+        while not claim_export(database, study_id, self.member.worker_id):
+            now = exporter_heard_at(database, study_id)
+            if self.stop() or now != heard_at:
+                return False
+            self.wait(SECONDS_BETWEEN_LOOKS)
+        return True
 
 
 def stored_metrics(export: Path, recipe: Recipe) -> dict[str, Any] | None:

@@ -110,6 +110,13 @@ def claim_export(database: Database, study_id: int, worker_id: str) -> bool:
     return database.run(work)
 
 
+def exporter_heard_at(database: Database, study_id: int) -> float | None:
+    """The last sign of life of whoever exports, in seconds on the database's clock; None if nobody does."""
+    joined = sa.join(STUDIES, WORKERS, STUDIES.c.exporter == WORKERS.c.worker_id)
+    query = sa.select(WORKERS.c.heartbeat_at).select_from(joined).where(STUDIES.c.study_id == study_id)
+    return database.read(lambda connection: connection.scalar(query))
+
+
 def end_export(database: Database, study_id: int, exported: Mapping[str, Any] | None) -> None:
     """Say that the export has ended.
 
