@@ -49,6 +49,29 @@ def optimizer(recipe: Recipe, steps_per_epoch: int, rate: Any = None) -> keras.o
     return kind(learning_rate=learning_rate(recipe, steps_per_epoch) if rate is None else rate, **settings)
 
 
+class Cooldown(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A learning rate that falls to zero in a straight line over the last steps (Haegele et al. 2024, section 3).
+
+    Args:
+        rate: The learning rate before, a number or a schedule.
+        steps: Of the whole training.
+        share: Of the steps in which it falls.
+    """
+
+    def __init__(self, rate: Any, steps: int, share: float) -> None:
+        self.rate, self.steps, self.share = rate, steps, share
+
+    def __call__(self, step: Any) -> Any:
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        left = (self.steps - keras.ops.cast(step, "float32")) / (self.share * self.steps)
+        return rate * keras.ops.clip(left, 0.0, 1.0)
+
+
+def cooled(recipe: Recipe, steps_per_epoch: int, epochs: int, share: float) -> Any:
+    """The recipe's learning rate with a cooldown in the last share of so many epochs; None if that is 0."""
+    return Cooldown(learning_rate(recipe, steps_per_epoch), epochs * steps_per_epoch, share) if share else None
+
+
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
     """The learning rate: a number, or a schedule over all epochs of the recipe."""
     is_number = isinstance(recipe.schedule, Constant) and recipe.schedule.warmup == 0.0

@@ -29,6 +29,10 @@ COMPARED_IMAGES = 32
 RETRAININGS = 3
 """How often a retraining that diverges is tried, each time with another seed."""
 
+COOLDOWN = 0.3
+"""Share of the retraining in which the learning rate falls to zero. A trial keeps its best epoch; without validation
+images the last weights have to do, and under a constant rate those are wherever the last steps leave them."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -175,6 +179,7 @@ def _retrain(
             build=prepared.build,
             epochs=epochs[0],
             second_epochs=epochs[1],
+            cooldown=COOLDOWN,
             on_epoch=show,
             stop=stop,
             checkpoints=_saved(checkpoints, found, seed),

@@ -21,7 +21,7 @@ from studies.callbacks import (
     validation_batch,
 )
 from studies.checkpoints import FoldCheckpoints, TrialCheckpoints
-from studies.compiling import compile_model
+from studies.compiling import compile_model, cooled
 from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.epochs import second_phase
@@ -71,6 +71,7 @@ def train(
     folder: Path,
     epochs: int | None = None,
     second_epochs: int | None = None,
+    cooldown: float = 0.0,
     build: Build = build_model,
     ask: Callable[[Any], Scalar] | None = None,
     on_epoch: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: True,
@@ -91,6 +92,8 @@ def train(
         epochs: Epochs of the first phase; None for the recipe's.
         second_epochs: Epochs of the second phase, whose numbers go on from the last of the first; None for the
             recipe's, 0 for no second phase.
+        cooldown: Share of the last phase's steps in which the learning rate falls to zero, whatever its schedule; for
+            trainings whose last weights are kept. A model that compiles itself has none.
         build: Builds the model, for what is trained on something else than images.
         ask: Gives the value of a hyperparameter that the `fit` of a hypermodel meets; None for its default.
         on_epoch: Called with each whole epoch, counted from 1, and its metrics; returns whether to go on.
@@ -133,10 +136,11 @@ def train(
     saving = Checkpointing(checkpoints, best, ending, stopping)
     steps = steps_per_execution(shape, recipe.batch_size, feed.steps)
     if warm is None:
-        compile_model(model, recipe, feed.steps, steps)
+        share = 0.0 if second else cooldown
+        compile_model(model, recipe, feed.steps, steps, cooled(recipe, feed.steps, epochs or recipe.epochs, share))
     else:
         model = warm.compiled(model, recipe, feed.steps, steps)
-    fitting = _Fitting(model, feed, steps, stopping, ending, best, saving)
+    fitting = _Fitting(model, feed, steps, stopping, ending, best, saving, cooldown)
     fitting.validate(recipe, validation, classes)
     saving.resume(model, on_restored)
     if not fitting.is_in_second_phase:
@@ -163,6 +167,7 @@ class _Fitting:
         ending: Hands the epochs on.
         best: Keeps the best weights.
         saving: Saves the training, and knows where a saved one was.
+        cooldown: Share of the last phase's steps in which the learning rate falls to zero.
     """
 
     model: keras.Model
@@ -172,6 +177,7 @@ class _Fitting:
     ending: EpochEnd
     best: BestEpoch
     saving: Checkpointing
+    cooldown: float
     _validation: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -211,7 +217,8 @@ class _Fitting:
         fine_tune(self.model, second.layers)
         learning_rate = recipe.learning_rate * second.learning_rate
         second_recipe = replace(recipe, learning_rate=learning_rate, schedule=Constant())
-        compile_model(self.model, second_recipe, self.feed.steps, self.steps_per_execution)
+        rate = cooled(second_recipe, self.feed.steps, epochs, self.cooldown)
+        compile_model(self.model, second_recipe, self.feed.steps, self.steps_per_execution, rate)
         self.fit(epochs)
 
     @property

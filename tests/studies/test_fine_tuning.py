@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from spaces import CNN, Choice, Cosine, Digits, FineTune, Int, Pretrained, Space
+from spaces import CNN, Choice, Constant, Cosine, Digits, FineTune, Int, Pretrained, Space
 from spaces.errors import ModelError, SpaceError
 from spaces.files import Loaded
 from spaces.space import baseline, resolve
@@ -143,6 +143,13 @@ def test_a_retraining_repeats_what_led_to_the_weights(script):
     assert len(again.history) == 4
     for one, two in zip(found.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_the_last_phase_cools_down(script):
+    """The learning rate falls in the last phase of the retraining, and only there."""
+    scripted = script(0.1, 0.2, 0.3, 0.4, 0.5)
+    trained(replace(RECIPE, schedule=Constant()), validation=None, cooldown=2 / 3)
+    assert [rate for rate, _ in scripted.seen] == pytest.approx([0.01, 0.01, 0.0005, 0.00025, 0.0])
 
 
 def test_epochs_that_came_to_nothing_are_not_retrained(script):

@@ -9,7 +9,7 @@ import pytest
 
 from spaces import CNN, SGD, Adam, AdamW, Constant, Cosine, Digits, RMSprop, Space
 from studies import training
-from studies.compiling import learning_rate, optimizer
+from studies.compiling import cooled, learning_rate, optimizer
 from studies.data import Split
 from studies.data.feed import ShuffledBatches, evaluation_data, steps_per_execution, training_feed
 from studies.training import train
@@ -174,6 +174,19 @@ def test_schedules_span_all_epochs(schedule, expected):
     rate = learning_rate(replace(RECIPE, schedule=schedule), 10)
     found = [float(rate(step)) if callable(rate) else rate for step in (0, 20, 40)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [(Constant(), [0.03, 0.03, 0.015, 0.0, 0.0]), (Cosine(floor=0.5), [0.03, 0.0225, 0.5 * 0.0171967, 0.0, 0.0])],
+)
+def test_a_cooldown_ends_at_zero(schedule, expected):
+    """The schedule as it is, times what is left of the last share of the epochs, which may be fewer than planned."""
+    planned = replace(RECIPE, schedule=schedule, epochs=4)
+    rate = cooled(planned, 10, 4, 0.5)
+    found = [float(rate(step)) for step in (0, 20, 30, 40, 41)]
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert float(cooled(planned, 10, 2, 0.5)(20)) == 0.0
 
 
 @pytest.mark.parametrize(
