@@ -5,7 +5,7 @@
 For each seed it searches the example over the folder, then runs its baseline as a study of one trial. Both sides are
 retrained on training and validation images for the epochs after which their trial was best, and tested on the same
 images. `--size` and `--epochs` change both alike; `--weights` (and `--alpha`) take a file of weights for the first
-pretrained network of the example, and leave out the others.
+pretrained network of the example, and leave out the others. The pruner is the example's own.
 """
 
 import argparse
@@ -74,14 +74,16 @@ def _compared(loaded: Loaded, seed: int, trials: int) -> dict[str, float]:
         settings = settings_of(loaded, {"trials": trials, "seed": seed})
         found = _exported(loaded, settings, Path(folder))
         alone = _exported(replace(loaded, space=recipe), replace(settings, trials=1, name="baseline"), Path(folder))
-    print(f"seed {seed}: trial {found['best']['number']} of {trials}, {found['best']['params']}", flush=True)
-    return {
+    print(f"seed {seed}: trial {found['best']['number']} of {trials}, {found['best']['params']}")
+    row = {
         "baseline validation": found["baseline"]["value"],
         "found validation": found["best"]["value"],
         "baseline test accuracy": alone["test"]["accuracy"],
         "found test accuracy": found["test"]["accuracy"],
         "search seconds": found["seconds"]["search"],
     }
+    print(", ".join(f"{name} {value:.4f}" for name, value in row.items()), flush=True)
+    return row
 
 
 def _exported(loaded: Loaded, settings: Study, output: Path) -> dict[str, Any]:
