@@ -168,8 +168,9 @@ def _seconds(result: Result) -> list[Fact]:
     spent = {name: seconds for name, seconds in stored.items() if seconds}
     if not spent:
         return []
-    parts = ", ".join(f"{clean(name)} {duration(seconds)}" for name, seconds in spent.items())
-    return [("took", f"{duration(sum(spent.values()))}: {parts}")]
+    # Trials may have been evaluated side by side, and in several runs.
+    named = {"trials together" if name == "search" else clean(name): seconds for name, seconds in spent.items()}
+    return [("time", ", ".join(f"{name} {duration(seconds)}" for name, seconds in named.items()))]
 
 
 def _next(result: Result, call: Call) -> list[Fact]:
