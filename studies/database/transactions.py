@@ -19,6 +19,8 @@ Answer = TypeVar("Answer")
 LOG = logging.getLogger(__name__)
 PATIENCE_SECONDS = 120.0
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 3.0
+JITTER = random.Random()
+"""Not Python's own generator, which builds the models of a training in another thread."""
 READING = "search_reading"
 """The execution option of connections that only read."""
 
@@ -94,7 +96,7 @@ class Database:
         """Call again and again while the database is away; as `run`, for calls that make their own transactions."""
         started, delay = self.clock(), FIRST_DELAY_SECONDS
         while True:
-            pause = delay * random.uniform(0.5, 1.5)
+            pause = delay * JITTER.uniform(0.5, 1.5)
             try:
                 return call()
             except (exc.DBAPIError, exc.TimeoutError, optuna.exceptions.StorageInternalError) as error:

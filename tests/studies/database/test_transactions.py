@@ -1,6 +1,7 @@
 """Transactions outlive what passes, and nothing else."""
 
 import errno
+import random
 import sqlite3
 
 import optuna
@@ -202,6 +203,13 @@ def test_the_patience_is_kept(database):
     with pytest.raises(exc.OperationalError, match="locked"):
         database.run(failing(10**6, LOCKED))
     assert 50.0 < database.clock() <= 60.0
+
+
+def test_pythons_own_generator_is_left_alone(database):
+    """A heartbeat that draws from it would change the weights that the training is building."""
+    before = random.getstate()
+    database.run(failing(9, LOCKED))
+    assert random.getstate() == before
 
 
 def test_no_patience_means_one_try(database):
