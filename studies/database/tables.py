@@ -1,13 +1,9 @@
 """Tables of our own beside Optuna's, for what its schema has no place for."""
 
-import time
-from collections.abc import Mapping
-
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from spaces.errors import StudyError
-from studies.database.transactions import upsert
 
 SCHEMA_VERSION = 2
 METADATA = sa.MetaData()
@@ -108,16 +104,6 @@ def _version(connection: sa.Connection) -> int | None:
             f"{'install a newer search' if found > SCHEMA_VERSION else 'use a new database'}"
         )
     return found
-
-
-def write_epoch(connection: sa.Connection, trial_id: int, epoch: int, metrics: Mapping[str, float]) -> None:
-    """Store an epoch's metrics, in place of those of an earlier, interrupted run of the same trial.
-
-    A metric that is not finite is stored as None, which JSON can hold.
-    """
-    finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
-    row = {"trial_id": trial_id, "epoch": epoch, "metrics": finite, "ended_at": time.time()}
-    upsert(connection, EPOCHS, [row], keys=("trial_id", "epoch"))
 
 
 def read_epochs(engine: sa.Engine, trial_id: int) -> list[dict[str, float | None]]:
