@@ -10,7 +10,7 @@ from search.workers.job import RECYCLED
 from spaces.errors import NoResultError, SearchError, WorkerError
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
-"""How long to wait before the first, the second and the third replacement of a worker that ends no trial."""
+"""How long to wait before the first, the second and every later replacement of a worker that ends no trial."""
 
 FORGOTTEN_AFTER_SECONDS = 600.0
 GRACE_SECONDS = 8.0
@@ -68,6 +68,7 @@ class Supervisor:
         tell: Called with what happened to a worker, in words.
         has_joined: Whether any process of this run has worked on the study yet.
         has_ended_trials: Whether the process of that id has ended trials.
+        most_crashes: How often a worker is replaced that ends no trial.
         clock: Seconds that only ever grow.
     """
 
@@ -77,6 +78,7 @@ class Supervisor:
     tell: Callable[[str], None]
     has_joined: Callable[[], bool]
     has_ended_trials: Callable[[int], bool]
+    most_crashes: int = len(RESTART_AFTER_SECONDS)
     clock: Callable[[], float] = time.monotonic
 
     def tick(self) -> bool:
@@ -113,9 +115,11 @@ class Supervisor:
         if self.has_ended_trials(pid):
             slot.crashes.clear()
         slot.crashes = [then for then in slot.crashes if now - then < FORGOTTEN_AFTER_SECONDS]
-        if len(slot.crashes) == len(RESTART_AFTER_SECONDS):
+        # One that says why it ended has handed its trial back: no trial fails by that.
+        may_be_a_trial = reason is None and self.has_joined()
+        if len(slot.crashes) >= (self.most_crashes if may_be_a_trial else len(RESTART_AFTER_SECONDS)):
             raise self._hopeless(slot, code, reason)
-        slot.due = now + RESTART_AFTER_SECONDS[len(slot.crashes)]
+        slot.due = now + RESTART_AFTER_SECONDS[: len(slot.crashes) + 1][-1]
         slot.crashes.append(now)
         self.tell(f"worker {slot.log.number} {how(code)}: another one takes its place, {slot.log.path}")
 
@@ -156,6 +160,14 @@ class Supervisor:
                     self.give_up(slot.child.pid)
                 slot.child = None
         return any(slot.child is not None for slot in self.slots)
+
+
+def most_crashes(retries: int) -> int:
+    """How often a worker is replaced that ends no trial, where each trial may take `retries + 1` workers with it.
+
+    Two such trials, one after the other, are told from a machine that has broken down.
+    """
+    return max(len(RESTART_AFTER_SECONDS), 2 * (retries + 1))
 
 
 def how(code: int) -> str:

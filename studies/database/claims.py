@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from spaces.errors import SearchError
 from spaces.parameters import Scalar
 from studies.database.changes import Changes, End, Held, write_held
+from studies.database.losses import epochs_now, fail_deadly, losses_now
 from studies.database.postgresql import write_at_once
 from studies.database.reading import FINISHED, TRIALS, now_utc
 from studies.database.tables import CLAIMS, STUDIES
@@ -58,11 +59,14 @@ class Ledger:
         database: The database.
         member: The worker.
         points: Assignments that are laid down, by trial number.
+        retries: How often a trial is taken again whose worker was lost before it had finished one more epoch; then
+            the trial has failed.
     """
 
     database: Database
     member: Member
     points: Sequence[Mapping[str, Scalar]] = ()
+    retries: int = 2
 
     def take(self) -> Claim | Nothing:
         """Take a trial that waits, or a new one while there are fewer than the study is to have."""
@@ -88,6 +92,8 @@ class Ledger:
             give_up_silent(connection, study_id)
             hand_back_ownerless(connection, study_id)
             counts = _counts(connection, study_id)
+        if counts[TrialState.WAITING] and fail_deadly(connection, study_id, self.retries):
+            counts = _counts(connection, study_id)
         if not _is_any_free(counts, wanted):
             return Nothing(over=_ended(counts) >= wanted)
         if counts[TrialState.WAITING]:
@@ -109,13 +115,16 @@ class Ledger:
     def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int]:
         waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
         joined = sa.outerjoin(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
-        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined).where(waiting)
-        trial_id, number, before = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
+        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, losses_now().label("losses"))
+        query = query.add_columns(epochs_now().label("epochs")).select_from(joined).where(waiting)
+        found = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
+        trial_id, attempt = found.trial_id, (found.attempt or 0) + 1
         started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
         change = sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id)
         connection.execute(change.values(state=TrialState.RUNNING, datetime_start=started))
-        upsert(connection, CLAIMS, [self._claim(trial_id, request, (before or 0) + 1)], keys=("trial_id",))
-        return trial_id, number, (before or 0) + 1
+        row = self._claim(trial_id, request, attempt) | {"epochs": found.epochs, "losses": found.losses or 0}
+        upsert(connection, CLAIMS, [row], keys=("trial_id",))
+        return trial_id, found.number, attempt
 
     def _create(self, connection: sa.Connection, number: int, request: str) -> tuple[int, int, int]:
         study_id = self.member.study_id
@@ -135,6 +144,8 @@ class Ledger:
             "attempt": attempt,
             "request": request,
             "claimed_at": 0.0,
+            "epochs": 0,
+            "losses": 0,
         }
 
     def write(self, claim: Claim, changes: Changes) -> None:

@@ -5,7 +5,7 @@ from sqlalchemy.dialects import mysql
 
 from spaces.errors import StudyError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 METADATA = sa.MetaData()
 SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(asdecimal=False), "mysql", "mariadb")
 """Seconds since 1970, on the database's clock."""
@@ -61,8 +61,14 @@ CLAIMS = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("request", sa.String(36), nullable=False),
     sa.Column("claimed_at", SECONDS, nullable=False),
+    sa.Column("epochs", sa.Integer, nullable=False),
+    sa.Column("losses", sa.Integer, nullable=False),
 )
-"""Who has taken a trial, and for the how manieth time it was taken; nobody once it was handed back."""
+"""Who has taken a trial, and for the how manieth time it was taken; nobody once it was handed back.
+
+`epochs` is how many whole ones it had then; `losses` is how many workers in a row were lost with it before they had
+finished one more.
+"""
 
 EPOCHS = sa.Table(
     "search_epochs",
@@ -76,7 +82,7 @@ EPOCHS = sa.Table(
 
 
 def create_tables(engine: sa.Engine) -> None:
-    """Create the tables that are missing; those of version 1, which had only the epochs, become version 2.
+    """Create the tables that are missing; those of version 1, which had only the epochs, are completed.
 
     Raises:
         StudyError: They were made by another version of search.
