@@ -103,6 +103,7 @@ class _Run:
             tell=self.screen.worker_ended,
             has_joined=self._has_joined,
             has_ended_trials=self._has_ended_trials,
+            looked_at=lambda: self.looking.looked_at,
             most_crashes=most_crashes(self.study.retries),
         )
         with self._signals(supervisor), self.looking.going_on():

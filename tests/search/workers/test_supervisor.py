@@ -51,6 +51,7 @@ class Crew:
     now: float = 0.0
     joined: bool = True
     most_crashes: int = 3
+    looked_at: float = float("inf")
     productive: set[int] = field(default_factory=set)
     children: list[FakeChild] = field(default_factory=list)
     given_up: list[int] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Crew:
             tell=self.told.append,
             has_joined=lambda: self.joined,
             has_ended_trials=self.productive.__contains__,
+            looked_at=lambda: self.looked_at,
             most_crashes=self.most_crashes,
             clock=lambda: self.now,
         )
@@ -122,6 +124,26 @@ def test_two_deadly_trials_do_not_end_the_run(retries):
         assert crew.ends(KILLED)
     crew.productive.add(len(crew.children))
     assert crew.ends(KILLED)
+
+
+def test_a_dead_worker_is_judged_by_what_is_known_after_its_death(crew):
+    """It may have ended a trial a moment before; whoever does not answer is not waited for."""
+    for _ in range(3):
+        crew.ends(KILLED)
+    crew.looked_at = crew.now - 1.0
+    crew.children[-1].code = KILLED
+    assert crew.supervisor.tick()
+    assert len(crew.children) == 4
+    crew.productive.add(4)
+    crew.looked_at = crew.now
+    assert crew.supervisor.tick()
+    assert crew.supervisor.tick()
+    assert len(crew.children) == 5
+    crew.looked_at = crew.now - 1.0
+    assert crew.ends(KILLED)
+    crew.now += 10.0
+    assert crew.supervisor.tick()
+    assert len(crew.children) == 6
 
 
 @pytest.mark.parametrize(("joined", "said"), [(False, None), (True, "the database is away")])
