@@ -38,7 +38,7 @@ def beating(
     member.join(database)
 
     def beat_once(database: Database) -> None:
-        row = database.run(lambda connection: beat(connection, member, activity))
+        row = database.run(lambda connection: beat(connection, member, activity, is_ending=stop.requested))
         activity.workers_alive = row.alive
         heed(row, stop)
 

@@ -204,7 +204,8 @@ class _Run:
         from studies.worker import Worker
 
         settings, stop = self.settings, self.stop
-        ledger = Ledger(opened.database, member, laid_down(space, settings.sampler, settings.seed))
+        points = laid_down(space, settings.sampler, settings.seed)
+        ledger = Ledger(opened.database, member, points, settings.retries)
         evaluate = Objective(
             settings.seed,
             self.declared.folder,

@@ -36,6 +36,8 @@ class Study:
             with; None for `checkpoints` in the study's folder.
         heartbeat_seconds: Between two signs of life of a worker.
         lost_after_seconds: Silence after which a worker is given up for lost and its trial goes on elsewhere.
+        retries: How often a trial is begun again whose worker died (killed by the system, say, for its memory) before
+            it had finished one more epoch; then the trial has failed, and the study goes on.
         workers: Processes on this machine; None for one without a supervisor, or for what `devices` has room for.
         devices: What they train on: `auto` (the GPUs, else the CPU), `cpu`, or numbers of GPUs such as `0,1`; None is
             `auto` for several workers.
@@ -61,6 +63,7 @@ class Study:
     checkpoints: str | None = None
     heartbeat_seconds: float = 2.0
     lost_after_seconds: float = 10.0
+    retries: int = 2
     workers: int | None = None
     devices: str | None = None
     per_gpu: int | None = None
@@ -71,6 +74,7 @@ class Study:
     def __post_init__(self) -> None:
         _whole("trials", self.trials, 1)
         _whole("seed", self.seed, 0)
+        _whole("retries", self.retries, 0)
         _one_of("sampler", self.sampler, SAMPLERS)
         _one_of("pruner", self.pruner, PRUNERS)
         object.__setattr__(self, "timeout", None if self.timeout is None else seconds(self.timeout))

@@ -1,9 +1,11 @@
 """Looks at a study from outside: its trials and its workers, on whatever machine, again and again."""
 
 import contextlib
+import math
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -148,14 +150,18 @@ class Looking:
         self._unheard: list[int] = []
         self._wake, self._over = threading.Event(), threading.Event()
         self.latest: Snapshot | None = None
+        self.looked_at = -math.inf
+        """When the latest look began, on `time.monotonic`."""
 
     def look(self) -> Snapshot | None:
         """Look now; None, or what was seen last, while the database is away."""
+        began = time.monotonic()
         with contextlib.suppress(*_AWAY):
             self._watched = self._watched or watched(self._url, self._name)
             if self._watched is not None:
                 self._give_up(self._watched)
                 self.latest = self._watched.look() or self.latest
+            self.looked_at = began
         return self.latest
 
     def give_up(self, pid: int) -> None:

@@ -107,7 +107,8 @@ def work(light: Light) -> None:
             print(f"{time.time():.3f} joined", flush=True)
             if light.is_open_first:
                 sys.stdin.readline()
-            ledger = Ledger(opened.database, member)
+            # It is killed on purpose, again and again.
+            ledger = Ledger(opened.database, member, retries=1000)
             Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Saying(), stop, activity).run()
     print(f"{time.time():.3f} over", flush=True)
     sys.exit(143 if stop.requested else 0)

@@ -30,7 +30,8 @@ space = Space(
     learning_rate=Float(1e-3, 1e-1, log=True), batch_size=8, schedule=Constant(), epochs={EPOCHS}, metric="val_loss",
 )
 study = Study(
-    trials={TRIALS}, sampler="random", pruner="none", name="chaos", heartbeat_seconds=0.3, lost_after_seconds=2.0
+    trials={TRIALS}, sampler="random", pruner="none", name="chaos", heartbeat_seconds=0.3, lost_after_seconds=2.0,
+    retries=1000,
 )
 """
 

@@ -15,7 +15,7 @@ from search.screen import Screen
 from search.summary import Call
 from search.workers.job import Job
 from search.workers.logs import Log, facts_in, open_logs
-from search.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor
+from search.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, most_crashes
 from search.workers.telling import Teller, is_joined
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
@@ -103,6 +103,8 @@ class _Run:
             tell=self.screen.worker_ended,
             has_joined=self._has_joined,
             has_ended_trials=self._has_ended_trials,
+            looked_at=lambda: self.looking.looked_at,
+            most_crashes=most_crashes(self.study.retries),
         )
         with self._signals(supervisor), self.looking.going_on():
             self._wait(supervisor, teller)

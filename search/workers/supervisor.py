@@ -1,5 +1,6 @@
 """Watches the worker processes of this machine: replaces the dead ones, and ends them all in good order."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,12 @@ from search.workers.job import RECYCLED
 from spaces.errors import NoResultError, SearchError, WorkerError
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
-"""How long to wait before the first, the second and the third replacement of a worker that ends no trial."""
+"""How long to wait before the first, the second and every later replacement of a worker that ends no trial."""
 
 FORGOTTEN_AFTER_SECONDS = 600.0
+LOOK_SECONDS = 5.0
+"""How long to wait for the database to say what a process had done that died."""
+
 GRACE_SECONDS = 8.0
 TICK_SECONDS = 0.1
 
@@ -38,6 +42,23 @@ class Written(Protocol):
     def tail(self) -> str: ...
 
 
+@dataclass(frozen=True)
+class Death:
+    """That of a process.
+
+    Args:
+        pid: Its process id.
+        code: Its exit code.
+        reason: What it said, or None.
+        at: When it was noticed, on the supervisor's clock.
+    """
+
+    pid: int
+    code: int
+    reason: str | None
+    at: float
+
+
 @dataclass
 class Slot:
     """One of the workers of this machine, whatever process it is at the moment.
@@ -46,6 +67,7 @@ class Slot:
         log: Its log file.
         child: Its process, or None between two of them and at the end.
         due: When to start a process, on the supervisor's clock; None when none is to be started.
+        death: Its process has died, and what it had done is not known yet.
         crashes: When its processes died that had not ended a trial.
         is_replacement: A process of it has worked on the study.
     """
@@ -53,6 +75,7 @@ class Slot:
     log: Written
     child: Child | None = None
     due: float | None = 0.0
+    death: Death | None = None
     crashes: list[float] = field(default_factory=list)
     is_replacement: bool = False
 
@@ -68,6 +91,8 @@ class Supervisor:
         tell: Called with what happened to a worker, in words.
         has_joined: Whether any process of this run has worked on the study yet.
         has_ended_trials: Whether the process of that id has ended trials.
+        looked_at: When the study was looked at that `has_ended_trials` knows.
+        most_crashes: How often a worker is replaced that ends no trial.
         clock: Seconds that only ever grow.
     """
 
@@ -77,6 +102,8 @@ class Supervisor:
     tell: Callable[[str], None]
     has_joined: Callable[[], bool]
     has_ended_trials: Callable[[int], bool]
+    looked_at: Callable[[], float] = lambda: math.inf
+    most_crashes: int = len(RESTART_AFTER_SECONDS)
     clock: Callable[[], float] = time.monotonic
 
     def tick(self) -> bool:
@@ -89,6 +116,8 @@ class Supervisor:
         for slot in self.slots:
             if slot.due is not None and self.clock() >= slot.due:
                 slot.child, slot.due = self.start(slot), None
+            if slot.death is not None:
+                self._judge(slot, slot.death)
             if slot.child is None:
                 continue
             code = slot.child.poll()
@@ -97,7 +126,7 @@ class Supervisor:
                 self._ended(slot, pid, code)
             elif slot.crashes and self.has_ended_trials(slot.child.pid):
                 slot.crashes.clear()
-        return any(slot.child is not None or slot.due is not None for slot in self.slots)
+        return any((slot.child, slot.due, slot.death) != (None, None, None) for slot in self.slots)
 
     def _ended(self, slot: Slot, pid: int, code: int) -> None:
         if code == 0:
@@ -109,13 +138,23 @@ class Supervisor:
         reason = slot.log.message() if code > 0 else None
         if reason is not None and (code == NoResultError.exit_code or not self.has_joined()):
             raise _mendable(code, reason)
-        now = self.clock()
-        if self.has_ended_trials(pid):
+        slot.death = Death(pid, code, reason, self.clock())
+        self._judge(slot, slot.death)
+
+    def _judge(self, slot: Slot, death: Death) -> None:
+        """Replace a process that died, once it is known whether it had ended trials."""
+        now, code, reason = self.clock(), death.code, death.reason
+        if self.looked_at() < death.at and now < death.at + LOOK_SECONDS:
+            return
+        slot.death = None
+        if self.has_ended_trials(death.pid):
             slot.crashes.clear()
         slot.crashes = [then for then in slot.crashes if now - then < FORGOTTEN_AFTER_SECONDS]
-        if len(slot.crashes) == len(RESTART_AFTER_SECONDS):
+        # One that says why it ended has handed its trial back: no trial fails by that.
+        may_be_a_trial = reason is None and self.has_joined()
+        if len(slot.crashes) >= (self.most_crashes if may_be_a_trial else len(RESTART_AFTER_SECONDS)):
             raise self._hopeless(slot, code, reason)
-        slot.due = now + RESTART_AFTER_SECONDS[len(slot.crashes)]
+        slot.due = now + RESTART_AFTER_SECONDS[: len(slot.crashes) + 1][-1]
         slot.crashes.append(now)
         self.tell(f"worker {slot.log.number} {how(code)}: another one takes its place, {slot.log.path}")
 
@@ -128,7 +167,7 @@ class Supervisor:
     def terminate(self) -> None:
         """Ask all processes to end in good order, and start none any more."""
         for slot in self.slots:
-            slot.due = None
+            slot.due = slot.death = None
             if slot.child is not None:
                 slot.child.terminate()
 
@@ -156,6 +195,14 @@ class Supervisor:
                     self.give_up(slot.child.pid)
                 slot.child = None
         return any(slot.child is not None for slot in self.slots)
+
+
+def most_crashes(retries: int) -> int:
+    """How often a worker is replaced that ends no trial, where each trial may take `retries + 1` workers with it.
+
+    Two such trials, one after the other, are told from a machine that has broken down.
+    """
+    return max(len(RESTART_AFTER_SECONDS), 2 * (retries + 1))
 
 
 def how(code: int) -> str:

@@ -1,32 +1,23 @@
 """Takes trials so that each one is evaluated once, whatever dies; and writes what a worker finds out about its own."""
 
 import itertools
-import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from spaces.errors import SearchError
 from spaces.parameters import Scalar
-from studies.database.reading import (
-    FINISHED,
-    PARAMS,
-    STEPS,
-    SYSTEM_ATTRIBUTES,
-    TRIALS,
-    USER_ATTRIBUTES,
-    VALUES,
-    now_utc,
-)
-from studies.database.tables import CLAIMS, EPOCHS, STUDIES, write_epoch
-from studies.database.transactions import Database, database_seconds, upsert
+from studies.database.changes import Changes, End, Held, write_held
+from studies.database.losses import epochs_now, fail_deadly, losses_now
+from studies.database.postgresql import write_at_once
+from studies.database.reading import FINISHED, TRIALS, now_utc
+from studies.database.tables import CLAIMS, STUDIES
+from studies.database.transactions import Database, upsert
 from studies.database.workers import Member, give_up_silent, hand_back_ownerless, is_alive
 
 STUDY: Any = models.StudyModel.__table__
@@ -60,38 +51,6 @@ class Nothing:
     over: bool
 
 
-@dataclass
-class Changes:
-    """What is to be written about a trial, collected until the next transaction."""
-
-    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
-    user_attrs: dict[str, Any] = field(default_factory=dict)
-    system_attrs: dict[str, Any] = field(default_factory=dict)
-    steps: dict[int, float] = field(default_factory=dict)
-    epochs: dict[int, Mapping[str, float]] = field(default_factory=dict)
-
-    def write(self, connection: sa.Connection, trial_id: int) -> None:
-        """Write all of it; a second time changes nothing."""
-        rows = [
-            {
-                "trial_id": trial_id,
-                "param_name": name,
-                "param_value": value,
-                "distribution_json": optuna.distributions.distribution_to_json(distribution),
-            }
-            for name, (value, distribution) in self.params.items()
-        ]
-        upsert(connection, PARAMS, rows, keys=("trial_id", "param_name"))
-        _write_attributes(connection, USER_ATTRIBUTES, trial_id, self.user_attrs)
-        _write_attributes(connection, SYSTEM_ATTRIBUTES, trial_id, self.system_attrs)
-        upsert(connection, STEPS, [_step(trial_id, *step) for step in self.steps.items()], keys=("trial_id", "step"))
-        for epoch, metrics in self.epochs.items():
-            write_epoch(connection, trial_id, epoch, metrics)
-
-    def __bool__(self) -> bool:
-        return any((self.params, self.user_attrs, self.system_attrs, self.steps, self.epochs))
-
-
 @dataclass(frozen=True)
 class Ledger:
     """The trials of a study as one of its workers sees them.
@@ -100,11 +59,14 @@ class Ledger:
         database: The database.
         member: The worker.
         points: Assignments that are laid down, by trial number.
+        retries: How often a trial is taken again whose worker was lost before it had finished one more epoch; then
+            the trial has failed.
     """
 
     database: Database
     member: Member
     points: Sequence[Mapping[str, Scalar]] = ()
+    retries: int = 2
 
     def take(self) -> Claim | Nothing:
         """Take a trial that waits, or a new one while there are fewer than the study is to have."""
@@ -130,6 +92,8 @@ class Ledger:
             give_up_silent(connection, study_id)
             hand_back_ownerless(connection, study_id)
             counts = _counts(connection, study_id)
+        if counts[TrialState.WAITING] and fail_deadly(connection, study_id, self.retries):
+            counts = _counts(connection, study_id)
         if not _is_any_free(counts, wanted):
             return Nothing(over=_ended(counts) >= wanted)
         if counts[TrialState.WAITING]:
@@ -151,13 +115,16 @@ class Ledger:
     def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int]:
         waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
         joined = sa.outerjoin(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
-        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined).where(waiting)
-        trial_id, number, before = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
+        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, losses_now().label("losses"))
+        query = query.add_columns(epochs_now().label("epochs")).select_from(joined).where(waiting)
+        found = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
+        trial_id, attempt = found.trial_id, (found.attempt or 0) + 1
         started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
         change = sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id)
         connection.execute(change.values(state=TrialState.RUNNING, datetime_start=started))
-        upsert(connection, CLAIMS, [self._claim(trial_id, request, (before or 0) + 1)], keys=("trial_id",))
-        return trial_id, number, (before or 0) + 1
+        row = self._claim(trial_id, request, attempt) | {"epochs": found.epochs, "losses": found.losses or 0}
+        upsert(connection, CLAIMS, [row], keys=("trial_id",))
+        return trial_id, found.number, attempt
 
     def _create(self, connection: sa.Connection, number: int, request: str) -> tuple[int, int, int]:
         study_id = self.member.study_id
@@ -165,7 +132,7 @@ class Ledger:
         created = connection.execute(sa.insert(TRIALS).values(row)).inserted_primary_key
         trial_id = int(created[0]) if created else 0
         if number < len(self.points):
-            _write_attributes(connection, SYSTEM_ATTRIBUTES, trial_id, {"fixed_params": dict(self.points[number])})
+            Changes(system_attrs={"fixed_params": dict(self.points[number])}).write(connection, trial_id)
         connection.execute(sa.insert(CLAIMS).values(self._claim(trial_id, request, 1)))
         return trial_id, number, 1
 
@@ -177,6 +144,8 @@ class Ledger:
             "attempt": attempt,
             "request": request,
             "claimed_at": 0.0,
+            "epochs": 0,
+            "losses": 0,
         }
 
     def write(self, claim: Claim, changes: Changes) -> None:
@@ -185,12 +154,7 @@ class Ledger:
         Raises:
             TrialTaken: It is another worker's by now.
         """
-
-        def work(connection: sa.Connection) -> None:
-            self._hold(connection, claim)
-            changes.write(connection, claim.trial_id)
-
-        self.database.run(work)
+        self._write_held(claim, changes)
 
     def end(self, claim: Claim, changes: Changes, state: TrialState, value: float | None, epochs: int) -> None:
         """Write how a trial ended, and all that was not written yet.
@@ -205,21 +169,19 @@ class Ledger:
         Raises:
             TrialTaken: It is another worker's by now.
         """
+        if claim.attempt > 1:
+            changes = replace(changes, epochs={n: each for n, each in changes.epochs.items() if n <= epochs})
+        self._write_held(claim, replace(changes, value=value), End(state, epochs if claim.attempt > 1 else None))
 
-        def work(connection: sa.Connection) -> None:
-            self._hold(connection, claim)
-            changes.write(connection, claim.trial_id)
-            if claim.attempt > 1:
-                beyond = (EPOCHS.c.trial_id == claim.trial_id) & (EPOCHS.c.epoch > epochs)
-                connection.execute(sa.delete(EPOCHS).where(beyond))
-            if value is not None:
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-                row = {"trial_id": claim.trial_id, "objective": 0, "value": stored, "value_type": kind}
-                upsert(connection, VALUES, [row], keys=("trial_id", "objective"))
-            change = sa.update(TRIALS).where(TRIALS.c.trial_id == claim.trial_id)
-            connection.execute(change.values(state=state, datetime_complete=now_utc()))
-
-        self.database.run(work)
+    def _write_held(self, claim: Claim, changes: Changes, end: End | None = None) -> None:
+        held = Held(claim.trial_id, self.member.worker_id, claim.attempt)
+        is_postgresql = self.database.engine.dialect.name == "postgresql"
+        write, run = (write_at_once, self.database.run_one) if is_postgresql else (write_held, self.database.run)
+        if not run(lambda connection: write(connection, held, changes, end)):
+            raise TrialTaken(
+                f"trial {claim.number} was taken by another worker, since nothing was heard of this one for "
+                f"{self.member.lost_after_seconds:g} seconds: going on with another trial"
+            )
 
     def hand_back(self, claim: Claim, changes: Changes) -> None:
         """Let a trial wait for whichever worker is free; nothing happens if it is another one's by now."""
@@ -233,16 +195,6 @@ class Ledger:
                 connection.execute(change.values(state=TrialState.WAITING))
 
         self.database.run(work)
-
-    def _hold(self, connection: sa.Connection, claim: Claim) -> None:
-        """Make sure that the trial is this worker's until the transaction ends."""
-        mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.member.worker_id)
-        held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt).values(claimed_at=database_seconds())
-        if not connection.execute(held).rowcount:
-            raise TrialTaken(
-                f"trial {claim.number} was taken by another worker, since nothing was heard of this one for "
-                f"{self.member.lost_after_seconds:g} seconds: going on with another trial"
-            )
 
 
 def _counts(connection: sa.Connection, study_id: int) -> dict[TrialState, int]:
@@ -258,14 +210,3 @@ def _ended(counts: Mapping[TrialState, int]) -> int:
 def _is_any_free(counts: Mapping[TrialState, int], wanted: int) -> bool:
     """Whether a trial can be taken: some may wait beyond those that are wanted, which somebody has enqueued."""
     return _ended(counts) + counts[TrialState.RUNNING] < wanted
-
-
-def _write_attributes(connection: sa.Connection, table: Any, trial_id: int, attributes: Mapping[str, Any]) -> None:
-    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-    upsert(connection, table, rows, keys=("trial_id", "key"))
-
-
-def _step(trial_id: int, step: int, value: float) -> dict[str, Any]:
-    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-    row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-    return row

@@ -38,12 +38,12 @@ def read_trials(
         after: Only trials with a larger id, and those of `among`.
         among: Ids of trials that are wanted too.
     """
-    columns = [TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete]
-    query = sa.select(*columns).where(TRIALS.c.study_id == study_id)
-    first, *further = _chunks([trial_id for trial_id in among if trial_id <= after]) or [()]
-    rows = list(connection.execute(query.where(sa.or_(TRIALS.c.trial_id > after, TRIALS.c.trial_id.in_(first)))))
-    for ids in further:
-        rows += connection.execute(query.where(TRIALS.c.trial_id.in_(ids)))
+    chunks = _chunks([trial_id for trial_id in among if trial_id <= after]) or [()]
+    # Those that are new come with the first.
+    newer = {"study": study_id, "after": after}
+    rows = [*connection.execute(_SOME_TRIALS, newer | {"ids": chunks[0]})]
+    for ids in chunks[1:]:
+        rows += connection.execute(_SOME_TRIALS, newer | {"after": _NO_LATER, "ids": ids})
     details = _Details(connection, [row.trial_id for row in rows], is_all=after < 0, study_id=study_id)
     return sorted((_frozen(row, details) for row in rows), key=lambda trial: trial.number)
 
@@ -54,14 +54,23 @@ class _Details:
     def __init__(self, connection: sa.Connection, ids: Sequence[int], *, is_all: bool, study_id: int) -> None:
         self._found: dict[tuple[str, int], list[Any]] = defaultdict(list)
         # Of a whole study they are found by a join; of a few trials by their ids.
-        whole: Any = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-        for wanted in [whole] if is_all else _chunks(ids):
-            for row in sorted(connection.execute(_details(wanted)), key=lambda row: row.place):
+        wanted: Any = [{"study": study_id}] if is_all else [{"ids": chunk} for chunk in _chunks(ids)]
+        for given in wanted:
+            found = connection.execute(_DETAILS_OF_ALL if is_all else _DETAILS_OF_SOME, given)
+            for row in sorted(found, key=lambda row: row.place):
                 self._found[row.kind, row.trial_id].append(row)
 
     def of(self, kind: str, trial_id: int) -> list[Any]:
         """The rows of one kind, in order, with `name`, `number`, `text` and `place`."""
         return self._found.get((kind, trial_id), [])
+
+
+def _trials(*columns: Any) -> Any:
+    return sa.select(*columns).where(TRIALS.c.study_id == sa.bindparam("study"))
+
+
+def _ids() -> Any:
+    return sa.bindparam("ids", expanding=True)
 
 
 def _details(wanted: Any) -> Any:
@@ -81,6 +90,13 @@ def _details(wanted: Any) -> Any:
         part("user", USER_ATTRIBUTES, USER_ATTRIBUTES.c.key, none, USER_ATTRIBUTES.c.value_json, zero),
         part("system", SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES.c.key, none, SYSTEM_ATTRIBUTES.c.value_json, zero),
     )
+
+
+# Built once: that takes longer than most databases take to run them.
+_STATES = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
+_SOME_TRIALS = _trials(*_STATES).where((TRIALS.c.trial_id > sa.bindparam("after")) | TRIALS.c.trial_id.in_(_ids()))
+_DETAILS_OF_ALL, _DETAILS_OF_SOME = _details(_trials(TRIALS.c.trial_id)), _details(_ids())
+_NO_LATER = 2**31 - 1
 
 
 def _frozen(row: Any, details: _Details) -> FrozenTrial:

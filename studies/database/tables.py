@@ -1,15 +1,11 @@
 """Tables of our own beside Optuna's, for what its schema has no place for."""
 
-import time
-from collections.abc import Mapping
-
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from spaces.errors import StudyError
-from studies.database.transactions import upsert
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 METADATA = sa.MetaData()
 SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(asdecimal=False), "mysql", "mariadb")
 """Seconds since 1970, on the database's clock."""
@@ -65,8 +61,14 @@ CLAIMS = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("request", sa.String(36), nullable=False),
     sa.Column("claimed_at", SECONDS, nullable=False),
+    sa.Column("epochs", sa.Integer, nullable=False),
+    sa.Column("losses", sa.Integer, nullable=False),
 )
-"""Who has taken a trial, and for the how manieth time it was taken; nobody once it was handed back."""
+"""Who has taken a trial, and for the how manieth time it was taken; nobody once it was handed back.
+
+`epochs` is how many whole ones it had then; `losses` is how many workers in a row were lost with it before they had
+finished one more.
+"""
 
 EPOCHS = sa.Table(
     "search_epochs",
@@ -80,7 +82,7 @@ EPOCHS = sa.Table(
 
 
 def create_tables(engine: sa.Engine) -> None:
-    """Create the tables that are missing; those of version 1, which had only the epochs, become version 2.
+    """Create the tables that are missing; those of version 1, which had only the epochs, are completed.
 
     Raises:
         StudyError: They were made by another version of search.
@@ -108,16 +110,6 @@ def _version(connection: sa.Connection) -> int | None:
             f"{'install a newer search' if found > SCHEMA_VERSION else 'use a new database'}"
         )
     return found
-
-
-def write_epoch(connection: sa.Connection, trial_id: int, epoch: int, metrics: Mapping[str, float]) -> None:
-    """Store an epoch's metrics, in place of those of an earlier, interrupted run of the same trial.
-
-    A metric that is not finite is stored as None, which JSON can hold.
-    """
-    finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
-    row = {"trial_id": trial_id, "epoch": epoch, "metrics": finite, "ended_at": time.time()}
-    upsert(connection, EPOCHS, [row], keys=("trial_id", "epoch"))
 
 
 def read_epochs(engine: sa.Engine, trial_id: int) -> list[dict[str, float | None]]:

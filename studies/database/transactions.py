@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import optuna
@@ -70,24 +71,36 @@ class Database:
             sqlalchemy.exc.SQLAlchemyError: The reason will not pass, or has not within the patience.
         """
 
+        return self._run(self.engine, work)
+
+    def run_one(self, work: Callable[[sa.Connection], Answer]) -> Answer:
+        """As `run`, for one statement: PostgreSQL is spared the messages that begin and end a transaction."""
+        return self._run(self._autocommitting, work)
+
+    def _run(self, engine: sa.Engine, work: Callable[[sa.Connection], Answer]) -> Answer:
         def transaction() -> Answer:
-            with self.engine.begin() as connection:
+            with engine.begin() as connection:
                 return work(connection)
 
         return self.retry(transaction)
+
+    @cached_property
+    def _autocommitting(self) -> sa.Engine:
+        is_postgresql = self.engine.dialect.name == "postgresql"
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT") if is_postgresql else self.engine
+
+    @cached_property
+    def _reading(self) -> sa.Engine:
+        return self._autocommitting.execution_options(**{READING: True})
 
     def read(self, work: Callable[[sa.Connection], Answer]) -> Answer:
         """Run what only reads: it never waits for one that writes. As `run` else.
 
         On a server each statement sees what was committed before it.
         """
-        options: dict[str, Any] = {READING: True}
-        if self.engine.dialect.name == "postgresql":
-            # Spares the messages that begin and end a transaction.
-            options["isolation_level"] = "AUTOCOMMIT"
 
         def transaction() -> Answer:
-            with self.engine.execution_options(**options).connect() as connection:
+            with self._reading.connect() as connection:
                 return work(connection)
 
         return self.retry(transaction)
@@ -157,15 +170,16 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
         rows: All with the same columns.
         keys: The columns of a unique index that tell rows apart.
     """
-    if not rows:
-        return
-    changed = [name for name in rows[0] if name not in keys]
-    if connection.dialect.name in ("mysql", "mariadb"):
+    if rows:
+        connection.execute(_upserting(connection.dialect.name, table, tuple(rows[0]), tuple(keys)), list(rows))
+
+
+@lru_cache
+def _upserting(dialect: str, table: sa.Table, columns: Sequence[str], keys: Sequence[str]) -> Any:
+    """The statement of `upsert`; building it takes longer than most databases take to run it."""
+    changed = [name for name in columns if name not in keys]
+    if dialect in ("mysql", "mariadb"):
         of_mysql = mysql.insert(table)
-        statement: Any = of_mysql.on_duplicate_key_update({name: of_mysql.inserted[name] for name in changed})
-    else:
-        insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-        statement = insert.on_conflict_do_update(
-            index_elements=list(keys), set_={name: insert.excluded[name] for name in changed}
-        )
-    connection.execute(statement, list(rows))
+        return of_mysql.on_duplicate_key_update({name: of_mysql.inserted[name] for name in changed})
+    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})

@@ -12,7 +12,8 @@ from optuna.study._frozen import FrozenStudy
 from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.database.claims import Changes, Claim
+from studies.database.changes import Changes
+from studies.database.claims import Claim
 from studies.database.reading import read_trials
 from studies.database.transactions import Database
 

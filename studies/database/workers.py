@@ -3,18 +3,21 @@
 import os
 import socket
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from studies.database.losses import let_wait
 from studies.database.reading import TRIALS
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds
 
 ALIVE, ENDED, LOST = "alive", "ended", "lost"
+ENDING = "ending, as it was told to"
+"""What a worker does that may be killed before it is done: it is not lost by its trial."""
+
 HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 2.0, 10.0
 
 
@@ -100,14 +103,14 @@ class Member:
         database.run(lambda connection: retire(connection, self.worker_id, ENDED))
 
 
-def beat(connection: sa.Connection, member: Member, activity: Activity) -> Any:
+def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_ending: bool = False) -> Any:
     """Say that a worker lives, give up others for lost, and read how the study is steered.
 
     Returns:
         The study's row, with the database's `now`, what its workers have `used` of their devices in seconds, and how
         many are `alive`.
     """
-    is_alive(connection, member, **activity.columns())
+    is_alive(connection, member, **activity.columns() | ({"doing": ENDING} if is_ending else {}))
     give_up_silent(connection, member.study_id)
     used = device_seconds(member.study_id)
     lives = (WORKERS.c.study_id == member.study_id) & (WORKERS.c.state == ALIVE)
@@ -150,7 +153,9 @@ def retire(connection: sa.Connection, worker_id: str, state: str, still: Any = s
     if connection.execute(sa.update(WORKERS).where(lives).values(state=state)).rowcount:
         joined = sa.join(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
         running = sa.select(TRIALS.c.trial_id).select_from(joined).where(TRIALS.c.state == TrialState.RUNNING)
-        _hand_back(connection, connection.scalars(running.where(CLAIMS.c.worker_id == worker_id)).all())
+        found = connection.scalars(running.where(CLAIMS.c.worker_id == worker_id)).all()
+        doing = connection.scalar(sa.select(WORKERS.c.doing).where(WORKERS.c.worker_id == worker_id))
+        let_wait(connection, found, is_loss=state == LOST and doing != ENDING)
 
 
 def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
@@ -162,12 +167,5 @@ def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
     joined = sa.outerjoin(joined, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
     ownerless = sa.or_(WORKERS.c.worker_id.is_(None), WORKERS.c.state != ALIVE)
     running = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.RUNNING)
-    _hand_back(
-        connection, connection.scalars(sa.select(TRIALS.c.trial_id).select_from(joined).where(running, ownerless)).all()
-    )
-
-
-def _hand_back(connection: sa.Connection, trial_ids: Sequence[int]) -> None:
-    if trial_ids:
-        connection.execute(sa.update(CLAIMS).where(CLAIMS.c.trial_id.in_(trial_ids)).values(worker_id=None))
-        connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id.in_(trial_ids)).values(state=TrialState.WAITING))
+    found = sa.select(TRIALS.c.trial_id).select_from(joined).where(running, ownerless)
+    let_wait(connection, connection.scalars(found).all(), is_loss=True)

@@ -32,6 +32,7 @@ def test_what_is_no_duration_is_refused(text):
         ("sampler", "bayes"),
         ("pruner", "x"),
         ("seed", -1),
+        ("retries", -1),
         ("name", "a/b"),
         ("workers", 0),
         ("per_gpu", 0),

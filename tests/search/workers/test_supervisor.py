@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from search.workers.job import RECYCLED
-from search.workers.supervisor import Slot, Supervisor, how
+from search.workers.supervisor import Slot, Supervisor, how, most_crashes
 from spaces.errors import SearchError, WorkerError
 
 KILLED = -9
@@ -50,6 +50,8 @@ class Crew:
     workers: int = 1
     now: float = 0.0
     joined: bool = True
+    most_crashes: int = 3
+    looked_at: float = float("inf")
     productive: set[int] = field(default_factory=set)
     children: list[FakeChild] = field(default_factory=list)
     given_up: list[int] = field(default_factory=list)
@@ -63,6 +65,8 @@ class Crew:
             tell=self.told.append,
             has_joined=lambda: self.joined,
             has_ended_trials=self.productive.__contains__,
+            looked_at=lambda: self.looked_at,
+            most_crashes=self.most_crashes,
             clock=lambda: self.now,
         )
 
@@ -109,6 +113,49 @@ def test_replacements_are_bounded(crew):
     with pytest.raises(WorkerError, match=r"killed by SIGKILL, as did the 3 before.*worker-1.log(.|\n)*the last line"):
         crew.ends(KILLED)
     assert len(crew.children) == 4
+
+
+@pytest.mark.parametrize("retries", [0, 2, 9])
+def test_two_deadly_trials_do_not_end_the_run(retries):
+    """Each may take as many workers with it as the study lets it, before the next worker ends a trial."""
+    crew = Crew(most_crashes=most_crashes(retries))
+    crew.supervisor.tick()
+    for _ in range(2 * (retries + 1)):
+        assert crew.ends(KILLED)
+    crew.productive.add(len(crew.children))
+    assert crew.ends(KILLED)
+
+
+def test_a_dead_worker_is_judged_by_what_is_known_after_its_death(crew):
+    """It may have ended a trial a moment before; whoever does not answer is not waited for."""
+    for _ in range(3):
+        crew.ends(KILLED)
+    crew.looked_at = crew.now - 1.0
+    crew.children[-1].code = KILLED
+    assert crew.supervisor.tick()
+    assert len(crew.children) == 4
+    crew.productive.add(4)
+    crew.looked_at = crew.now
+    assert crew.supervisor.tick()
+    assert crew.supervisor.tick()
+    assert len(crew.children) == 5
+    crew.looked_at = crew.now - 1.0
+    assert crew.ends(KILLED)
+    crew.now += 10.0
+    assert crew.supervisor.tick()
+    assert len(crew.children) == 6
+
+
+@pytest.mark.parametrize(("joined", "said"), [(False, None), (True, "the database is away")])
+def test_what_is_no_trials_fault_ends_the_run_soon(joined, said):
+    """A worker that never joined the study, or that says why it ends."""
+    crew = Crew(joined=joined, most_crashes=20)
+    crew.supervisor.tick()
+    for _ in range(3):
+        assert crew.ends(KILLED)
+    crew.supervisor.slots[0].log.said = said
+    with pytest.raises(SearchError):
+        crew.ends(6)
 
 
 def test_a_worker_that_ends_trials_may_die_more_often(crew):

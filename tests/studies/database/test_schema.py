@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
-from studies.database.claims import Changes, Ledger
+from studies.database.changes import Changes
+from studies.database.claims import Ledger
 from studies.database.steering import Limits, steer
 from studies.database.tables import (
     CLAIMS,

@@ -1,0 +1,52 @@
+"""Writes about a trial in one message to a PostgreSQL server; a transaction of several waits for each answer."""
+
+import enum
+import json
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from studies.database.changes import HOLD, KEYS, Changes, End, Held
+from studies.database.reading import TRIALS, now_utc
+from studies.database.tables import CLAIMS, EPOCHS
+
+
+def write_at_once(connection: sa.Connection, held: Held, changes: Changes, end: End | None = None) -> bool:
+    """As `write_held`, in one statement, which needs no transaction around it."""
+    rows = {table.name: json.dumps(found, default=_json) for table, found in changes.rows(held.trial_id).items()}
+    given = held.parameters | rows
+    if end is not None:
+        given |= {"end": end.state, "ended": now_utc(), "end_epochs": end.epochs}
+    return bool(connection.scalar(_statement(is_end=end is not None), given))
+
+
+@lru_cache
+def _statement(*, is_end: bool) -> Any:
+    held = HOLD.returning(CLAIMS.c.trial_id).cte("held")
+    parts = [_upserted(table, keys, held) for table, keys in KEYS.items()]
+    if is_end:
+        change = sa.update(TRIALS).where(TRIALS.c.trial_id == held.c.trial_id)
+        end = change.values(state=sa.bindparam("end"), datetime_complete=sa.bindparam("ended"))
+        beyond = (EPOCHS.c.trial_id == held.c.trial_id) & (EPOCHS.c.epoch > sa.bindparam("end_epochs"))
+        parts += [end.cte("end"), sa.delete(EPOCHS).where(beyond).cte("beyond")]
+    return sa.select(sa.func.count()).select_from(held).add_cte(*parts)
+
+
+def _upserted(table: sa.Table, keys: tuple[str, ...], held: Any) -> Any:
+    """Inserts or changes the rows of one table, which are given as JSON; none where the trial is not held."""
+    columns = [column for column in table.c if column.name in keys or not column.primary_key]
+    given = sa.func.json_to_recordset(sa.cast(sa.bindparam(table.name, type_=sa.Text), postgresql.JSON))
+    rows = given.table_valued(*(sa.column(column.name, column.type) for column in columns))
+    rows = rows.render_derived(with_types=True)
+    insert = postgresql.insert(table).from_select(
+        [column.name for column in columns], sa.select(*rows.c).where(rows.c.trial_id == held.c.trial_id)
+    )
+    changed = {column.name: insert.excluded[column.name] for column in columns if column.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=changed).cte(f"{table.name}_written")
+
+
+def _json(value: Any) -> Any:
+    """Optuna's kinds of values are stored by their names; numbers may be of NumPy's types."""
+    return value.name if isinstance(value, enum.Enum) else float(value)
