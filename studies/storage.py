@@ -181,8 +181,10 @@ def _refuse_foreign_file(file: Path) -> None:
         raise StudyError(f"the database {file} is a folder: give a file")
     if not file.exists() or file.stat().st_size == 0:
         return
+    # A process that was killed while it created the database has left a journal, which only a writer takes back.
+    mode = "rw" if file.with_name(f"{file.name}-journal").exists() else "ro"
     try:
-        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.OperationalError as error:
         raise StudyError(f"the database {file} cannot be opened: {error}") from error

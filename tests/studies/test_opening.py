@@ -4,6 +4,8 @@ import dataclasses
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 
 import optuna
 import pytest
@@ -91,6 +93,31 @@ def test_a_study_whose_creation_was_cut_short_is_completed(tmp_path):
     """A process that died between creating and describing a study does no harm."""
     optuna.create_study(storage=sqlite_url(tmp_path / "study.db"), study_name="tiny", direction="maximize")
     assert open_tiny(tmp_path, Study()).user_attrs["search:fingerprint"]
+
+
+KILLED_WHILE_IT_WROTE = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size=1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("CREATE TABLE rows (text TEXT)")
+connection.executemany("INSERT INTO rows VALUES (?)", [("x" * 1000,)] * 500)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_database_whose_creation_was_killed_opens_again(tmp_path, reading):
+    """What a killed process left half written is taken back, by whoever comes first, even if it only reads."""
+    file = tmp_path / "study.db"
+    plain = optuna.storages.RDBStorage(sqlite_url(file))
+    optuna.create_study(storage=plain, study_name="tiny")
+    plain.engine.dispose()
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_WROTE, str(file)], check=True)
+    assert (tmp_path / "study.db-journal").stat().st_size > 0
+    storage = open_storage(sqlite_url(file), reading=reading)
+    assert storage.get_all_studies()[0].study_name == "tiny"
+    storage.engine.dispose()
 
 
 def test_optuna_reads_the_study(tmp_path):
