@@ -39,13 +39,20 @@ def shuffled_batches(
 
     steps = -(-len(split) // batch_size)
     batches = tf.data.Dataset.range(1).flat_map(current).apply(tf.data.experimental.assert_cardinality(steps))
-    return batches.map(_gather(split, weights)).prefetch(_ahead(split, batch_size)), begin_epoch
+    return _prefetched(batches.map(_gather(split, weights)), split, batch_size), begin_epoch
 
 
 def ordered_batches(split: Split, batch_size: int) -> Any:
     """A dataset of every image once, in order."""
     positions = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return positions.map(_gather(split, None)).prefetch(_ahead(split, batch_size))
+    return _prefetched(positions.map(_gather(split, None)), split, batch_size)
+
+
+def _prefetched(batches: Any, split: Split, batch_size: int) -> Any:
+    options = tf.data.Options()
+    # Nothing here is to be tuned, and an iterator whose tuning thread sleeps may wait half a minute for it to end.
+    options.autotune.enabled = False
+    return batches.prefetch(_ahead(split, batch_size)).with_options(options)
 
 
 def _ahead(split: Split, batch_size: int) -> int:

@@ -136,6 +136,13 @@ def test_batches_from_arrays_hold_every_image_once():
     assert ((images.mean((1, 2, 3)) > 100) == labels).all()
 
 
+def test_no_feed_is_tuned():
+    """A feed whose tuning thread sleeps is waited for when it is left: up to half a minute after a signal."""
+    for batches in (training_feed(TRAIN, 32, seed=3).inputs["x"], evaluation_data(TRAIN, 32)):
+        assert not batches.options().autotune.enabled
+        assert not batches.map(lambda *columns: columns).options().autotune.enabled
+
+
 def test_a_split_too_large_for_memory_is_read_in_batches(monkeypatch):
     """The same batches in the same order come from the memory-mapped file as from memory."""
     import studies.data.tensorflow_feed as feed
