@@ -6,7 +6,8 @@ FOLDER holds `train/` and `test/`, WEIGHTS is the file of MobileNetV2 with alpha
 search in a process and a folder of its own: 160 pixels, 10 epochs a trial, over dropout, learning rate, batch size and
 dense units, without a pruner. The images are decoded before. Trials are counted from the first one's start to the last
 one's end, so that the first one's share holds the extraction. The side without features runs fewer trials, the same
-ones as the other side's first, and is scaled to an hour. The side with features retrains, tests and exports its best.
+ones as the other side's first; the others of the same search are taken to last as long as the median of all but the
+first, which compiles. The side with features retrains, tests and exports its best.
 """
 
 import argparse
@@ -62,8 +63,8 @@ def main() -> None:
         names = {"folder": str(arguments.folder.absolute()), "weights": str(arguments.weights.absolute())}
         space.write_text(SPACE.format(**names))
         _decode(space)
-        with_features = _side(space, "features", arguments.trials)
-        with_images = _side(space, "images", arguments.images_trials)
+        with_features = _side(space, "features", arguments.trials, arguments.trials)
+        with_images = _side(space, "images", arguments.images_trials, arguments.trials)
     ratio = with_features["an hour"] / with_images["an hour"]
     print(f"ratio           {ratio:.1f} times the trials an hour, extraction included")
 
@@ -74,7 +75,7 @@ def _decode(space: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(space)], check=True, env=_environment(space, "features"))
 
 
-def _side(space: Path, path: str, trials: int) -> dict[str, float]:
+def _side(space: Path, path: str, trials: int, of_search: int) -> dict[str, float]:
     output = space.parent / path
     command = [sys.executable, "-m", "search.cli", "run", str(space), "--trials", str(trials), "--pruner", "none"]
     command += ["--output", str(output), "--debug", *(["--no-export"] if path == "images" else [])]
@@ -87,10 +88,10 @@ def _side(space: Path, path: str, trials: int) -> dict[str, float]:
     found = json.loads(told.stdout)
     if set(found["paths"]) != {path}:
         raise SystemExit(f"the trials were trained on {set(found['paths'])}, not on {path}:\n{done.stderr}")
-    rate = 3600 * trials / found["seconds"]
     each = found["each"]
     first, later = each[0], statistics.median(each[1:] or each)
-    scaled = "" if path == "features" else ", scaled from these"
+    rate = 3600 * of_search / (found["seconds"] + (of_search - trials) * later)
+    scaled = "" if trials == of_search else f" in a search of {of_search}, the others taken to last as these"
     print(f"on {path:12} {rate:.0f} trials an hour{scaled}: {trials} trials in {found['seconds']:.1f} s", flush=True)
     print(f"                first trial {first:.1f} s, median of the others {later:.2f} s")
     if path == "features":
