@@ -11,7 +11,8 @@ from search.kept import Kept, kept, study_folder
 from search.run import run
 from search.summary import Call
 from search.terminal import say
-from spaces.errors import SpaceError, StudyError
+from spaces.errors import SpaceError, StudyError, UsageError
+from studies.study import MOST_TRIALS
 
 if TYPE_CHECKING:
     from studies.finding import FoundStudy
@@ -99,6 +100,8 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     _refuse(status)
     now = status.progress.trials
     trials = now if typed is None else now + int(typed) if typed.startswith("+") else int(typed)
+    if trials > MOST_TRIALS:
+        raise UsageError(f"--trials: a study has at most {MOST_TRIALS} trials, got {now} and {typed} more: give fewer")
     alive = status.count("alive")
     if not alive:
         return trials, []

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
 from studies.database.workers import ALIVE, device_seconds, give_up_silent
+from studies.study import MOST_TRIALS
 
 STOP = "search stop"
 
@@ -81,7 +82,7 @@ def add_trials(database: Database, study_id: int, more: int) -> int:
 
     def work(connection: sa.Connection) -> int:
         row = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update()
-        trials = (connection.scalar(row) or 0) + more
+        trials = min((connection.scalar(row) or 0) + more, MOST_TRIALS)
         connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=trials))
         return trials
 

@@ -57,8 +57,11 @@ def test_version_is_shown(search):
     [
         (("run", "digits", "--trials", "0"), "--trials"),
         (("run", "digits", "--trials", "many"), "--trials"),
+        (("run", "digits", "--trials", "1" + "0" * 23), "2147483647"),
         (("run", "digits", "--timeout", "soon"), "30m"),
         (("run", "digits", "--timeout", "0"), "longer"),
+        (("run", "digits", "--timeout", "1" * 31 + "x"), "30m"),
+        (("stop", "digits", "--wait", "1" * 31 + "x"), "30m"),
         (("run", "digits", "--sampler", "best"), "tpe, random, grid"),
         (("run", "digits", "--pruner", "best"), "hyperband, asha"),
         (("run", "digits", "--study", "a/b"), "--study"),

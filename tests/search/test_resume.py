@@ -79,7 +79,17 @@ def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
     assert wanted(tmp_path) == 5
 
 
-@pytest.mark.parametrize("typed", ["0", "+0", "-1", "many", "+", "1.5"])
+@pytest.mark.parametrize("typed", ["2147483647", "+2147483642"])
+def test_a_study_has_room_for_so_many_trials(search, started, typed):
+    """The number of trials is one that every database can hold; one more is refused, also as a sum."""
+    assert search("resume", "tiny", "--trials", typed).exit_code == 0
+    assert started[0][1].trials == 2**31 - 1
+    done = search("resume", "tiny", "--trials", "+2147483643")
+    assert done.exit_code == 2
+    assert "at most 2147483647 trials, got 5 and +2147483643 more" in done.stderr
+
+
+@pytest.mark.parametrize("typed", ["0", "+0", "-1", "many", "+", "1.5", "2147483648", "+" + "9" * 5000])
 def test_wrong_numbers_of_trials_end_with_2(search, typed):
     """A number of trials, or more of them, and nothing else."""
     done = search("resume", "tiny", "--trials", typed)
