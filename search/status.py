@@ -151,8 +151,12 @@ def _best(status: "Status") -> list[Fact]:
     best, base = status.progress.best, status.progress.baseline
     if best is None:
         return [("best", "no trial is complete yet")]
-    facts = [("best", f"trial {best.number}: {clean(status.metric)} {metric(best.value)} at epoch {best.epoch}")]
-    return [*facts, ("baseline", "none" if base is None else f"trial 0: {metric(base)}")]
+    of = f"{clean(status.metric)} " if status.metric else ""
+    epoch = f" at epoch {best.epoch}" if best.epoch else ""
+    facts = [("best", f"trial {best.number}: {of}{metric(best.value)}{epoch}")]
+    # The first trial of a study that search did not make is none.
+    baseline = [("baseline", "none" if base is None else f"trial 0: {metric(base)}")] if status.metric else []
+    return [*facts, *baseline]
 
 
 def _export(status: "Status") -> list[Fact]:
@@ -188,8 +192,8 @@ def _form(status: "Status") -> dict[str, Any]:
         **form,
         "made_by_search": status.is_ours,
         "trials": {"all": progress.trials, **counts, "running": status.running, "waiting": status.waiting},
-        "best": asdict(progress.best) if progress.best else None,
-        "baseline": progress.baseline,
+        "best": {**asdict(progress.best), "epoch": progress.best.epoch or None} if progress.best else None,
+        "baseline": progress.baseline if status.metric else None,
         "alive": status.count("alive"),
         "lost": status.count("lost"),
     }

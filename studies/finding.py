@@ -8,6 +8,7 @@ from spaces.errors import StudyError
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
+from studies.opening import FINGERPRINT
 from studies.storage import explained, open_storage
 
 PATIENCE_SECONDS = 5.0
@@ -21,7 +22,7 @@ class FoundStudy:
         study: Optuna's study, to be read.
         url: URL of its database.
         database: Its database.
-        is_ours: Its database has the tables of search; else it was made by plain Optuna, or before there were workers.
+        is_ours: Search made it; else it is plain Optuna's, perhaps in a database that has the tables of search.
     """
 
     study: optuna.Study
@@ -49,7 +50,8 @@ def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
         reading: Only read; nothing can be written then.
 
     Raises:
-        StudyError: The database cannot be used, was made by another version, or has no study of that name.
+        StudyError: The database cannot be used, was made by another version, or has no study of that name, or one that
+            search cannot read.
     """
     storage, is_ours = open_existing(url)
     with explained(url):
@@ -62,7 +64,17 @@ def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
             storage = open_storage(url)
         database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
         own = WorkerStorage(storage, database, storage.get_study_id_from_name(name))
-        return FoundStudy(optuna.load_study(study_name=name, storage=own), url, database, is_ours)
+        study = optuna.load_study(study_name=name, storage=own)
+        _refuse_several_objectives(study)
+        return FoundStudy(study, url, database, is_ours and FINGERPRINT in study.user_attrs)
+
+
+def _refuse_several_objectives(study: optuna.Study) -> None:
+    if len(study.directions) > 1:
+        raise StudyError(
+            f"the study {study.study_name!r} was not made by search: it has {len(study.directions)} objectives, search "
+            "reads studies of one: look at it with optuna-dashboard"
+        )
 
 
 def load_study(url: str, name: str) -> optuna.Study:
