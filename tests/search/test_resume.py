@@ -118,6 +118,46 @@ def test_studies_that_were_not_started_here_are_told(search, started, tmp_path):
     assert "which says how the study was started" in search("resume", "tiny").stderr
 
 
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ({"format": 2}, "format must be 1"),
+        ({"study": 7}, "study cannot be 7"),
+        ({"study": "../x"}, "study must be a name"),
+        ({"storage": ["x"]}, "storage cannot be"),
+        ({"folder": None}, "folder cannot be None"),
+        ({"more": 1}, "'more' is not known"),
+        ({"run": []}, "run cannot be []"),
+        ({"run": {}}, "'target' is missing"),
+        ({"target": 3}, "target cannot be 3"),
+        ({"output": None}, "output cannot be None"),
+        ({"settings": {"bogus": 1}}, "there is no setting 'bogus'"),
+        ({"settings": {"trials": "many"}}, "trials: must be a whole number"),
+        ({"settings": {"timeout": {}}}, "timeout: must be a duration"),
+    ],
+)
+def test_a_damaged_command_is_told(search, started, tmp_path, damage, named):
+    """Whatever stands in the file in place of a call is named, with the command that needs none."""
+    file = tmp_path / "runs" / "tiny" / "command.json"
+    form = json.loads(file.read_text())
+    inside = damage if damage.keys() & form["run"].keys() else {}
+    file.write_text(json.dumps({**form, "run": {**form["run"], **inside}} | ({} if inside else damage)))
+    done = search("resume", "tiny")
+    assert done.exit_code == 6
+    assert named in done.stderr
+    assert "search run SPACE --study NAME" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", "[" * 100_000, "{"])
+def test_a_command_that_is_no_record_is_told(search, started, tmp_path, text):
+    """A file of another kind is one message too."""
+    (tmp_path / "runs" / "tiny" / "command.json").write_text(text)
+    done = search("resume", "tiny")
+    assert done.exit_code == 6
+    assert "cannot be read" in done.stderr
+
+
 def test_it_goes_on_from_another_folder(search, started, tmp_path, monkeypatch):
     """The study may be given by its folder; the commands that are shown hold whole paths then."""
     (tmp_path / "elsewhere").mkdir()
