@@ -102,7 +102,9 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     trials = now if typed is None else now + int(typed) if typed.startswith("+") else int(typed)
     if trials > MOST_TRIALS:
         raise UsageError(f"--trials: a study has at most {MOST_TRIALS} trials, got {now} and {typed} more: give fewer")
-    alive = status.count("alive")
+    alive, ended = status.count("alive"), status.progress.done
+    if not alive and trials < ended:
+        return ended, [f"{plural(ended, 'trial')} of the study have ended: it keeps them, and no other is evaluated"]
     if not alive:
         return trials, []
     if trials < now:

@@ -15,7 +15,7 @@ from studies import Study
 from studies.database.steering import ask_to_stop
 from studies.database.tables import STUDIES
 from studies.storage import sqlite_url
-from tests.fakes import joined, opened_tiny
+from tests.fakes import joined, opened_tiny, run_tiny
 from tests.search import stream
 
 SPACE = "from spaces import *\nfrom studies import Study\nspace = Space(data=Digits())\nstudy = Study(trials=5)\n"
@@ -66,6 +66,14 @@ def test_more_trials_are_for_all_who_work_on_it(search, started, tmp_path):
     assert "a smaller number has no effect" in search("resume", "tiny", "--trials", "9").stdout
     assert (wanted(tmp_path), started[-1][1].trials) == (60, 60)
     ledger.member.leave(opened.database)
+
+
+def test_trials_that_have_ended_are_kept(search, started, tmp_path):
+    """A number below theirs is raised to it, which is said, and `search status` counts no more than there are."""
+    run_tiny(tmp_path / "runs" / "tiny", Study(trials=2, seed=3))
+    done = search("resume", "tiny", "--trials", "1")
+    assert "2 trials of the study have ended: it keeps them" in done.stdout
+    assert started[0][1].trials == 2
 
 
 def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
