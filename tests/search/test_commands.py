@@ -114,3 +114,11 @@ def test_options_of_workers_need_workers(search, option):
     done = search("run", "digits", "--quiet", *option.split())
     assert done.exit_code == 2
     assert f"{option.split()[0]} needs --workers or --devices" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB"])
+def test_options_of_gpus_need_gpus(search, option):
+    """Beside `--devices cpu` they would have no effect, which is refused too."""
+    done = search("run", "digits", "--quiet", "--devices", "cpu", *option.split())
+    assert done.exit_code == 2
+    assert f"{option.split()[0]} is of GPUs, which --devices cpu leaves alone" in done.stderr
