@@ -68,14 +68,30 @@ def _moved(known: Kept, folder: Path) -> Call:
             f"the folder {known.folder}, where study {known.study!r} was started, is gone: give the whole command from "
             "where its files are now: search run SPACE"
         )
-    output = folder.absolute().parent
-    if Path.cwd() == known.folder:
-        return replace(known.call, output=output if (known.folder / known.call.output) != output else known.call.output)
-    call = known.call
-    target = str(known.folder / call.target) if _is_path(known, call) else call.target
-    data = None if call.data is None else str(known.folder / call.data)
-    cache = None if call.cache is None else known.folder / call.cache
+    call, output = known.call, _output(known, folder)
+    if Path.cwd() == known.folder.resolve():
+        return call if (known.folder / call.output).resolve() == output else replace(call, output=output)
+    target = str(_whole(known.folder / call.target)) if _is_path(known, call) else call.target
+    data = None if call.data is None else str(_whole(known.folder / call.data))
+    cache = None if call.cache is None else _whole(known.folder / call.cache)
     return replace(call, target=target, data=data, cache=cache, output=output)
+
+
+def _output(known: Kept, folder: Path) -> Path:
+    """The folder of all studies, from that of this one, which has its name."""
+    for home in (folder.absolute(), folder.resolve()):
+        if home.name == known.study:
+            return home.parent.resolve()
+    home = folder.resolve()
+    raise StudyError(
+        f"the folder {home} holds study {known.study!r}, which goes on in a folder of its own name only: rename it to "
+        f"{known.study}, or move it to another folder as {known.study}"
+    )
+
+
+def _whole(path: Path) -> Path:
+    """A whole path without detours; a link at its end keeps its name, which may be that of a space."""
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def _is_path(known: Kept, call: Call) -> bool:
@@ -104,7 +120,7 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
         raise UsageError(f"--trials: a study has at most {MOST_TRIALS} trials, got {now} and {typed} more: give fewer")
     alive, ended = status.count("alive"), status.progress.done
     if not alive and trials < ended:
-        return ended, [f"{plural(ended, 'trial')} of the study have ended: it keeps them, and no other is evaluated"]
+        return ended, [f"the study keeps the {plural(ended, 'trial')} that have ended, and evaluates no other"]
     if not alive:
         return trials, []
     if trials < now:

@@ -34,7 +34,7 @@ DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mys
 
 def sqlite_url(file: Path) -> str:
     """The URL of a SQLite file."""
-    return URL.create("sqlite", database=str(file.absolute())).render_as_string(hide_password=False)
+    return URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
 
 
 def shown(url: str) -> str:

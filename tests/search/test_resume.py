@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_trials_that_have_ended_are_kept(search, started, tmp_path):
     """A number below theirs is raised to it, which is said, and `search status` counts no more than there are."""
     run_tiny(tmp_path / "runs" / "tiny", Study(trials=2, seed=3))
     done = search("resume", "tiny", "--trials", "1")
-    assert "2 trials of the study have ended: it keeps them" in done.stdout
+    assert "keeps the 2 trials that have ended, and evaluates no other" in done.stdout
     assert started[0][1].trials == 2
 
 
@@ -174,6 +175,46 @@ def test_it_goes_on_from_another_folder(search, started, tmp_path, monkeypatch):
     assert done.exit_code == 0
     assert started[0][0].folder == tmp_path
     assert f"--output {tmp_path / 'runs'}" in done.stdout
+
+
+def test_paths_are_kept_without_detours(search, started, tmp_path, monkeypatch):
+    """A folder given as `../runs/tiny` is the same one, also where it is stored and shown."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    file = tmp_path / "runs" / "tiny" / "command.json"
+    form = json.loads(file.read_text())
+    file.write_text(json.dumps({**form, "run": {**form["run"], "target": "elsewhere/../tiny.py"}}))
+    done = search("resume", "../runs/tiny")
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"search {tmp_path / 'tiny.py'}: ")
+    assert started[0][2] == tmp_path / "runs"
+    assert "/.." not in done.stdout + file.read_text()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert "/.." not in search("status", "../runs/tiny").stdout.splitlines()[0]
+    monkeypatch.chdir(tmp_path / "runs" / "tiny")
+    assert search("resume", ".").exit_code == 0
+    assert started[1][2] == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_renamed_folder_does_not_go_on_elsewhere(search, started, tmp_path, beside):
+    """It would go on in a folder of the study's name: in a new study, or in the one that this is a copy of."""
+    runs = tmp_path / "runs"
+    shutil.copytree(runs / "tiny", runs / "renamed")
+    if not beside:
+        shutil.rmtree(runs / "tiny")
+    done = search("resume", "renamed")
+    assert done.exit_code == 6
+    assert f"the folder {runs / 'renamed'} holds study 'tiny'" in done.stderr
+    assert started == []
+    assert (runs / "tiny").exists() == beside
+
+
+def test_a_link_to_the_folder_goes_on(search, started, tmp_path):
+    """A link with another name leads to the study's own folder."""
+    (tmp_path / "runs" / "alias").symlink_to(tmp_path / "runs" / "tiny")
+    assert search("resume", "alias").exit_code == 0
+    assert started[0][2] == Path("runs")
 
 
 def test_a_folder_that_is_gone_is_told(search, started, tmp_path, monkeypatch):
