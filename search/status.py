@@ -36,12 +36,10 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     if study is None:
         _list(output, storage, as_json=as_json)
         return
-    from studies.finding import find_study
-    from studies.results import located
+    from studies.finding import find
     from studies.status import read_status
 
-    name, url = located(study, output, storage_of(study, output, storage))
-    status = read_status(find_study(url, name))
+    status = read_status(find(study, output, storage_of(study, output, storage)))
     if as_json:
         say_json(_form(status))
     else:

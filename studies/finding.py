@@ -1,6 +1,7 @@
 """Finds studies that are there, and opens them without creating anything."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import optuna
 
@@ -9,6 +10,7 @@ from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
 from studies.opening import FINGERPRINT
+from studies.results import located
 from studies.storage import explained, open_storage
 
 PATIENCE_SECONDS = 5.0
@@ -41,13 +43,30 @@ class FoundStudy:
         return self.study._study_id
 
 
-def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
+def find(name_or_folder: str, output: Path, storage: str | None, *, reading: bool = True) -> FoundStudy:
+    """Open a study as it is typed.
+
+    Args:
+        name_or_folder: Name of the study, or its folder, which may have been renamed.
+        output: Folder of all studies.
+        storage: URL of the database; None takes `study.db` in the study's folder.
+        reading: Only read; nothing can be written then.
+
+    Raises:
+        StudyError: There is no such study, or its database cannot be used.
+    """
+    name, url = located(name_or_folder, output, storage)
+    return find_study(url, name, reading=reading, or_only=storage is None)
+
+
+def find_study(url: str, name: str, *, reading: bool = True, or_only: bool = False) -> FoundStudy:
     """Open a study that is there.
 
     Args:
         url: URL of its database.
         name: Its name.
         reading: Only read; nothing can be written then.
+        or_only: Where there is none of that name, take the only one that the database has.
 
     Raises:
         StudyError: The database cannot be used, was made by another version, or has no study of that name, or one that
@@ -56,6 +75,8 @@ def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
     storage, is_ours = open_existing(url)
     with explained(url):
         names = optuna.get_all_study_names(storage)
+        if name not in names and or_only and len(names) == 1:
+            (name,) = names
         if name not in names:
             known = f"it has {', '.join(sorted(names))}" if names else "it has none"
             raise StudyError(f"there is no study {name!r} in the database: {known}")

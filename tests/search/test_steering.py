@@ -272,6 +272,19 @@ def test_trials_tell_their_worker_and_attempts(search, folder, at_work):
     assert [row.split(",")[place] for row in rows] == ["1", "1", "2"]
 
 
+@pytest.mark.parametrize("typed", ["renamed", "runs/renamed"])
+def test_a_renamed_folder_is_read(search, folder, typed):
+    """Its database has one study, which is meant whatever the folder is called."""
+    run_tiny(folder, Study(trials=1, pruner="none"))
+    folder.rename(folder.with_name("renamed"))
+    assert "study      tiny in " in search("status", typed).stdout
+    assert "nobody works on tiny" in search("workers", typed).stdout
+    assert "complete" in search("trials", typed).stdout
+    assert "none is alive" in search("stop", typed).stdout
+    open_tiny(folder.with_name("renamed"), SETTINGS, name="other")
+    assert "it has other, tiny" in search("status", typed).stderr
+
+
 def test_an_end_is_asked_for_by_name(search, folder, at_work):
     """Whoever asked for the end is named as text, whatever it holds."""
     opened, _ = at_work
