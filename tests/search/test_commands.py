@@ -108,6 +108,38 @@ def test_broken_pipe_ends_silently():
     assert done.stderr == ""
 
 
+CTRL_C = """
+import signal, sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == interrupted:
+            signal.raise_signal(signal.SIGINT)
+
+interrupted = sys.argv[1]
+sys.meta_path.insert(0, CtrlC())
+from search.__main__ import main
+
+if sys.argv[2:]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.argv[1:] = ["show", "digits"]
+main()
+"""
+
+
+@pytest.mark.parametrize("imported", ["search.cli", "typer", "spaces.errors", "search.show", "spaces.files"])
+def test_ctrl_c_while_it_is_loaded_ends_quietly(imported):
+    """Whatever is being imported, for any command or for one: code 130, and no traceback."""
+    done = python("-c", CTRL_C, imported)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_is_ignored_stays_so():
+    """A shell has what it starts in the background ignore Ctrl-C."""
+    done = python("-c", CTRL_C, "typer", "ignored")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB", "--worker-memory 6GiB"])
 def test_options_of_workers_need_workers(search, option):
     """What would have no effect is refused as a wrong command line."""
