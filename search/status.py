@@ -48,7 +48,7 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
     from studies.listing import list_studies
-    from studies.storage import sqlite_url
+    from studies.storage import shown, sqlite_url
 
     files = [] if storage is not None else sorted(output.glob("*/study.db"))
     rows, problems = [], []
@@ -56,7 +56,8 @@ def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
         try:
             rows += list_studies(url)
         except StudyError as error:
-            problems.append(error)
+            # What was typed as a URL is known to whoever typed it, and may hold a password.
+            problems.append(error if storage is not None else _with_place(error, shown(url)))
     if problems and not rows:
         raise problems[0]
     if as_json:
@@ -65,6 +66,11 @@ def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
     _show(rows) if rows else say(f"no studies in {clean(output if storage is None else masked(storage))}")
     elsewhere = [] if storage is not None else _elsewhere(output)
     show([*(("unreadable", clean(error)) for error in problems), *elsewhere])
+
+
+def _with_place(error: StudyError, place: str) -> StudyError:
+    """The error with the database that it is about, unless its message names it."""
+    return error if place in str(error) else StudyError(f"{place}: {error}")
 
 
 def _elsewhere(output: Path) -> list[Fact]:

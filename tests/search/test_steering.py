@@ -68,6 +68,22 @@ def test_a_study_that_cannot_be_read_hides_no_other(search, folder, at_work):
     assert "not a SQLite database" in done.stdout
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_database_that_cannot_be_read_is_named(search, folder, alone):
+    """Also where the message itself does not; the path is shown as it is."""
+    old = folder.parent / "an old one"
+    old.mkdir()
+    opened = opened_tiny(old, SETTINGS)
+    opened.database.run(lambda connection: connection.execute(sa.update(VERSION).values(version=SCHEMA_VERSION - 1)))
+    if not alone:
+        open_tiny(folder, SETTINGS)
+    done = search("status")
+    assert done.exit_code == (6 if alone else 0)
+    assert f"{old / 'study.db'}: the tables of this database are of version" in done.output
+    (old / "study.db").write_bytes(b"")
+    assert f"the database {old / 'study.db'} holds no studies yet" in search("status", "an old one").stderr
+
+
 def test_a_study_says_how_it_stands(search, at_work):
     """Workers, trials by state, pace, time left, best and baseline, and what to type next."""
     shown = search("status", "tiny").stdout
