@@ -1,5 +1,29 @@
-"""`python -m search`: as the command `search`."""
+"""The command `search`, also as `python -m search`: ends quietly when Ctrl-C comes before it is loaded."""
 
-from search.cli import main
+import os
+import signal
+from types import FrameType
 
-main()
+
+def main() -> None:
+    """Load the command line, then run what was typed."""
+    # A shell that starts it in the background has it ignore Ctrl-C, which stays so.
+    if heeds := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+    from search.cli import main as run
+
+    if heeds:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        run()
+    except KeyboardInterrupt:
+        _leave()
+
+
+def _leave(signal_number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
+    """End at once: an exception may be caught, or shown, by whatever is being imported."""
+    os._exit(128 + signal_number)
+
+
+if __name__ == "__main__":
+    main()

@@ -35,6 +35,12 @@ def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = 
     show(of_skipped(found.skipped))
 
 
+def _mean_of(scores: "Scores") -> str:
+    """What the means are over: a class without images has no part in them."""
+    present = sum(one.images > 0 for one in scores.classes)
+    return "mean" if present == len(scores.classes) else f"mean of {present} with images"
+
+
 def _show(scores: "Scores") -> None:
     figures = f"accuracy {metric(scores.accuracy)}, loss {metric(scores.loss)}"
     area = "" if scores.auc is None else f", AUC {metric(scores.auc)}"
@@ -49,8 +55,10 @@ def _show(scores: "Scores") -> None:
     for one in scores.classes:
         of_class = (metric(one.precision), metric(one.recall), metric(one.f1))
         table.add_row(Text(clean(one.label)), f"{one.images:,}", *of_class)
-    mean = (metric(scores.precision), metric(scores.recall), metric(scores.f1))
-    table.add_row(Text("mean", "bold"), f"{scores.images:,}", *mean)
+    if len(scores.classes) != 2:
+        # Of two classes the scores are those of the second, whose row is there.
+        mean = (metric(scores.precision), metric(scores.recall), metric(scores.f1))
+        table.add_row(Text(_mean_of(scores), "bold"), f"{scores.images:,}", *mean)
     say()
     show_table(table)
     say()

@@ -2,17 +2,34 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from search.formats import clean
 from search.summary import Call
-from spaces.errors import OutputError, StudyError
+from spaces.errors import OutputError, SpaceError, StudyError
+from studies.study import Study, valid_name
 
 FILE = "command.json"
 FORMAT = 1
+_FORM = {
+    "format": int,
+    "study": str,
+    "storage": str | None,
+    "secrets_left_out": bool,
+    "folder": str,
+    "run": dict,
+}
+_RUN = {
+    "target": str,
+    "settings": dict,
+    "output": str,
+    "export": bool,
+    "data": str | None,
+    "cache": str | None,
+}
 
 
 @dataclass(frozen=True)
@@ -76,13 +93,10 @@ def kept(folder: Path) -> Kept:
     file = folder / FILE
     way_out = "give the whole command once more: search run SPACE --study NAME"
     try:
-        form = json.loads(file.read_text(encoding="utf-8"))
-        call = _call(form["run"])
-        place = Path(form["folder"])
-        return Kept(call, str(form["study"]), form["storage"], bool(form["secrets_left_out"]), place)
+        return _known(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise StudyError(f"there is no {file}, which says how the study was started: {way_out}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, SpaceError) as error:
         raise StudyError(f"the file {file} cannot be read ({clean(error)}): {way_out}") from error
 
 
@@ -118,10 +132,39 @@ def _kept(value: Any) -> Any:
     return value
 
 
-def _call(form: Mapping[str, Any]) -> Call:
-    known = {field.name: field.type for field in fields(Call) if field.name in form}
-    return Call(**{name: _typed(form[name], kind) for name, kind in known.items()})
+def _known(form: Any) -> Kept:
+    """The call that a file holds.
+
+    Raises:
+        ValueError: It holds something else.
+        SpaceError: A setting breaks its rule.
+    """
+    if not isinstance(form, dict) or form.get("format") != FORMAT:
+        raise ValueError(f"format must be {FORMAT}, as this version of search writes it")
+    _check(form, _FORM, required=_FORM)
+    if not valid_name(form["study"]):
+        raise ValueError(f"study must be a name, got {form['study']!r}")
+    call = _call(form["run"])
+    return Kept(call, form["study"], form["storage"], form["secrets_left_out"], Path(form["folder"]))
 
 
-def _typed(value: Any, kind: Any) -> Any:
-    return Path(value) if isinstance(value, str) and Path in (kind, *get_args(kind)) else value
+def _call(form: dict[str, Any]) -> Call:
+    _check(form, _RUN, required=("target",))
+    settings = form.get("settings", {})
+    if unknown := settings.keys() - {field.name for field in fields(Study)}:
+        raise ValueError(f"there is no setting {min(unknown)!r}")
+    Study(**settings)
+    paths = {name: Path(form[name]) for name in ("output", "cache") if form.get(name) is not None}
+    return Call(**{**form, **paths})
+
+
+def _check(form: dict[str, Any], kinds: Mapping[str, Any], required: Iterable[str]) -> None:
+    """Raise unless a record has fields of these kinds only, and those that are required."""
+    for name in required:
+        if name not in form:
+            raise ValueError(f"{name!r} is missing")
+    for name, value in form.items():
+        if name not in kinds:
+            raise ValueError(f"{name!r} is not known")
+        if not isinstance(value, kinds[name]):
+            raise ValueError(f"{name} cannot be {value!r}")

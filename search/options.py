@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from spaces.errors import SpaceError
-from studies.study import DEVICES, PRUNERS, SAMPLERS, memory_bytes, seconds, valid_devices, valid_name
+from studies.study import DEVICES, MOST_TRIALS, PRUNERS, SAMPLERS, memory_bytes, seconds, valid_devices, valid_name
 
 
 def _checked(problem: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
@@ -50,10 +50,11 @@ def _name_problem(value: str) -> str | None:
 
 def _trials_problem(value: str) -> str | None:
     number = value.removeprefix("+")
-    is_number = number.isascii() and number.isdigit() and int(number) > 0
-    return (
-        None if is_number else f"{value!r} is neither a number of trials, such as 100, nor more of them, such as +50."
-    )
+    if not (number.isascii() and number.isdigit() and number.strip("0")):
+        return f"{value!r} is neither a number of trials, such as 100, nor more of them, such as +50."
+    # Python reads no number of thousands of digits.
+    is_too_large = len(number.lstrip("0")) > 10 or int(number) > MOST_TRIALS
+    return f"a study has at most {MOST_TRIALS} trials, got {value[:60]}." if is_too_large else None
 
 
 def _given(value: str) -> str:
@@ -93,7 +94,9 @@ Export: TypeAlias = Annotated[
 ]
 Trials: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Trials in all, over every run of this study.", show_default=False),
+    typer.Option(
+        min=1, max=MOST_TRIALS, metavar="N", help="Trials in all, over every run of this study.", show_default=False
+    ),
 ]
 Timeout: TypeAlias = Annotated[
     str | None,

@@ -11,7 +11,8 @@ from search.kept import Kept, kept, study_folder
 from search.run import run
 from search.summary import Call
 from search.terminal import say
-from spaces.errors import SpaceError, StudyError
+from spaces.errors import SpaceError, StudyError, UsageError
+from studies.study import MOST_TRIALS
 
 if TYPE_CHECKING:
     from studies.finding import FoundStudy
@@ -67,14 +68,30 @@ def _moved(known: Kept, folder: Path) -> Call:
             f"the folder {known.folder}, where study {known.study!r} was started, is gone: give the whole command from "
             "where its files are now: search run SPACE"
         )
-    output = folder.absolute().parent
-    if Path.cwd() == known.folder:
-        return replace(known.call, output=output if (known.folder / known.call.output) != output else known.call.output)
-    call = known.call
-    target = str(known.folder / call.target) if _is_path(known, call) else call.target
-    data = None if call.data is None else str(known.folder / call.data)
-    cache = None if call.cache is None else known.folder / call.cache
+    call, output = known.call, _output(known, folder)
+    if Path.cwd() == known.folder.resolve():
+        return call if (known.folder / call.output).resolve() == output else replace(call, output=output)
+    target = str(_whole(known.folder / call.target)) if _is_path(known, call) else call.target
+    data = None if call.data is None else str(_whole(known.folder / call.data))
+    cache = None if call.cache is None else _whole(known.folder / call.cache)
     return replace(call, target=target, data=data, cache=cache, output=output)
+
+
+def _output(known: Kept, folder: Path) -> Path:
+    """The folder of all studies, from that of this one, which has its name."""
+    for home in (folder.absolute(), folder.resolve()):
+        if home.name == known.study:
+            return home.parent.resolve()
+    home = folder.resolve()
+    raise StudyError(
+        f"the folder {home} holds study {known.study!r}, which goes on in a folder of its own name only: rename it to "
+        f"{known.study}, or move it to another folder as {known.study}"
+    )
+
+
+def _whole(path: Path) -> Path:
+    """A whole path without detours; a link at its end keeps its name, which may be that of a space."""
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def _is_path(known: Kept, call: Call) -> bool:
@@ -99,7 +116,11 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     _refuse(status)
     now = status.progress.trials
     trials = now if typed is None else now + int(typed) if typed.startswith("+") else int(typed)
-    alive = status.count("alive")
+    if trials > MOST_TRIALS:
+        raise UsageError(f"--trials: a study has at most {MOST_TRIALS} trials, got {now} and {typed} more: give fewer")
+    alive, ended = status.count("alive"), status.progress.done
+    if not alive and trials < ended:
+        return ended, [f"the study keeps the {plural(ended, 'trial')} that have ended, and evaluates no other"]
     if not alive:
         return trials, []
     if trials < now:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SUPERVISED = {"workers", "devices"}
 SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
+OF_GPUS = {"per_gpu", "gpu_memory"}
 
 
 def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) -> int:
@@ -92,9 +93,18 @@ def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple[
     loaded = load(call.target, call.data)
     study = settings_of(loaded, settings)
     if not study.is_supervised and (alone := SHARED & settings.keys()):
-        raise UsageError(f"--{min(alone).replace('_', '-')} needs --workers or --devices beside it")
+        raise UsageError(f"{_option(min(alone))} needs --workers or --devices beside it")
+    # In the file of a space they may stand for the machines that have GPUs.
+    if study.devices is not None and study.devices.strip() == "cpu" and (of_gpus := OF_GPUS & settings.keys()):
+        raise UsageError(
+            f"{_option(min(of_gpus))} is of GPUs, which --devices cpu leaves alone: leave out one of the two"
+        )
     screen.space_loaded(loaded.space, study)
     return loaded, study
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _evaluate(

@@ -36,12 +36,10 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     if study is None:
         _list(output, storage, as_json=as_json)
         return
-    from studies.finding import find_study
-    from studies.results import located
+    from studies.finding import find
     from studies.status import read_status
 
-    name, url = located(study, output, storage_of(study, output, storage))
-    status = read_status(find_study(url, name))
+    status = read_status(find(study, output, storage_of(study, output, storage)))
     if as_json:
         say_json(_form(status))
     else:
@@ -50,7 +48,7 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
     from studies.listing import list_studies
-    from studies.storage import sqlite_url
+    from studies.storage import shown, sqlite_url
 
     files = [] if storage is not None else sorted(output.glob("*/study.db"))
     rows, problems = [], []
@@ -58,7 +56,8 @@ def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
         try:
             rows += list_studies(url)
         except StudyError as error:
-            problems.append(error)
+            # What was typed as a URL is known to whoever typed it, and may hold a password.
+            problems.append(error if storage is not None else _with_place(error, shown(url)))
     if problems and not rows:
         raise problems[0]
     if as_json:
@@ -67,6 +66,11 @@ def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
     _show(rows) if rows else say(f"no studies in {clean(output if storage is None else masked(storage))}")
     elsewhere = [] if storage is not None else _elsewhere(output)
     show([*(("unreadable", clean(error)) for error in problems), *elsewhere])
+
+
+def _with_place(error: StudyError, place: str) -> StudyError:
+    """The error with the database that it is about, unless its message names it."""
+    return error if place in str(error) else StudyError(f"{place}: {error}")
 
 
 def _elsewhere(output: Path) -> list[Fact]:
@@ -151,8 +155,12 @@ def _best(status: "Status") -> list[Fact]:
     best, base = status.progress.best, status.progress.baseline
     if best is None:
         return [("best", "no trial is complete yet")]
-    facts = [("best", f"trial {best.number}: {clean(status.metric)} {metric(best.value)} at epoch {best.epoch}")]
-    return [*facts, ("baseline", "none" if base is None else f"trial 0: {metric(base)}")]
+    of = f"{clean(status.metric)} " if status.metric else ""
+    epoch = f" at epoch {best.epoch}" if best.epoch else ""
+    facts = [("best", f"trial {best.number}: {of}{metric(best.value)}{epoch}")]
+    # The first trial of a study that search did not make is none.
+    baseline = [("baseline", "none" if base is None else f"trial 0: {metric(base)}")] if status.metric else []
+    return [*facts, *baseline]
 
 
 def _export(status: "Status") -> list[Fact]:
@@ -188,8 +196,8 @@ def _form(status: "Status") -> dict[str, Any]:
         **form,
         "made_by_search": status.is_ours,
         "trials": {"all": progress.trials, **counts, "running": status.running, "waiting": status.waiting},
-        "best": asdict(progress.best) if progress.best else None,
-        "baseline": progress.baseline,
+        "best": {**asdict(progress.best), "epoch": progress.best.epoch or None} if progress.best else None,
+        "baseline": progress.baseline if status.metric else None,
         "alive": status.count("alive"),
         "lost": status.count("lost"),
     }

@@ -42,17 +42,15 @@ def stop_study(
         StudyError: There is no such study, its database cannot be used, or workers have not ended in that time.
     """
     from studies.database.steering import ask_to_stop
-    from studies.finding import find_study
-    from studies.results import located
+    from studies.finding import find
     from studies.status import read_status
     from studies.storage import explained
 
     typed = [study, *place(output, storage)]
-    name, url = located(study, output, storage_of(study, output, storage))
-    found = find_study(url, name, reading=False)
+    found = find(study, output, storage_of(study, output, storage), reading=False)
     if not found.is_ours:
-        raise StudyError(f"the study {name!r} was not made by search: it has no workers that can be asked to end")
-    with explained(url):
+        raise StudyError(f"the study {found.name!r} was not made by search: it has no workers that can be asked to end")
+    with explained(found.url):
         asked = ask_to_stop(found.database, found.study_id)
     if not asked:
         show([("workers", "none is alive: there is nothing to end"), *_left(read_status(found), typed)])

@@ -102,7 +102,7 @@ def _ending(result: Result, call: Call) -> list[Fact]:
 def _interruption(result: Result, call: Call) -> list[Fact]:
     kept = "every trial that has ended is kept"
     if result.progress.done < result.progress.trials:
-        kept += ", the one that was running is run again"
+        kept += ", one that was running goes on from its last checkpoint (a hypermodel's from its start)"
     cause = SIGNALS.get(result.interrupted or "", clean(result.interrupted))
     return [("stopped", f"by {cause}: {kept}; the same command goes on:"), ("", call.again())]
 

@@ -28,12 +28,11 @@ def list_workers(study: str, output: Path, storage: str | None, *, ended: bool, 
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.finding import find_study
-    from studies.results import located
+    from studies.finding import find
     from studies.status import read_workers
 
-    name, url = located(study, output, storage_of(study, output, storage))
-    known = [row for _, row in read_workers(find_study(url, name))]
+    found = find(study, output, storage_of(study, output, storage))
+    known = [row for _, row in read_workers(found)]
     rows = [row for row in known if ended or row.state != "ended"]
     if as_json:
         say_json([asdict(row) for row in rows])
@@ -41,7 +40,7 @@ def list_workers(study: str, output: Path, storage: str | None, *, ended: bool, 
         _show(rows)
     else:
         left = f": {plural(len(known), 'worker')} ended in good order (--all lists them)" if known else ""
-        say(f"nobody works on {clean(name)}{left}")
+        say(f"nobody works on {clean(found.name)}{left}")
 
 
 def _show(rows: "list[WorkerRow]") -> None:

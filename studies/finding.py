@@ -1,6 +1,7 @@
 """Finds studies that are there, and opens them without creating anything."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import optuna
 
@@ -8,6 +9,8 @@ from spaces.errors import StudyError
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
+from studies.opening import FINGERPRINT
+from studies.results import located
 from studies.storage import explained, open_storage
 
 PATIENCE_SECONDS = 5.0
@@ -21,7 +24,7 @@ class FoundStudy:
         study: Optuna's study, to be read.
         url: URL of its database.
         database: Its database.
-        is_ours: Its database has the tables of search; else it was made by plain Optuna, or before there were workers.
+        is_ours: Search made it; else it is plain Optuna's, perhaps in a database that has the tables of search.
     """
 
     study: optuna.Study
@@ -40,20 +43,40 @@ class FoundStudy:
         return self.study._study_id
 
 
-def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
+def find(name_or_folder: str, output: Path, storage: str | None, *, reading: bool = True) -> FoundStudy:
+    """Open a study as it is typed.
+
+    Args:
+        name_or_folder: Name of the study, or its folder, which may have been renamed.
+        output: Folder of all studies.
+        storage: URL of the database; None takes `study.db` in the study's folder.
+        reading: Only read; nothing can be written then.
+
+    Raises:
+        StudyError: There is no such study, or its database cannot be used.
+    """
+    name, url = located(name_or_folder, output, storage)
+    return find_study(url, name, reading=reading, or_only=storage is None)
+
+
+def find_study(url: str, name: str, *, reading: bool = True, or_only: bool = False) -> FoundStudy:
     """Open a study that is there.
 
     Args:
         url: URL of its database.
         name: Its name.
         reading: Only read; nothing can be written then.
+        or_only: Where there is none of that name, take the only one that the database has.
 
     Raises:
-        StudyError: The database cannot be used, was made by another version, or has no study of that name.
+        StudyError: The database cannot be used, was made by another version, or has no study of that name, or one that
+            search cannot read.
     """
     storage, is_ours = open_existing(url)
     with explained(url):
         names = optuna.get_all_study_names(storage)
+        if name not in names and or_only and len(names) == 1:
+            (name,) = names
         if name not in names:
             known = f"it has {', '.join(sorted(names))}" if names else "it has none"
             raise StudyError(f"there is no study {name!r} in the database: {known}")
@@ -62,7 +85,17 @@ def find_study(url: str, name: str, *, reading: bool = True) -> FoundStudy:
             storage = open_storage(url)
         database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
         own = WorkerStorage(storage, database, storage.get_study_id_from_name(name))
-        return FoundStudy(optuna.load_study(study_name=name, storage=own), url, database, is_ours)
+        study = optuna.load_study(study_name=name, storage=own)
+        _refuse_several_objectives(study)
+        return FoundStudy(study, url, database, is_ours and FINGERPRINT in study.user_attrs)
+
+
+def _refuse_several_objectives(study: optuna.Study) -> None:
+    if len(study.directions) > 1:
+        raise StudyError(
+            f"the study {study.study_name!r} was not made by search: it has {len(study.directions)} objectives, search "
+            "reads studies of one: look at it with optuna-dashboard"
+        )
 
 
 def load_study(url: str, name: str) -> optuna.Study:

@@ -31,7 +31,7 @@ class StudyRow:
         storage: Its database, without a password.
         trials: How many it is to have, or None if search did not make it.
         states: Trials by state, in words.
-        best: The best value of a complete trial, or None.
+        best: The best value of a complete trial, or None; always None with several objectives.
         alive: Workers that are alive.
     """
 
@@ -84,6 +84,9 @@ def _best(connection: sa.Connection) -> dict[int, float]:
     joined = sa.join(TRIALS, VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
     joined = sa.join(joined, DIRECTIONS, DIRECTIONS.c.study_id == TRIALS.c.study_id)
     query = sa.select(TRIALS.c.study_id, is_best).select_from(joined).where(TRIALS.c.state == TrialState.COMPLETE)
+    # Of several objectives no trial is the best.
+    with_one = sa.select(DIRECTIONS.c.study_id).group_by(DIRECTIONS.c.study_id).having(sa.func.count() == 1)
+    query = query.where(TRIALS.c.study_id.in_(with_one))
     return _by_study(connection, query.group_by(TRIALS.c.study_id, DIRECTIONS.c.direction))
 
 

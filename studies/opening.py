@@ -100,7 +100,7 @@ def _open(
             direction = StudyDirection[METRICS[space.metric].upper()]
             optuna.create_study(study_name=name, storage=storage, direction=direction)
         plain = optuna.load_study(study_name=name, storage=storage)
-        if not resumed or (FINGERPRINT not in plain.user_attrs and not plain.get_trials(deepcopy=False)):
+        if _is_undescribed(plain, space):
             _describe(plain, space, settings, data)
         _refuse_another(plain, name, space, settings, data)
     database = Database(storage.engine, patience_seconds=patience)
@@ -127,6 +127,19 @@ def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity
     study.set_user_attr(FINGERPRINT, fingerprint(space))
 
 
+def _is_undescribed(study: optuna.Study, space: Space) -> bool:
+    """Whether it is new, or whoever created it died before it was described; never somebody else's."""
+    return (
+        FINGERPRINT not in study.user_attrs
+        and _is_compared_alike(study, space)
+        and not study.get_trials(deepcopy=False)
+    )
+
+
+def _is_compared_alike(study: optuna.Study, space: Space) -> bool:
+    return [direction.name.lower() for direction in study.directions] == [METRICS[space.metric]]
+
+
 def _fixed(settings: Study) -> dict[str, Any]:
     """What must stay as it was for a study to remain one."""
     return {"seed": settings.seed, "sampler": settings.sampler, "pruner": settings.pruner}
@@ -135,7 +148,7 @@ def _fixed(settings: Study) -> dict[str, Any]:
 def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:
     attributes = study.user_attrs
     way_out = "give the new search a name of its own: --study NEWNAME"
-    if not _is_described(attributes) or study.direction.name.lower() != METRICS[space.metric]:
+    if not _is_described(attributes) or not _is_compared_alike(study, space):
         raise StudyError(f"the study {name!r} in this database was not made by search: {way_out}")
     # The images first: what is left to us in a space follows from their number.
     if lines := _changed(attributes[DATA], data):

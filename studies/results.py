@@ -94,13 +94,12 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.finding import find_study
+    from studies.finding import find
     from studies.status import read_claims
     from studies.storage import explained
 
-    name, url = located(name_or_folder, output, storage)
-    found = find_study(url, name)
-    with explained(url):
+    found = find(name_or_folder, output, storage)
+    with explained(found.url):
         claims = read_claims(found)
         return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
 

@@ -128,7 +128,7 @@ class _Run:
             steer(opened.database, opened.study_id, self._limits(total), goes_on=self.process.is_replacement)
             self._activity = Activity()
             with self._working(opened) as member:
-                before = trials.progress(opened.study, total)
+                before = trials.progress(opened.study, Ledger(opened.database, member).wanted())
                 self._announce(opened, before, limit, dataset.duplicates.notices())
                 is_over = self._search(opened, space, member)
                 now = trials.progress(opened.study, Ledger(opened.database, member).wanted())

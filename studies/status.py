@@ -61,7 +61,7 @@ class Status:
     Args:
         name: Its name.
         storage: Its database, without a password.
-        is_ours: Whether search made its database; else nothing is known of workers.
+        is_ours: Whether search made it; else nothing is known of workers.
         metric: What is compared, or empty if it is not known.
         direction: `maximize` or `minimize`.
         progress: Trials in all and by how they ended, the baseline and the best.

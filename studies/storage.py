@@ -34,7 +34,7 @@ DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mys
 
 def sqlite_url(file: Path) -> str:
     """The URL of a SQLite file."""
-    return URL.create("sqlite", database=str(file.absolute())).render_as_string(hide_password=False)
+    return URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
 
 
 def shown(url: str) -> str:
@@ -58,13 +58,13 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
         StudyError: The URL is not one, the database cannot be reached, is locked, or belongs to another program.
     """
     parsed = _parsed(url)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
+    is_sqlite, opened = parsed.get_backend_name() == "sqlite", url
     if is_sqlite and parsed.database:
         _refuse_foreign_file(Path(parsed.database))
-        if reading:
-            url = _read_only(Path(parsed.database))
+        opened = _read_only(Path(parsed.database)) if reading else url
     with explained(url), _drivers(url):
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine_settings(parsed), skip_table_creation=reading)
+        settings = _engine_settings(parsed)
+        storage = optuna.storages.RDBStorage(opened, engine_kwargs=settings, skip_table_creation=reading)
         if is_sqlite and not reading:
             event.listen(storage.engine, "begin", _begin_immediate)
             # Connections made while the tables were created do not begin as the later ones must.
@@ -129,8 +129,8 @@ def _parsed(url: str) -> URL:
     except (exc.ArgumentError, ValueError):
         # Their own words, which a traceback would show, may hold a password that was taken for a port.
         raise StudyError(
-            "storage: must be the URL of a database, such as postgresql+psycopg://user:password@host/name or "
-            "sqlite:///study.db; what was given is not one"
+            "storage: must be the URL of a database, such as postgresql+psycopg://host/name or sqlite:///study.db; "
+            "what was given is not one"
         ) from None
     if parsed.get_backend_name() not in DRIVERS:
         raise StudyError(f"storage: {parsed.get_backend_name()} is not supported: use {', '.join(DRIVERS.values())}")

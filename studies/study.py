@@ -10,6 +10,10 @@ from spaces.errors import SpaceError
 SAMPLERS = ("tpe", "random", "grid", "gp", "cmaes")
 PRUNERS = ("hyperband", "asha", "median", "none")
 DEVICES = "auto, cpu, or numbers of GPUs such as 0,1"
+MOST_TRIALS = 2**31 - 1
+"""What a whole number holds in every database."""
+
+_MOST_SECONDS = 100_000 * 86400
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {
     "": 1,
@@ -72,7 +76,7 @@ class Study:
     trials_per_process: int = 100
 
     def __post_init__(self) -> None:
-        _whole("trials", self.trials, 1)
+        _whole("trials", self.trials, 1, MOST_TRIALS)
         _whole("seed", self.seed, 0)
         _whole("retries", self.retries, 0)
         _one_of("sampler", self.sampler, SAMPLERS)
@@ -110,15 +114,16 @@ def seconds(duration: float | str) -> float:
         SpaceError: The text is not a duration above 0.
     """
     if isinstance(duration, int | float) and not isinstance(duration, bool):
-        total = float(duration)
+        total = float(max(min(duration, _MOST_SECONDS + 1), -1))
     else:
         text = str(duration).strip().lower()
-        if not re.fullmatch(r"(\d+(\.\d+)?\s*[smhd]?\s*)+", text):
-            raise SpaceError(f"timeout: must be a duration such as 90s, 30m or 1h30m, got {duration!r}")
+        # Possessive: a digit is never tried a second time, so that a long number is refused at once.
+        if not re.fullmatch(r"(?:\d++(?:\.\d++)?\s*+[smhd]?\s*+)++", text):
+            raise SpaceError(f"timeout: must be a duration such as 90s, 30m or 1h30m, got {_cut(duration)}")
         parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text)
         total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not math.isfinite(total) or total <= 0:
-        raise SpaceError(f"timeout: must be longer than 0, got {duration!r}")
+    if not 0 < total <= _MOST_SECONDS:
+        raise SpaceError(f"timeout: must be longer than 0 and at most 100000d, got {_cut(duration)}")
     return total
 
 
@@ -135,10 +140,10 @@ def memory_bytes(name: str, memory: int | str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", str(memory).strip().lower().replace("_", ""))
     if isinstance(memory, bool) or found is None or found[2] not in _SIZES:
         raise SpaceError(f"{name}: must be a size such as 8GiB or 500MB, got {memory!r}")
-    size = int(float(found[1]) * _SIZES[found[2]])
-    if size < _SIZES["mi"]:
-        raise SpaceError(f"{name}: must be at least 1MiB, got {memory!r}")
-    return size
+    size = float(found[1]) * _SIZES[found[2]]
+    if not _SIZES["mi"] <= size < math.inf:
+        raise SpaceError(f"{name}: must be at least 1MiB, got {_cut(memory)}")
+    return int(size)
 
 
 def valid_devices(devices: Any) -> bool:
@@ -152,14 +157,21 @@ def valid_name(name: Any) -> bool:
     return isinstance(name, str) and re.fullmatch(r"[\w][\w.-]{0,99}", name) is not None and name not in (".", "..")
 
 
-def _whole(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise SpaceError(f"{name}: must be a whole number of at least {low}, got {value!r}")
+def _whole(name: str, value: Any, low: int, high: float = math.inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        at_most = "" if high == math.inf else f" and at most {high}"
+        raise SpaceError(f"{name}: must be a whole number of at least {low}{at_most}, got {value!r}")
 
 
 def _above(name: str, value: Any, low: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < math.inf:
         raise SpaceError(f"{name}: must be a number above {low:g}, got {value!r}")
+
+
+def _cut(value: Any) -> str:
+    """What was given, of which the beginning is enough."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from studies.database.reading import FINISHED, TRIALS
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
 from studies.database.workers import ALIVE, device_seconds, give_up_silent
+from studies.study import MOST_TRIALS
 
 STOP = "search stop"
 
@@ -32,7 +34,8 @@ def steer(database: Database, study_id: int, limits: Limits, *, goes_on: bool = 
     """Set the limits of a study.
 
     While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
-    running stays. The first worker after a pause sets all of them, and takes back that somebody had ended the study.
+    running stays. The first worker after a pause sets all of them, and takes back that somebody had ended the study;
+    the trials that have ended stay trials of it.
 
     Args:
         database: The database.
@@ -51,9 +54,10 @@ def steer(database: Database, study_id: int, limits: Limits, *, goes_on: bool = 
             connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=more))
             return
         now, used = connection.execute(sa.select(database_seconds(), device_seconds(study_id))).one()
+        ended = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
         row = {
             "study_id": study_id,
-            "trials": limits.trials,
+            "trials": max(limits.trials, connection.scalar(ended) or 0),
             "deadline": None if limits.timeout_seconds is None else float(now) + limits.timeout_seconds,
             "device_seconds": limits.device_seconds,
             "device_seconds_before": float(used),
@@ -81,7 +85,7 @@ def add_trials(database: Database, study_id: int, more: int) -> int:
 
     def work(connection: sa.Connection) -> int:
         row = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update()
-        trials = (connection.scalar(row) or 0) + more
+        trials = min((connection.scalar(row) or 0) + more, MOST_TRIALS)
         connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=trials))
         return trials
 

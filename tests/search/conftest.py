@@ -30,3 +30,11 @@ def fake_run(monkeypatch):
         return calls
 
     return install
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a study `tiny`, as `search run` keeps it."""
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    return folder

@@ -57,8 +57,11 @@ def test_version_is_shown(search):
     [
         (("run", "digits", "--trials", "0"), "--trials"),
         (("run", "digits", "--trials", "many"), "--trials"),
+        (("run", "digits", "--trials", "1" + "0" * 23), "2147483647"),
         (("run", "digits", "--timeout", "soon"), "30m"),
         (("run", "digits", "--timeout", "0"), "longer"),
+        (("run", "digits", "--timeout", "1" * 31 + "x"), "30m"),
+        (("stop", "digits", "--wait", "1" * 31 + "x"), "30m"),
         (("run", "digits", "--sampler", "best"), "tpe, random, grid"),
         (("run", "digits", "--pruner", "best"), "hyperband, asha"),
         (("run", "digits", "--study", "a/b"), "--study"),
@@ -105,9 +108,49 @@ def test_broken_pipe_ends_silently():
     assert done.stderr == ""
 
 
+CTRL_C = """
+import signal, sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == interrupted:
+            signal.raise_signal(signal.SIGINT)
+
+interrupted = sys.argv[1]
+sys.meta_path.insert(0, CtrlC())
+from search.__main__ import main
+
+if sys.argv[2:]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.argv[1:] = ["show", "digits"]
+main()
+"""
+
+
+@pytest.mark.parametrize("imported", ["search.cli", "typer", "spaces.errors", "search.show", "spaces.files"])
+def test_ctrl_c_while_it_is_loaded_ends_quietly(imported):
+    """Whatever is being imported, for any command or for one: code 130, and no traceback."""
+    done = python("-c", CTRL_C, imported)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_is_ignored_stays_so():
+    """A shell has what it starts in the background ignore Ctrl-C."""
+    done = python("-c", CTRL_C, "typer", "ignored")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB", "--worker-memory 6GiB"])
 def test_options_of_workers_need_workers(search, option):
     """What would have no effect is refused as a wrong command line."""
     done = search("run", "digits", "--quiet", *option.split())
     assert done.exit_code == 2
     assert f"{option.split()[0]} needs --workers or --devices" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB"])
+def test_options_of_gpus_need_gpus(search, option):
+    """Beside `--devices cpu` they would have no effect, which is refused too."""
+    done = search("run", "digits", "--quiet", "--devices", "cpu", *option.split())
+    assert done.exit_code == 2
+    assert f"{option.split()[0]} is of GPUs, which --devices cpu leaves alone" in done.stderr

@@ -2,12 +2,15 @@ import csv
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from search.evaluate import evaluate_folder
 from search.json_output import say_json
 from studies.data.splits import Skipped
+from studies.evaluation import ClassScores, Scores
 from tests.search import stream
 
 
@@ -102,6 +105,22 @@ def test_scores_are_a_table(search, fake_prediction):
     assert shown.startswith("accuracy 0.9877, loss 0.1000, AUC 0.7500 on 4 images\n")
     assert "größe [red]" in shown
     assert r"x\n.jpg: is empty" in shown
+
+
+@pytest.mark.parametrize(
+    ("images", "last"),
+    [((4, 4, 4), "mean 12"), ((4, 0, 4), "mean of 2 with images 8"), ((4, 4), "c1 4")],
+)
+def test_the_last_row_of_the_scores_is_what_it_says(monkeypatch, capsys, images, last):
+    """A mean is over the classes with images; of two classes there is none, the scores are the second's."""
+    classes = tuple(ClassScores(f"c{index}", 0.5, 0.5, 0.5, count) for index, count in enumerate(images))
+    scores = Scores(sum(images), 0.5, 0.1, 0.5, 0.5, 0.5, 0.5, None, classes, ())
+    scored = SimpleNamespace(scores=scores, skipped=())
+    made = stream.module("studies.prediction", load_export=lambda _: None, evaluate_folder=lambda *_: scored)
+    monkeypatch.setitem(sys.modules, "studies.prediction", made)
+    evaluate_folder(Path("best"), Path("folder"), as_json=False)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert " ".join(rows[-1]) == f"{last} 0.5000 0.5000 0.5000"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

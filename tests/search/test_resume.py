@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from studies import Study
 from studies.database.steering import ask_to_stop
 from studies.database.tables import STUDIES
 from studies.storage import sqlite_url
-from tests.fakes import joined, opened_tiny
+from tests.fakes import joined, opened_tiny, run_tiny
 from tests.search import stream
 
 SPACE = "from spaces import *\nfrom studies import Study\nspace = Space(data=Digits())\nstudy = Study(trials=5)\n"
@@ -68,6 +69,14 @@ def test_more_trials_are_for_all_who_work_on_it(search, started, tmp_path):
     ledger.member.leave(opened.database)
 
 
+def test_trials_that_have_ended_are_kept(search, started, tmp_path):
+    """A number below theirs is raised to it, which is said, and `search status` counts no more than there are."""
+    run_tiny(tmp_path / "runs" / "tiny", Study(trials=2, seed=3))
+    done = search("resume", "tiny", "--trials", "1")
+    assert "keeps the 2 trials that have ended, and evaluates no other" in done.stdout
+    assert started[0][1].trials == 2
+
+
 def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
     """Whoever would join the workers that are ending would end at once: the message says to wait."""
     opened = opened_tiny(tmp_path / "runs" / "tiny", Study(trials=5, seed=3))
@@ -79,7 +88,17 @@ def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
     assert wanted(tmp_path) == 5
 
 
-@pytest.mark.parametrize("typed", ["0", "+0", "-1", "many", "+", "1.5"])
+@pytest.mark.parametrize("typed", ["2147483647", "+2147483642"])
+def test_a_study_has_room_for_so_many_trials(search, started, typed):
+    """The number of trials is one that every database can hold; one more is refused, also as a sum."""
+    assert search("resume", "tiny", "--trials", typed).exit_code == 0
+    assert started[0][1].trials == 2**31 - 1
+    done = search("resume", "tiny", "--trials", "+2147483643")
+    assert done.exit_code == 2
+    assert "at most 2147483647 trials, got 5 and +2147483643 more" in done.stderr
+
+
+@pytest.mark.parametrize("typed", ["0", "+0", "-1", "many", "+", "1.5", "2147483648", "+" + "9" * 5000])
 def test_wrong_numbers_of_trials_end_with_2(search, typed):
     """A number of trials, or more of them, and nothing else."""
     done = search("resume", "tiny", "--trials", typed)
@@ -108,6 +127,46 @@ def test_studies_that_were_not_started_here_are_told(search, started, tmp_path):
     assert "which says how the study was started" in search("resume", "tiny").stderr
 
 
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ({"format": 2}, "format must be 1"),
+        ({"study": 7}, "study cannot be 7"),
+        ({"study": "../x"}, "study must be a name"),
+        ({"storage": ["x"]}, "storage cannot be"),
+        ({"folder": None}, "folder cannot be None"),
+        ({"more": 1}, "'more' is not known"),
+        ({"run": []}, "run cannot be []"),
+        ({"run": {}}, "'target' is missing"),
+        ({"target": 3}, "target cannot be 3"),
+        ({"output": None}, "output cannot be None"),
+        ({"settings": {"bogus": 1}}, "there is no setting 'bogus'"),
+        ({"settings": {"trials": "many"}}, "trials: must be a whole number"),
+        ({"settings": {"timeout": {}}}, "timeout: must be a duration"),
+    ],
+)
+def test_a_damaged_command_is_told(search, started, tmp_path, damage, named):
+    """Whatever stands in the file in place of a call is named, with the command that needs none."""
+    file = tmp_path / "runs" / "tiny" / "command.json"
+    form = json.loads(file.read_text())
+    inside = damage if damage.keys() & form["run"].keys() else {}
+    file.write_text(json.dumps({**form, "run": {**form["run"], **inside}} | ({} if inside else damage)))
+    done = search("resume", "tiny")
+    assert done.exit_code == 6
+    assert named in done.stderr
+    assert "search run SPACE --study NAME" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", "[" * 100_000, "{"])
+def test_a_command_that_is_no_record_is_told(search, started, tmp_path, text):
+    """A file of another kind is one message too."""
+    (tmp_path / "runs" / "tiny" / "command.json").write_text(text)
+    done = search("resume", "tiny")
+    assert done.exit_code == 6
+    assert "cannot be read" in done.stderr
+
+
 def test_it_goes_on_from_another_folder(search, started, tmp_path, monkeypatch):
     """The study may be given by its folder; the commands that are shown hold whole paths then."""
     (tmp_path / "elsewhere").mkdir()
@@ -116,6 +175,46 @@ def test_it_goes_on_from_another_folder(search, started, tmp_path, monkeypatch):
     assert done.exit_code == 0
     assert started[0][0].folder == tmp_path
     assert f"--output {tmp_path / 'runs'}" in done.stdout
+
+
+def test_paths_are_kept_without_detours(search, started, tmp_path, monkeypatch):
+    """A folder given as `../runs/tiny` is the same one, also where it is stored and shown."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    file = tmp_path / "runs" / "tiny" / "command.json"
+    form = json.loads(file.read_text())
+    file.write_text(json.dumps({**form, "run": {**form["run"], "target": "elsewhere/../tiny.py"}}))
+    done = search("resume", "../runs/tiny")
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"search {tmp_path / 'tiny.py'}: ")
+    assert started[0][2] == tmp_path / "runs"
+    assert "/.." not in done.stdout + file.read_text()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert "/.." not in search("status", "../runs/tiny").stdout.splitlines()[0]
+    monkeypatch.chdir(tmp_path / "runs" / "tiny")
+    assert search("resume", ".").exit_code == 0
+    assert started[1][2] == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_renamed_folder_does_not_go_on_elsewhere(search, started, tmp_path, beside):
+    """It would go on in a folder of the study's name: in a new study, or in the one that this is a copy of."""
+    runs = tmp_path / "runs"
+    shutil.copytree(runs / "tiny", runs / "renamed")
+    if not beside:
+        shutil.rmtree(runs / "tiny")
+    done = search("resume", "renamed")
+    assert done.exit_code == 6
+    assert f"the folder {runs / 'renamed'} holds study 'tiny'" in done.stderr
+    assert started == []
+    assert (runs / "tiny").exists() == beside
+
+
+def test_a_link_to_the_folder_goes_on(search, started, tmp_path):
+    """A link with another name leads to the study's own folder."""
+    (tmp_path / "runs" / "alias").symlink_to(tmp_path / "runs" / "tiny")
+    assert search("resume", "alias").exit_code == 0
+    assert started[0][2] == Path("runs")
 
 
 def test_a_folder_that_is_gone_is_told(search, started, tmp_path, monkeypatch):

@@ -148,6 +148,7 @@ def test_nothing_complete_is_told():
     progress = Progress(9)
     shown = told(stream.result(interrupted="SIGINT", progress=progress, metrics=None, export=None))
     assert "no trial is complete yet" in shown
+    assert "one that was running goes on from its last checkpoint (a hypermodel's from its start)" in shown
 
 
 def test_typed_options_come_back_without_the_password():

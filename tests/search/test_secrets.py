@@ -40,6 +40,13 @@ def test_no_command_shows_the_password_of_a_database_that_does_not_answer(search
     assert ("Traceback" in typed.output) == bool(debug)
 
 
+def test_the_example_of_a_url_is_shown_whole(search):
+    """It holds nothing that would be hidden as a password is."""
+    done = search("status", "--storage", f"me:{SECRET}")
+    assert "such as postgresql+psycopg://host/name or sqlite:///study.db" in done.stderr
+    assert SECRET not in done.stderr
+
+
 def test_help_names_the_variable_without_its_value(search, monkeypatch):
     """`SEARCH_STORAGE` stands in the help of every command that takes a database."""
     monkeypatch.setenv("SEARCH_STORAGE", UNREACHABLE[0])

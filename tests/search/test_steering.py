@@ -5,7 +5,6 @@ import os
 import sqlite3
 from types import SimpleNamespace
 
-import optuna
 import pytest
 import sqlalchemy as sa
 
@@ -19,14 +18,6 @@ from studies.storage import sqlite_url
 from tests.fakes import joined, open_tiny, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """The folder of a study `tiny`, as `search run` keeps it."""
-    folder = tmp_path / "runs" / "tiny"
-    folder.mkdir(parents=True)
-    return folder
 
 
 @pytest.fixture
@@ -66,6 +57,22 @@ def test_a_study_that_cannot_be_read_hides_no_other(search, folder, at_work):
     assert done.exit_code == 0
     assert "tiny" in done.stdout.splitlines()[1]
     assert "not a SQLite database" in done.stdout
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_database_that_cannot_be_read_is_named(search, folder, alone):
+    """Also where the message itself does not; the path is shown as it is."""
+    old = folder.parent / "an old one"
+    old.mkdir()
+    opened = opened_tiny(old, SETTINGS)
+    opened.database.run(lambda connection: connection.execute(sa.update(VERSION).values(version=SCHEMA_VERSION - 1)))
+    if not alone:
+        open_tiny(folder, SETTINGS)
+    done = search("status")
+    assert done.exit_code == (6 if alone else 0)
+    assert f"{old / 'study.db'}: the tables of this database are of version" in done.output
+    (old / "study.db").write_bytes(b"")
+    assert f"the database {old / 'study.db'} holds no studies yet" in search("status", "an old one").stderr
 
 
 def test_a_study_says_how_it_stands(search, at_work):
@@ -201,18 +208,6 @@ def test_what_cannot_be_steered_is_told(search, folder, command):
         opened.database.run(lambda connection, change=change: connection.execute(change))
         assert word in refused("tiny")
     assert "127.0.0.1" in refused("tiny", "--storage", "postgresql+psycopg://u:s3cr3t@127.0.0.1:1/x")
-
-
-def test_studies_of_plain_optuna_are_shown(search, folder):
-    """Their trials are listed; nothing is known of workers, and they cannot be stopped."""
-    study = optuna.create_study(storage=sqlite_url(folder / "study.db"), study_name="tiny")
-    study.add_trial(optuna.trial.create_trial(value=1.0))
-    assert search("status").stdout.splitlines()[1].split()[:3] == ["tiny", "1/-", "1"]
-    shown = search("status", "tiny").stdout
-    assert "not made by this search" in shown
-    assert "1 of 1: 1 complete" in shown
-    assert "nobody works on tiny" in search("workers", "tiny").stdout
-    assert "not made by search" in search("stop", "tiny").stderr
 
 
 def test_the_database_comes_from_the_environment(search, tmp_path, monkeypatch):

@@ -78,6 +78,15 @@ def test_an_empty_study_with_another_direction_is_refused(tmp_path):
         open_tiny(tmp_path, Study())
 
 
+def test_a_study_of_several_objectives_is_refused(tmp_path):
+    """Also while it is empty: there is no one value to compare trials by. Nothing is written into it."""
+    url, directions = sqlite_url(tmp_path / "study.db"), ["maximize", "minimize"]
+    study = optuna.create_study(storage=url, study_name="tiny", directions=directions)
+    with pytest.raises(StudyError, match="not made by search"):
+        open_tiny(tmp_path, Study())
+    assert study.user_attrs == {}
+
+
 def test_reading_writes_nothing(tmp_path):
     """A study is read from a file that may not be written, and a missing file is not created."""
     with pytest.raises(StudyError, match="there is no database"):

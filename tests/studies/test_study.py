@@ -16,11 +16,36 @@ def test_durations_are_read_as_people_write_them(text, expected):
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5m", "0", "5 parsecs", True, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "-5m",
+        "0",
+        "5 parsecs",
+        "1.",
+        True,
+        float("nan"),
+        float("inf"),
+        10**400,
+        -(10**400),
+        "9" * 400,
+        "100001d",
+    ],
+)
 def test_what_is_no_duration_is_refused(text):
-    """A timeout is longer than 0 and has known units."""
+    """A timeout is longer than 0, ends within centuries and has known units."""
     with pytest.raises(SpaceError, match="timeout"):
         seconds(text)
+
+
+@pytest.mark.parametrize("text", ["1" * 100_000 + "x", "1 " * 50_000 + "x", "1.1" * 30_000])
+def test_a_long_wrong_duration_is_refused_at_once(text):
+    """Reading it takes time in proportion to its length; the message shows its beginning."""
+    with pytest.raises(SpaceError, match="timeout") as caught:
+        seconds(text)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
@@ -28,6 +53,7 @@ def test_what_is_no_duration_is_refused(text):
     [
         ("trials", 0),
         ("trials", 2.5),
+        ("trials", 2**31),
         ("trials", True),
         ("sampler", "bayes"),
         ("pruner", "x"),
@@ -70,7 +96,7 @@ def test_sizes_are_read_as_people_write_them(text, expected):
     assert Study(gpu_memory=text).gpu_memory == expected
 
 
-@pytest.mark.parametrize("text", ["", "8 apples", "-1GiB", "100", True])
+@pytest.mark.parametrize("text", ["", "8 apples", "-1GiB", "100", "9" * 400, True])
 def test_what_is_no_size_is_refused(text):
     """A size has a known unit and is at least one MiB; the field is named."""
     with pytest.raises(SpaceError, match="worker_memory"):

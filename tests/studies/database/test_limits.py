@@ -11,7 +11,7 @@ from studies.database.workers import Activity, Member, beat
 from studies.heartbeat import beating, heed
 from studies.stopping import StopRequest
 from studies.study import Study
-from tests.fakes import joined
+from tests.fakes import joined, opened_tiny, run_tiny
 
 
 def heard(opened, member, clock=lambda: 100.0):
@@ -45,6 +45,13 @@ def test_who_joins_can_only_extend(open_worker):
     steer(opened.database, opened.study_id, Limits(5))
     after = steering(opened.database, opened.study_id)
     assert (after.trials, after.deadline) == (5, None)
+
+
+def test_trials_that_have_ended_stay_trials_of_the_study(tmp_path):
+    """Fewer are never stored than have ended, whatever was asked for."""
+    run_tiny(tmp_path, Study(trials=2, pruner="none"))
+    opened = opened_tiny(tmp_path, Study(trials=1, pruner="none"))
+    assert steering(opened.database, opened.study_id).trials == 2
 
 
 def test_more_trials_can_be_added(open_worker):
