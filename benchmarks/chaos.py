@@ -1,14 +1,19 @@
 """A long chaos: hundreds of workers killed, told to end and stopped, and what came of their study.
 
-    python benchmarks/chaos.py [--kills 200] [--trials 400] [--stores sqlite postgresql] [--seed 0]
+    python benchmarks/chaos.py [--trials 400] [--kills 200] [--stores sqlite postgresql] [--seed 0]
+    python benchmarks/chaos.py --training [--trials 200] [--strikes 40] [--stores sqlite postgresql] [--seed 0]
 
 Four workers, replaced when they die, with a heartbeat every 0.3 s and lost after 2 s. They do all that a worker does
-but train: their trials sleep 5 epochs of 0.2 s (tests/light.py; tests/test_chaos.py does the same with real training,
-fewer times). PostgreSQL crashes in between. At the end every trial, every epoch and every value is compared with what
-an undisturbed run gives. Exits with 1 if anything differs.
+but train: their trials sleep 5 epochs of 0.2 s (tests/light.py). PostgreSQL crashes in between. With `--training` they
+train a tiny network (tests/training.py), 8 epochs of 0.3 s and more; then checkpoints are truncated as well, and the
+small disk that holds them and SQLite's file is full for a while, where one can be mounted.
+
+At the end every trial, every epoch and every value is compared with what an undisturbed run gives. Exits with 1 if
+anything differs, or if the study was over before every kind of strike had happened.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
@@ -17,10 +22,11 @@ from pathlib import Path
 from evidence import machine
 
 from studies.storage import sqlite_url
-from tests.chaos import Chaos
+from tests import training
+from tests.chaos import Chaos, small_disk
 from tests.light import NAME, Crew, Light
 from tests.servers import Postgres, postgres
-from tests.whole import attempts, faults, read_whole
+from tests.whole import attempts, differences, faults
 
 PATIENCE_SECONDS = 3600.0
 
@@ -28,57 +34,84 @@ PATIENCE_SECONDS = 3600.0
 def main() -> None:
     """Strike and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--trials", type=int, default=400)
-    parser.add_argument("--stores", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--training", action="store_true")
+    parser.add_argument("--trials", type=int, help="400, or 200 that train")
+    parser.add_argument("--strikes", type=int, help="of any kind: no limit, or 40 at workers that train")
+    parser.add_argument("--kills", type=int, default=200, help="workers killed, told to end or stopped")
+    parser.add_argument("--stores", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print(machine("optuna", "sqlalchemy", "psycopg"), flush=True)
+    given.trials = given.trials or (200 if given.training else 400)
+    given.strikes = given.strikes or (40 if given.training else 10**6)
+    print(machine("optuna", "sqlalchemy", "psycopg", *(["keras", "tensorflow"] * given.training)), flush=True)
     wrong = []
     for store in given.stores:
-        with tempfile.TemporaryDirectory() as folder:
-            if store == "sqlite":
-                wrong += _endure(sqlite_url(Path(folder) / "study.db"), None, Path(folder), given)
-            else:
-                with postgres() as server:
-                    wrong += _endure(server.new_database(), server, Path(folder), given)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            contextlib.nullcontext() if store == "sqlite" else postgres() as server,
+        ):
+            wrong += (_training if given.training else _sleeping)(Path(folder), server, given)
     sys.exit(1 if wrong else 0)
 
 
-def _endure(url: str, server: Postgres | None, folder: Path, given: argparse.Namespace) -> list[str]:
-    light = Light(url, given.trials, seconds=0.2)
+def _sleeping(folder: Path, server: Postgres | None, given: argparse.Namespace) -> list[str]:
+    light = Light(server.new_database() if server else sqlite_url(folder / "study.db"), given.trials, seconds=0.2)
     crew = Crew(light.command, folder, 4, most_starts=10**6)
-    # More strikes than are wanted: some are crashes of the server, some find nobody to strike.
-    chaos = Chaos(crew, given.seed, given.kills * 2, (0.2, 1.5), server=server, most_kills=given.kills)
+    chaos = Chaos(crew, given.seed, given.strikes, (0.2, 1.5), server=server, most_kills=given.kills)
+    seconds = _endured(chaos)
+    calm_url = sqlite_url(folder / "calm.db")
+    calm = Crew(Light(calm_url, given.trials, seconds=0.0).command, folder, 1)
+    calm.start()
+    calm.wait(PATIENCE_SECONDS)
+    wrong = faults(light.url, NAME, given.trials, light.epochs) + differences(light.url, calm_url, NAME)
+    return _told(chaos, light.url, given.trials, seconds, wrong)
+
+
+def _training(folder: Path, server: Postgres | None, given: argparse.Namespace) -> list[str]:
+    (folder / "calm").mkdir()
+    calm_url = training.train_in_peace(folder / "calm", given.trials)
+    with small_disk(folder / "disk") as disk:
+        place = folder / "disk"
+        runs = training.run_folder(place)
+        url = server.new_database() if server else sqlite_url(place / "study.db")
+        command, environment = training.command(place, url, given.trials), training.environment(epoch_seconds=0.3)
+        chaos = Chaos(
+            Crew(command, folder, 4, environment, most_starts=10**6),
+            given.seed,
+            given.strikes,
+            (2.0, 6.0),
+            server=server,
+            checkpoints=runs / "checkpoints",
+            disk=disk,
+            most_kills=given.kills,
+        )
+        seconds = _endured(chaos)
+        wrong = faults(url, training.NAME, given.trials, training.EPOCHS) + differences(url, calm_url, training.NAME)
+        left = [str(path) for path in runs.rglob("*") if path.is_file() and path.name != "command.json"]
+        return _told(chaos, url, given.trials, seconds, [*wrong, *(f"{path} is left" for path in left)])
+
+
+def _endured(chaos: Chaos) -> float:
+    """Strike until the study is over; returns the seconds it took."""
     began = time.monotonic()
-    crew.start()
+    chaos.crew.start()
     try:
         chaos.run(PATIENCE_SECONDS)
     finally:
-        crew.end()
-    seconds = time.monotonic() - began
-    wrong = faults(url, NAME, given.trials, light.epochs) + _other_values(url, folder, given.trials)
+        chaos.crew.end()
+    return time.monotonic() - began
+
+
+def _told(chaos: Chaos, url: str, trials: int, seconds: float, wrong: list[str]) -> list[str]:
+    """Print what happened and what is wrong; returns the latter."""
+    wrong = wrong + [f"the study was over before any of this: {name}" for name in chaos.missing]
     strikes = ", ".join(f"{count} {name}" for name, count in sorted(chaos.counts.items()))
-    print(f"{'postgresql' if server else 'sqlite'}: {given.trials} trials in {seconds:.0f} s; {strikes}; ", end="")
-    print(f"{crew.started} workers were started, {attempts(url)} trials went on with another worker")
+    print(f"{'postgresql' if chaos.server else 'sqlite'}: {trials} trials in {seconds:.0f} s; {strikes}; ", end="")
+    print(f"{chaos.crew.started} workers were started, trials went on with another {attempts(url)} times")
     print(
         "\n".join(wrong) or "  0 lost, 0 double, 0 running, every curve whole, every value as without chaos", flush=True
     )
     return wrong
-
-
-def _other_values(url: str, folder: Path, trials: int) -> list[str]:
-    """Where the trials differ from those of one worker that nobody disturbs."""
-    calm = sqlite_url(folder / "calm.db")
-    crew = Crew(Light(calm, trials, seconds=0.0).command, folder, 1)
-    crew.start()
-    crew.wait(PATIENCE_SECONDS)
-    both = zip(read_whole(calm, NAME)[0], read_whole(url, NAME)[0], strict=False)
-    return [
-        f"trial {mine.number} has other values than without chaos"
-        for mine, other in both
-        if (mine.params, mine.value, mine.intermediate_values) != (other.params, other.value, other.intermediate_values)
-    ]
 
 
 if __name__ == "__main__":

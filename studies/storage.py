@@ -201,6 +201,11 @@ def _explanation(url: str, reason: str) -> str:
             f"the database {shown(url)} has been locked by another process for {BUSY_TIMEOUT_SECONDS:g} seconds: "
             "end that process, then give the same command again"
         )
+    if any(sign in reason for sign in ("permission denied", "command denied")):
+        return (
+            f"the database {shown(url)} refuses its user what search needs ({reason}): docs/many-machines.md says "
+            "which rights to grant"
+        )
     if any(sign in reason for sign in ("readonly", "disk", "unable to open")):
         return f"the database {shown(url)} cannot be written ({reason}): free space or give another --output"
     if "version_info" in reason:

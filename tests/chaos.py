@@ -4,21 +4,25 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.light import Crew
 from tests.servers import Postgres
 
 KILLS = ("SIGKILL", "SIGTERM", "SIGSTOP")
+MOMENT_SECONDS = 0.1
+"""A strike that found nothing to strike at is tried again so soon."""
 
 
 @dataclass
 class Chaos:
-    """Strikes a crew until the study is over, or often enough.
+    """Strikes a crew until the study is over, or often enough: every kind of strike once before any comes again.
 
     Args:
         crew: The workers.
@@ -26,9 +30,9 @@ class Chaos:
         strikes: How many.
         pause: Seconds between two, from and to.
         stall: Seconds for which a worker is stopped.
-        server: The database, which crashes now and then.
-        checkpoints: Folder of checkpoints, one of which is truncated now and then.
-        disk: A small file system, which is full now and then.
+        server: The database, which crashes.
+        checkpoints: Folder of checkpoints, one of which is truncated.
+        disk: A small file system, which is full for a while.
         most_kills: No more strikes after so many workers were killed, told to end, or stopped.
     """
 
@@ -43,18 +47,27 @@ class Chaos:
     most_kills: int = 10**6
     counts: Counter[str] = field(default_factory=Counter)
     _stalled: dict[int, float] = field(default_factory=dict)
+    _drawn: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self._strikes: dict[str, Callable[[], bool]] = {name: partial(self._signal, name) for name in KILLS}
+        if self.server is not None:
+            self._strikes["server crashed"] = self._crash
+        if self.checkpoints is not None:
+            self._strikes["checkpoint truncated"] = self._truncate
+        if self.disk is not None:
+            self._strikes["disk full"] = self._fill
 
     def run(self, patience: float) -> None:
         """Strike; then wait until all workers have found the study over, at most so many seconds."""
         began = time.monotonic()
+        has_struck = True
         while self._goes_on() and time.monotonic() - began < patience:
-            self._pass(self._random.uniform(*self.pause))
+            self._pass(self._random.uniform(*self.pause) if has_struck else MOMENT_SECONDS)
             if self.crew.look_after():
                 break
-            self._strike()
+            has_struck = self._strike()
         self._pass(self.stall + 0.1)
         self.crew.wait(patience - (time.monotonic() - began))
 
@@ -66,16 +79,19 @@ class Chaos:
         """How often a worker was killed, told to end, or stopped."""
         return sum(self.counts[name] for name in KILLS)
 
-    def _strike(self) -> None:
-        strikes: list[tuple[str, Callable[[], bool]]] = [(name, self._signal(name)) for name in KILLS] * 2
-        if self.server is not None:
-            strikes.append(("server crashed", self._crash))
-        if self.checkpoints is not None:
-            strikes += [("checkpoint truncated", self._truncate)] * 2
-        if self.disk is not None:
-            strikes.append(("disk full", self._fill))
-        name, strike = self._random.choice(strikes)
-        self.counts[name] += strike()
+    @property
+    def missing(self) -> list[str]:
+        """The kinds of strikes that are possible and have not happened."""
+        return [name for name in self._strikes if not self.counts[name]]
+
+    def _strike(self) -> bool:
+        """Strike as drawn; returns whether there was something to strike at."""
+        if not self._drawn:
+            self._drawn = self._random.sample([*self._strikes], len(self._strikes))
+        if not self._strikes[self._drawn[-1]]():
+            return False
+        self.counts[self._drawn.pop()] += 1
+        return True
 
     def _pass(self, seconds: float) -> None:
         """Let time pass, and let workers go on that were stopped for long enough."""
@@ -88,19 +104,16 @@ class Chaos:
             self.crew.look_after()
             time.sleep(0.05)
 
-    def _signal(self, name: str) -> Callable[[], bool]:
-        def strike() -> bool:
-            living = [worker.pid for worker in self.crew.workers if worker.poll() is None]
-            living = [pid for pid in living if pid not in self._stalled]
-            if not living:
-                return False
-            pid = self._random.choice(living)
-            os.kill(pid, signal.Signals[name])
-            if name == "SIGSTOP":
-                self._stalled[pid] = time.monotonic() + self.stall
-            return True
-
-        return strike
+    def _signal(self, name: str) -> bool:
+        living = [worker.pid for worker in self.crew.workers if worker.poll() is None]
+        living = [pid for pid in living if pid not in self._stalled]
+        if not living:
+            return False
+        pid = self._random.choice(living)
+        os.kill(pid, signal.Signals[name])
+        if name == "SIGSTOP":
+            self._stalled[pid] = time.monotonic() + self.stall
+        return True
 
     def _crash(self) -> bool:
         if self.server is None:
@@ -126,3 +139,19 @@ class Chaos:
         self._pass(1.5)
         ballast.unlink()
         return True
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path | None]:
+    """Make the folder a small file system while the block lasts; gives None where none can be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    try:
+        is_small = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        is_small = False
+    try:
+        yield folder if is_small else None
+    finally:
+        if is_small:
+            subprocess.run(["umount", str(folder)], check=True)

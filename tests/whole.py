@@ -1,12 +1,13 @@
 """What must hold of a study when it is over, whatever happened to its workers."""
 
 from collections import Counter
+from typing import Any
 
 import optuna
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.database.tables import CLAIMS, EPOCHS, WORKERS
+from studies.database.tables import CLAIMS, EPOCHS, WORKERS, read_epochs
 from studies.database.workers import ALIVE
 
 
@@ -53,3 +54,23 @@ def faults(url: str, name: str, trials: int, epochs: int) -> list[str]:
     if states[ALIVE]:
         wrong.append(f"{states[ALIVE]} workers seem alive")
     return wrong
+
+
+def differences(url: str, calm_url: str, name: str) -> list[str]:
+    """Where a study's trials are not, to the last bit, those of the same study in another database."""
+    ours, theirs = _contents(url, name), _contents(calm_url, name)
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    wrong = [f"trial {number} has other values than without chaos" for number, (one, other) in pairs if one != other]
+    return wrong if len(ours) == len(theirs) else [*wrong, f"{len(ours)} trials, {len(theirs)} without chaos"]
+
+
+def _contents(url: str, name: str) -> list[tuple[Any, ...]]:
+    """Of each trial: its parameters, its value, what it reported, and the metrics of its epochs."""
+    engine = sa.create_engine(url)
+    try:
+        return [
+            (trial.params, trial.value, trial.intermediate_values, read_epochs(engine, trial._trial_id))
+            for trial in read_whole(url, name)[0]
+        ]
+    finally:
+        engine.dispose()

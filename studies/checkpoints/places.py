@@ -46,12 +46,21 @@ def place_at(place: str | Path) -> Place:
     try:
         filesystem, path = fsspec.core.url_to_fs(place)
     except ImportError as error:
-        raise OutputError(f"checkpoints: {scheme}:// needs a package that is not installed ({error})") from error
+        way_out = f"a package that is not installed{_installing(scheme)} ({error})"
+        raise OutputError(f"checkpoints: {scheme}:// needs {way_out}") from error
     except ValueError as error:
         raise OutputError(
             f"checkpoints: {scheme}:// is not known: give a folder, or a URL that fsspec reads such as s3://BUCKET/FOLDER"
         ) from error
     return Folder(Path(path)) if isinstance(filesystem, LocalFileSystem) else Remote(filesystem, path)
+
+
+def _installing(scheme: str) -> str:
+    """What installs the package of a scheme; what fsspec's own file systems need is told by its words alone."""
+    from fsspec.registry import known_implementations
+
+    package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
+    return "" if package == "fsspec" else f": pip install {package}"
 
 
 class Folder:

@@ -1,7 +1,8 @@
-"""The built-in spaces: each baseline is its tutorial's own model, and each runs to its export."""
+"""The built-in spaces: each baseline is its tutorial's own model, and each runs until its export predicts."""
 
 import ast
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,10 +25,11 @@ from spaces import (
 from spaces.files import EXAMPLES, built_in, load
 from studies import Study
 from studies.models import build_inference_model
+from studies.prediction import load_export, predict
 from studies.run import run
 from studies.stopping import StopRequest
 from tests.fakes import Recorder
-from tests.images import write_classes
+from tests.images import write_classes, write_image
 
 SHOWN = (
     *(layers.Conv2D, layers.MaxPooling2D, layers.Concatenate, layers.Flatten, layers.GlobalAveragePooling2D),
@@ -172,13 +174,26 @@ def test_the_tutorials_data_are_read_as_they_are_there():
     assert resolve(load("chest_xray").space, baseline(load("chest_xray").space)).patience == 20
 
 
+def photos(name: str, folder: Path, size: int) -> tuple[str | None, Path, set[str]]:
+    """Tiny images as the example reads them: its folder, an image to predict, and the classes."""
+    if name == "from_keras_tuner":
+        return None, write_image(folder / "digit.png", height=8, width=8, mode="L"), set("0123456789")
+    if name == "chest_xray":
+        for part, seed in {"train": 0, "test": 1}.items():
+            counts = {"COVID19": 12, "NORMAL": 12}
+            write_classes(folder / part, counts, height=size, width=size, extension=".jpg", seed=seed)
+        return str(folder), folder / "test" / "NORMAL" / "NORMAL_0000.jpg", {"COVID19", "NORMAL"}
+    write_classes(folder, {"cat": 15, "dog": 15}, height=size, width=size)
+    return str(folder), folder / "dog" / "dog_0000.png", {"cat", "dog"}
+
+
 @pytest.mark.parametrize("name", RUNS)
-def test_an_example_runs_from_a_folder_to_its_export(name, tmp_path, monkeypatch):
-    """Two short trials over tiny images: both are complete, and the best is retrained, tested, drawn and exported."""
+def test_an_example_runs_from_a_folder_to_a_prediction(name, tmp_path, monkeypatch):
+    """Two short trials over tiny images; the best is retrained, tested, drawn, exported, and says what an image is."""
     monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
     size = 80 if name == "transfer" else 32
-    folder = write_classes(tmp_path / "photos", {"cat": 15, "dog": 15}, height=size, width=size)
-    loaded = load(name, None if name == "from_keras_tuner" else str(folder))
+    folder, image, classes = photos(name, tmp_path / "photos", size)
+    loaded = load(name, folder)
     changes = {"epochs": 1, "batch_size": 8, "backbone": without_weights(loaded.space.backbone)}
     if isinstance(loaded.space.data, ImageFolder):
         changes["data"] = replace(loaded.space.data, image_size=size)
@@ -188,3 +203,8 @@ def test_an_example_runs_from_a_folder_to_its_export(name, tmp_path, monkeypatch
     assert (result.progress.complete, result.progress.failed) == (2, 0)
     assert result.progress.baseline is not None
     assert {"model.keras", "curves.png", "samples.png"} <= {path.name for path in result.export.iterdir()}
+    exported = load_export(result.export)
+    (prediction,) = predict(exported, [image])
+    assert set(exported.labels) == classes
+    assert prediction.label in classes
+    assert prediction.probability >= 1 / len(classes)

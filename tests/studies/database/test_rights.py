@@ -1,0 +1,135 @@
+"""What a database user may do: the rights that docs/many-machines.md grants are enough, and none can be left out."""
+
+import contextlib
+import gc
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from spaces.errors import StudyError
+from studies.database.claims import Ledger
+from studies.database.steering import Limits, steer
+from studies.database.workers import Activity, Member
+from studies.events import Watcher
+from studies.finding import find_study
+from studies.heartbeat import beating
+from studies.opening import open_study
+from studies.status import read_status
+from studies.stopping import StopRequest
+from studies.storage import explained
+from studies.study import Study
+from studies.worker import Worker
+from tests.fakes import DATA, TINY
+from tests.light import NAME, Light, Sleeping
+from tests.whole import faults
+
+# Storages that cannot be opened leave their connections to be collected: see `refused`.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+PAGE = Path(__file__).parents[3] / "docs" / "many-machines.md"
+OWNER, WORKER, READER, GUEST, NOBODY = "search_owner", "search_worker", "reader", "guest", "nobody"
+OTHERS = f"""
+CREATE ROLE {READER} LOGIN; CREATE ROLE {GUEST} LOGIN; CREATE ROLE {NOBODY} LOGIN;
+GRANT CONNECT ON DATABASE search TO {READER}, {GUEST};
+GRANT USAGE ON SCHEMA public TO {READER}, {GUEST}
+"""
+
+
+@pytest.fixture(scope="module")
+def urls(postgres_server):
+    """The URL of the page's database for each of its users, who have what the page grants; the study is there."""
+    made, granted = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[::2]
+    before, inside = made.split("\\c search\n")
+    execute(postgres_server.url("postgres"), before)
+    url = postgres_server.url("search")
+    execute(url, inside + OTHERS)
+    urls = {user: url.replace("postgres@", f"{user}:password@") for user in (OWNER, WORKER, READER, GUEST, NOBODY)}
+    with refused("permission denied for schema public"):
+        work_as(urls[WORKER])
+    work_as(urls[OWNER])
+    with refused("permission denied for table version_info"):
+        work_as(urls[WORKER])
+    execute(urls[OWNER], granted)
+    execute(urls[OWNER], f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+    return urls
+
+
+def execute(url, statements):
+    """Run SQL, each statement in a transaction of its own."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in filter(str.strip, statements.split(";")):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def work_as(url, trials=2):
+    """Be a worker of the study until it has so many trials."""
+    light, stop = Light(url, trials, epochs=2, seconds=0.0), StopRequest()
+    settings = Study(sampler="random", pruner="none")
+    opened = open_study(url, NAME, TINY, settings, DATA)
+    try:
+        with explained(url):
+            steer(opened.database, opened.study_id, Limits(trials))
+            with beating(opened.database, Member(opened.study_id, "none"), Activity(), stop) as member:
+                ledger = Ledger(opened.database, member)
+                Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Watcher(), stop).run()
+    finally:
+        opened.database.engine.dispose()
+
+
+@contextlib.contextmanager
+def refused(reason):
+    """What is done in the block is refused; what it leaves is collected here, not in a later test."""
+    with pytest.raises(StudyError, match=reason):
+        yield
+    gc.collect()
+
+
+def look_as(url):
+    """See how the study stands."""
+    found = find_study(url, NAME)
+    try:
+        return read_status(found)
+    finally:
+        found.database.engine.dispose()
+
+
+def test_the_rights_of_the_page_are_enough_for_a_worker(urls):
+    """It searches the owner's study to its end, and begins one of its own."""
+    work_as(urls[WORKER], trials=4)
+    assert faults(urls[WORKER], NAME, 4, epochs=2) == []
+    opened = open_study(urls[WORKER], "own", TINY, Study(), DATA)
+    opened.database.engine.dispose()
+    assert not opened.resumed
+
+
+def test_reading_alone_is_enough_to_see_a_study(urls):
+    """The user that may only read sees it, and can begin none."""
+    assert look_as(urls[READER]).progress.complete >= 2
+    with refused(r"refuses its user .*permission denied for table"):
+        work_as(urls[READER], trials=100)
+
+
+@pytest.mark.parametrize(
+    "right", ["USAGE ON ALL SEQUENCES", *(f"{verb} ON ALL TABLES" for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"))]
+)
+def test_none_of_the_rights_can_be_left_out(urls, right):
+    """Without one of them a worker ends with what is refused and where the rights are listed."""
+    execute(urls[OWNER], f"REVOKE {right} IN SCHEMA public FROM {WORKER}")
+    try:
+        with refused(r"permission denied for \w+ \w+\): docs/many-machines.md says which"):
+            work_as(urls[WORKER], trials=100)
+    finally:
+        execute(urls[OWNER], f"GRANT {right} IN SCHEMA public TO {WORKER}")
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"), [(GUEST, "for table version_info"), (NOBODY, "for database .*CONNECT privilege")]
+)
+def test_a_user_without_rights_is_told_so(urls, user, reason):
+    """Whether it works or looks, and without waiting for a database that may come back."""
+    for use in (work_as, look_as):
+        with refused(f"permission denied {reason}"):
+            use(urls[user])
