@@ -1,5 +1,6 @@
 """The commands of `search`: what can be typed. Each one hands over to a module of its own."""
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ def main() -> None:
     try:
         app(prog_name="search")
     finally:
+        # Python is about to end: one more Ctrl-C would only take the exit code with it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         flush_quietly()
 
 

@@ -25,9 +25,9 @@ study = Study(trials=5, pruner="none", devices="cpu", {settings})
 """
 PROGRAM = """
 import sys
-from search.cli import app
+from search.cli import main
 try:
-    app(prog_name="search")
+    main()
 finally:
     print("imported", sorted({"keras", "tensorflow", "jax"} & set(sys.modules)))
 """
