@@ -1,7 +1,9 @@
 """What was typed for `search run`, kept in the study's folder so that `search resume` goes on; never a password."""
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from studies.study import Study, valid_name
 
 FILE = "command.json"
 FORMAT = 1
+LEFTOVER_SECONDS = 60.0
 _FORM = {
     "format": int,
     "study": str,
@@ -80,8 +83,21 @@ def keep(call: Call, study: str, storage: str | None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
         part.replace(file)
+        _remove_leftovers(file)
     except OSError as error:
         raise OutputError(f"the file {file} cannot be written: {error.strerror}: give another --output") from error
+    finally:
+        # There still, if the disk is full.
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _remove_leftovers(file: Path) -> None:
+    """Remove what processes that were killed while they wrote have left beside the file."""
+    for leftover in file.parent.glob(f".{FILE}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                leftover.unlink()
 
 
 def kept(folder: Path) -> Kept:

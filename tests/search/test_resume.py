@@ -1,6 +1,8 @@
 """`search resume` goes on with a study as it was started, and keeps no password."""
 
+import errno
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 from search.kept import keep, kept, storage_of
 from search.run import run
 from search.summary import Call
+from spaces.errors import OutputError
 from studies import Study
 from studies.database.steering import ask_to_stop
 from studies.database.tables import STUDIES
@@ -273,3 +276,29 @@ def test_calls_come_back_as_they_were_typed(tmp_path, monkeypatch):
     keep(call, "a", None)
     assert kept(Path("there/a")).call == call
     assert shlex.split(call.again())[2] == "my space.py"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    """What could not be written whole is removed, and the call before it stays."""
+    keep(Call("digits", {}, tmp_path, True), "digits", None)
+
+    def full(part, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match=r"No space left on device: give another --output"):
+        keep(Call("digits", {"trials": 3}, tmp_path, True), "digits", None)
+    assert [file.name for file in (tmp_path / "digits").iterdir()] == ["command.json"]
+    assert kept(tmp_path / "digits").call.settings == {}
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """Once it is so old that nobody can be at work on it."""
+    old, new = (tmp_path / "digits" / f".command.json.{number}" for number in (1, 2))
+    old.parent.mkdir()
+    for file in (old, new):
+        file.write_text("{")
+    os.utime(old, (0, 0))
+    keep(Call("digits", {}, tmp_path, True), "digits", None)
+    assert not old.exists()
+    assert new.exists()
