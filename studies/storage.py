@@ -286,7 +286,8 @@ def study_folder(output: Path, name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.write_bytes(b"")
-        probe.unlink()
+        # Another process that starts at the same time may have done so.
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be written: {error.strerror}: give another --output") from error
     return folder

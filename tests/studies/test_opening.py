@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
@@ -195,6 +196,14 @@ def test_the_url_is_shown_without_its_password():
     assert shown("postgresql+psycopg://me:hunter2@host/db") == "postgresql+psycopg://***@host/db"
     for url in ("u:hun@ter2/x@h/db", "h/db?user=u&password=hunter2", "u:hun?ter2@h/db", "u:hun ter2@h/db"):
         assert "ter2" not in shown(f"postgresql+psycopg://{url}")
+
+
+def test_many_start_in_one_folder_at_once(tmp_path):
+    """Each tries whether it can be written, and none is put off by what another one removes."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: study_folder(tmp_path, "x"), range(2000)))
+    assert set(found) == {tmp_path / "x"}
+    assert list((tmp_path / "x").iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
