@@ -66,7 +66,8 @@ class Npz(Record):
     """A NumPy archive with `x_train`, `y_train` and, where present, `x_validation`, `x_test` and their `y_`.
 
     Images have the shape (n, height, width) or (n, height, width, channels), values 0 to 255 (or 0 to 1 when they
-    are floats); labels are whole numbers or texts. An array `classes` names the classes.
+    are floats), in one range for all splits; labels are integers or texts, one for each image. An array `classes`
+    names the classes. An archive with an array of any other name is refused.
 
     Args:
         file: Path of the archive, from the folder of the space file.

@@ -5,11 +5,19 @@ import pytest
 
 from spaces.errors import DataError
 from studies.data import Dataset, concatenated
+from studies.data.array_images import uint8_images
 from studies.data.arrays import dataset_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 5, 3), np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (9, 4, 5, 3), np.uint8)
 LABELS = np.tile([0, 1, 2], 20)
+
+
+def as_objects(values) -> np.ndarray:
+    """A one-dimensional array of Python objects, as pandas holds a column of texts."""
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
 
 
 def made(images=IMAGES, labels=LABELS, more=None, **settings) -> Dataset:
@@ -68,10 +76,53 @@ def test_pixels_become_0_to_255(value, kind, expected):
 
 
 def test_all_parts_have_one_scale():
-    """A dark test image does not become a bright one because it is dark."""
-    dark = np.full((3, 4, 5, 3), 0.5)
-    data = made(IMAGES.astype(float), more={"test": (dark, [0, 1, 2])})
-    assert data.test.images.max() <= 1
+    """Dark or black test images do not become bright ones because they are dark."""
+    dark = np.zeros((3, 4, 5, 3)) + np.array([0.0, 1.25, 2.5])[:, None, None, None]
+    assert made(IMAGES.astype(float), more={"test": (dark, [0, 1, 2])}).test.images.max() == 2
+    assert made(IMAGES / 255, more={"test": (dark / 255, [0, 1, 2])}).test.images.max() == 2
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
+@pytest.mark.parametrize("train", [IMAGES, IMAGES / 255, IMAGES.astype(int), IMAGES > 127])
+def test_black_is_in_every_range(train, kind):
+    """A test image of zeros fits whatever the range of the training images is."""
+    black = np.zeros((1, 4, 5, 3), kind)
+    lit = (train[:2] / train.max() * (255 if train.max() > 1 else 1)).astype(train.dtype)
+    data = uint8_images({"train": train, "validation": lit, "test": black}, "x")
+    assert data["test"].max() == 0
+    assert data["train"].max() == 255
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (IMAGES / 255, OTHERS.astype(float)),
+        (IMAGES.astype(np.float32), OTHERS / 255),
+        (IMAGES, OTHERS / 255),
+        (IMAGES / 255, OTHERS),
+        (IMAGES > 127, OTHERS),
+        (IMAGES.astype(int), OTHERS > 127),
+        (IMAGES.astype(float), np.full(OTHERS.shape, 0.5)),
+    ],
+)
+def test_splits_of_two_ranges_are_refused(train, test):
+    """The message names the range of every split."""
+    with pytest.raises(DataError, match=r"one value range, but the images of (train|test) .*: train 0 to .*, test 0"):
+        made(train, more={"test": (test, np.arange(9) % 3)})
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("top", [1, 255])
+def test_values_that_rounding_took_out_of_the_range_are_clipped(kind, top):
+    """A resize that leaves 1.0000002 or -1e-8 changes nothing, in any type, and neither does one grey level."""
+    images = (IMAGES / 255 * top).astype(kind)
+    pixels = images.reshape(-1)
+    pixels[:4] = np.nextafter(kind(top), kind(np.inf)), -1e-8 * top, top * (1 + 1 / 256), -top / 256
+    expected = IMAGES.copy()
+    expected.reshape(-1)[:4] = 255, 0, 255, 0
+    found = uint8_images({"train": images, "test": images * kind(0.5)}, "x")
+    assert np.array_equal(found["train"], expected)
+    assert found["test"].max() in (127, 128)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +135,15 @@ def test_all_parts_have_one_scale():
         (LABELS, {"classes": ["x", "y", "z"]}, ("x", "y", "z")),
         (np.array([b"x", b"y", b"z"])[LABELS], {}, ("x", "y", "z")),
         (LABELS == 1, {}, ("0", "1")),
+        ([b"x", b"y", b"z"] * 20, {}, ("x", "y", "z")),
+        (["x", "y", "z"] * 20, {"classes": np.array([b"x", b"y", b"z"])}, ("x", "y", "z")),
+        (as_objects(["x", "y", "z"] * 20), {}, ("x", "y", "z")),
+        (as_objects([b"x", "y", np.str_("z")] * 20), {}, ("x", "y", "z")),
+        (as_objects([0, np.int8(1), 5] * 20), {}, ("0", "1", "5")),
+        (as_objects([0, 1, 2] * 20), {"classes": as_objects(["x", "y", "z"])}, ("x", "y", "z")),
+        (np.array(["x", "y", "z"] * 20, np.dtypes.StringDType()), {}, ("x", "y", "z")),
+        ((" x", "y", "z") * 20, {}, (" x", "y", "z")),
+        (np.where(LABELS == 1, 1, -1), {}, ("-1", "1")),
     ],
 )
 def test_labels_become_positions_in_the_classes(labels, settings, expected):
@@ -110,14 +170,50 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES[:0], LABELS[:0], {}, "must have the shape"),
         (IMAGES.astype(float) - 128, LABELS, {}, "values must be from 0 to 255"),
         (IMAGES.astype(int) * 2, LABELS, {}, "values must be from 0 to 255"),
-        (np.where(IMAGES > 3, np.nan, 1.0), LABELS, {}, "got nan to nan"),
+        (IMAGES / 127.5 - 1, LABELS, {}, r"\(x \+ 1\) / 2 brings it to 0 to 1"),
+        ((IMAGES - 127.0) / 60, LABELS, {}, "Undo the normalisation"),
+        (IMAGES.astype(np.int8), LABELS, {}, "values must be from 0 to 255"),
+        (IMAGES.astype(np.uint16) * 257, LABELS, {}, "got 0 to 65535.* x / 65535 brings"),
+        (IMAGES * 257.0, LABELS, {}, "x / 65535 brings"),
+        (IMAGES.astype(int) * 16, LABELS, {}, "x / 4095 brings"),
+        (IMAGES / 240, LABELS, {}, r"reach 1.062 fit neither the range 0 to 1 nor 0 to 255.*np.clip"),
+        (IMAGES / 16, LABELS, {}, r"reach 15.94 fit neither"),
+        (np.where(IMAGES > 3, np.nan, 1.0), LABELS, {}, "values in 60 of the 60 images are NaN or infinite"),
+        (np.where(np.arange(60)[:, None, None, None] == 7, np.inf, IMAGES), LABELS, {}, "in 1 of .*first in image 7"),
+        (np.ma.array(IMAGES, mask=IMAGES > 3), LABELS, {}, "must not be masked"),
+        (IMAGES.astype(complex), LABELS, {}, "must be numbers"),
+        (np.concatenate([IMAGES, IMAGES[..., :1]], -1), LABELS, {}, r"transparency: x\[..., :3\]"),
+        (IMAGES.reshape(60, -1), LABELS, {}, "x.reshape"),
+        (iter(IMAGES), LABELS, {}, "must be numbers, got Python objects"),
         (IMAGES.astype(str), LABELS, {}, "must be numbers"),
         ([np.zeros((2, 2)), np.zeros((3, 2))], LABELS, {}, "images of train: not an array"),
         (np.array([None] * 60), LABELS, {}, "Python objects"),
-        (IMAGES, LABELS.astype(float), {}, "must be whole numbers or texts"),
-        (IMAGES, LABELS.astype(object), {}, "Python objects"),
+        (IMAGES, LABELS.astype(float), {}, r"must be integers or texts, got an array of float64.*y.astype\(int\)"),
+        (IMAGES, LABELS / 3, {}, "regression"),
+        (IMAGES, np.where(LABELS == 0, np.nan, LABELS), {}, "20 of 60 are NaN"),
         (IMAGES, np.eye(3)[LABELS], {}, "np.argmax"),
-        (IMAGES, [[1], [2, 3]], {}, "labels of train: not an array"),
+        (IMAGES, np.eye(3, dtype=int)[LABELS], {}, "One-hot"),
+        (IMAGES, np.eye(3)[LABELS] + np.eye(3)[::-1][LABELS] > 0, {}, "40 have several labels and 0 have none"),
+        (IMAGES, np.eye(4)[LABELS][:, 1:], {}, "0 have several labels and 20 have none"),
+        (IMAGES, np.full((60, 3), 1 / 3), {}, "loses the rest"),
+        (IMAGES, np.array([["a", "b"]] * 60), {}, "one class for each image"),
+        (IMAGES, ["a", 7] * 30, {}, "got 30 x text .'a'. and 30 x integer .'7'.*Make all of one kind"),
+        (IMAGES, ["a", float("nan")] * 30, {}, "30 of 60 labels are missing .*first that of image 1"),
+        (IMAGES, ["a", None] * 30, {}, "30 of 60 labels are missing"),
+        (IMAGES, np.array(["a", ""] * 30), {}, "30 of 60 labels are missing"),
+        (IMAGES, as_objects([["a", "b"], ["c"]] * 30), {}, "one class for each image"),
+        (IMAGES, as_objects([1.0, 2.0] * 30), {}, r"pass y.astype\(int\)"),
+        (IMAGES, as_objects([True, 2] * 30), {}, "bool .* and 30 x integer"),
+        (IMAGES, as_objects([object()] * 60), {}, "got 60 x object"),
+        (IMAGES, as_objects([10**30, 1] * 30), {}, "too large"),
+        (IMAGES, np.array([2**64 - 1, 1] * 30, np.uint64), {}, "too large"),
+        (IMAGES, [b"a", b"\xff"] * 30, {}, "not UTF-8"),
+        (IMAGES, ["cat", "cat "] * 30, {}, "'cat' and 'cat ' differ only in spaces"),
+        (IMAGES, LABELS - 1, {}, "-1 is no class number"),
+        (IMAGES, np.ma.array(LABELS, mask=LABELS > 1), {}, "missing labels"),
+        (IMAGES, np.datetime64("2020-01-01") + LABELS, {}, "must be integers or texts"),
+        (IMAGES, LABELS, {"classes": ["a", None, "c"]}, "names in classes must be texts"),
+        (IMAGES, [[1], [2, 3]], {}, "labels of train: not an array.*not several labels"),
         (IMAGES, LABELS * 0, {}, "only one class, '0'"),
         (IMAGES, np.where(np.arange(60) == 7, 3, LABELS), {}, "'3' has 1"),
         (IMAGES, LABELS, {"classes": ["a", "b"]}, "2 is not among the classes"),

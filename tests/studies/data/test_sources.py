@@ -43,8 +43,8 @@ def test_the_shares_of_digits_can_be_chosen():
 
 
 def test_an_archive_is_read(tmp_path):
-    """Arrays by their names, from the folder of the space file; other arrays are left alone."""
-    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=np.array(["no", "yes"])[LABELS], notes=np.arange(3))
+    """Arrays by their names, from the folder of the space file."""
+    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=np.array(["no", "yes"])[LABELS])
     data = load(Npz("x.npz", test=0.25), tmp_path)
     assert data.classes == ("no", "yes")
     assert [len(split) for split in (data.train, data.validation, data.test)] == [24, 6, 10]
@@ -66,17 +66,53 @@ def test_an_archive_may_hold_all_parts_and_names(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
-        ({"images": IMAGES, "labels": LABELS}, "x_train, y_train missing, found images, labels"),
+        ({"classes": np.array(["a", "b"])}, "x_train, y_train missing, found classes"),
         ({"x_train": IMAGES}, "y_train missing, found x_train"),
         ({"x_train": IMAGES, "y_train": LABELS, "y_test": LABELS}, "x_test missing"),
         ({"x_train": IMAGES, "y_train": LABELS[:3]}, "train: 40 images but 3 labels"),
-        ({"x_train": IMAGES, "y_train": LABELS.astype(object)}, "holds Python objects, which may run code"),
+        ({"x_train": IMAGES, "y_train": LABELS.astype(object)}, "y_train=np.asarray(labels, dtype=str)"),
+        ({"x_train": IMAGES.astype(object), "y_train": LABELS}, "x_train holds Python objects, which may run code"),
     ],
 )
 def test_an_archive_of_something_else_is_refused(tmp_path, arrays, expected):
     """Missing names, other lengths and pickled objects are named."""
     np.savez(tmp_path / "x.npz", **arrays)
     assert expected in refused(Npz("x.npz"), tmp_path)
+
+
+TRAIN = {"x_train": IMAGES, "y_train": LABELS}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({**TRAIN, "x_val": OTHERS, "y_val": LABELS[:10]}, "a['x_validation'] = a.pop('x_val'); a['y_validation'] ="),
+        ({**TRAIN, "valid_images": OTHERS}, "a['x_validation'] = a.pop('valid_images')"),
+        ({**TRAIN, "testLabels": OTHERS}, "a['y_test'] = a.pop('testLabels')"),
+        ({"X_train": IMAGES, "Y_train": LABELS}, "a['x_train'] = a.pop('X_train'); a['y_train'] = a.pop('Y_train')"),
+        ({"images": IMAGES, "labels": LABELS}, "a['x_train'] = a.pop('images'); a['y_train'] = a.pop('labels')"),
+        ({**TRAIN, "class_names": np.array(["a", "b"])}, "a['classes'] = a.pop('class_names')"),
+        ({"arr_0": IMAGES, "arr_1": LABELS}, "'arr_0', 'arr_1'. The names are x_train, y_train, x_validation,"),
+        ({**TRAIN, "notes": np.arange(3)}, "del a['notes']; np.savez(file, **a)"),
+        ({**TRAIN, "X_train": IMAGES}, "del a['X_train']"),
+        ({**TRAIN, "weights": np.array([{}])}, "does not know: 'weights'"),
+    ],
+)
+def test_an_archive_with_other_names_is_refused(tmp_path, arrays, expected):
+    """No array is dropped or guessed: the message says how to rename it."""
+    np.savez(tmp_path / "x.npz", **arrays)
+    found = refused(Npz("x.npz"), tmp_path)
+    assert "holds arrays that `search` does not know: " in found
+    assert expected in found
+
+
+def test_the_advice_for_other_names_works(tmp_path):
+    """What the message says, done in Python, makes the archive usable."""
+    file = tmp_path / "x.npz"
+    np.savez(file, **TRAIN, x_val=OTHERS, y_val=LABELS[:10], notes=np.arange(3))
+    code = refused(Npz(file)).split("leave them out: ")[1].rstrip(".")
+    exec(code, {"np": np, "file": file})
+    assert len(load(Npz(file), Path()).validation) == 10
 
 
 def test_what_is_no_archive_is_refused(tmp_path):
