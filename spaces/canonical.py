@@ -1,17 +1,18 @@
 """The canonical JSON form of a space, its fingerprint, and what differs between two spaces.
 
-The form holds no code: a function enters it by its name and the hash of its source.
+The form holds no code: a function enters it by its name, the hash of its source, and hashes of what it uses.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spaces.backbones import BACKBONES, MODELS, Branch
+from spaces.contents import hashed, is_number
 from spaces.data import DATA
 from spaces.errors import SpaceError
-from spaces.functions import hashed, meaning, meaning_of_object
+from spaces.functions import form_of, has_code
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
 from spaces.scalars import shown
@@ -34,11 +35,7 @@ def to_json(space: Any) -> Any:
         return {"parameter": "Choice", "options": options, "default": space.default}
     if isinstance(space, tuple | list):
         return [to_json(value) for value in space]
-    if callable(space):
-        return {"function": space.__qualname__, "source": hashed(meaning(space))}
-    if callable(getattr(space, "build", None)):
-        return {"function": type(space).__qualname__, "source": hashed(meaning_of_object(space))}
-    return space
+    return form_of(space) if has_code(space) else space
 
 
 def from_json(form: Any) -> Any:
@@ -62,12 +59,27 @@ def fingerprint(space: Space) -> str:
     return hashed(json.dumps(to_json(space), sort_keys=True, separators=(",", ":")))
 
 
-def differences(old: Any, new: Any) -> list[str]:
-    """The lines that differ between two canonical forms: `- name = old` and `+ name = new`."""
+def differences(old: Any, new: Any, places: Mapping[str, str] | None = None) -> list[str]:
+    """The lines that differ between two canonical forms: `- name = old` and `+ name = new`.
+
+    Args:
+        old: One form.
+        new: The other.
+        places: File and line of functions that the new form names.
+    """
     before, after = dict(_lines(old, "")), dict(_lines(new, ""))
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    signed = (("-", before), ("+", after))
-    return [f"{sign} {name} = {side[name]}" for name in changed for sign, side in signed if name in side]
+    lines = []
+    for name in (name for name in changed if isinstance(name, str)):
+        used = [key for key in changed if isinstance(key, tuple) and key[0] == name]
+        for sign, side, where in (("-", before, {}), ("+", after, places or {})):
+            parts = [
+                f", {key[1]} = {side[key]}{f' ({where[key[1]]})' if key[1] in where else ''}"
+                for key in used
+                if key in side
+            ]
+            lines += [f"{sign} {name} = {side[name]}{''.join(parts)}"] if name in side else []
+    return lines
 
 
 def _made(form: dict[str, Any]) -> Any:
@@ -82,7 +94,8 @@ def _made(form: dict[str, Any]) -> Any:
     return {"Int": Int, "Float": Float}[form["parameter"]](**fields)
 
 
-def _lines(form: Any, name: str) -> Iterator[tuple[str, str]]:
+def _lines(form: Any, name: str) -> Iterator[tuple[str | tuple[str, str], str]]:
+    """The values of a form by dotted name, and what its functions use by the pair of both names."""
     if isinstance(form, dict) and "record" in form:
         yield name or "space", form["record"]
         for key, value in form.items():
@@ -98,5 +111,7 @@ def _lines(form: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, repr(from_json(form))
     elif isinstance(form, dict):
         yield name, f"{form['function']}(), source {form['source']}"
+        for used, value in form.get("uses", {}).items():
+            yield (name, used), value if is_number(value) else f"source {value}"
     else:
         yield name, repr(form)

@@ -1,84 +1,61 @@
-"""What a function means, as text: it tells two functions apart in different processes, without their code."""
+"""The user's code in a space: what it means, kept from the start of a run on, and what of it cannot be traced."""
 
-import ast
-import hashlib
-import inspect
-import sys
-import textwrap
-from pathlib import PurePath
-from types import CellType, CodeType
+from collections.abc import Iterator
 from typing import Any
 
+from spaces.choices import Choice
+from spaces.contents import hashed, is_number
+from spaces.data import DATA
+from spaces.records import Record
+from spaces.tracing import Traced, trace
 
-def hashed(text: str) -> str:
-    """Sixteen hexadecimal digits for a text."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
-
-
-def meaning(function: Any) -> str:
-    """The function's source without comments and layout, and the plain values that it has captured.
-
-    What the function calls is not looked into.
-    """
-    captured = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    captured += map(_contents, function.__closure__ or ())
-    return "\n".join([_source(function), *map(_captured, captured)])
+_KEPT: dict[int, tuple[Any, Traced]] = {}
 
 
-def meaning_of_object(value: Any) -> str:
-    """The source of the methods of an object's class, also inherited ones, and the plain values that it holds.
-
-    A class of an installed package is told by its name, so that a new version of the package changes nothing.
-    """
-    classes = [each for each in type(value).__mro__ if each is not object]
-    held = [f"{name}={_captured(item)}" for name, item in sorted(vars(value).items()) if not callable(item)]
-    return "\n".join([*map(_meaning_of_class, classes), *held])
+def traced(value: Any) -> Traced:
+    """Return what a function or object means: as it was when `keep` was called, else as it is now."""
+    kept = _KEPT.get(id(value))
+    return kept[1] if kept else trace(value)
 
 
-def _meaning_of_class(kind: type) -> str:
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
-    if not {"site-packages", "dist-packages"}.isdisjoint(PurePath(file).parts):
-        return kind.__qualname__
-    parts = [kind.__qualname__]
-    for name, member in vars(kind).items():
-        if inspect.isfunction(member):
-            parts.append(meaning(member))
-        elif not name.startswith("__"):
-            parts.append(f"{name}={_captured(member)}")
-    return "\n".join(parts)
+def keep(space: Any) -> None:
+    """Keep what the code of a space means now: building a network may change the objects that it reads."""
+    for value in code_in(space):
+        _KEPT[id(value)] = (value, trace(value))
 
 
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # nothing assigned yet
-        return None
+def form_of(value: Any) -> dict[str, Any]:
+    """Return the canonical form of a function or object: its name, a hash of all of it, and of each part it uses."""
+    found = traced(value)
+    everything = [found.source, *(f"{name} {text}" for name, text in found.uses.items())]
+    form: dict[str, Any] = {"function": found.name, "source": hashed("\n".join(everything))}
+    uses = {name: text if is_number(text) else hashed(text) for name, text in found.uses.items()}
+    return {**form, "uses": uses} if uses else form
 
 
-def _captured(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return str([_captured(each) for each in value])
-    if value is None or isinstance(value, str | int | float | bool):
-        return repr(value)
-    return str(getattr(value, "__qualname__", type(value).__qualname__))
+def code_in(space: Any, *, with_data: bool = True) -> Iterator[Any]:
+    """Yield every function and object with code that a space holds."""
+    if isinstance(space, Record):
+        if with_data or not isinstance(space, DATA):
+            for child, _ in space.children().values():
+                yield from code_in(child, with_data=with_data)
+    elif isinstance(space, Choice):
+        for option in space.options:
+            yield from code_in(option, with_data=with_data)
+    elif has_code(space):
+        yield space
 
 
-def _source(function: Any) -> str:
-    # The source of a lambda is the whole statement around it, so it is told by its code.
-    if function.__name__ != "<lambda>":
-        try:
-            return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
-        except (OSError, SyntaxError):
-            pass
-    return _code(function.__code__)
+def has_code(value: Any) -> bool:
+    """Return True for a function, or an object with a method `build`."""
+    return callable(value) or callable(getattr(value, "build", None))
 
 
-def _code(code: CodeType) -> str:
-    return repr((code.co_code, [_const(const) for const in code.co_consts], code.co_names, code.co_varnames))
+def untraced(space: Any) -> list[str]:
+    """Return what the code of a space reads that cannot be traced; what reads data is told apart by its images."""
+    return list(dict.fromkeys(each for value in code_in(space, with_data=False) for each in traced(value).untraced))
 
 
-def _const(const: Any) -> str:
-    if isinstance(const, CodeType):
-        return _code(const)
-    # The order of a set differs from process to process.
-    return str(sorted(map(repr, const))) if isinstance(const, frozenset) else repr(const)
+def places(space: Any) -> dict[str, str]:
+    """Return the file and line of the functions and modules that the code of a space uses, by name."""
+    return {name: place for value in code_in(space) for name, place in traced(value).places.items()}

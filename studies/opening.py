@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 
 from spaces.canonical import differences, fingerprint, to_json
 from spaces.errors import StudyError
+from spaces.functions import places
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.database.tables import create_tables
@@ -154,7 +155,8 @@ def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Stud
     if lines := _changed(attributes[DATA], data):
         raise StudyError(f"the images of study {name!r} have changed:\n{lines}\nPut the old ones back, or {way_out}")
     if attributes[FINGERPRINT] != fingerprint(space):
-        lines = "\n".join(f"    {line}" for line in differences(json.loads(attributes[SPACE]), to_json(space)))
+        changed = differences(json.loads(attributes[SPACE]), to_json(space), places(space))
+        lines = "\n".join(f"    {line}" for line in changed)
         raise StudyError(f"the space of study {name!r} has changed:\n{lines}\nUndo the change, or {way_out}")
     if lines := _changed(attributes[SETTINGS], _fixed(settings)):
         raise StudyError(f"the settings of study {name!r} have changed:\n{lines}\nUse the old ones, or {way_out}")

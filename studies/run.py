@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spaces.errors import NoResultError
+from spaces.functions import keep, untraced
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
@@ -76,6 +77,7 @@ def run(
     Raises:
         SearchError: Anything that the user can mend; finished trials are kept.
     """
+    keep(declared.space)
     name = settings.name or declared.name
     folder = study_folder(output, name)
     url = settings.storage or sqlite_url(folder / "study.db")
@@ -179,6 +181,11 @@ class _Run:
 
         timeout: Any = self.settings.timeout
         notices = [*of_data]
+        if not opened.resumed and (unknown := untraced(self.declared.space)):
+            notices.append(
+                f"Changes in what the space's code reads from {', '.join(unknown)} cannot be detected: after one, use "
+                "another --study name."
+            )
         if limit < self.settings.trials:
             notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
         self.watcher.study_opened(
