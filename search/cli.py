@@ -9,6 +9,7 @@ import typer
 from search import options
 from search.failures import EXIT_CODES, told
 from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
+from search.weights import weights
 
 app = typer.Typer(
     name="search",
@@ -18,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.add_typer(weights)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,6 +125,7 @@ class _Run:
         space = fitted(self.declared.space, len(dataset.train))
         limit = most_trials(space, self.settings.sampler)
         require_backend()
+        space = self._with_weights(space, dataset.image_shape)
         opened = open_study(self.url, self.name, space, self.settings, identity(dataset), self._patience)
         total = int(min(self.settings.trials, limit))
         with explained(self.url):
@@ -138,6 +140,14 @@ class _Run:
                     return replace(self._outcome(space, now, before), recycled=True)
                 result = self._outcome(space, now, before)
                 return self._exported(opened, space, result, member) if self._wants_export(result) else result
+
+    def _with_weights(self, space: Space, image_shape: tuple[int, ...]) -> Space:
+        """The space, once the weights of its pretrained networks are known to be available and to fit."""
+        # Keras is imported only where it is needed.
+        from studies.models.weights_check import prepare_weights
+
+        notice = partial(self.watcher.worker_said, "weights")
+        return prepare_weights(space, self.declared.folder, image_shape, notice)
 
     def _patience(self) -> float:
         """Seconds to wait for a database that is away: whoever asked for an end must not wait for it."""

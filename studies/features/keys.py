@@ -10,7 +10,6 @@ import numpy as np
 
 from spaces.backbones import Pretrained
 from spaces.canonical import to_json
-from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies.checks import weights_path
 from studies.data.cache import entry_folders
@@ -41,7 +40,7 @@ def key_of(recipe: Recipe, images: Any, content: str, folder: Path, views: int) 
     parts = {
         "version": [VERSION, version("keras"), keras.backend.backend()],
         "network": [record.name, record.alpha, record.pooling],
-        "weights": _weights(record, folder),
+        "weights": _weights(record, (*images.shape[1:3], 3), folder),
         "shape": [int(side) for side in images.shape],
         "content": content,
         "views": [views, to_json(recipe)["augment"] if views else None],
@@ -78,13 +77,12 @@ def _place_in_cache(images: Any, root: Path) -> str | None:
     return f"{file.parent.name}+{start}"
 
 
-def _weights(record: Pretrained, folder: Path) -> str:
-    """Keras checks what it has downloaded, so that its version says which weights these are; a file is read."""
-    if record.weights == "imagenet":
-        return "imagenet"
-    path = weights_path(record, folder)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
-    except OSError as error:
-        raise ModelError(f"backbone: the file of weights {path} cannot be read: {error.strerror}") from error
+def _weights(record: Pretrained, image_shape: tuple[int, ...], folder: Path) -> str:
+    """A digest of the weights; for those that Keras downloads and checks itself its version is enough."""
+    from studies.models.pretrained import make_network
+    from studies.models.weights_find import digest_of, file_in_folder
+
+    if record.weights != "imagenet":
+        return digest_of(weights_path(record, folder))
+    found = file_in_folder(record, image_shape, lambda: make_network(record, image_shape))
+    return "imagenet" if found is None else digest_of(found)

@@ -1,10 +1,6 @@
-"""The weights of a `Pretrained` network: from a file, or downloaded once by Keras."""
+"""Loads the weights of a `Pretrained` network, from a file or ImageNet's."""
 
-import os
-import re
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -13,11 +9,11 @@ import numpy as np
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
 from studies.checks import weights_path
-from studies.models.memory import is_out_of_memory
+from studies.models.known_weights import network_of
+from studies.models.weights_content import read_content
+from studies.models.weights_find import imagenet_file
+from studies.models.weights_match import first_difference, load_current, load_legacy
 from studies.quiet import quiet_keras
-
-DOWNLOAD_SILENCE_SECONDS = 20.0
-"""A download whose server is silent for so long is given up."""
 
 # Standard deviations of ImageNet's channels, which Keras' EfficientNet files hold in place of the variances
 # (https://github.com/tensorflow/tensorflow/issues/49930).
@@ -39,10 +35,36 @@ def load_weights(network: keras.Model, record: Pretrained, folder: Path | None) 
         return
     with quiet_keras():
         if record.weights == "imagenet":
-            network.set_weights(_downloaded(network, record).get_weights())
+            path = imagenet_file(record, tuple(network.input_shape[1:]), lambda: network, lambda _: None)
         else:
-            _load_file(network, record, weights_path(record, folder or Path()))
+            path = weights_path(record, folder or Path())
+        check_fit(network, record, path)
+        load = load_legacy if read_content(path).is_legacy else load_current
+        try:
+            load(network, path)
+        except ModelError as error:
+            raise ModelError(f"{_misfit(record, path)}: {error}") from error
         _repair_normalization(network)
+
+
+def check_fit(network: keras.Model, record: Pretrained, path: Path) -> None:
+    """Make sure that a file of weights belongs to a network.
+
+    Args:
+        network: The record's network without its top.
+        record: Its name and width.
+        path: The file, under any name, with a top or without.
+
+    Raises:
+        ModelError: It does not: names the first layer that differs, and the network that the file belongs to.
+    """
+    content = read_content(path)
+    difference = first_difference(network, content)
+    if difference is None:
+        return
+    known = network_of(content)
+    hint = f"; the file belongs to {known}" if known and str(known) != _described(record) else ""
+    raise ModelError(f"{_misfit(record, path)}: {difference}{hint}")
 
 
 def refresh_normalization(model: keras.Model) -> None:
@@ -51,68 +73,13 @@ def refresh_normalization(model: keras.Model) -> None:
         layer.finalize_state()
 
 
-def _load_file(network: keras.Model, record: Pretrained, path: Path) -> None:
-    # Keras may leave a weight that the file lacks as it was, with a warning at most: NaN shows which.
-    network.set_weights([_nothing(weight) for weight in network.get_weights()])
-    try:
-        network.load_weights(path)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
-        raise ModelError(f"{_misfit(record, path)} ({reason})") from error
-    missing = sum(bool(np.isnan(weight).any()) for weight in network.get_weights())
-    if missing:
-        raise ModelError(f"{_misfit(record, path)} ({missing} of {len(network.weights)} weights are not in it)")
-
-
-def _nothing(weight: np.ndarray) -> np.ndarray:
-    return np.full_like(weight, np.nan) if np.issubdtype(weight.dtype, np.floating) else weight
+def _described(record: Pretrained) -> str:
+    width = "" if record.alpha is None else f" with alpha={record.alpha:g}"
+    return f"{record.name}{width}"
 
 
 def _misfit(record: Pretrained, path: Path) -> str:
-    width = "" if record.alpha is None else f" with alpha={record.alpha:g}"
-    return f"backbone: the weights in {path} do not fit {record.name}{width} without its top"
-
-
-def _downloaded(network: keras.Model, record: Pretrained) -> keras.Model:
-    """The same network with the weights that Keras has in its cache or downloads."""
-    application = getattr(keras.applications, record.name)
-    options = {} if record.alpha is None else {"alpha": record.alpha}
-    try:
-        with _bounded_download():
-            return application(weights="imagenet", include_top=False, input_shape=network.input_shape[1:], **options)
-    except ValueError as error:
-        raise ModelError(f"backbone: {record.name} has no such ImageNet weights: {error}") from error
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(_no_download(record, error)) from error
-
-
-@contextmanager
-def _bounded_download() -> Iterator[None]:
-    """Fail when the server is silent: Keras itself would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_SILENCE_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _no_download(record: Pretrained, error: Exception) -> str:
-    models = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    url = re.search(r"https?://\S+?(?=:? |$)", str(error))
-    place = f"{url.group(0)} at {models / url.group(0).rsplit('/', 1)[-1]}" if url else f"them in {models}"
-    return (
-        f"backbone: the ImageNet weights of {record.name} could not be downloaded ({_reason(error)}): give a file with "
-        f'Pretrained("{record.name}", weights="FILE"), or put {place}'
-    )
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(" -- ", 1)[-1].strip() or type(error).__name__
+    return f"backbone: the weights in {path} do not fit {_described(record)}"
 
 
 def _repair_normalization(network: keras.Model) -> None:

@@ -72,7 +72,9 @@ def test_a_relative_path_starts_at_the_folder(file):
 @pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.5), ("MobileNetV2", 0.25)])
 def test_a_file_that_does_not_fit(file, name, alpha):
     """Weights of another width or network are refused with the file, the network and its width."""
-    with pytest.raises(ModelError, match=rf"{file.name} do not fit {name} with alpha={alpha} without its top"):
+    with pytest.raises(ModelError, match=rf"{file.name} do not fit {name} with alpha={alpha}: .*differs is \w+: the"):
+        build(file, name=name, alpha=alpha)
+    with pytest.raises(ModelError, match=r"the file belongs to MobileNet with alpha=0\.25"):
         build(file, name=name, alpha=alpha)
 
 
@@ -83,7 +85,7 @@ def test_a_file_that_lacks_some_weights(file):
     with h5py.File(file, "a") as content:
         for path in list(_datasets(content))[-1:]:
             del content[path]
-    with pytest.raises(ModelError, match="do not fit MobileNet"):
+    with pytest.raises(ModelError, match=r"do not fit MobileNet|is damaged"):
         build(file)
 
 
@@ -97,33 +99,8 @@ def _datasets(content):
 def test_a_file_that_is_none(name, tmp_path):
     """A file that holds no weights is refused."""
     (tmp_path / name).write_text("hello")
-    with pytest.raises(ModelError, match=rf"{name} do not fit MobileNet"):
+    with pytest.raises(ModelError, match=rf"cannot read the weights file .*{name}: it is not an HDF5 file"):
         build(tmp_path / name)
-
-
-@pytest.fixture
-def offline(monkeypatch):
-    """Downloads end at a proxy that is not there."""
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-
-
-@pytest.mark.usefixtures("offline")
-def test_a_download_without_network(capsys):
-    """Without network the message says which file to give and where Keras looks for the download."""
-    with pytest.raises(ModelError) as caught:
-        build("imagenet")
-    message = str(caught.value)
-    assert "could not be downloaded" in message
-    assert 'Pretrained("MobileNet", weights="FILE")' in message
-    assert "models/mobilenet_2_5_224_tf_no_top.h5" in message
-    assert capsys.readouterr().out == ""
-
-
-@pytest.mark.usefixtures("offline")
-def test_a_width_without_imagenet_weights():
-    """A width that was never trained on ImageNet is told as such."""
-    with pytest.raises(ModelError, match="MobileNet has no such ImageNet weights"):
-        build("imagenet", alpha=0.3)
 
 
 @pytest.mark.slow
@@ -137,6 +114,7 @@ def test_efficientnet_files_are_read_as_keras_reads_its_own(tmp_path, monkeypatc
     file = tmp_path / "b0.weights.h5"
     write(source, file)
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **more: str(file))
+    monkeypatch.setattr("studies.models.weights.imagenet_file", lambda *args: file)
     with quiet_keras():
         expected = keras.applications.EfficientNetB0(weights="imagenet", **options)
     images = np.random.default_rng(0).integers(0, 256, (1, *SHAPE)).astype(np.float32)

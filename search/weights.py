@@ -1,0 +1,142 @@
+"""`search weights`: the weights of pretrained networks on this machine, and downloading more of them."""
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search import options
+from search.environment import quieten
+from search.failures import EXIT_CODES, told
+from search.formats import clean, gigabytes, plural
+from search.terminal import say, show_table
+from search.waiting import waiting
+from spaces.backbones import APPLICATIONS
+from spaces.errors import UsageError
+
+if TYPE_CHECKING:
+    from studies.models.weights_find import WeightsFile
+
+weights = typer.Typer(
+    name="weights",
+    help="List the weights of pretrained networks on this machine, or download more of them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@weights.command("list", epilog=EXIT_CODES)
+def list_command(debug: options.Debug = False) -> None:
+    """List the weights that `Pretrained` finds: those in SEARCH_WEIGHTS, then those in Keras' own cache.
+
+    Files are recognised by what they hold, not by their names.
+
+    Example
+
+        SEARCH_WEIGHTS=weights/ search weights list
+    """
+    with told(debug):
+        list_weights(debug=debug)
+
+
+@weights.command("get", epilog=EXIT_CODES)
+def get_command(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Networks of Keras, such as MobileNetV2.")],
+    alpha: Annotated[float | None, typer.Option(help="Width multiplier of the MobileNet networks.")] = None,
+    size: Annotated[
+        int, typer.Option(min=32, help="Side of the images in pixels; MobileNet has weights by size.")
+    ] = 224,
+    top: Annotated[bool, typer.Option("--top", help="With the classifier of ImageNet's 1,000 classes.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to download to; SEARCH_WEIGHTS, or else Keras' own cache.")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Download the ImageNet weights that Keras would download.
+
+    For a machine without internet, download on another one with --output FOLDER, copy the folder, and set
+    SEARCH_WEIGHTS to it. SEARCH_WEIGHTS_URL names a mirror to download from.
+
+    Example
+
+        search weights get MobileNetV2 --alpha 0.35 --output weights/
+    """
+    with told(debug):
+        get_weights(names, alpha=alpha, size=size, top=top, output=output, debug=debug)
+
+
+def list_weights(*, debug: bool = False) -> None:
+    """Write the weights files of this machine to standard output.
+
+    Raises:
+        ModelError: SEARCH_WEIGHTS is not a folder.
+    """
+    quieten()
+    with waiting("loading Keras", debug=debug):
+        from studies.models.weights_download import keras_cache
+        from studies.models.weights_find import weights_files, weights_folder
+
+        folders = [folder for folder in (weights_folder(), keras_cache()) if folder is not None]
+        found = [(folder, file) for folder in folders for file in weights_files(folder)]
+    if found:
+        _show([file for _, file in found])
+        say()
+    for folder in folders:
+        count = sum(where == folder for where, _ in found)
+        say(f"{plural(count, 'file')} in {clean(folder.absolute())}")
+
+
+def get_weights(
+    names: list[str], *, alpha: float | None, size: int, top: bool, output: Path | None, debug: bool = False
+) -> None:
+    """Download the weights of some networks.
+
+    Args:
+        names: The networks.
+        alpha: Width multiplier; None for the network's own.
+        size: Side of the images in pixels.
+        top: With the classifier.
+        output: Folder to download to; None for SEARCH_WEIGHTS, or else Keras' own cache.
+        debug: Show what libraries write to standard error.
+
+    Raises:
+        UsageError: Keras has no network of such a name.
+        ModelError: There are no such weights, or the download failed.
+    """
+    networks = [_known(name) for name in names]
+    quieten()
+    with waiting("loading Keras", debug=debug):
+        from studies.models.weights_download import download, keras_cache, keras_file
+        from studies.models.weights_find import weights_folder
+
+        files = [keras_file(name, alpha, None if top else (size, size, 3), top) for name in networks]
+    folder = output or weights_folder() or keras_cache()
+    for name, file in zip(networks, files, strict=True):
+        path = download(file, folder, say)
+        say(f"{name}: {clean(path)}, {gigabytes(path.stat().st_size)}")
+
+
+def _known(name: str) -> str:
+    by_lower = {known.lower(): known for known in APPLICATIONS}
+    if name.lower() in by_lower:
+        return by_lower[name.lower()]
+    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    hint = f"did you mean {by_lower[nearest[0]]}?" if nearest else f"Keras has {', '.join(APPLICATIONS)}"
+    raise UsageError(f"no network of Keras is called {name!r}: {hint}")
+
+
+def _show(found: "list[WeightsFile]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("network", "alpha", "top", "size", "file"):
+        table.add_column(heading, justify="right" if heading in ("alpha", "size") else "left", overflow="fold")
+    for file in found:
+        network = file.network
+        name = network.name if network else "unknown"
+        alpha = f"{network.alpha:g}" if network and network.alpha is not None else ""
+        top = "" if network is None else "1,000 classes" if network.has_top else "none"
+        table.add_row(name, alpha, top, gigabytes(file.path.stat().st_size), Text(clean(file.path)))
+    show_table(table)

@@ -1,0 +1,105 @@
+"""Checks before the first trial that the weights of every pretrained network in a space are available and fit."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from spaces.backbones import Pretrained
+from spaces.errors import ModelError
+from spaces.parameters import Choice, Float, Int
+from spaces.space import Space, records_in
+from studies.checks import weights_path
+from studies.models.known_weights import network_of, widths_of
+from studies.models.pretrained import make_network
+from studies.models.weights import check_fit
+from studies.models.weights_content import read_content
+from studies.models.weights_find import imagenet_file
+from studies.quiet import quiet_keras
+
+
+def prepare_weights(space: Space, folder: Path, image_shape: tuple[int, ...], notice: Callable[[str], None]) -> Space:
+    """Check the weights of a space's pretrained networks, and download those that are missing.
+
+    Args:
+        space: The space.
+        folder: Where relative paths of weights start.
+        image_shape: (height, width, channels) of the images.
+        notice: Receives one line before each download.
+
+    Returns:
+        The space, with the width multiplier of each file of weights where the user left it out.
+
+    Raises:
+        ModelError: A file does not fit its network, or ImageNet's weights cannot be found or downloaded.
+    """
+    space = _with_widths(space, folder)
+    for record in dict.fromkeys(variant for found in _pretrained(space) for variant in _variants(found)):
+        if record.weights == "imagenet":
+            imagenet_file(record, (*image_shape[:2], 3), partial(_network, record, image_shape), notice)
+        elif record.weights is not None and not _is_known_to_fit(record, weights_path(record, folder)):
+            check_fit(_network(record, image_shape), record, weights_path(record, folder))
+    return space
+
+
+def _with_widths(space: Space, folder: Path) -> Space:
+    backbone: Any = space.backbone
+    if isinstance(backbone, Pretrained):
+        return dataclasses.replace(space, backbone=_with_width(backbone, folder))
+    if isinstance(backbone, Choice):
+        return dataclasses.replace(space, backbone=backbone.mapped(lambda option: _with_width(option, folder)))
+    return space
+
+
+def _with_width(record: Any, folder: Path) -> Any:
+    """The record with the width multiplier of its file of weights, where the record has none."""
+    if not isinstance(record, Pretrained) or record.alpha is not None:
+        return record
+    widths = {_width_of_file(variant, folder) for variant in _variants(record)}
+    if len(widths) > 1:
+        files = ", ".join(f"{width:g}" for width in sorted(width for width in widths if width is not None))
+        raise ModelError(f"backbone: the weights of {record.name} have different widths ({files}): set alpha")
+    width = widths.pop()
+    return record if width is None else dataclasses.replace(record, alpha=width)
+
+
+def _width_of_file(record: Pretrained, folder: Path) -> float | None:
+    """The width multiplier that a file of weights has; 1 for ImageNet's weights; None where there is none."""
+    if not widths_of(record.name) or record.weights is None:
+        return None
+    if record.weights == "imagenet":
+        return 1.0
+    known = network_of(read_content(weights_path(record, folder)))
+    return known.alpha if known and known.name == record.name else None
+
+
+def _is_known_to_fit(record: Pretrained, path: Path) -> bool:
+    """Whether the shapes of the weights alone say that the file belongs to the network."""
+    known = network_of(read_content(path))
+    return known is not None and (known.name, known.alpha) == (record.name, record.alpha)
+
+
+def _network(record: Pretrained, image_shape: tuple[int, ...]) -> keras.Model:
+    with quiet_keras():
+        return make_network(record, (*image_shape[:2], 3))
+
+
+def _pretrained(space: Space) -> Iterator[Pretrained]:
+    return (record for record in records_in(space) if isinstance(record, Pretrained))
+
+
+def _variants(record: Pretrained) -> Iterator[Pretrained]:
+    """The record with every combination of the options of its name, weights and width."""
+    fields = {name: _options(getattr(record, name)) for name in ("name", "weights", "alpha")}
+    for values in product(*fields.values()):
+        yield dataclasses.replace(record, **dict(zip(fields, values, strict=True)))
+
+
+def _options(value: Any) -> Sequence[Any]:
+    if isinstance(value, Choice):
+        return value.options
+    return (value.default,) if isinstance(value, Int | Float) else (value,)

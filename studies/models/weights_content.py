@@ -1,0 +1,201 @@
+"""Reads what a file of weights holds, whatever its name: the layers, and the shapes of their weights."""
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from spaces.errors import ModelError
+
+Shape = tuple[int, ...]
+
+HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+MEMBER = "model.weights.h5"
+"""The file of weights inside a `.keras` archive."""
+
+IGNORED_SHAPES = ((), (3,))
+"""Shapes of the statistics of `Normalization`, which some files of one network have and others lack."""
+
+
+@dataclass(frozen=True)
+class FileLayer:
+    """A layer as a file of weights holds it.
+
+    Args:
+        name: The layer's name in the file.
+        shapes: The shapes of its weights. Legacy files keep the layer's order, the others the order of their paths.
+    """
+
+    name: str
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True)
+class WeightsContent:
+    """What a file of weights holds.
+
+    Args:
+        is_legacy: Whether it is in Keras' legacy HDF5 format, which lists layers in their order; the current format
+            names them by their class and a number.
+        layers: The layers that have weights; legacy files keep the network's order.
+    """
+
+    is_legacy: bool
+    layers: tuple[FileLayer, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all shapes, equal for the same network in either format."""
+        return fingerprint_of(shape for layer in self.layers for shape in layer.shapes)
+
+
+def fingerprint_of(shapes: Any) -> str:
+    """Return a digest of the shapes of a network's weights that does not depend on their order.
+
+    Args:
+        shapes: The shapes.
+    """
+    counted = sorted(tuple(int(side) for side in shape) for shape in shapes if tuple(shape) not in IGNORED_SHAPES)
+    return hashlib.blake2b(repr(counted).encode(), digest_size=8).hexdigest()
+
+
+def is_weights_file(path: Path) -> bool:
+    """Return True if the file starts like HDF5 or is a `.keras` archive."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC or is_archive(path)
+    except OSError:
+        return False
+
+
+def is_archive(path: Path) -> bool:
+    """Return True if the file is a `.keras` archive, under any name."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC and MEMBER in zipfile.ZipFile(file).namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def read_content(path: Path) -> WeightsContent:
+    """Read which layers a file of weights holds.
+
+    Args:
+        path: A file in Keras' legacy or current HDF5 format, or a `.keras` archive, under any name.
+
+    Raises:
+        ModelError: The file cannot be read, or holds no weights.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise ModelError(f"cannot read the weights file {path}: {error.strerror}") from error
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, mtime_ns: int, size: int) -> WeightsContent:
+    with opened(path) as file:
+        root = legacy_root(file)
+        layers = _legacy_layers(root) if root is not None else _current_layers(file)
+    if not layers:
+        raise ModelError(f"the file {path} holds no Keras weights")
+    return WeightsContent(root is not None, layers)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Open the weights of a file for reading.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelError: The file is no HDF5 file and no `.keras` archive, is damaged, or cannot be read.
+    """
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(8)
+            raw.seek(0)
+            source = io.BytesIO(zipfile.ZipFile(raw).read(MEMBER)) if start.startswith(ZIP_MAGIC) else raw
+            with h5py.File(source, "r") as file:
+                yield file
+    except OSError as error:
+        reason = error.strerror or "it is not an HDF5 file, or is damaged"
+        raise ModelError(f"cannot read the weights file {path}: {reason}") from error
+    except (KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(f"cannot read the weights file {path}: it holds no Keras weights, or is damaged") from error
+
+
+def legacy_root(file: h5py.File) -> Any:
+    """Return the group that lists the layers in Keras' legacy format; None in the current format.
+
+    Args:
+        file: The opened file; a whole legacy model keeps its weights in a group of their own.
+    """
+    if "layer_names" in file.attrs:
+        return file
+    model = file.get("model_weights")
+    return model if isinstance(model, h5py.Group) and "layer_names" in model.attrs else None
+
+
+def legacy_arrays(root: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Yield each layer that has weights, in order, with its datasets.
+
+    Args:
+        root: The group that lists the layers.
+    """
+    for layer in attribute(root, "layer_names"):
+        group = root[layer]
+        names = attribute(group, "weight_names")
+        if names:
+            yield layer, [group[name] for name in names]
+
+
+def attribute(group: Any, name: str) -> list[str]:
+    """Return a list of names, which Keras splits over several attributes where it is long.
+
+    Args:
+        group: The group that has the attribute.
+        name: The attribute.
+    """
+    parts = [group.attrs[name]] if name in group.attrs else []
+    while f"{name}{len(parts)}" in group.attrs:
+        parts.append(group.attrs[f"{name}{len(parts)}"])
+    return [text.decode() if isinstance(text, bytes) else str(text) for part in parts for text in part]
+
+
+def _legacy_layers(root: Any) -> tuple[FileLayer, ...]:
+    return tuple(FileLayer(name, tuple(tuple(array.shape) for array in arrays)) for name, arrays in legacy_arrays(root))
+
+
+def _current_layers(file: h5py.File) -> tuple[FileLayer, ...]:
+    """The layers of the current format; those without weights are left out."""
+    groups = file.get("layers")
+    if not isinstance(groups, h5py.Group):
+        return ()
+    found = (FileLayer(name, tuple(_shapes(groups[name]))) for name in sorted(groups, key=_natural))
+    return tuple(layer for layer in found if layer.shapes)
+
+
+def _shapes(group: Any) -> Iterator[Shape]:
+    """The shapes of all weights below a group; the states of random generators are none."""
+    for name in sorted(group, key=_natural):
+        child = group[name]
+        if isinstance(child, h5py.Dataset):
+            yield tuple(child.shape)
+        elif name != "seed_generator":
+            yield from _shapes(child)
+
+
+def _natural(name: str) -> str:
+    """Order names by their numbers: `conv2d_2` before `conv2d_10`."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(9), name)

@@ -1,0 +1,145 @@
+"""Finds the ImageNet weights of a network: in the user's folder, in Keras' cache, or by a download."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import keras
+
+from spaces.backbones import Pretrained
+from spaces.errors import ModelError
+from studies.models.known_weights import KnownNetwork, network_of, widths_of
+from studies.models.weights_content import Shape, is_weights_file, read_content
+from studies.models.weights_download import download, is_whole, keras_cache, keras_file
+from studies.models.weights_match import first_difference
+
+FOLDER = "SEARCH_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights on this machine.
+
+    Args:
+        path: The file.
+        network: The network that it belongs to; None for one that Keras does not have.
+    """
+
+    path: Path
+    network: KnownNetwork | None
+
+
+def weights_folder() -> Path | None:
+    """Return the folder that SEARCH_WEIGHTS names, or None.
+
+    Raises:
+        ModelError: It is not a folder.
+    """
+    given = os.environ.get(FOLDER)
+    if not given:
+        return None
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise ModelError(f"{FOLDER}: {folder.absolute()} is not a folder")
+    return folder
+
+
+def weights_files(folder: Path) -> Iterator[WeightsFile]:
+    """Yield every file of weights in a folder and the folders in it, by path; files of other kinds are passed over.
+
+    Args:
+        folder: The folder.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and is_weights_file(path):
+            try:
+                yield WeightsFile(path, network_of(read_content(path)))
+            except ModelError:
+                continue
+
+
+def imagenet_file(
+    record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model], notice: Callable[[str], None]
+) -> Path:
+    """Return the file with a network's ImageNet weights, which is downloaded where it is not on this machine.
+
+    Args:
+        record: The network's name and width.
+        image_shape: (height, width, channels) of the images, which decides between MobileNet's files.
+        network: Builds the network without its top; called only for a file that no network of Keras has.
+        notice: Receives one line before a download starts.
+
+    Raises:
+        ModelError: There is none, several files could be meant, or the download failed.
+    """
+    if found := file_in_folder(record, image_shape, network):
+        return found
+    wanted = keras_file(record.name, record.alpha, image_shape)
+    cached = keras_cache() / wanted.name
+    if is_whole(cached, wanted):
+        return cached
+    try:
+        return download(wanted, keras_cache(), notice)
+    except ModelError as error:
+        raise ModelError(
+            f"backbone: no ImageNet weights of {record.name}: {error}; put {wanted.name} into a folder and set "
+            f'{FOLDER} to it, or pass a file, as in Pretrained("{record.name}", weights="FILE")'
+        ) from error
+
+
+def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model]) -> Path | None:
+    """Return the file of SEARCH_WEIGHTS that fits a network; None where there is none.
+
+    A file without a top comes before one with a top, and a file of the name that Keras uses before the others.
+
+    Args:
+        record: The network's name and width.
+        image_shape: (height, width, channels) of the images.
+        network: Builds the network without its top.
+
+    Raises:
+        ModelError: Several different files fit, or SEARCH_WEIGHTS is not a folder.
+    """
+    folder = weights_folder()
+    if folder is None:
+        return None
+    built = cache(network)
+    fitting = [file for file in weights_files(folder) if _fits(built, record, file)]
+    if len(fitting) > 1:
+        fitting = [file for file in fitting if not (file.network and file.network.has_top)] or fitting
+    if len(fitting) > 1:
+        name = keras_file(record.name, record.alpha, image_shape).name
+        fitting = [file for file in fitting if file.path.name == name] or fitting
+    if len(fitting) > 1 and len({digest_of(file.path) for file in fitting}) > 1:
+        names = ", ".join(str(file.path.relative_to(folder)) for file in fitting)
+        raise ModelError(
+            f"backbone: {len(fitting)} files in {FOLDER} fit {record.name}: {names}; keep one of them, or pass one, as "
+            f'in Pretrained("{record.name}", weights="FILE")'
+        )
+    return fitting[0].path if fitting else None
+
+
+def digest_of(path: Path) -> str:
+    """Return a digest of a file's content.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read the weights file {path}: {error.strerror}") from error
+
+
+def _fits(network: Callable[[], keras.Model], record: Pretrained, file: WeightsFile) -> bool:
+    if file.network is not None:
+        width = record.alpha if record.alpha is not None or not widths_of(record.name) else 1.0
+        return (file.network.name, file.network.alpha) == (record.name, width)
+    return first_difference(network(), read_content(file.path)) is None

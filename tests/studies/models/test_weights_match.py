@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from spaces import Pretrained
+from spaces.backbones import APPLICATIONS
+from spaces.errors import ModelError
+from studies.models.known_weights import network_of, widths_of
+from studies.models.pretrained import make_network
+from studies.models.weights import load_weights
+from studies.models.weights_content import fingerprint_of, read_content
+from tests.studies.models.weights_files import SHAPE, WRITERS, mobilenet, write_current, write_legacy
+
+NAMES = {
+    "archive": ("own.keras", "own.zip"),
+    "current": ("a.weights.h5", "b.h5", "c"),
+    "legacy": ("a.weights.h5", "b"),
+    "legacy model": ("whole.h5",),
+}
+
+
+FILES = [(kind, name, False) for kind in WRITERS for name in NAMES[kind]]
+
+
+@pytest.mark.parametrize(("kind", "name", "top"), [*FILES, *((kind, "file", True) for kind in WRITERS)])
+def test_files_are_recognised_by_content(kind, name, top, tmp_path):
+    """Every format loads under every name, with a top and without."""
+    source = mobilenet(top=top, classes=7)
+    WRITERS[kind](source, tmp_path / name)
+    record = Pretrained("MobileNet", weights=str(tmp_path / name), alpha=0.25)
+    network = make_network(record, SHAPE)
+    load_weights(network, record, None)
+    loaded = network.get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(source.get_weights()[: len(loaded)], loaded, strict=True))
+
+
+@pytest.mark.parametrize("write", [write_current, write_legacy])
+def test_first_layer_that_differs_is_named(write, tmp_path):
+    """A file of another width is refused with the first layer that differs, both shapes, and the file's network."""
+    write(mobilenet(), tmp_path / "file.h5")
+    record = Pretrained("MobileNet", weights=str(tmp_path / "file.h5"), alpha=0.5)
+    with pytest.raises(ModelError) as caught:
+        load_weights(make_network(record, SHAPE), record, None)
+    message = str(caught.value)
+    assert "do not fit MobileNet with alpha=0.5: the first layer that differs is conv1: " in message
+    assert "the network has 3x3x3x16, the file has 3x3x3x8" in message
+    assert message.endswith("the file belongs to MobileNet with alpha=0.25")
+
+
+@pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.25), ("MobileNet", 1.0), ("MobileNetV2", 0.35)])
+@pytest.mark.parametrize("top", [False, True])
+def test_networks_are_known_by_their_shapes(name, alpha, top, tmp_path):
+    """A file says its network, its width and whether it has the top."""
+    write_current(mobilenet(alpha, top=top, name=name), tmp_path / "file")
+    known = network_of(read_content(tmp_path / "file"))
+    assert (known.name, known.alpha, known.has_top) == (name, alpha, top)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_every_network_of_keras_is_known(name):
+    """The table holds every network that `Pretrained` takes, at every width that has ImageNet weights."""
+    for alpha in widths_of(name) or (None,):
+        network = make_network(Pretrained(name, weights=None, alpha=alpha), (224, 224, 3))
+        content = type("Content", (), {"fingerprint": fingerprint_of(weight.shape for weight in network.weights)})
+        known = network_of(content)
+        assert (known.name, known.alpha, known.has_top) == (name, alpha, False)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"])
+def test_damaged_files_are_refused(content, tmp_path):
+    """What holds no weights is refused by its name."""
+    (tmp_path / "x.weights.h5").write_bytes(content)
+    with pytest.raises(ModelError, match=r"cannot read the weights file .*x\.weights\.h5"):
+        read_content(tmp_path / "x.weights.h5")
+
+
+@pytest.mark.parametrize("write", [write_current, write_legacy])
+def test_truncated_files_are_refused(write, tmp_path):
+    """Half a file is refused, whichever half of it Keras might have read."""
+    file = tmp_path / "half.h5"
+    write(mobilenet(), file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ModelError, match=r"half\.h5"):
+        read_content(file)
