@@ -1,7 +1,7 @@
 """Where the images come from: one record for each kind of source."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -32,11 +32,14 @@ class ImageFolder(Record):
     """A folder with one sub-folder of images for each class.
 
     A relative path is looked up from the folder of the space file. A folder that holds `train` (and `test`,
-    `validation`) with class folders inside is taken as already split.
+    `validation`) with class folders inside is taken as already split, also under names such as `Training` or
+    `test_set`; a single folder around all images is entered. Where `test` names a folder, or `classes` the classes,
+    `train` is exactly the folder of class folders, whatever their names.
 
     Args:
         train: The folder of class folders.
-        test: The folder of the test images; None takes `test` beside `train`, or else splits off 20%, stratified.
+        test: The folder of the test images; or the share of the training images that is split off, stratified and
+            always the same, whatever lies next to them; None takes `test` beside `train`, or else splits off 20%.
         validation: The folder of the validation images; `"folder"` for the one named `validation`, `val` or `valid`
             beside `train`; or the share of the training images that is split off, stratified and always the same,
             to judge the trials by.
@@ -46,18 +49,22 @@ class ImageFolder(Record):
         resize: `stretch` ignores the proportions, `crop` cuts the centre, `pad` adds black bars.
         max_skipped: Largest share of files that may be unreadable before that is an error.
         cache: Decode the images once into the cache on disk; False decodes them anew for every batch, which is
-            slower but takes no room, and looks for no equal pictures.
+            slower but takes no room.
+        classes: Names of the sub-folders that are the classes; None takes all.
     """
 
     train: str | os.PathLike[str] = ruled(Rule("path", fixed=True))
     _: KW_ONLY
-    test: str | os.PathLike[str] | None = ruled(Rule("path", optional=True, fixed=True), None)
+    test: float | str | os.PathLike[str] | None = ruled(
+        Rule("share_or_folder", 0.0, 0.9, above=True, optional=True, fixed=True), None
+    )
     validation: float | str | os.PathLike[str] = ruled(Rule("share_or_folder", 0.0, 0.9, above=True, fixed=True), 0.2)
     image_size: int | tuple[int, int] | None = ruled(Rule("size", 4, 4096, optional=True), None)
     channels: int = whole(3, options=(1, 3))
     resize: str = text("stretch", "stretch", "crop", "pad")
     max_skipped: float = real(0.05, 0.0, 1.0, fixed=True)
     cache: bool = switch(True, fixed=True)
+    classes: Sequence[str] | None = ruled(Rule("names", optional=True, fixed=True), None)
 
 
 @telling

@@ -72,6 +72,8 @@ class Rule:
         if self.kind == "size" and isinstance(value, list | tuple):
             sides = tuple(plain(side) for side in value)
             return sides[0] if len(sides) == 2 and same(*sides) else sides
+        if self.kind == "names" and isinstance(value, list):
+            return tuple(value)
         return value
 
     def allows(self, parameter: Parameter) -> bool:
@@ -105,6 +107,11 @@ def _is_size(rule: Rule, value: Any) -> bool:
     return len(sides) == 2 and all(is_whole(side) and rule._in_range(side) for side in sides)
 
 
+def _are_names(value: Any) -> bool:
+    is_filled = isinstance(value, tuple) and len(value) > 1 and len(set(map(str, value))) == len(value)
+    return is_filled and all(isinstance(name, str) and name and not set(name) & {"/", "\0"} for name in value)
+
+
 _KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
     "whole": lambda rule, value: is_whole(value) and rule._in_range(value) and rule._is_option(value),
     "real": lambda rule, value: is_real(value) and rule._in_range(value),
@@ -113,6 +120,7 @@ _KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
     "path": lambda rule, value: _is_path(value),
     "share_or_folder": lambda rule, value: _is_path(value) or (is_real(value) and rule._in_range(value)),
     "size": _is_size,
+    "names": lambda rule, value: _are_names(value),
     "function": lambda rule, value: inspect.isfunction(value) or inspect.ismethod(value),
     "record": lambda rule, value: isinstance(value, rule.records),
     "object": lambda rule, value: True,
@@ -127,6 +135,7 @@ _WORDS: Mapping[str, str] = {
     "path": "a path",
     "share_or_folder": "a folder, or a share",
     "size": "a number of pixels, or (height, width), each",
+    "names": "at least two different names of sub-folders",
     "function": "a function",
     "object": "an object",
     "scalar": "a number, text, True, False or None",

@@ -133,7 +133,7 @@ class _Run:
             self._activity = Activity()
             with self._working(opened) as member:
                 before = trials.progress(opened.study, Ledger(opened.database, member).wanted())
-                self._announce(opened, before, limit, dataset.duplicates.notices())
+                self._announce(opened, before, limit, (*dataset.notices, *dataset.duplicates.notices()))
                 is_over = self._search(opened, space, member)
                 now = trials.progress(opened.study, Ledger(opened.database, member).wanted())
                 if not is_over:

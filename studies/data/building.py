@@ -16,8 +16,8 @@ from studies.data import entry as entries
 from studies.data.decode_worker import Decoded, FileRows
 from studies.data.duplicates import prints
 from studies.data.entry import IMAGES, DecodedImages, Description
-from studies.data.folders import TRAIN
 from studies.data.parallel import ArrayFile, Job, Progress, decode_files
+from studies.data.split_names import TRAIN
 from studies.data.wanted import Answer, Wanted
 
 

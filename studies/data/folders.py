@@ -8,8 +8,9 @@ systems leave behind (`Thumbs.db`, `desktop.ini`, `__MACOSX`) and those that are
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -17,21 +18,14 @@ from typing import NamedTuple
 import numpy as np
 
 from spaces.errors import DataError
+from studies.data.class_checks import check_names
 from studies.data.decoding import EXTENSIONS, shown
+from studies.data.scanning import SUPPORTED, UNSUPPORTED, extension, is_something_else, loose_images, scan, subfolders
+from studies.data.scanning import walk as files_below
+from studies.data.split_names import PARTS, TEST, TRAIN
 from studies.data.splits import Skipped
 
-TEST, VALIDATION, TRAIN = range(3)
-PARTS = ("test", "validation", "train")
-"""In the order in which the images of a data set are stored."""
-
-_NAMES = {"train": TRAIN, "test": TEST, "validation": VALIDATION, "val": VALIDATION, "valid": VALIDATION}
-_OTHER_FILES = frozenset(
-    (
-        *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf"),
-        *(".db", ".ini", ".log", ".py", ".ipynb", ".sh", ".zip", ".tar", ".gz", ".npy", ".npz", ".mat", ".pkl", ".h5"),
-    )
-)
-_OTHER_FOLDERS = frozenset(("__macosx", "__pycache__", "@eadir"))
+__all__ = ["PARTS", "TEST", "TRAIN", "ImageFile", "Listing", "absolute", "listed", "listed_as", "require_folder"]
 
 
 class ImageFile(NamedTuple):
@@ -46,6 +40,20 @@ class ImageFile(NamedTuple):
     changed_ns: int
 
 
+class SkippedFile(NamedTuple):
+    """A file of a class that is left out: where it is, what it is of, and why it cannot be used."""
+
+    path: str
+    part: int
+    label: int
+    reason: str
+
+    @property
+    def shown(self) -> Skipped:
+        """The same as it is reported."""
+        return Skipped(shown(self.path), self.reason)
+
+
 @dataclass(frozen=True)
 class Listing:
     """The image files of a data set, in an order that does not depend on the file system.
@@ -54,11 +62,13 @@ class Listing:
         classes: Names of the classes, sorted.
         files: Sorted by part, class and name.
         skipped: Files that may be images of an unsupported kind.
+        unused: Files that are reported but do not count as unreadable, such as images next to the class folders.
     """
 
     classes: tuple[str, ...]
     files: list[ImageFile]
-    skipped: list[Skipped]
+    skipped: list["SkippedFile"]
+    unused: list[Skipped] = field(default_factory=list)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -85,47 +95,33 @@ def require_folder(path: str, given: str | os.PathLike[str], folder: Path) -> No
         raise DataError(f"The folder of images {shown(path)} does not exist{origin}.")
     if not Path(path).is_dir():
         raise DataError(f"{shown(path)} is a file{origin}: a folder with one sub-folder of images per class is needed.")
-    _scan(path)
+    scan(path)
 
 
-def parts_within(path: str) -> dict[int, str]:
-    """The folders of the parts, by part, where a folder is already split; else nothing.
-
-    It is split when its `train` holds class folders and no images; a class may have that name too.
-    """
-    found = {_NAMES[name.lower()]: child for name, child in _folders(path) if name.lower() in _NAMES}
-    train = found.get(TRAIN)
-    if train is None or not _folders(train) or any(_extension(entry.name) in EXTENSIONS for entry in _scan(train)):
-        return {}
-    return found
-
-
-def beside_train(path: str, part: int) -> str | None:
-    """The folder of another part, such as `test`, beside a folder named `train`."""
-    if Path(path).name.lower() != "train":
-        return None
-    return next((child for other, child in _folders(str(Path(path).parent)) if _NAMES.get(other.lower()) == part), None)
-
-
-def listed(roots: dict[int, str]) -> Listing:
+def listed(roots: dict[int, str], classes: Sequence[str] | None = None) -> Listing:
     """Every image file below the folders of the parts.
 
+    Args:
+        roots: The folder of each part, at least that of the training images.
+        classes: The sub-folders that are the classes; None for all of them.
+
     Raises:
-        DataError: There are no class folders, or the parts have other classes than the training images.
+        DataError: There are no class folders, the parts have other classes than the training images, or most images
+            lie outside of the class folders.
     """
-    found = {part: class_folders(root) for part, root in roots.items()}
-    classes = tuple(sorted(found[TRAIN]))
+    found = {part: class_folders(root, classes) for part, root in roots.items()}
+    names = tuple(sorted(found[TRAIN]))
     files: list[ImageFile] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedFile] = []
+    unused: list[Skipped] = []
     for part, folders in sorted(found.items()):
-        _check_classes(part, roots, sorted(folders), classes)
-        for label, name in enumerate(classes):
-            for folder in folders[name]:
-                listed_files, others = images_in(folder, part, label)
-                files += listed_files
-                skipped += others
+        _check_classes(part, roots, sorted(folders), names)
+        in_part = _files_of(part, names, folders)
+        files += in_part.files
+        skipped += in_part.skipped
+        unused += [*in_part.unused, *_loose(roots[part], len(in_part.files))]
     files.sort(key=lambda file: (file.part, file.label, file.name))
-    return Listing(classes, files, sorted(skipped))
+    return Listing(names, files, sorted(skipped), sorted(unused))
 
 
 def listed_as(root: str, classes: Sequence[str]) -> Listing:
@@ -141,55 +137,115 @@ def listed_as(root: str, classes: Sequence[str]) -> Listing:
             f"{shown(root)} has class folders that the model does not know: {', '.join(map(repr, unknown[:10]))}. "
             f"Its classes are {', '.join(map(repr, classes[:10]))}{', ...' if len(classes) > 10 else ''}."
         )
-    files: list[ImageFile] = []
-    skipped: list[Skipped] = []
-    for name, paths in found.items():
-        for path in paths:
-            listed_files, others = images_in(path, TEST, list(classes).index(name))
-            files += listed_files
-            skipped += others
-    if not files:
-        raise DataError(f"{shown(root)} has class folders, but no JPEG, PNG, BMP, GIF or WebP files in them.")
-    return Listing(tuple(classes), sorted(files, key=lambda file: (file.label, file.name)), sorted(skipped))
+    listing = _files_of(TEST, classes, found)
+    if not listing.files:
+        kinds = kinds_below(path for paths in found.values() for path in paths)
+        raise DataError(f"{shown(root)} has class folders, but no {SUPPORTED} files in them{kinds}.")
+    files = sorted(listing.files, key=lambda file: (file.label, file.name))
+    return Listing(tuple(classes), files, sorted(listing.skipped), sorted(listing.unused))
 
 
-def class_folders(root: str) -> dict[str, list[str]]:
+def class_folders(root: str, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
     """The folders of each class; names that look alike but are coded differently are one class.
 
+    Args:
+        root: The folder of class folders.
+        classes: The sub-folders that are the classes; None for all of them.
+
     Raises:
-        DataError: There are none.
+        DataError: There are none, one that was named is missing, or a name cannot be the name of a class.
     """
     found: dict[str, list[str]] = {}
-    for name, path in _folders(root):
+    for name, path in subfolders(root):
         found.setdefault(unicodedata.normalize("NFC", name), []).append(path)
+    if classes is not None:
+        wanted = [unicodedata.normalize("NFC", name) for name in classes]
+        if missing := [name for name in wanted if name not in found]:
+            raise DataError(f"{shown(root)} has no folder {missing[0]!r}, which classes=... names. Check its name.")
+        found = {name: found[name] for name in wanted}
+    _check_links(root)
     if not found:
-        loose = sum(_extension(entry.name) in EXTENSIONS for entry in _scan(root))
+        loose = len(loose_images(root))
         hint = f" (images directly in it: {loose})" if loose else ""
         raise DataError(
-            f"{shown(root)} has no class folders{hint}. Put the images of each class in a sub-folder of it."
+            f"{shown(root)} has no class folders{hint}. Put the images of each class in a sub-folder of it. "
+            "Labels in a table or in file names are read by a function: Space(data=function)."
         )
+    check_names(root, list(found))
     return found
 
 
-def images_in(folder: str, part: int, label: int) -> tuple[list[ImageFile], list[Skipped]]:
-    """The image files at any depth below a class folder, and the files that may be images of another kind."""
+def images_in(folder: str, part: int, label: int) -> tuple[list[ImageFile], list[SkippedFile], list[Skipped]]:
+    """The images at any depth below a class folder, what may be an image of another kind, and what is reported only."""
     files: list[ImageFile] = []
-    skipped: list[Skipped] = []
-    for entry, name in _walk(folder, "", ()):
-        extension = _extension(entry.name)
-        if extension in EXTENSIONS:
+    skipped: list[SkippedFile] = []
+    unused: list[Skipped] = []
+    for entry, name in files_below(folder):
+        kind = extension(entry.name)
+        if kind in EXTENSIONS:
             try:
                 at = entry.stat()
             except OSError as error:
-                skipped.append(Skipped(shown(entry.path), (error.strerror or str(error)).lower()))
+                skipped.append(SkippedFile(entry.path, part, label, (error.strerror or str(error)).lower()))
                 continue
             if not stat.S_ISREG(at.st_mode):
-                skipped.append(Skipped(shown(entry.path), "not a file"))
+                skipped.append(SkippedFile(entry.path, part, label, "not a file"))
                 continue
             files.append(ImageFile(entry.path, part, label, name, at.st_size, at.st_mtime_ns, at.st_ctime_ns))
-        elif extension not in _OTHER_FILES:
-            skipped.append(Skipped(shown(entry.path), "not a JPEG, PNG, BMP, GIF or WebP file by its name"))
-    return files, skipped
+        elif not is_something_else(entry.name):
+            skipped.append(SkippedFile(entry.path, part, label, f"not a {SUPPORTED} file by its name"))
+        elif kind in UNSUPPORTED:
+            unused.append(Skipped(shown(entry.path), f"{kind} files are not read"))
+    return files, skipped, unused
+
+
+def kinds_below(folders: Iterable[str]) -> str:
+    """The kinds of files below some folders and what to do about them, for the end of a sentence; empty if none."""
+    counts = Counter(extension(entry.name) or "other" for path in folders for entry, _ in files_below(path))
+    if not counts:
+        return ""
+    named = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common(5))
+    more = ", ..." if len(counts) > 5 else ""
+    advice = "; convert them to PNG or JPEG, or read them by a function: Space(data=function)"
+    return f" (files there: {named}{more}{advice if UNSUPPORTED.intersection(counts) else ''})"
+
+
+def _files_of(part: int, classes: Sequence[str], folders: dict[str, list[str]]) -> Listing:
+    files: list[ImageFile] = []
+    skipped: list[SkippedFile] = []
+    unused: list[Skipped] = []
+    for label, name in enumerate(classes):
+        for folder in folders.get(name, ()):
+            images, others, reported = images_in(folder, part, label)
+            files += images
+            skipped += others
+            unused += reported
+    return Listing(tuple(classes), files, skipped, unused)
+
+
+def _loose(root: str, in_classes: int) -> list[Skipped]:
+    """The images next to the class folders, which belong to no class.
+
+    Raises:
+        DataError: They are more than those of the classes.
+    """
+    loose = loose_images(root)
+    if len(loose) > in_classes:
+        raise DataError(
+            f"{len(loose):,} images lie directly in {shown(root)}, next to class folders with {in_classes:,} images. "
+            "Images outside of the class folders have no label: put each in the folder of its class, or remove them."
+        )
+    return [Skipped(shown(path), "next to the class folders, so it has no label") for path in loose]
+
+
+def _check_links(root: str) -> None:
+    """Raise `DataError` for a link that leads nowhere and may have been a class folder."""
+    for entry in scan(root):
+        is_lost = entry.is_symlink() and not entry.name.startswith(".") and not Path(entry.path).exists()
+        if is_lost and not extension(entry.name):
+            raise DataError(
+                f"The link {shown(entry.path)} leads nowhere; it may be a class folder. Repair or remove it."
+            )
 
 
 def _check_classes(part: int, roots: dict[int, str], found: Sequence[str], classes: Sequence[str]) -> None:
@@ -201,45 +257,10 @@ def _check_classes(part: int, roots: dict[int, str], found: Sequence[str], class
         *([f"only in {PARTS[part]}: {', '.join(map(repr, unknown[:10]))}"] if unknown else []),
         *([f"only in train: {', '.join(map(repr, missing[:10]))}"] if missing else []),
     ]
+    same = {name.casefold() for name in unknown} & {name.casefold() for name in missing}
+    case = " Some differ only in upper and lower case: rename these." if same else ""
+    split = " Or pass test=0.2 (--test 0.2) to set test images aside from the training images." if part == TEST else ""
     raise DataError(
         f"The {PARTS[part]} folder {shown(roots[part])} must have the same class folders as {shown(roots[TRAIN])}; "
-        f"{'; '.join(differences)}."
+        f"{'; '.join(differences)}.{case}{split}"
     )
-
-
-def _folders(path: str) -> list[tuple[str, str]]:
-    """Name and path of the visible sub-folders, sorted."""
-    folders = (entry for entry in _scan(path) if entry.is_dir() and _is_visible_folder(entry.name))
-    return sorted((entry.name, entry.path) for entry in folders)
-
-
-def _walk(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Every visible file below a folder and its name relative to the first; links in a circle are followed once."""
-    real = str(Path(folder).resolve())
-    if real in above:
-        return
-    for entry in _scan(folder):
-        name = prefix + entry.name
-        if entry.is_dir():
-            if _is_visible_folder(entry.name):
-                yield from _walk(entry.path, name + "/", (*above, real))
-        elif not entry.name.startswith("."):
-            yield entry, name
-
-
-def _scan(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"The folder {shown(folder)} cannot be read: {reason}.") from error
-
-
-def _is_visible_folder(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in _OTHER_FOLDERS
-
-
-def _extension(name: str) -> str:
-    stem, dot, extension = name.rpartition(".")
-    return dot + extension.lower() if stem else ""

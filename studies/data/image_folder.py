@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
@@ -13,11 +14,15 @@ from studies.data.decoded import decoded_images
 from studies.data.decoding import Form, header_size, quiet_pillow, shown
 from studies.data.duplicates import Duplicates, summed_up
 from studies.data.entry import DecodedImages
-from studies.data.folders import PARTS, TEST, TRAIN, VALIDATION, ImageFile
+from studies.data.folder_checks import check_counts, check_decoded, check_skipped, check_skipped_by_part
+from studies.data.folder_layout import Layout, beside_train, layout_of, without_wrappers
+from studies.data.folders import ImageFile, SkippedFile
 from studies.data.lazy import part_of
 from studies.data.parallel import Job, Progress, decode_files
+from studies.data.scanning import subfolders
+from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION
 from studies.data.splits import Dataset, Skipped, Split
-from studies.data.splitting import check_enough, head_end
+from studies.data.splitting import head_end
 from studies.data.undecoded import undecoded_images
 from studies.data.wanted import Wanted
 
@@ -45,19 +50,22 @@ def load_image_folder(
     Raises:
         DataError: The folders or too many of the files cannot be used.
     """
-    roots = split_roots(data, folder)
-    listing = folders.listed(roots)
-    _check_counts(listing.labels, listing.parts, listing.classes, roots)
+    layout = split_layout(data, folder)
+    roots = layout.roots
+    listing = folders.listed(roots, data.classes)
+    check_counts(listing, roots)
     form = Form(*(_sides(data.image_size) or median_sides(listing.files)), data.channels, data.resize)
-    wanted = Wanted(listing, roots, form, None if TEST in roots else TEST_SHARE)
+    test_share = data.test if isinstance(data.test, float) else TEST_SHARE
+    wanted = Wanted(listing, roots, form, None if TEST in roots else test_share)
     answer = decoded_images(wanted, cache, progress) if data.cache else undecoded_images(wanted, progress)
-    skipped = sorted([*listing.skipped, *(Skipped(shown(path), reason) for path, reason in answer.problems.items())])
-    check_skipped(skipped, len(listing.files) + len(listing.skipped), data.max_skipped, roots[TRAIN])
-    _check_decoded(answer.images, listing.classes, roots)
+    skipped = sorted([*listing.skipped, *_unreadable(listing, answer.problems)])
+    check_skipped_by_part(skipped, listing, data.max_skipped, roots)
+    check_decoded(answer.images, listing.classes, roots)
     share = data.validation if isinstance(data.validation, float) and VALIDATION not in roots else None
     splits = _splits(answer.images, listing.classes, share)
     duplicates = _duplicates(answer.images, splits, listing.files) if data.cache else Duplicates(searched=False)
-    return Dataset(*splits, listing.classes, tuple(skipped), data.resize, duplicates)
+    left_out = sorted([*(file.shown for file in skipped), *listing.unused])
+    return Dataset(*splits, listing.classes, tuple(left_out), data.resize, duplicates, layout.notices)
 
 
 def read_labelled_folder(
@@ -91,32 +99,42 @@ def read_labelled_folder(
     jobs = [Job(row, file.path) for row, file in enumerate(listing.files)]
     found = decode_files(jobs, images, Form(*image_shape, resize), progress)
     problems = [(file.path, result.problem) for file, result in zip(listing.files, found, strict=True)]
-    skipped = [*listing.skipped, *(Skipped(shown(path), problem) for path, problem in problems if problem)]
+    unreadable = [Skipped(shown(path), problem) for path, problem in problems if problem]
+    skipped = [*(file.shown for file in listing.skipped), *unreadable]
     check_skipped(skipped, len(listing.files) + len(listing.skipped), max_skipped, root)
     kept = np.flatnonzero([problem is None for _, problem in problems])
     labels = listing.labels
-    return Split(images if len(kept) == len(images) else images[kept], labels[kept]), tuple(skipped)
+    left_out = (*skipped, *listing.unused)
+    return Split(images if len(kept) == len(images) else images[kept], labels[kept]), left_out
 
 
-def split_roots(data: ImageFolder, folder: Path) -> dict[int, str]:
+def split_layout(data: ImageFolder, folder: Path) -> Layout:
     """The folder of each part that has one.
 
+    Where `test` names a folder, or `classes` the classes, the folders are taken as they are named.
+
     Raises:
-        DataError: A folder is missing, is a file, cannot be read, or stands for two parts.
+        DataError: A folder is missing, is a file, cannot be read, stands for two parts, or can be read in two ways.
     """
     train = _existing(data.train, folder)
-    within = folders.parts_within(train)
-    roots = within or {TRAIN: train}
-    if data.test is not None:
-        roots[TEST] = _existing(data.test, folder)
-    elif TEST not in roots and (beside := folders.beside_train(roots[TRAIN], TEST)) is not None:
-        roots[TEST] = beside
+    notices: list[str] = []
+    if _is_folder(data.test) or data.classes is not None:
+        roots = {TRAIN: train if data.classes is not None else without_wrappers(train, notices)}
+    else:
+        layout = layout_of(train, with_test=data.test is None)
+        roots, notices = layout.roots, list(layout.notices)
+    if _is_folder(data.test):
+        roots[TEST] = without_wrappers(_labelled(data.test, folder), notices)
+    elif data.test is None and TEST not in roots:
+        beside = beside_train(train, roots[TRAIN], TEST)
+        roots |= beside.roots
+        notices += beside.notices
     if data.validation == BESIDE_TRAIN:
-        roots.setdefault(VALIDATION, _validation_beside(roots[TRAIN]))
-    elif isinstance(data.validation, str | os.PathLike):
-        roots[VALIDATION] = _existing(data.validation, folder)
+        roots[VALIDATION] = roots.get(VALIDATION) or _validation_beside(train, roots[TRAIN])
+    elif _is_folder(data.validation):
+        roots[VALIDATION] = without_wrappers(_labelled(data.validation, folder), notices)
     _check_distinct(roots)
-    return dict(sorted(roots.items()))
+    return Layout(dict(sorted(roots.items())), tuple(notices))
 
 
 def median_sides(files: Sequence[ImageFile]) -> tuple[int, int]:
@@ -131,31 +149,33 @@ def median_sides(files: Sequence[ImageFile]) -> tuple[int, int]:
     return side, side
 
 
-def check_skipped(skipped: Sequence[Skipped], files: int, share: float, where: str) -> None:
-    """Raise `DataError` where too many files were left out, naming the first few."""
-    if len(skipped) <= share * files and (len(skipped) < files or not files):
-        return
-    first = "".join(f"\n  {path}: {reason}" for path, reason in skipped[:5])
-    more = f"\n  and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    raise DataError(
-        f"{len(skipped)} of the {files} files of {shown(where)} cannot be used; at most {share:.0%} may be left out "
-        f"(max_skipped={share:g}):{first}{more}\nRemove or replace them, or allow more."
-    )
-
-
-def _validation_beside(train: str) -> str:
-    beside = folders.beside_train(train, VALIDATION)
+def _validation_beside(path: str, train: str) -> str:
+    beside = beside_train(path, train, VALIDATION).roots.get(VALIDATION)
     if beside is None:
         raise DataError(
-            f"validation={BESIDE_TRAIN!r} needs a folder validation, val or valid beside a folder train, but there is "
-            f"none beside {shown(train)}: make one, or give its path, or a share such as 0.2."
+            f"validation={BESIDE_TRAIN!r} needs a folder validation, val or valid with class folders beside a folder "
+            f"train, but there is none beside {shown(train)}: make one, or give its path, or a share such as 0.2."
         )
     return beside
+
+
+def _is_folder(value: float | str | os.PathLike[str] | None) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(value, str | os.PathLike)
 
 
 def _existing(path: str | os.PathLike[str], folder: Path) -> str:
     found = folders.absolute(path, folder)
     folders.require_folder(found, path, folder)
+    return found
+
+
+def _labelled(path: str | os.PathLike[str], folder: Path) -> str:
+    found = _existing(path, folder)
+    if not subfolders(found):
+        raise DataError(
+            f"{shown(found)} has no class folders, so its images have no labels. Put the images of each class in a "
+            "sub-folder of it, or split images off: test=0.2 (--test 0.2) or validation=0.2."
+        )
     return found
 
 
@@ -170,30 +190,13 @@ def _check_distinct(roots: Mapping[int, str]) -> None:
                 )
 
 
+def _unreadable(listing: folders.Listing, problems: Mapping[str, str]) -> list[SkippedFile]:
+    found = [(file, problems.get(file.path)) for file in listing.files]
+    return [SkippedFile(file.path, file.part, file.label, reason) for file, reason in found if reason is not None]
+
+
 def _sides(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return (size, size) if isinstance(size, int) else size
-
-
-def _check_counts(
-    labels: np.ndarray, parts: np.ndarray, classes: Sequence[str], roots: Mapping[int, str], decoded: bool = False
-) -> None:
-    split_off = [PARTS[part] for part in (VALIDATION, TEST) if part not in roots]
-    for part, root in sorted(roots.items(), reverse=True):
-        counts = np.bincount(labels[parts == part], minlength=len(classes))
-        where = shown(root) + (" (without unreadable files and images that equal others)" if decoded else "")
-        check_enough(counts.tolist(), classes, split_off if part == TRAIN else None, where)
-
-
-def _check_decoded(found: DecodedImages, classes: Sequence[str], roots: Mapping[int, str]) -> None:
-    """A class may have lost its images to unreadable files, or to another part."""
-    parts = np.repeat([TEST, VALIDATION, TRAIN], found.counts)
-    if TEST not in roots:
-        parts[parts == TEST] = TRAIN
-    kept = np.ones(len(parts), bool)
-    if len(roots) < len(PARTS):
-        train = np.flatnonzero(parts == TRAIN)
-        kept[np.setdiff1d(train, train[np.unique(found.pictures[train], return_index=True)[1]])] = False
-    _check_counts(found.labels[kept], parts[kept], classes, roots, decoded=True)
 
 
 def _splits(found: DecodedImages, classes: Sequence[str], share: float | None) -> tuple[Split, Split, Split]:

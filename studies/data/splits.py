@@ -68,6 +68,7 @@ class Dataset:
         skipped: The files that were left out.
         resize: How an image of another size is brought to `image_shape`: `stretch`, `crop` or `pad`.
         duplicates: Pictures that stood in more than one split, and what became of them.
+        notices: What the user should know about how the data was read, a sentence each.
     """
 
     train: Split
@@ -77,6 +78,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     resize: str = "stretch"
     duplicates: Duplicates = field(default_factory=Duplicates)
+    notices: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -162,7 +162,9 @@ def different(labels: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     return found
 
 
-def check_enough(counts: Sequence[int], classes: Sequence[str], split_off: Sequence[str] | None, where: str) -> None:
+def check_enough(
+    counts: Sequence[int], classes: Sequence[str], split_off: Sequence[str] | None, where: str, kinds: str = ""
+) -> None:
     """Raise `DataError` where there are fewer than two classes, or a class has too few images.
 
     Args:
@@ -171,12 +173,15 @@ def check_enough(counts: Sequence[int], classes: Sequence[str], split_off: Seque
         split_off: Which parts are to be split off these images: `validation`, `test`; None for images that are not
             trained on, of which one of each class is enough.
         where: Where the images come from, for the message.
+        kinds: What there is in place of the images of an empty class, for the message.
     """
     if len(classes) < 2:
         raise DataError(f"{where}: only one class, {classes[0]!r}. A classifier needs at least two.")
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
-        raise DataError(f"{where}: {named(empty)} without any image; every class needs some. Add images, or remove it.")
+        raise DataError(
+            f"{where}: {named(empty)} without any image{kinds}; every class needs some. Add images, or remove it."
+        )
     needed = 1 if split_off is None else max(2, 1 + len(split_off))
     small = [f"{name!r} has {count}" for name, count in zip(classes, counts, strict=True) if count < needed]
     if small:

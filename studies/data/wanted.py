@@ -12,7 +12,8 @@ import numpy as np
 from studies.data.decoding import Form, digest
 from studies.data.duplicates import equals
 from studies.data.entry import VERSION, DecodedImages
-from studies.data.folders import PARTS, Listing
+from studies.data.folders import Listing
+from studies.data.split_names import PARTS
 from studies.data.splitting import Counts, arranged
 
 

@@ -1,0 +1,91 @@
+"""Refuses class folders that look like parts of a data set, and names of classes that cannot be shown or stored."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from spaces.errors import DataError
+from studies.data.decoding import shown
+from studies.data.scanning import has_images, subfolders
+
+_FEWEST_SHARED = 2
+_CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))
+
+
+def explicitly(path: str, names: Sequence[str]) -> str:
+    """How to say what the folders are, for the end of a message.
+
+    Args:
+        path: The folder that can be read in two ways.
+        names: Its sub-folders.
+    """
+    shortened = f"{', '.join(map(repr, names[:4]))}{', ...' if len(names) > 4 else ''}"
+    return (
+        "To say which folders are meant, write ImageFolder(train=FOLDER, test=FOLDER) in a space file: the sub-folders "
+        f"of `train` are then the classes. If the classes are those of {shown(path)}, write "
+        f"ImageFolder({path!r}, classes=({shortened}))."
+    )
+
+
+def check_class_folders(root: str) -> None:
+    """Raise `DataError` where the sub-folders of a folder look like folds, years, sources or copies of the data."""
+    inner = {name: _inner(path) for name, path in subfolders(root)}
+    _check_copies(root, inner)
+    _check_shared(root, inner)
+
+
+def check_names(root: str, names: Sequence[str]) -> None:
+    """Raise `DataError` for names of classes that cannot be shown or stored, or that look the same."""
+    for name in names:
+        if any(unicodedata.category(letter) in _CONTROLS for letter in name):
+            what = "is not valid UTF-8" if any(map(_is_undecoded, name)) else "holds a control character"
+            raise DataError(
+                f"The name of the class folder {shown(name)} in {shown(root)} {what}, so it cannot be the name of a "
+                "class. Rename the folder."
+            )
+    by_look: dict[str, str] = {}
+    for name in names:
+        other = by_look.setdefault(" ".join(name.split()), name)
+        if other != name:
+            raise DataError(
+                f"The class folders {other!r} and {name!r} in {shown(root)} differ only in white space. "
+                "Rename one of them, or put their images in one folder."
+            )
+
+
+def _check_shared(root: str, inner: Mapping[str, Sequence[str]]) -> None:
+    """Two thirds of the folders hold the same sub-folders: these are the classes, not the folders."""
+    counts = Counter(name for names in inner.values() for name in names)
+    common = sorted(name for name, count in counts.items() if 3 * count >= 2 * len(inner))
+    if len(inner) < 2 or len(common) < _FEWEST_SHARED:
+        return
+    raise DataError(
+        f"The folders of {shown(root)} ({_few(list(inner))}) hold the same sub-folders ({_few(common)}), so they look "
+        "like parts of a data set, such as folds, years or splits, and not like classes. Put the images of each class "
+        f"in one folder; Space(folds=k) makes folds. {explicitly(root, list(inner))}"
+    )
+
+
+def _check_copies(root: str, inner: Mapping[str, Sequence[str]]) -> None:
+    """One of the folders holds the others once more: cells/cells/healthy next to cells/healthy."""
+    siblings = {name.casefold() for name in inner}
+    for name, names in inner.items():
+        shared = siblings.intersection(names)
+        if len(shared) >= _FEWEST_SHARED:
+            raise DataError(
+                f"{shown(root)} has a folder {name!r} that holds folders named as its siblings "
+                f"({_few(sorted(shared))}): it looks like a split or a copy of the data, and not like a class. "
+                f"Move it elsewhere. {explicitly(root, [each for each in inner if each != name])}"
+            )
+
+
+def _inner(path: str) -> list[str]:
+    return [name.casefold() for name, inner in subfolders(path) if has_images(inner)]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+
+
+def _is_undecoded(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cs"
