@@ -174,15 +174,16 @@ class Custom(Record):
         build: Called as `build(recipe, input_shape, outputs)`, returns an uncompiled `keras.Model` from images
             (n, height, width, channels) to (n, outputs): logits, or probabilities if its last layer has a
             softmax or sigmoid. `outputs` is 1 for two classes. `recipe.model.units` is the value of `units`.
-        rescale: Images arrive divided by 255, so from 0 to 1; False leaves them from 0 to 255.
+        rescale: True divides images by 255, so that pixels reach the network from 0 to 1. False passes them from 0 to
+            255. None divides them unless the network rescales its own input.
         **parameters: Values and parameters that `build` reads.
     """
 
     build: Callable[..., Any]
-    rescale: bool
+    rescale: bool | None
     parameters: tuple[tuple[str, Any], ...]
 
-    def __init__(self, build: Callable[..., Any], *, rescale: bool = True, **parameters: Any) -> None:
+    def __init__(self, build: Callable[..., Any], *, rescale: bool | None = None, **parameters: Any) -> None:
         for name in parameters:
             if name in RESERVED or not is_name(name):
                 raise SpaceError(f"Custom({name}=...): a parameter cannot have this name: use another, such as units")
@@ -204,7 +205,10 @@ class Custom(Record):
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
         """The function, `rescale` and each parameter."""
-        own = {"build": (self.build, Rule("function", fixed=True)), "rescale": (self.rescale, Rule("switch"))}
+        own = {
+            "build": (self.build, Rule("function", fixed=True)),
+            "rescale": (self.rescale, Rule("switch", optional=True)),
+        }
         return {**own, **{name: (value, ANY) for name, value in self.parameters}}
 
     def with_children(self, values: Mapping[str, Any]) -> "Custom":
@@ -213,7 +217,7 @@ class Custom(Record):
 
     def __repr__(self) -> str:
         parts = [getattr(self.build, "__name__", repr(self.build))]
-        if self.rescale is not True:
+        if self.rescale is not None:
             parts.append(f"rescale={self.rescale!r}")
         return f"Custom({', '.join(parts + [f'{name}={value!r}' for name, value in self.parameters])})"
 

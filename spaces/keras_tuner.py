@@ -9,7 +9,7 @@ from typing import Any
 from spaces.arguments import telling
 from spaces.errors import SpaceError
 from spaces.parameters import Choice
-from spaces.records import Record, Rule, ruled, switch
+from spaces.records import Record, Rule, ruled, switch, text
 from spaces.scalars import Scalar, plain, shown
 from spaces.training import Constant
 
@@ -22,6 +22,9 @@ DECIDED: Mapping[str, Any] = {
 }
 """What fields of `Space` hold beside a hypermodel where they are left out: single values, so that nothing is searched
 that has no effect. The batch size is Keras' own."""
+
+INTEGERS, ONE_HOT = LABELS = ("integers", "one-hot")
+"""Forms in which labels can be passed to a loss."""
 
 WITHOUT_EFFECT = ("dropout", "augment", "fine_tune")
 COMPILING = ("learning_rate", "optimizer", "schedule")
@@ -37,7 +40,10 @@ class KerasTunerModel(Record):
 
     Args:
         hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` that returns a `keras.Model`.
-        rescale: Images arrive divided by 255, so from 0 to 1; False leaves them from 0 to 255.
+        rescale: True divides images by 255, so that pixels reach the network from 0 to 1. False passes them from 0 to
+            255. None divides them unless the network rescales its own input.
+        labels: How `fit` passes labels: `integers` (n,) or `one-hot` (n, outputs). None tries the compiled loss with
+            both and takes the form that it needs.
         hyperparameters: `keras_tuner.HyperParameters` that override those of the same names, as a tuner takes them.
         tune_new_entries: Search also what `hyperparameters` does not hold; False takes its defaults.
         values: The hyperparameters' values, by name, in a recipe; empty in a space.
@@ -45,7 +51,8 @@ class KerasTunerModel(Record):
 
     hypermodel: Any = ruled(Rule("object", fixed=True))
     _: KW_ONLY
-    rescale: bool = switch(True, fixed=True)
+    rescale: bool | None = switch(None, fixed=True, optional=True)
+    labels: str | None = text(None, *LABELS, fixed=True, optional=True)
     hyperparameters: Any = ruled(Rule("object", fixed=True), None)
     tune_new_entries: bool = switch(True, fixed=True)
     values: Any = ruled(Rule("object", fixed=True), ())
@@ -84,6 +91,7 @@ class KerasTunerModel(Record):
         return KerasTunerModel(
             self.hypermodel,
             rescale=self.rescale,
+            labels=self.labels,
             hyperparameters=self.hyperparameters,
             tune_new_entries=self.tune_new_entries,
             values=values,
@@ -91,8 +99,9 @@ class KerasTunerModel(Record):
 
     def __repr__(self) -> str:
         called = "" if inspect.isroutine(self.hypermodel) else "()"
-        rescale = "" if self.rescale is True else f", rescale={self.rescale!r}"
-        return f"KerasTunerModel({self.name}{called}{rescale})"
+        options = {"rescale": self.rescale, "labels": self.labels}
+        shown_options = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
+        return f"KerasTunerModel({self.name}{called}{shown_options})"
 
 
 def settle(space: Any) -> None:

@@ -16,7 +16,7 @@ from studies import trials
 from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
 from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
-from studies.data import identity
+from studies.data import Dataset, identity
 from studies.data.folds import check_folds
 from studies.database.claims import Ledger
 from studies.database.steering import Limits, steer
@@ -126,6 +126,7 @@ class _Run:
         limit = most_trials(space, self.settings.sampler)
         require_backend()
         space = self._with_weights(space, dataset.image_shape)
+        of_model = self._check_first_model(space, dataset)
         opened = open_study(self.url, self.name, space, self.settings, identity(dataset), self._patience)
         total = int(min(self.settings.trials, limit))
         with explained(self.url):
@@ -133,7 +134,8 @@ class _Run:
             self._activity = Activity()
             with self._working(opened) as member:
                 before = trials.progress(opened.study, Ledger(opened.database, member).wanted())
-                self._announce(opened, before, limit, (*dataset.notices, *dataset.duplicates.notices()))
+                found = (*dataset.notices, *dataset.duplicates.notices(), *of_model)
+                self._announce(opened, before, limit, found)
                 is_over = self._search(opened, space, member)
                 now = trials.progress(opened.study, Ledger(opened.database, member).wanted())
                 if not is_over:
@@ -186,11 +188,16 @@ class _Run:
 
             check_hypermodel(self.declared.space)
 
-    def _announce(self, opened: OpenStudy, before: Progress, limit: float, of_data: Sequence[str]) -> None:
+    def _check_first_model(self, space: Space, dataset: Dataset) -> Sequence[str]:
+        from studies.first_model import check_first_model
+
+        return check_first_model(space, dataset)
+
+    def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
         from studies import device
 
         timeout: Any = self.settings.timeout
-        notices = [*of_data]
+        notices = [*found]
         if not opened.resumed and (unknown := untraced(self.declared.space)):
             notices.append(
                 f"Changes in what the space's code reads from {', '.join(unknown)} cannot be detected: after one, use "

@@ -15,7 +15,7 @@ class Form:
 
     Args:
         rescale: Pixels are divided by 255.
-        one_hot: Number of columns of the labels, or 0 for the classes' numbers.
+        one_hot: Number of columns of the labels; 0 for integers (n,), 1 for integers (n, 1).
     """
 
     rescale: bool
@@ -26,8 +26,9 @@ class Form:
         images = np.asarray(split.images, np.float32)
         if self.rescale:
             images /= 255
-        labels = np.eye(self.one_hot, dtype=np.float32)[split.labels] if self.one_hot else split.labels
-        return images, labels
+        if self.one_hot > 1:
+            return images, np.eye(self.one_hot, dtype=np.float32)[split.labels]
+        return images, split.labels[:, None] if self.one_hot else split.labels
 
     def batches(self, batches: Any) -> Any:
         """Batches of raw images and class numbers, changed to this form."""
@@ -40,7 +41,11 @@ class Form:
         images = keras.ops.cast(images, "float32")
         if self.rescale:
             images = images / 255
-        return images, keras.ops.one_hot(labels, self.one_hot) if self.one_hot else labels, *weights
+        if self.one_hot == 1:
+            labels = keras.ops.expand_dims(labels, -1)
+        elif self.one_hot:
+            labels = keras.ops.one_hot(labels, self.one_hot)
+        return images, labels, *weights
 
 
 class _Formed(keras.utils.PyDataset):  # type: ignore[misc]
@@ -56,14 +61,3 @@ class _Formed(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         changed = self._form.batch(*self._batches[index])
         return tuple(np.asarray(keras.ops.convert_to_numpy(each)) for each in changed)
-
-
-def one_hot_columns(loss: Any, outputs: int) -> int:
-    """How many columns the labels have for a loss: none for one output or a loss called `sparse`.
-
-    Args:
-        loss: What `compile` was given: a name, a function, or a `keras.losses.Loss`.
-        outputs: Outputs of the network.
-    """
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", None) or type(loss).__name__
-    return 0 if outputs == 1 or "sparse" in str(name).lower() else outputs

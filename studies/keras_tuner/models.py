@@ -11,6 +11,7 @@ from spaces.keras_tuner import KerasTunerModel
 from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
 from studies.models.outputs import outputs_for
 from studies.models.own_code import applied, called, check_outputs, file_of, network_from
+from studies.models.rescaling import is_rescaled
 
 
 def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Model:
@@ -32,8 +33,9 @@ def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> An
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
     """
     network = build_network(record, hyperparameters_for(record, None))
-    connect(record, network, tuple(images.shape[1:]), classes)
-    if record.rescale:
+    shape = tuple(images.shape[1:])
+    connect(record, network, shape, classes)
+    if is_rescaled(name_of(record), network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
     return applied(name_of(record), _plain_copy(network), images)
 

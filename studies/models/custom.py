@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import keras
 from keras import layers
 
 from spaces.backbones import Custom
 from spaces.space import Recipe
-from studies.models.own_code import applied, check_outputs, file_of, network_from
+from studies.models.own_code import applied, built, check_outputs, file_of, network_from
+from studies.models.rescaling import is_rescaled
 
 
 def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int) -> Any:
@@ -15,11 +17,26 @@ def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int) -> A
     Raises:
         ModelError: The function fails, or what it returns is not a network from such images to such outputs.
     """
-    name = f"model: {getattr(record.build, '__name__', repr(record.build))}()"
-    shape = tuple(images.shape[1:])
-    network = network_from(name, file_of(record.build), lambda: record.build(recipe, shape, units))
-    if record.rescale:
+    name, shape = name_of(record), tuple(images.shape[1:])
+    network = built_network(record, recipe, shape, units)
+    if is_rescaled(name, network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
     outputs = applied(name, network, images)
     check_outputs(name, network, outputs, (units,))
     return outputs
+
+
+def built_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units: int) -> keras.Model:
+    """The network that the user's function returns, with its weights.
+
+    Raises:
+        ModelError: The function fails, or what it returns is not a network for images of this shape.
+    """
+    name = name_of(record)
+    network = network_from(name, file_of(record.build), lambda: record.build(recipe, shape, units))
+    return built(name, network, shape)
+
+
+def name_of(record: Custom) -> str:
+    """What the user's function is called in messages."""
+    return f"model: {getattr(record.build, '__name__', repr(record.build))}()"

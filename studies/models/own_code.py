@@ -1,6 +1,7 @@
 """Runs the user's own functions that make a network, and says in one sentence what is wrong with them."""
 
 import inspect
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ from studies.models.memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
 Result = TypeVar("Result")
+
+_OPERATIONS = re.compile(r"\{\{function_node [^}]*\}\}\s*| ?\[Op:\w+\] name: *")
 
 
 def called(name: str, file: str | None, function: Callable[[], Result]) -> Result:
@@ -32,7 +35,7 @@ def called(name: str, file: str | None, function: Callable[[], Result]) -> Resul
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"{name} failed{_place(file, error)} with {_told(error)}") from error
+        raise ModelError(f"{name} failed{_place(file, error)} with {told(error)}") from error
 
 
 def network_from(name: str, file: str | None, function: Callable[[], Any]) -> keras.Model:
@@ -60,8 +63,19 @@ def applied(name: str, network: keras.Model, images: Any) -> Any:
             raise
         shape = tuple(images.shape[1:])
         raise ModelError(
-            f"{name} returned a model that does not take images of shape {shape}: {_told(error)}"
+            f"{name} returned a model that does not take images of shape {shape}: {told(error)}"
         ) from error
+
+
+def built(name: str, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
+    """The user's network with its weights, which one without an input layer makes on its first call.
+
+    Raises:
+        ModelError: It does not take images of this shape.
+    """
+    if not network.built:
+        applied(name, network, keras.Input(shape, dtype="float32"))
+    return network
 
 
 def check_outputs(name: str, network: keras.Model, outputs: Any, units: tuple[int, ...]) -> None:
@@ -87,9 +101,9 @@ def file_of(function: Any) -> str | None:
     return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
 
 
-def _told(error: BaseException) -> str:
-    """The error's type and the first line of its message."""
-    lines = str(error).strip().splitlines()
+def told(error: BaseException) -> str:
+    """The error's type and the first line of its message, without TensorFlow's names of operations."""
+    lines = _OPERATIONS.sub("", str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
