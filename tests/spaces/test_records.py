@@ -223,7 +223,7 @@ def test_a_custom_network_reads_its_parameters_by_name():
     """`recipe.model.units` is the value of `units`."""
     space = Space(Digits(), model=Custom(build, units=Int(32, 256), activation=Choice("relu", "gelu", default="gelu")))
     model = resolve(space, baseline(space)).model
-    assert (model.units, model.activation, model.rescale) == (144, "gelu", True)
+    assert (model.units, model.activation, model.rescale) == (144, "gelu", None)
     assert repr(model) == "Custom(build, units=144, activation='gelu')"
     assert pickle.loads(pickle.dumps(model)) == model == copy.deepcopy(model)
     with pytest.raises(AttributeError, match="has no parameter 'unit'"):
