@@ -6,6 +6,7 @@ from pathlib import Path
 import optuna
 
 from spaces.errors import StudyError
+from studies.database.identities import identity_of
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
@@ -24,13 +25,19 @@ class FoundStudy:
         study: Optuna's study, to be read.
         url: URL of its database.
         database: Its database.
-        is_ours: Search made it; else it is plain Optuna's, perhaps in a database that has the tables of search.
+        identity: What no other study has, if search made it; else it is plain Optuna's, or a copy that search has not
+            opened yet, perhaps in a database that has the tables of search.
     """
 
     study: optuna.Study
     url: str
     database: Database
-    is_ours: bool
+    identity: str | None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether search made it."""
+        return self.identity is not None
 
     @property
     def name(self) -> str:
@@ -84,10 +91,12 @@ def find_study(url: str, name: str, *, reading: bool = True, or_only: bool = Fal
             storage.engine.dispose()
             storage = open_storage(url)
         database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
-        own = WorkerStorage(storage, database, storage.get_study_id_from_name(name))
+        own_id = storage.get_study_id_from_name(name)
+        own = WorkerStorage(storage, database, own_id)
         study = optuna.load_study(study_name=name, storage=own)
         _refuse_several_objectives(study)
-        return FoundStudy(study, url, database, is_ours and FINGERPRINT in study.user_attrs)
+        identity = database.read(lambda connection: identity_of(connection, own_id)) if is_ours else None
+        return FoundStudy(study, url, database, identity if FINGERPRINT in study.user_attrs else None)
 
 
 def _refuse_several_objectives(study: optuna.Study) -> None:

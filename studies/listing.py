@@ -10,6 +10,7 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from studies.database.identities import identities
 from studies.database.reading import TRIALS, VALUES
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds
@@ -58,11 +59,20 @@ def list_studies(url: str) -> list[StudyRow]:
 def _rows(connection: sa.Connection, storage: str, *, is_ours: bool) -> list[StudyRow]:
     states = _states(connection)
     best = _best(connection)
-    wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trials)) if is_ours else {}
-    alive = _by_study(connection, _alive()) if is_ours else {}
+    own = identities(connection) if is_ours else {}
+    wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trials)) if own else {}
+    alive = _by_study(connection, _alive()) if own else {}
     studies = connection.execute(sa.select(STUDY.c.study_id, STUDY.c.study_name).order_by(STUDY.c.study_name))
     return [
-        StudyRow(name, storage, wanted.get(key), states.get(key, {}), best.get(key), alive.get(key, 0))
+        StudyRow(
+            name,
+            storage,
+            # What a deleted study has left may stand under the same id.
+            wanted.get(key) if key in own else None,
+            states.get(key, {}),
+            best.get(key),
+            alive.get(key, 0) if key in own else 0,
+        )
         for key, name in studies
     ]
 

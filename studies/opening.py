@@ -16,6 +16,7 @@ from spaces.errors import StudyError
 from spaces.functions import places
 from spaces.space import Space
 from spaces.training import METRICS
+from studies.database.identities import StudyDeleted, identify, identity_of
 from studies.database.tables import create_tables
 from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
 from studies.database.worker_storage import WorkerStorage
@@ -37,12 +38,14 @@ class OpenStudy:
         url: URL of its database.
         resumed: It was there before.
         database: Its database, for transactions of our own.
+        identity: What no other study has, whatever its name and its ids.
     """
 
     study: optuna.Study
     url: str
     resumed: bool
     database: Database
+    identity: str
 
     @property
     def study_id(self) -> int:
@@ -57,6 +60,7 @@ def open_study(
     settings: Study,
     data: Identity,
     patience: Callable[[], float] = lambda: PATIENCE_SECONDS,
+    expected: str | None = None,
 ) -> OpenStudy:
     """Create the study in the database, or load it.
 
@@ -67,15 +71,17 @@ def open_study(
         settings: How; seed, sampler and pruner stay those of the first run.
         data: What tells the images from others.
         patience: How many seconds to wait for a database that is away, once the study is open.
+        expected: Identity of the study that must be there, so that nothing is created; None where any will do.
 
     Raises:
+        StudyDeleted: The expected study is gone.
         StudyError: The database cannot be used, or the study of that name is another one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     until, delay = math.inf, FIRST_DELAY_SECONDS
     while True:
         try:
-            return _open(url, name, space, settings, data, patience)
+            return _open(url, name, space, settings, data, patience, expected)
         except StudyError as error:
             until = min(until, time.monotonic() + OPENING_SECONDS)
             if time.monotonic() + delay > until or not _may_pass_soon(error):
@@ -91,12 +97,20 @@ def _may_pass_soon(error: StudyError) -> bool:
 
 
 def _open(
-    url: str, name: str, space: Space, settings: Study, data: Identity, patience: Callable[[], float]
+    url: str,
+    name: str,
+    space: Space,
+    settings: Study,
+    data: Identity,
+    patience: Callable[[], float],
+    expected: str | None,
 ) -> OpenStudy:
     with explained(url), alone_in_schema(url), _storage(url) as storage:
         # Many may start at once on an empty database: one at a time creates what is missing.
         create_tables(storage.engine)
         resumed = name in optuna.get_all_study_names(storage)
+        if expected is not None:
+            _require(storage, name if resumed else None, expected)
         if not resumed:
             direction = StudyDirection[METRICS[space.metric].upper()]
             optuna.create_study(study_name=name, storage=storage, direction=direction)
@@ -104,9 +118,10 @@ def _open(
         if _is_undescribed(plain, space):
             _describe(plain, space, settings, data)
         _refuse_another(plain, name, space, settings, data)
-    database = Database(storage.engine, patience_seconds=patience)
+        database = Database(storage.engine, patience_seconds=patience)
+        identity = Database(storage.engine).run(lambda connection: identify(connection, plain._study_id))
     study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, plain._study_id))
-    return OpenStudy(study, url, resumed, database)
+    return OpenStudy(study, url, resumed, database, identity)
 
 
 @contextlib.contextmanager
@@ -118,6 +133,14 @@ def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
     except BaseException:
         storage.engine.dispose()
         raise
+
+
+def _require(storage: optuna.storages.RDBStorage, name: str | None, expected: str) -> None:
+    """Raise unless the study of that name has the expected identity."""
+    study_id = None if name is None else storage.get_study_id_from_name(name)
+    with storage.engine.connect() as connection:
+        if study_id is None or identity_of(connection, study_id) != expected:
+            raise StudyDeleted
 
 
 def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity) -> None:

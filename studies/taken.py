@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.checkpoints import TrialCheckpoints
 from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
+from studies.database.identities import StudyDeleted
 from studies.database.worker_storage import WorkerStorage
 from studies.events import COMPLETE, WAITING
 from studies.trials import OUTCOME, STATES, Outcome
@@ -34,7 +35,7 @@ class TakenTrial:
     storage: WorkerStorage
     judged: int = 0
     checkpoints: TrialCheckpoints | None = field(default=None, init=False)
-    taken_away: TrialTaken | None = field(default=None, init=False)
+    taken_away: TrialTaken | StudyDeleted | None = field(default=None, init=False)
 
     @property
     def number(self) -> int:
@@ -68,7 +69,7 @@ class TakenTrial:
         try:
             if changes:
                 self.ledger.write(self.claim, changes)
-        except TrialTaken as taken:
+        except (TrialTaken, StudyDeleted) as taken:
             # Raised inside Keras it would leave threads behind: the training is ended first.
             self.taken_away = taken
         return self.taken_away is None
@@ -78,6 +79,7 @@ class TakenTrial:
 
         Raises:
             TrialTaken: It is another worker's by now.
+            StudyDeleted: The study is gone.
         """
         try:
             if outcome.state == WAITING:

@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
+from studies.database.identities import is_of_its_study
 from studies.database.reading import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES, VALUES, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
 from studies.database.transactions import database_seconds, upsert
@@ -19,10 +20,13 @@ from studies.database.transactions import database_seconds, upsert
 HOLD = (
     sa.update(CLAIMS)
     .where(CLAIMS.c.trial_id == sa.bindparam("held_trial"), CLAIMS.c.worker_id == sa.bindparam("held_worker"))
-    .where(CLAIMS.c.attempt == sa.bindparam("held_attempt"))
+    .where(CLAIMS.c.attempt == sa.bindparam("held_attempt"), is_of_its_study())
     .values(claimed_at=database_seconds())
 )
-"""The statement that keeps others from taking the trial until the transaction ends."""
+"""The statement that keeps others from taking the trial until the transaction ends.
+
+It changes no row once the study was deleted, even if another study has its trial id by now.
+"""
 
 KEYS: Mapping[sa.Table, tuple[str, ...]] = {
     PARAMS: ("trial_id", "param_name"),

@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
+from sqlalchemy import exc
 
 from spaces.errors import SearchError
 from spaces.parameters import Scalar
 from studies.database.changes import Changes, End, Held, write_held
+from studies.database.identities import StudyDeleted, is_employed, is_of_its_study, is_of_trial
 from studies.database.losses import epochs_now, fail_deadly, losses_now
 from studies.database.postgresql import write_at_once
-from studies.database.reading import FINISHED, TRIALS, now_utc
-from studies.database.tables import CLAIMS, STUDIES
+from studies.database.reading import FINISHED, STUDY, TRIALS, now_utc
+from studies.database.tables import CLAIMS, EPOCHS, STUDIES
 from studies.database.transactions import Database, upsert
 from studies.database.workers import Member, give_up_silent, hand_back_ownerless, is_alive
-
-STUDY: Any = models.StudyModel.__table__
 
 
 class TrialTaken(SearchError):
@@ -83,7 +82,9 @@ class Ledger:
         # create a trial. SQLite's transactions are alone anyway.
         both = sa.join(STUDIES, STUDY, STUDIES.c.study_id == STUDY.c.study_id)
         query = sa.select(STUDIES.c.trials).select_from(both).where(STUDIES.c.study_id == study_id)
-        wanted = connection.scalar(query.with_for_update()) or 0
+        wanted = connection.scalar(query.where(is_employed(self.member.worker_id)).with_for_update())
+        if wanted is None:
+            raise StudyDeleted
         if is_again and (mine := self._taken(connection, request, wanted)) is not None:
             return mine
         is_alive(connection, self.member)
@@ -105,6 +106,16 @@ class Ledger:
         query = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == self.member.study_id)
         return self.database.read(lambda connection: connection.scalar(query)) or 0
 
+    def require_study(self) -> None:
+        """Make sure that the study that the worker joined is there.
+
+        Raises:
+            StudyDeleted: It is gone.
+        """
+        query = sa.select(is_employed(self.member.worker_id))
+        if not self.database.read(lambda connection: connection.scalar(query)):
+            raise StudyDeleted
+
     def _taken(self, connection: sa.Connection, request: str, wanted: int) -> Claim | None:
         """What this same request took before its answer got lost."""
         joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
@@ -114,15 +125,18 @@ class Ledger:
 
     def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int]:
         waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
-        joined = sa.outerjoin(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
+        joined = sa.outerjoin(TRIALS, CLAIMS, is_of_trial())
         query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, losses_now().label("losses"))
         query = query.add_columns(epochs_now().label("epochs")).select_from(joined).where(waiting)
         found = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
         trial_id, attempt = found.trial_id, (found.attempt or 0) + 1
+        if found.attempt is None:
+            _forget_epochs(connection, trial_id)
+        epochs = found.epochs if found.attempt else 0
         started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
         change = sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id)
         connection.execute(change.values(state=TrialState.RUNNING, datetime_start=started))
-        row = self._claim(trial_id, request, attempt) | {"epochs": found.epochs, "losses": found.losses or 0}
+        row = self._claim(trial_id, request, attempt) | {"epochs": epochs, "losses": found.losses or 0}
         upsert(connection, CLAIMS, [row], keys=("trial_id",))
         return trial_id, found.number, attempt
 
@@ -133,7 +147,8 @@ class Ledger:
         trial_id = int(created[0]) if created else 0
         if number < len(self.points):
             Changes(system_attrs={"fixed_params": dict(self.points[number])}).write(connection, trial_id)
-        connection.execute(sa.insert(CLAIMS).values(self._claim(trial_id, request, 1)))
+        upsert(connection, CLAIMS, [self._claim(trial_id, request, 1)], keys=("trial_id",))
+        _forget_epochs(connection, trial_id)
         return trial_id, number, 1
 
     def _claim(self, trial_id: int, request: str, attempt: int) -> dict[str, Any]:
@@ -153,6 +168,7 @@ class Ledger:
 
         Raises:
             TrialTaken: It is another worker's by now.
+            StudyDeleted: The study is gone.
         """
         self._write_held(claim, changes)
 
@@ -177,7 +193,14 @@ class Ledger:
         held = Held(claim.trial_id, self.member.worker_id, claim.attempt)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         write, run = (write_at_once, self.database.run_one) if is_postgresql else (write_held, self.database.run)
-        if not run(lambda connection: write(connection, held, changes, end)):
+        try:
+            is_held = run(lambda connection: write(connection, held, changes, end))
+        except exc.IntegrityError:
+            # Its trials may be deleted while this is written.
+            self.require_study()
+            raise
+        if not is_held:
+            self.require_study()
             raise TrialTaken(
                 f"trial {claim.number} was taken by another worker, since nothing was heard of this one for "
                 f"{self.member.lost_after_seconds:g} seconds: going on with another trial"
@@ -188,13 +211,18 @@ class Ledger:
 
         def work(connection: sa.Connection) -> None:
             mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.member.worker_id)
-            held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt).values(worker_id=None)
-            if connection.execute(held).rowcount:
+            held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt, is_of_its_study())
+            if connection.execute(held.values(worker_id=None)).rowcount:
                 changes.write(connection, claim.trial_id)
                 change = sa.update(TRIALS).where(TRIALS.c.trial_id == claim.trial_id)
                 connection.execute(change.values(state=TrialState.WAITING))
 
         self.database.run(work)
+
+
+def _forget_epochs(connection: sa.Connection, trial_id: int) -> None:
+    """Remove the epochs of a trial that had this id before, in a study that was deleted since."""
+    connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id == trial_id))
 
 
 def _counts(connection: sa.Connection, study_id: int) -> dict[TrialState, int]:

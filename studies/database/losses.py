@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies.database.changes import Changes
+from studies.database.identities import is_of_trial
 from studies.database.reading import TRIALS, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
 from studies.events import FAILED
@@ -49,7 +50,7 @@ def fail_deadly(connection: sa.Connection, study_id: int, retries: int) -> bool:
         study_id: The study.
         retries: How many workers may take a trial after the first one was lost with it.
     """
-    joined = sa.join(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
+    joined = sa.join(TRIALS, CLAIMS, is_of_trial())
     query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, losses_now().label("losses"), epochs_now().label("epochs"))
     waiting = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.WAITING)
     deadly = connection.execute(query.select_from(joined).where(waiting, losses_now() > retries)).all()

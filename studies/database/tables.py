@@ -5,13 +5,21 @@ from sqlalchemy.dialects import mysql
 
 from spaces.errors import StudyError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 METADATA = sa.MetaData()
 SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(asdecimal=False), "mysql", "mariadb")
 """Seconds since 1970, on the database's clock."""
 
 VERSION = sa.Table("search_version", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
 """The version of these tables."""
+
+IDENTITIES = sa.Table(
+    "search_identities",
+    METADATA,
+    sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("identity", sa.String(36), nullable=False, unique=True),
+)
+"""The identity of each study, as its Optuna row carries it too: rows of ours count only while the two agree."""
 
 STUDIES = sa.Table(
     "search_studies",
@@ -23,11 +31,13 @@ STUDIES = sa.Table(
     sa.Column("device_seconds_before", SECONDS, nullable=False, default=0.0),
     sa.Column("stop", sa.String(200)),
     sa.Column("exporter", sa.String(36)),
+    sa.Column("export_attempt", sa.Integer, nullable=False, default=0),
     sa.Column("exported", sa.JSON),
 )
 """How many trials a study has in all, when it must end, who asked for an end, and who exports its best trial.
 
 `device_seconds` limits what its workers use from now on, `device_seconds_before` is what they had used until then.
+`export_attempt` counts the claims of the export: a worker that claimed an earlier one has lost it.
 """
 
 WORKERS = sa.Table(
@@ -35,6 +45,7 @@ WORKERS = sa.Table(
     METADATA,
     sa.Column("worker_id", sa.String(36), primary_key=True),
     sa.Column("study_id", sa.Integer, nullable=False, index=True),
+    sa.Column("identity", sa.String(36), nullable=False),
     sa.Column("host", sa.String(255), nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("device", sa.String(255), nullable=False),

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from studies.database.identities import is_of_trial, require
 from studies.database.losses import let_wait
 from studies.database.reading import TRIALS
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
@@ -64,6 +65,7 @@ class Member:
         lost_after_seconds: Silence after which others give it up for lost.
         log: Its log file, or None.
         worker_id: Unique over all machines.
+        identity: Identity of the study; None to join whatever study has that id.
     """
 
     study_id: int
@@ -72,13 +74,19 @@ class Member:
     lost_after_seconds: float = LOST_AFTER_SECONDS
     log: str | None = None
     worker_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    identity: str | None = None
 
     def join(self, database: Database) -> None:
-        """Enter the study's workers."""
+        """Enter the study's workers.
+
+        Raises:
+            StudyDeleted: The study is gone.
+        """
 
         def enter(connection: sa.Connection) -> None:
+            identity = require(connection, self.study_id, self.identity)
             if connection.scalar(sa.select(WORKERS.c.pid).where(WORKERS.c.worker_id == self.worker_id)) is None:
-                connection.execute(sa.insert(WORKERS).values(self._columns()))
+                connection.execute(sa.insert(WORKERS).values(identity=identity, **self._columns()))
 
         database.run(enter)
 
@@ -151,7 +159,7 @@ def retire(connection: sa.Connection, worker_id: str, state: str, still: Any = s
     """
     lives = (WORKERS.c.worker_id == worker_id) & (WORKERS.c.state == ALIVE) & still
     if connection.execute(sa.update(WORKERS).where(lives).values(state=state)).rowcount:
-        joined = sa.join(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
+        joined = sa.join(TRIALS, CLAIMS, is_of_trial())
         running = sa.select(TRIALS.c.trial_id).select_from(joined).where(TRIALS.c.state == TrialState.RUNNING)
         found = connection.scalars(running.where(CLAIMS.c.worker_id == worker_id)).all()
         doing = connection.scalar(sa.select(WORKERS.c.doing).where(WORKERS.c.worker_id == worker_id))
@@ -163,7 +171,7 @@ def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
 
     To be called by one worker of the study at a time.
     """
-    joined = sa.outerjoin(TRIALS, CLAIMS, TRIALS.c.trial_id == CLAIMS.c.trial_id)
+    joined = sa.outerjoin(TRIALS, CLAIMS, is_of_trial())
     joined = sa.outerjoin(joined, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
     ownerless = sa.or_(WORKERS.c.worker_id.is_(None), WORKERS.c.state != ALIVE)
     running = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.RUNNING)
