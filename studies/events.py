@@ -83,6 +83,7 @@ class StudyOpened:
         pruner: Name of the pruner.
         seed: Seed of the study.
         notices: What the user should know, one sentence each.
+        identity: What no other study has.
     """
 
     name: str
@@ -97,6 +98,7 @@ class StudyOpened:
     pruner: str
     seed: int
     notices: tuple[str, ...] = ()
+    identity: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
 """Writes the exported model: a folder that answers on new images with plain Keras or TensorFlow."""
 
 import errno
-import glob
 import json
 import math
 import os
 import platform
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,19 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from spaces.errors import ExportError, OutputError, SearchError
+from spaces.errors import ExportError, SearchError
 from studies.card import model_card
+from studies.export_folder import METRICS, Publish, publish_at_once, replacing
 from studies.quiet import quiet_keras
 
 LARGEST_DIFFERENCE = 1e-4
 """A written model whose probabilities differ by more from the model in memory is wrong."""
 
-LEFTOVER_SECONDS = 24 * 3600
-"""An unfinished export beside the folder that is older is no other process's work any more."""
-
-KERAS_FILE, SAVED_MODEL, LABELS, RECIPE, METRICS, CARD = (
-    *("model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"),
-)
+KERAS_FILE, SAVED_MODEL, LABELS, RECIPE, CARD = "model.keras", "saved_model", "labels.json", "recipe.json", "CARD.md"
 
 
 def export_model(
@@ -42,6 +35,8 @@ def export_model(
     metrics: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     samples: np.ndarray,
     draw: Callable[[Path], Sequence[str]] = lambda folder: (),
+    study: str = "",
+    publish: Publish = publish_at_once,
 ) -> dict[str, Any]:
     """Write a model in every format, load each again, compare it, and put the folder in place of an earlier one.
 
@@ -56,16 +51,20 @@ def export_model(
             `metrics.json` holds, in which `exports` and `versions` are filled in if they are left out.
         samples: Real images (k, height, width, channels) uint8 to compare the formats on, at least one.
         draw: Called with the new folder, writes pictures into it; returns the files' names, for the card.
+        study: Identity of the study, of which `metrics` must speak too; an export of another study is moved, not
+            replaced.
+        publish: Puts the new folder in place while the export is this process's.
 
     Returns:
         What `metrics.json` holds.
 
     Raises:
         ExportError: A format cannot be written or loaded, or answers otherwise than the model in memory.
+        ExportTaken: The export is another worker's by now.
         OutputError: The folder cannot be written.
     """
     answers = _answers(model, samples)
-    with _replacing(folder) as new:
+    with replacing(folder, study, publish) as new:
         exports = {
             "keras": {"max_abs_difference": _export_keras(model, new, samples, answers)},
             "saved_model": _export_saved_model(model, new, samples, answers),
@@ -162,46 +161,3 @@ def _readable_errors(name: str, done: str) -> Iterator[None]:
             f"{name}: the model could not be {done}: {reason} (layers of your own need get_config() and "
             "@keras.saving.register_keras_serializable())"
         ) from error
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, which takes its place if all goes well and is removed if not."""
-    new = folder.with_name(f".{folder.name}.new-{os.getpid()}")
-    try:
-        _remove_leftovers(folder)
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        yield new
-        _swap(new, folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"the exported model cannot be written to {folder}: {reason}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what exports that were killed long ago have left beside the folder."""
-    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.new-*"):
-        if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _swap(new: Path, folder: Path) -> None:
-    previous = previous_export(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    try:
-        new.rename(folder)
-    except OSError:
-        if previous.exists():
-            previous.rename(folder)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def previous_export(folder: Path) -> Path:
-    """Where the earlier export stands in the instant in which a new one takes its place."""
-    return folder.with_name(f".{folder.name}.previous")

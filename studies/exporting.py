@@ -15,10 +15,12 @@ from spaces.space import Recipe, Space, resolve
 from studies import trials
 from studies.checkpoints import Checkpoints
 from studies.data import Dataset
-from studies.database.steering import claim_export, end_export, exporter_heard_at, steering
+from studies.database.identities import require
+from studies.database.steering import ExportClaim, claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
 from studies.events import Progress, Watcher
+from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
 from studies.opening import OpenStudy
 from studies.results import Result
@@ -27,6 +29,7 @@ from studies.stopping import StopRequest
 from studies.storage import engine_of
 
 SECONDS_BETWEEN_LOOKS = 0.5
+BY_ANOTHER = "another worker is retraining and exporting the best trial"
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,13 @@ class Exporter:
         if best is None:
             return result
         recipe = resolve(space, best.params)
-        stored = stored_metrics(self.target, recipe)
+        stored = stored_metrics(self.target, recipe, self.opened.identity)
         if stored and stored["best"] == asdict(best) and stored["trials"] == _counts(result.progress):
             return replace(result, metrics=stored, export=self.target)
-        if elsewhere := self._elsewhere(result):
+        claim = self._claim()
+        if claim is None:
+            return replace(result, elsewhere=BY_ANOTHER)
+        if elsewhere := self._elsewhere(result, claim):
             return replace(result, elsewhere=elsewhere)
         found = Found(
             study=result.study,
@@ -81,58 +87,85 @@ class Exporter:
             seed=seed_of(self.seed, best.number),
             search_seconds=trials.total_seconds(self.opened.study),
             epochs=_epochs(self.opened.study, {0, best.number}),
+            identity=self.opened.identity,
+            attempt=claim.attempt,
         )
-        metrics = retrain_and_export(
-            found,
-            self.images(recipe),
-            folder=self.folder,
-            best_folder=self.target,
-            watcher=self.watcher,
-            stop=lambda: self.stop.requested,
-            features=self.features,
-            checkpoints=self.checkpoints,
-        )
-        self._end(result, exported=metrics is not None)
+        try:
+            metrics = retrain_and_export(
+                found,
+                self.images(recipe),
+                folder=self.folder,
+                best_folder=self.target,
+                watcher=self.watcher,
+                stop=lambda: self.stop.requested,
+                features=self.features,
+                checkpoints=self.checkpoints,
+                publish=lambda swap: self._publish(result, claim, swap),
+            )
+        except ExportTaken:
+            database, study_id = self.opened.database, self.opened.study_id
+            database.read(lambda connection: require(connection, study_id, self.opened.identity))
+            return replace(result, elsewhere=BY_ANOTHER)
+        end_export(self.opened.database, claim)
         export = self.target if metrics else None
         return replace(result, metrics=metrics, export=export, interrupted=self.stop.signal_name)
 
-    def _end(self, result: Result, *, exported: bool) -> None:
-        """Let others export again; tell them what was exported here."""
+    def _publish(self, result: Result, claim: ExportClaim, swap: Callable[[], None]) -> bool:
+        """Put the export in place while the claim is held, and tell others where it is."""
         what = {"trial": self._trial(result), "host": gethostname(), "folder": str(self.target.absolute())}
-        end_export(self.opened.database, self.opened.study_id, what if exported else None)
+        return end_export(self.opened.database, claim, what, swap)
 
     def _trial(self, result: Result) -> list[int]:
         """The best trial's number, and how many had ended."""
         return [result.progress.best.number if result.progress.best else -1, result.progress.done]
 
-    def _elsewhere(self, result: Result) -> str:
-        """Who exports, or has exported while this process was at work, the best trial in its place; else empty.
+    def _elsewhere(self, result: Result, claim: ExportClaim) -> str:
+        """Who has exported the best trial while this process was at work; else empty.
 
         A process that finds the study finished, and no export in its own folder, makes one.
         """
-        if not self._is_claimed():
-            return "another worker is retraining and exporting the best trial"
         known = steering(self.opened.database, self.opened.study_id).exported or {}
         if not result.already_finished and known.get("trial") == self._trial(result):
-            end_export(self.opened.database, self.opened.study_id, None)
+            end_export(self.opened.database, claim)
             return f"exported on {known['host']}: {known['folder']}"
         return ""
 
-    def _is_claimed(self) -> bool:
-        """Whether this worker is to export; where another one was about to, as soon as it has shown to be alive."""
+    def _claim(self) -> ExportClaim | None:
+        """Claim the export; None where another worker has it, as soon as that one has shown to be alive."""
         database, study_id = self.opened.database, self.opened.study_id
         heard_at = exporter_heard_at(database, study_id)
-        while not claim_export(database, study_id, self.member.worker_id):
+        while (claim := claim_export(database, study_id, self.member.worker_id)) is None:
             now = exporter_heard_at(database, study_id)
             if self.stop() or now != heard_at:
-                return False
+                return None
             self.wait(SECONDS_BETWEEN_LOOKS)
-        return True
+        return claim
 
 
-def stored_metrics(export: Path, recipe: Recipe) -> dict[str, Any] | None:
-    """What an earlier export says of itself, or None when it is of another recipe, incomplete or unreadable."""
-    if not (export / "model.keras").is_file():
+def notices(export: Path, identity: str) -> list[str]:
+    """What to say before the search of the export that is in the study's folder.
+
+    Args:
+        export: Where the best trial will be exported.
+        identity: Identity of the study.
+    """
+    if not export.exists() or (other := study_of(export)) == identity:
+        return []
+    return [
+        f"{export} holds the export of another study: it is moved to {place_aside(export, other).name} when this study "
+        "exports its best trial."
+    ]
+
+
+def stored_metrics(export: Path, recipe: Recipe, identity: str) -> dict[str, Any] | None:
+    """What an earlier export says of itself, or None when it is of another study or recipe, incomplete or unreadable.
+
+    Args:
+        export: Its folder.
+        recipe: What it must be trained as.
+        identity: Identity of the study that it must be of.
+    """
+    if not (export / "model.keras").is_file() or study_of(export) != identity:
         return None
     try:
         stored: dict[str, Any] = json.loads((export / "metrics.json").read_text(encoding="utf-8"))

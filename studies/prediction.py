@@ -11,7 +11,8 @@ import numpy as np
 
 from spaces.errors import ExportError
 from studies.evaluation import Scores, class_probabilities, evaluate, predict_probabilities
-from studies.export import KERAS_FILE, LABELS, METRICS, previous_export
+from studies.export import KERAS_FILE, LABELS
+from studies.export_folder import METRICS, previous_export
 from studies.quiet import quiet_keras
 
 if TYPE_CHECKING:

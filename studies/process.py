@@ -16,6 +16,7 @@ class Process:
         has_enough: Whether it should make room for a fresh process after so many trials.
         parent_lives: Whether whoever started it is still there.
         is_replacement: It goes on where another process of the same run has ended: the limits of the study stay.
+        study: Identity of the study that the run works on; None while that is not known.
     """
 
     device: str = ""
@@ -25,6 +26,7 @@ class Process:
     has_enough: Callable[[int], bool] = lambda evaluated: False
     parent_lives: Callable[[], bool] = lambda: True
     is_replacement: bool = False
+    study: str | None = None
 
 
 ALONE = Process()

@@ -20,6 +20,7 @@ from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
 from studies.events import Best, EpochEnded, Progress, Retraining, Watcher
 from studies.export import export_model
+from studies.export_folder import STUDY_ID, Publish, publish_at_once
 from studies.features import Features, Prepared
 from studies.models import inference_model
 from studies.pictures import Curve, Epochs, draw, mean_over_folds
@@ -47,6 +48,9 @@ class Found:
         seed: The best trial's seed.
         search_seconds: Seconds that all trials took together.
         epochs: The metrics of each epoch, in order, of the best trial and of the baseline, by number.
+        identity: What no other study has.
+        attempt: How often the export has been claimed: two workers that both believe it is theirs never write the same
+            checkpoint.
     """
 
     study: str
@@ -57,6 +61,8 @@ class Found:
     seed: int
     search_seconds: float
     epochs: Mapping[int, Epochs] = field(default_factory=dict)
+    identity: str = ""
+    attempt: int = 0
 
     @property
     def best(self) -> Best:
@@ -76,6 +82,7 @@ def retrain_and_export(
     stop: Callable[[], bool],
     features: Features,
     checkpoints: Checkpoints | None = None,
+    publish: Publish = publish_at_once,
 ) -> dict[str, Any] | None:
     """Retrain, test and export the best recipe.
 
@@ -89,9 +96,13 @@ def retrain_and_export(
         features: Gives the features that a frozen backbone's head is trained on.
         checkpoints: Where the retraining is saved, under the best trial's number, and goes on from after an
             interruption; None saves nothing.
+        publish: Puts the export in place while it is this worker's.
 
     Returns:
         What stands in `metrics.json`, or None when it was stopped before.
+
+    Raises:
+        ExportTaken: Another worker has claimed the export.
     """
     started = time.monotonic()
     prepared = _prepared(features, found.recipe, dataset, stop)
@@ -129,6 +140,8 @@ def retrain_and_export(
         metrics=metrics,
         samples=_samples(dataset.test),
         draw=lambda new: draw(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
+        study=found.identity,
+        publish=publish,
     )
     if checkpoints:
         checkpoints.of_trial(found.best.number).clear()
@@ -195,13 +208,14 @@ def _retrain(
 def _saved(checkpoints: Checkpoints | None, found: Found, seed: int) -> TrialCheckpoints | None:
     """The checkpoints of one retraining: the trial itself, and other seeds, have other ones."""
     fingerprint = json.dumps(["retraining", seed, found.best.epochs, to_json(found.recipe)])
-    return checkpoints.of_trial(found.best.number, fingerprint) if checkpoints else None
+    return checkpoints.of_trial(found.best.number, fingerprint, found.attempt) if checkpoints else None
 
 
 def _search_metrics(found: Found) -> dict[str, Any]:
     progress = found.progress
     return {
         "study": found.study,
+        STUDY_ID: found.identity,
         "metric": found.metric,
         "direction": found.direction,
         "trials": {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed},

@@ -12,13 +12,14 @@ from spaces.functions import keep, untraced
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
-from studies import trials
+from studies import exporting, trials
 from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
 from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
 from studies.data import Dataset, identity
 from studies.data.folds import check_folds
 from studies.database.claims import Ledger
+from studies.database.identities import deletion_explained
 from studies.database.steering import Limits, steer
 from studies.database.transactions import PATIENCE_SECONDS
 from studies.database.workers import Activity, Member
@@ -127,9 +128,11 @@ class _Run:
         require_backend()
         space = self._with_weights(space, dataset.image_shape)
         of_model = self._check_first_model(space, dataset)
-        opened = open_study(self.url, self.name, space, self.settings, identity(dataset), self._patience)
+        data, study = identity(dataset), self.process.study
+        opened = open_study(self.url, self.name, space, self.settings, data, self._patience, study)
+        self.checkpoints = self.checkpoints.of_study(opened.identity)
         total = int(min(self.settings.trials, limit))
-        with explained(self.url):
+        with explained(self.url), deletion_explained(opened.database, opened.study_id, opened.identity):
             steer(opened.database, opened.study_id, self._limits(total), goes_on=self.process.is_replacement)
             self._activity = Activity()
             with self._working(opened) as member:
@@ -170,6 +173,7 @@ class _Run:
             device_share=self.process.device_share,
             lost_after_seconds=settings.lost_after_seconds,
             log=self.process.log,
+            identity=opened.identity,
         )
         return beating(
             opened.database,
@@ -197,7 +201,7 @@ class _Run:
         from studies import device
 
         timeout: Any = self.settings.timeout
-        notices = [*found]
+        notices = [*found, *exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices()]
         if not opened.resumed and (unknown := untraced(self.declared.space)):
             notices.append(
                 f"Changes in what the space's code reads from {', '.join(unknown)} cannot be detected: after one, use "
@@ -219,6 +223,7 @@ class _Run:
                 pruner=self.settings.pruner,
                 seed=self.settings.seed,
                 notices=tuple(notices),
+                identity=opened.identity,
             )
         )
 

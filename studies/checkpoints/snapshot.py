@@ -33,16 +33,18 @@ class UnreadableError(Exception):
     """Bytes are not a whole checkpoint, or not one of this trial."""
 
 
-def encoded(snapshot: Snapshot, fingerprint: str) -> Sequence[bytes | memoryview]:
+def encoded(snapshot: Snapshot, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:
     """The bytes of a checkpoint, in pieces to be written one after the other.
 
     Args:
         snapshot: What to keep.
         fingerprint: Of what is trained.
+        study: Identity of the study.
     """
     arrays = {name: np.asarray(array) for name, array in snapshot.arrays.items()}
     head = json.dumps(
         {
+            "study": study,
             "fingerprint": _digest_of(fingerprint),
             "epoch": snapshot.epoch,
             "state": snapshot.state,
@@ -57,15 +59,16 @@ def encoded(snapshot: Snapshot, fingerprint: str) -> Sequence[bytes | memoryview
     return [_MAGIC, digest.digest(), *body]
 
 
-def decoded(content: bytes, fingerprint: str) -> Snapshot:
+def decoded(content: bytes, fingerprint: str, study: str = "") -> Snapshot:
     """The snapshot of a checkpoint.
 
     Args:
         content: All its bytes.
         fingerprint: Of what is to be trained.
+        study: Identity of the study.
 
     Raises:
-        UnreadableError: They are not whole, or another training's.
+        UnreadableError: They are not whole, or another study's or training's.
     """
     if not content.startswith(_MAGIC):
         raise UnreadableError("it is no checkpoint of this version")
@@ -76,6 +79,8 @@ def decoded(content: bytes, fingerprint: str) -> Snapshot:
     head, data = _split(rest, int.from_bytes(length, "little"))
     try:
         described = json.loads(bytes(head))
+        if described["study"] != study:
+            raise UnreadableError("it is of another study")
         if described["fingerprint"] != _digest_of(fingerprint):
             raise UnreadableError("it is of another recipe, or was made with another version of Keras")
         arrays = _arrays(described["arrays"], data)

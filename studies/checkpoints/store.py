@@ -1,5 +1,6 @@
 """The checkpoints of a study and of its trials: two of each trial, the newest that is whole counts."""
 
+import copy
 import logging
 import re
 import time
@@ -20,22 +21,41 @@ TIMES_BETWEEN = 20.0
 QUICK_SECONDS = 4.0
 """A worker that is told to leave takes a last checkpoint only where the one before took no longer."""
 
+SUFFIX = ".checkpoint"
+
 logger = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints of a study.
+    """The checkpoints of a study; those of other studies in the same place are neither read nor removed.
 
     Args:
-        place: A folder, or a URL that fsspec reads, such as `s3://bucket/folder`; no other study's.
+        place: A folder, or a URL that fsspec reads, such as `s3://bucket/folder`.
+        study: Identity of the study, which each file carries in its name and in its content.
         clock: Seconds that only ever grow.
 
     Raises:
         OutputError: Nothing that is installed reaches the URL.
     """
 
-    def __init__(self, place: str | Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._place, self._clock = place_at(place), clock
+    def __init__(self, place: str | Path, study: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place, self._study, self._clock = place_at(place), study, clock
+
+    def of_study(self, study: str) -> "Checkpoints":
+        """The checkpoints of another study in the same place, by its identity."""
+        other = copy.copy(self)
+        other._study = study
+        return other
+
+    def notices(self) -> list[str]:
+        """What to say of the checkpoints of other studies in the same place."""
+        try:
+            found = [file for name in self._place.names() if (file := _File.of(name)) is not None]
+        except Exception as error:  # noqa: BLE001 - a file system may raise anything
+            logger.warning("Old checkpoints could not be listed: %s", reason(error))
+            return []
+        others = sum(file.study != _short(self._study) for file in found)
+        return [f"{others} checkpoints of other studies are left as they are, and not used."] if others else []
 
     def of_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
         """The checkpoints of one trial.
@@ -46,16 +66,17 @@ class Checkpoints:
             attempt: How often the trial has been taken before: two workers that both believe it is theirs never write
                 the same file.
         """
-        return TrialCheckpoints(self._place, number, fingerprint, attempt, self._clock)
+        return TrialCheckpoints(self._place, self._study, number, fingerprint, attempt, self._clock)
 
     def clear_except(self, numbers: Collection[int]) -> None:
         """Remove what stalled workers have left of all trials but these; errors are logged."""
         try:
-            found = (re.match(r"(\d{4,})-", name) for name in self._place.names())
-            trials = {int(match[1]) for match in found if match}
+            names = self._place.names()
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
             logger.warning("Old checkpoints could not be listed: %s", reason(error))
             return
+        files = (_File.of(name) for name in names)
+        trials = {file.trial for file in files if file is not None and file.study == _short(self._study)}
         for number in trials - set(numbers):
             self.of_trial(number).clear()
 
@@ -67,14 +88,18 @@ class TrialCheckpoints:
 
     Args:
         place: Where all checkpoints of the study are.
+        study: Identity of the study.
         number: The trial's number.
         fingerprint: Changes with whatever is trained.
         attempt: How often the trial has been taken before.
         clock: Seconds that only ever grow.
     """
 
-    def __init__(self, place: Place, number: int, fingerprint: str, attempt: int, clock: Callable[[], float]) -> None:
-        self._place, self._number, self._fingerprint, self._attempt = place, number, fingerprint, attempt
+    def __init__(
+        self, place: Place, study: str, number: int, fingerprint: str, attempt: int, clock: Callable[[], float]
+    ) -> None:
+        self._place, self._study, self._number = place, study, number
+        self._fingerprint, self._attempt = fingerprint, attempt
         self._pace = Pace(TIMES_BETWEEN, clock)
         self._clock = clock
         self._written: list[str] = []
@@ -98,9 +123,9 @@ class TrialCheckpoints:
             copying_seconds: What taking the snapshot took, which counts as the checkpoint's time.
         """
         started = self._clock()
-        name = str(_File(self._number, snapshot.epoch, self._attempt))
+        name = str(_File(self._number, snapshot.epoch, self._attempt, _short(self._study)))
         try:
-            self._place.write(name, encoded(snapshot, self._fingerprint))
+            self._place.write(name, encoded(snapshot, self._fingerprint, self._study))
             self._written = [*(other for other in self._written if other != name), name]
             self._remove_older()
         except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
@@ -110,13 +135,13 @@ class TrialCheckpoints:
     def load(self) -> Snapshot | None:
         """The newest checkpoint of any worker that is whole; what is passed over is logged."""
         try:
-            files = self._files()
+            files = self._whole()
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
             logger.warning("Checkpoints of trial %d could not be listed: %s", self._number, reason(error))
             return None
         for file in sorted(files, key=lambda file: (file.epoch, file.attempt), reverse=True):
             try:
-                return decoded(self._place.read(str(file)), self._fingerprint)
+                return decoded(self._place.read(str(file)), self._fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
                 logger.warning("Checkpoint %s is passed over: %s", file, reason(error))
         return None
@@ -125,7 +150,8 @@ class TrialCheckpoints:
         """Remove all of the trial's checkpoints, also of other workers and what they left half written."""
         try:
             for name in self._place.names():
-                if name.startswith(_prefix(self._number)):
+                file = _File.of(name)
+                if file is not None and self._is_own(file):
                     self._place.remove(name)
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
             logger.warning("Checkpoints of trial %d could not be removed: %s", self._number, reason(error))
@@ -140,16 +166,20 @@ class TrialCheckpoints:
             return
         kept, older = self._written[-KEPT:], self._written[:-KEPT]
         if not self._has_looked:
-            older += [str(file) for file in self._files() if file.attempt <= self._attempt and str(file) not in kept]
+            older += [str(file) for file in self._whole() if file.attempt <= self._attempt and str(file) not in kept]
             self._has_looked = True
         self._written = kept
         for name in older:
             self._place.remove(name)
 
-    def _files(self) -> list["_File"]:
+    def _whole(self) -> list["_File"]:
         """The trial's checkpoints, whoever wrote them."""
-        files = (_File.of(name) for name in self._place.names())
-        return [file for file in files if file is not None and file.trial == self._number]
+        files = (_File.of(name) for name in self._place.names() if name.endswith(SUFFIX))
+        return [file for file in files if file is not None and self._is_own(file)]
+
+    def _is_own(self, file: "_File") -> bool:
+        """Return True if a file is of this trial of this study."""
+        return (file.trial, file.study) == (self._number, _short(self._study))
 
     def _warn(self, error: Exception) -> None:
         if not self._has_warned:
@@ -169,19 +199,22 @@ class _File:
     trial: int
     epoch: int
     attempt: int
+    study: str
 
     @staticmethod
     def of(name: str) -> "_File | None":
-        found = re.fullmatch(r"(\d{4,})-(\d{5,})-(\d+)\.checkpoint", name)
-        return _File(*map(int, found.groups())) if found else None
+        """What a name says, also that of a file which was only partly written."""
+        found = re.fullmatch(r"(\d{4,})-(\d{5,})-(\d+)(?:-([0-9a-f]{8}))?\..+", name)
+        return _File(int(found[1]), int(found[2]), int(found[3]), found[4] or "") if found else None
 
     def __str__(self) -> str:
-        return f"{_prefix(self.trial)}{self.epoch:05}-{self.attempt}.checkpoint"
+        study = f"-{self.study}" if self.study else ""
+        return f"{self.trial:04}-{self.epoch:05}-{self.attempt}{study}{SUFFIX}"
 
 
-def _prefix(trial: int) -> str:
-    """What the names of all files of a trial begin with, also of half written ones."""
-    return f"{trial:04}-"
+def _short(study: str) -> str:
+    """The beginning of an identity, which tells the names of the files of studies apart; the content has all of it."""
+    return study[:8]
 
 
 def reason(error: Exception) -> str:

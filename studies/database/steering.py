@@ -1,11 +1,13 @@
 """How a study is steered from anywhere: how many trials, until when, whether to end, and who exports its best trial."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from studies.database.identities import StudyDeleted, is_employed
 from studies.database.reading import FINISHED, TRIALS
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
@@ -98,18 +100,41 @@ def steering(database: Database, study_id: int) -> Any:
     return database.read(lambda connection: connection.execute(query).one_or_none())
 
 
-def claim_export(database: Database, study_id: int, worker_id: str) -> bool:
-    """Take it upon this worker to export the best trial; False while another one that lives does."""
+@dataclass(frozen=True)
+class ExportClaim:
+    """The right of one worker to export the best trial, until another one claims it.
 
-    def work(connection: sa.Connection) -> bool:
-        row = connection.execute(sa.select(STUDIES.c.exporter).where(STUDIES.c.study_id == study_id).with_for_update())
+    Args:
+        study_id: The study in the database.
+        worker_id: The worker.
+        attempt: Counts the claims of the study's export.
+    """
+
+    study_id: int
+    worker_id: str
+    attempt: int
+
+
+def claim_export(database: Database, study_id: int, worker_id: str) -> ExportClaim | None:
+    """Claim the export of the best trial for this worker; None while another one that lives has it.
+
+    Raises:
+        StudyDeleted: The study is gone.
+    """
+
+    def work(connection: sa.Connection) -> ExportClaim | None:
+        query = sa.select(STUDIES.c.exporter, STUDIES.c.export_attempt).where(STUDIES.c.study_id == study_id)
+        row = connection.execute(query.where(is_employed(worker_id)).with_for_update()).one_or_none()
+        if row is None:
+            raise StudyDeleted
         give_up_silent(connection, study_id)
-        exporter = row.scalar_one()
-        state = connection.scalar(sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == exporter))
-        if exporter not in (None, worker_id) and state == ALIVE:
-            return False
-        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(exporter=worker_id))
-        return True
+        state = connection.scalar(sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == row.exporter))
+        if row.exporter not in (None, worker_id) and state == ALIVE:
+            return None
+        claim = ExportClaim(study_id, worker_id, row.export_attempt + 1)
+        change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
+        connection.execute(change.values(exporter=worker_id, export_attempt=claim.attempt))
+        return claim
 
     return database.run(work)
 
@@ -121,17 +146,37 @@ def exporter_heard_at(database: Database, study_id: int) -> float | None:
     return database.read(lambda connection: connection.scalar(query))
 
 
-def end_export(database: Database, study_id: int, exported: Mapping[str, Any] | None) -> None:
-    """Say that the export has ended.
+def end_export(
+    database: Database,
+    claim: ExportClaim,
+    exported: Mapping[str, Any] | None = None,
+    swap: Callable[[], None] = lambda: None,
+) -> bool:
+    """Record that an export has ended, unless another worker has claimed it since; returns whether it was recorded.
 
     Args:
         database: The database.
-        study_id: The study.
+        claim: The claim of the worker that exports.
         exported: What was exported and where, or None if nothing was.
+        swap: Puts the export in place. It is called while nobody can claim the export, and again where the answer of
+            the database got lost.
     """
     changes: dict[str, Any] = {"exporter": None}
     if exported is not None:
         changes["exported"] = dict(exported)
-    database.run(
-        lambda connection: connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(changes))
-    )
+    tries = itertools.count()
+
+    def work(connection: sa.Connection) -> bool:
+        row = (STUDIES.c.study_id == claim.study_id) & (STUDIES.c.export_attempt == claim.attempt)
+        is_ours = STUDIES.c.exporter == claim.worker_id
+        if next(tries):
+            # The first try may have been committed.
+            is_ours |= STUDIES.c.exporter.is_(None)
+        held = sa.select(STUDIES.c.study_id).where(row, is_ours, is_employed(claim.worker_id))
+        if connection.scalar(held.with_for_update()) is None:
+            return False
+        swap()
+        connection.execute(sa.update(STUDIES).where(row).values(changes))
+        return True
+
+    return database.run(work)

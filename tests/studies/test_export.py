@@ -13,7 +13,7 @@ from spaces import from_json
 from spaces.errors import ExportError, OutputError
 from studies import export
 from studies.card import usage_code
-from studies.export import previous_export
+from studies.export_folder import LEFTOVER_SECONDS, previous_export
 from studies.quiet import quiet_keras
 from tests.studies.exports import RECIPE, SHAPE, digit_images, digit_model, export_digits
 
@@ -233,7 +233,7 @@ def test_a_layer_that_plain_keras_does_not_know(tmp_path):
 
 def test_leftovers_of_killed_exports(tmp_path):
     """What a killed export left is removed when it is old, and another process's work is left alone."""
-    for name, age in ((".best.new-1", 2 * export.LEFTOVER_SECONDS), (".best.new-2", 60)):
+    for name, age in ((".best.new-1", 2 * LEFTOVER_SECONDS), (".best.new-2", 60)):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     export_digits(tmp_path / "best")

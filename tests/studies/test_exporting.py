@@ -1,15 +1,18 @@
 """Who exports the best trial when several could, and when the one that does has died."""
 
+import json
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from spaces import to_json
 from studies import Study, trials
 from studies.checkpoints import Checkpoints
-from studies.database.steering import claim_export
+from studies.database.steering import claim_export, end_export, steering
 from studies.database.tables import WORKERS
-from studies.exporting import Exporter
+from studies.export_folder import ExportTaken
+from studies.exporting import Exporter, notices, stored_metrics
 from studies.features import Features
 from studies.results import Result
 from studies.stopping import StopRequest
@@ -60,9 +63,10 @@ def export(opened, tmp_path, monkeypatch):
     return run
 
 
-def heard(opened, later):
-    """Move the last sign of life of all workers."""
+def heard(opened, later, member=None):
+    """Move the last heartbeat of a worker, or of all."""
     change = sa.update(WORKERS).values(heartbeat_at=WORKERS.c.heartbeat_at + later)
+    change = change if member is None else change.where(WORKERS.c.worker_id == member.worker_id)
     opened.database.run(lambda connection: connection.execute(change))
 
 
@@ -93,3 +97,55 @@ def test_one_that_died_is_replaced_as_soon_as_it_is_lost(opened, export, tmp_pat
     result = export(wait)
     assert result.export == tmp_path / "best"
     assert len(waits) == 3
+
+
+def test_an_exporter_that_wakes_up_late_ends_nothing(opened):
+    """Its claim is over once another worker has claimed the export: neither its result nor its files count."""
+    sleeper, other, third = (joined(opened, SETTINGS).member for _ in range(3))
+    first = claim_export(opened.database, opened.study_id, sleeper.worker_id)
+    heard(opened, -60.0, sleeper)
+    second = claim_export(opened.database, opened.study_id, other.worker_id)
+    swapped = []
+    assert not end_export(opened.database, first, {"trial": [0, 2], "host": "A"}, lambda: swapped.append("A"))
+    row = steering(opened.database, opened.study_id)
+    assert (row.exporter, row.exported, swapped) == (other.worker_id, None, [])
+    assert claim_export(opened.database, opened.study_id, third.worker_id) is None
+    assert end_export(opened.database, second, {"trial": [0, 2], "host": "B"}, lambda: swapped.append("B"))
+    row = steering(opened.database, opened.study_id)
+    assert (row.exporter, row.exported["host"], swapped) == (None, "B", ["B"])
+
+
+def test_an_older_claim_of_the_same_worker_is_over(opened):
+    """A claim is told from a later one by its number, not by its worker alone."""
+    worker = joined(opened, SETTINGS).member
+    older, newer = (claim_export(opened.database, opened.study_id, worker.worker_id) for _ in range(2))
+    assert not end_export(opened.database, older)
+    assert end_export(opened.database, newer)
+    assert not end_export(opened.database, newer)
+
+
+def test_the_loser_reports_who_exports(opened, export, monkeypatch):
+    """A worker that was given up while it exported ends as one that was never the exporter."""
+
+    def taken(*_, **__):
+        raise ExportTaken("another worker has claimed the export")
+
+    monkeypatch.setattr("studies.retraining.retrain_and_export", taken)
+    result = export(lambda seconds: None)
+    assert (result.export, result.metrics) == (None, None)
+    assert result.elsewhere == "another worker is retraining and exporting the best trial"
+
+
+def test_an_export_counts_only_for_its_own_study(opened, tmp_path):
+    """One of another study, or of none, is not taken for this one's: the search says what becomes of it."""
+    best = tmp_path / "best"
+    assert notices(best, opened.identity) == []
+    best.mkdir()
+    (best / "model.keras").touch()
+    (best / "recipe.json").write_text(json.dumps(to_json(TINY)))
+    for study, is_own in ((opened.identity, True), ("11111111-other", False), (None, False)):
+        stored = {"best": {}, "trials": {}, "test": {}} | ({"study_id": study} if study else {})
+        (best / "metrics.json").write_text(json.dumps(stored))
+        assert (stored_metrics(best, TINY, opened.identity) == stored) is is_own
+        assert len(notices(best, opened.identity)) == (not is_own)
+    assert "is moved to best-earlier" in notices(best, opened.identity)[0]

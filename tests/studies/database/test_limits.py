@@ -101,10 +101,10 @@ def test_one_worker_exports(open_worker):
     first, second = (joined(opened, Study()).member for _ in range(2))
     assert claim_export(opened.database, opened.study_id, first.worker_id)
     assert claim_export(opened.database, opened.study_id, first.worker_id)
-    assert not claim_export(opened.database, opened.study_id, second.worker_id)
+    assert claim_export(opened.database, opened.study_id, second.worker_id) is None
     first.leave(opened.database)
-    assert claim_export(opened.database, opened.study_id, second.worker_id)
-    end_export(opened.database, opened.study_id, {"host": "a", "trial": [3, 9]})
+    claim = claim_export(opened.database, opened.study_id, second.worker_id)
+    assert end_export(opened.database, claim, {"host": "a", "trial": [3, 9]})
     row = steering(opened.database, opened.study_id)
     assert (row.exporter, row.exported) == (None, {"host": "a", "trial": [3, 9]})
 
