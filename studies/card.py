@@ -3,42 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from studies.card_code import evaluation_code, usage_code
+
 _LIMITS = (
     "- It always answers with one of its classes, also for an image that shows none of them.\n"
     "- The figures hold for images like the test images; for images from elsewhere they can be much worse.\n"
     "- The probabilities are the model's own and were not calibrated."
 )
-
-_RESIZING = {
-    "stretch": "image.resize(({width}, {height}), Image.Resampling.BILINEAR)",
-    "crop": "ImageOps.fit(image, ({width}, {height}), Image.Resampling.BILINEAR)",
-    "pad": "ImageOps.pad(image, ({width}, {height}), Image.Resampling.BILINEAR)",
-}
-
-_PREDICTION = {
-    True: """probability = float(model.predict(pixels[None], verbose=0)[0, 0])  # of the second class
-probabilities = [1 - probability, probability]""",
-    False: "probabilities = model.predict(pixels[None], verbose=0)[0].tolist()",
-}
-
-_CODE = """\
-import json
-
-import keras
-import numpy as np
-from PIL import Image, ImageOps
-
-model = keras.models.load_model("model.keras")
-with open("labels.json", encoding="utf-8") as file:
-    labels = json.load(file)["labels"]
-
-image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")
-image = {resizing}
-pixels = np.asarray(image).reshape({height}, {width}, {channels})  # 0 to 255
-{prediction}
-print(dict(zip(labels, probabilities)))
-"""
-
 
 _PICTURES = {
     "samples.png": "training images with their classes",
@@ -73,19 +44,6 @@ def model_card(metrics: Mapping[str, Any], form: Mapping[str, Any], pictures: Co
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def usage_code(form: Mapping[str, Any]) -> str:
-    """Python that classifies `photo.jpg` when it runs in the exported folder."""
-    height, width, channels = form["image_shape"]
-    return _CODE.format(
-        mode="L" if channels == 1 else "RGB",
-        resizing=_RESIZING[form["resize"]].format(height=height, width=width),
-        prediction=_PREDICTION[len(form["labels"]) == 2],
-        height=height,
-        width=width,
-        channels=channels,
-    )
-
-
 def _picture(name: str, pictures: Collection[str]) -> str:
     return f"![{_PICTURES[name].capitalize()}]({name})" if name in pictures else ""
 
@@ -103,7 +61,8 @@ def _input(form: Mapping[str, Any]) -> str:
     return (
         f"## Input and output\n\nImages of {height} x {width} pixels ({colour}), values 0 to 255 as whole numbers or "
         f"floats, shape (n, {height}, {width}, {channels}). Rescaling is part of the model. Images of another size "
-        f"are brought to this one by `{form['resize']}`. The output is {answer}."
+        f"are brought to this one by `{form['resize']}`; `read_pixels` below reads any image file as in training. "
+        f"The output is {answer}."
     )
 
 
@@ -163,7 +122,9 @@ def _use(form: Mapping[str, Any]) -> str:
     return (
         "## Use\n\nFrom the command line, with the path of this folder:\n\n"
         "```console\nsearch predict FOLDER photo.jpg\nsearch evaluate FOLDER labelled_images/\n```\n\n"
-        f"With Keras alone, in this folder:\n\n```python\n{usage_code(form)}```\n\n"
+        f"With Keras and Pillow alone, in this folder:\n\n```python\n{usage_code(form)}```\n\n"
+        "The model is saved without its training, so `evaluate` needs it compiled first, with labels as integers:\n\n"
+        f"```python\n{evaluation_code(form)}```\n\n"
         "`saved_model/`, where present, answers `serve` for float32 and `serve_uint8` for whole numbers."
     )
 

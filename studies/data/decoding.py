@@ -3,16 +3,18 @@
 import hashlib
 import io
 import os
+import re
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from spaces.errors import DataError
 from studies.data.jpeg import plain_jpeg
@@ -22,8 +24,16 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP")
 """What Pillow may take a file for, whatever its name: its other readers are many and seldom needed."""
 
 MOST_PIXELS = 89_478_485
-"""Pillow's own limit, a quarter of a gigabyte of RGB; above it a file is taken for a decompression bomb."""
+"""Pillow's own limit, a quarter of a gigabyte of RGB; more are never decoded."""
 
+MOST_JPEG_PIXELS, MOST_PROGRESSIVE_PIXELS = 2**28, 2**27
+"""Limits for JPEG files, which are decoded at a fraction of their size: cameras of phones reach 200 megapixels. A
+progressive file is held in memory as a whole, with up to six bytes for each pixel."""
+
+MOST_DRAFT_SIDE = 4096
+"""A JPEG file is decoded at no larger a fraction than this needs, so that it stays below `MOST_PIXELS`."""
+
+_JPEG_START = b"\xff\xd8\xff"
 _MOST_BYTES = 2**29
 _FILTER = Image.Resampling.BILINEAR
 _METADATA = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
@@ -36,7 +46,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = [turn for orientation, turn in _TURNS.items() if orientation >= 5]
 # Pillow lets many kinds of errors out of damaged files.
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError),
@@ -108,7 +117,8 @@ def pixels(content: bytes, form: Form) -> np.ndarray:
     """The image in a file's content: upright, in grey or colour, resized with antialiasing.
 
     Transparent pixels are laid on white, 16 bits are brought to 8, CMYK and palettes to colours; of an animation the
-    first frame is taken. JPEG files may be decoded at a fraction of their size, but at least twice the wanted one.
+    first frame is taken. JPEG files are decoded at a fraction of their size, if that is at least twice the wanted one,
+    so that also those of 200 megapixels take little time and memory.
 
     Raises:
         Unreadable: It is not an image, is damaged, or is too large.
@@ -116,14 +126,13 @@ def pixels(content: bytes, form: Form) -> np.ndarray:
     if not content:
         raise Unreadable("the file is empty")
     mode = "L" if form.channels == 1 else "RGB"
-    # Above twice the wanted size a JPEG file may be decoded at a fraction of its size.
-    plain = plain_jpeg(content, mode, (2 * form.width, 2 * form.height))
+    plain = plain_jpeg(content, mode, draft_size(form.height, form.width))
     try:
         return _decoded(content, mode, form) if plain is None else _in_form(plain, form)
     except UnidentifiedImageError as error:
         raise Unreadable("not a JPEG, PNG, BMP, GIF or WebP image") from error
     except Image.DecompressionBombError as error:
-        raise Unreadable(f"more than {MOST_PIXELS:,} pixels: it may be a decompression bomb") from error
+        raise Unreadable(_bomb(error)) from error
     except _DAMAGE as error:
         raise Unreadable(_in_words(error)) from error
 
@@ -136,10 +145,16 @@ def digest(content: bytes) -> bytes:
 def header_size(path: str) -> tuple[int, int] | None:
     """(width, height) from the first bytes of a file, or None."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open(path, "rb") as file, _opened(file) as image:  # noqa: PTH123 - as in `read_bytes`
             return image.size
     except _DAMAGE:
         return None
+
+
+def draft_size(height: int, width: int) -> tuple[int, int]:
+    """What a JPEG file is decoded to at least, in pixels: twice the larger side, whichever way it lies."""
+    side = min(2 * max(height, width), MOST_DRAFT_SIDE)
+    return side, side
 
 
 @contextmanager
@@ -155,9 +170,19 @@ def shown(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def _too_large(image: Image.Image) -> str:
-    size = f"{image.width} x {image.height} pixels"
-    return f"{size} are above the limit of {MOST_PIXELS:,}: it may be a decompression bomb"
+def _check_pixels(image: Image.Image, limit: int, kind: str) -> None:
+    if image.width * image.height > limit:
+        raise Unreadable(_too_large(f"{image.width} x {image.height} pixels", limit, kind))
+
+
+def _too_large(size: str, limit: int, kind: str) -> str:
+    hint = "make it smaller" if "JPEG" in kind else "make it smaller, or save it as JPEG"
+    return f"{size} are above the limit of {limit:,} for {kind} (it may be a decompression bomb): {hint}"
+
+
+def _bomb(error: Image.DecompressionBombError) -> str:
+    found = re.search(r"\d+", str(error))
+    return _too_large(f"{int(found[0]):,} pixels" if found else "its pixels", MOST_PIXELS, "this format")
 
 
 def _in_words(error: BaseException) -> str:
@@ -171,11 +196,15 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
     """The image in mode L or RGB."""
     if image.mode.startswith("I"):
         # Sixteen bits of grey; Pillow's own conversion clips them at 255.
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    elif image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = _eight_bits(np.asarray(image), image.info.get("transparency", -1))
+    elif image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(values: np.ndarray, transparent: int) -> Image.Image:
+    return Image.fromarray(np.where(values == transparent, 255, values >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _resized(image: Image.Image, form: Form) -> Image.Image:
@@ -189,12 +218,25 @@ def _resized(image: Image.Image, form: Form) -> Image.Image:
     return image.resize(size, _FILTER)
 
 
+def _opened(file: IO[bytes]) -> Image.Image:
+    """An image of which only the header is read."""
+    start = file.read(len(_JPEG_START))
+    file.seek(0)
+    if start == _JPEG_START:
+        # `Image.open` would refuse a JPEG file by its full size.
+        return JpegImageFile(file)
+    return Image.open(file, formats=FORMATS)
+
+
 def _decoded(content: bytes, mode: str, form: Form) -> np.ndarray:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise Unreadable(_too_large(image))
+    with _opened(io.BytesIO(content)) as image:
+        if isinstance(image, JpegImageFile):
+            is_progressive = "progressive" in image.info
+            limit = MOST_PROGRESSIVE_PIXELS if is_progressive else MOST_JPEG_PIXELS
+            _check_pixels(image, limit, "a progressive JPEG" if is_progressive else "JPEG")
+            image.draft(mode, draft_size(form.height, form.width))
+        _check_pixels(image, MOST_PIXELS, image.format or "an image")
         turn = _turn(image)
-        image.draft(mode, _draft_size(image, form, turn))
         return _in_form(_plain(image if turn is None else image.transpose(turn), mode), form)
 
 
@@ -211,13 +253,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _DAMAGE:
         return None
-
-
-def _draft_size(image: Image.Image, form: Form, turn: Image.Transpose | None) -> tuple[int, int]:
-    """Twice the size that the whole image is brought to, before any part of it is cut away."""
-    target = (form.height, form.width) if turn in _SIDEWAYS else (form.width, form.height)
-    if form.resize == "stretch":
-        return 2 * target[0], 2 * target[1]
-    scales = [wanted / side for wanted, side in zip(target, image.size, strict=True)]
-    scale = max(scales) if form.resize == "crop" else min(scales)
-    return max(1, round(2 * scale * image.width)), max(1, round(2 * scale * image.height))

@@ -18,7 +18,7 @@ from studies.data.decoding import Form
 from studies.data.lazy import LazyImages
 from studies.data.parallel import ArrayFile
 
-VERSION = 2
+VERSION = 3
 """Of the layout and of the decoding; entries of another version are never found again."""
 
 DESCRIPTION, IMAGES = "entry.json", "images.npy"

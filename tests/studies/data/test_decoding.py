@@ -2,14 +2,15 @@
 
 import io
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from spaces.errors import DataError
-from studies.data import read_image
-from studies.data.decoding import Form, Unreadable, pixels
+from studies.data import decoding, read_image
+from studies.data.decoding import MOST_PIXELS, Form, Unreadable, draft_size, header_size, pixels
 from tests.images import picture, write_image
 
 SMALL = Form(8, 8, 3, "stretch")
@@ -134,6 +135,42 @@ def bomb() -> bytes:
     return bytes(content)
 
 
+@cache
+def huge(kind: str, size: tuple[int, int] | None = None, **options: object) -> bytes:
+    """A small file that says it is a picture of many pixels; a JPEG file holds fewer of them."""
+    width, height = size or ((12_000, 9_000) if kind == "PNG" else (16_320, 12_240))
+    if kind == "PNG":
+        return encoded(Image.new("1", (width, height)))
+    content = encoded(flat("L", 0), kind, **options)
+    at = content.index(b"\xff\xc2" if options.get("progressive") else b"\xff\xc0") + 5
+    return content[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + content[at + 4 :]
+
+
+@pytest.mark.parametrize(("width", "height"), [(12_000, 9_000), (9_000, 12_000), (16_320, 12_240)])
+def test_a_huge_photo_is_decoded_at_a_fraction_of_its_size(width, height, tmp_path):
+    """A JPEG file of 108 or 200 megapixels is read, without a warning, from 1/64 of its pixels."""
+    small = picture(0, 9, 12)[..., 0]
+    content = encoded(Image.fromarray(small).resize((width, height), Image.Resampling.NEAREST), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(content)
+    sizes = []
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("error")
+        patch.setattr(decoding, "_plain", lambda image, mode: sizes.append(image.size) or image.convert(mode))
+        found = pixels(content, Form(72, 96, 1, "stretch"))[4::8, 4::8, 0]
+        assert header_size(str(tmp_path / "photo.jpg")) == (width, height)
+    assert np.abs(found.astype(int) - small).max() < 8
+    assert sizes == [(width // 8, height // 8)]
+
+
+def test_a_huge_photo_is_never_decoded_in_full():
+    """Whatever size is wanted, less than the limit is decoded, and no less than the size wanted."""
+    for side in (8, 500, 1_000, 2_048, 3_000, 4_096):
+        image = decoding._opened(io.BytesIO(huge("JPEG")))
+        image.draft("L", draft_size(side, side))
+        assert min(image.size) >= side
+        assert image.width * image.height <= MOST_PIXELS
+
+
 WHOLE = encoded(Image.fromarray(picture(0, 64, 64)), "JPEG")
 
 
@@ -144,11 +181,14 @@ WHOLE = encoded(Image.fromarray(picture(0, 64, 64)), "JPEG")
         (b"hello, I am a text", "not a JPEG"),
         (WHOLE[: len(WHOLE) // 2], "truncated"),
         (WHOLE[:20], "damaged|not a JPEG|truncated"),
-        (bomb(), "decompression bomb"),
+        (bomb(), r"900,000,000 pixels are above the limit of 89,478,485 .*decompression bomb\): make it smaller"),
+        (huge("PNG"), "12000 x 9000 pixels are above the limit of 89,478,485 for PNG .*save it as JPEG"),
+        (huge("JPEG", (20_000, 20_000)), "20000 x 20000 pixels are above the limit of 268,435,456 for JPEG"),
+        (huge("JPEG", progressive=True), "16320 x 12240 .* 134,217,728 for a progressive JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a JPEG"),
         (encoded(flat("RGB", 0), "TIFF"), "not a JPEG"),
     ],
-    ids=["empty", "text", "truncated", "header", "bomb", "postscript", "tiff"],
+    ids=["empty", "text", "truncated", "header", "bomb", "png", "jpeg", "progressive", "postscript", "tiff"],
 )
 def test_what_is_no_image_is_refused_in_a_few_words(content, reason):
     """Damaged, huge and foreign files end in one kind of error, and no warning escapes."""
