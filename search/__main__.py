@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from types import FrameType
 
 
 def main() -> None:
     """Load the command line, then run what was typed."""
+    started = time.monotonic()
     # A shell that starts it in the background has it ignore Ctrl-C, which stays so.
     if heeds := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
@@ -15,7 +17,7 @@ def main() -> None:
     if heeds:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        run()
+        run(started)
     except KeyboardInterrupt:
         _leave()
 

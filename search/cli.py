@@ -22,11 +22,15 @@ app = typer.Typer(
 app.add_typer(weights)
 
 
-def main() -> None:
-    """Run the command that was typed, and exit with its code."""
+def main(started: float | None = None) -> None:
+    """Run the command that was typed, and exit with its code.
+
+    Args:
+        started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
+    """
     escape_what_cannot_be_encoded()
     try:
-        app(prog_name="search")
+        app(prog_name="search", obj=started)
     finally:
         # Python is about to end: one more Ctrl-C would only take the exit code with it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -60,6 +64,7 @@ def search(
 
 @app.command(epilog=EXIT_CODES)
 def run(
+    context: typer.Context,
     space: options.Target = "",
     data: options.Data = None,
     trials: options.Trials = None,
@@ -101,7 +106,7 @@ def run(
         given |= {"worker_memory": worker_memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
         settings = {name: value for name, value in given.items() if value is not None}
         call = Call(space, settings, output, export=not no_export, data=data, cache=cache)
-        raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug))
+        raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug, started=context.obj))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -244,6 +249,7 @@ def stop(
 
 @app.command(epilog=EXIT_CODES)
 def resume(
+    context: typer.Context,
     study: options.AStudy,
     trials: options.MoreTrials = None,
     timeout: options.Timeout = None,
@@ -268,7 +274,7 @@ def resume(
         given = {"timeout": timeout, "storage": storage}
         settings = {name: value for name, value in given.items() if value is not None}
         wanted = Wanted(trials, settings, output, export=not no_export)
-        raise typer.Exit(resume_study(study, wanted, quiet=quiet, debug=debug))
+        raise typer.Exit(resume_study(study, wanted, quiet=quiet, debug=debug, started=context.obj))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -65,6 +65,12 @@ def of_study(event: "StudyOpened") -> list[Fact]:
     return [("device", clean(event.device)), ("study", f"{clean(event.name)} {state}"), ("storage", storage), *notices]
 
 
+def of_export(trial: int | None) -> str:
+    """What is done at the end; without time to retrain, with the weights of a trial."""
+    doing = "testing, writing and comparing the model"
+    return doing if trial is None else f"{doing} with the weights of trial {trial} (no time to retrain)"
+
+
 def of_skipped(skipped: "Sequence[Skipped]") -> list[Fact]:
     """The first few of the files that were left out, and why."""
     if not skipped:

@@ -131,9 +131,9 @@ class LiveScreen(Screen):
         """The best trial once more."""
         self.state = self.state.retraining(event, self._clock())
 
-    def exporting(self) -> None:
+    def exporting(self, trial: int | None = None) -> None:
         """That it has begun."""
-        self.state = self.state.at("testing, writing and comparing the model", self._clock())
+        self.state = self.state.at(facts.of_export(trial), self._clock())
 
     def stopping(self, signal_name: str) -> None:
         """Say so with the next picture, and give the cursor back: the next signal leaves without another step."""

@@ -103,7 +103,8 @@ Timeout: TypeAlias = Annotated[
     typer.Option(
         metavar="TIME",
         callback=_checked(_duration_problem),
-        help="End the search after this long: 90s, 30m, 1h30m. The best so far is exported.",
+        help="Time limit of the whole command, with retraining and export: 90s, 30m, 1h30m. All workers of a study "
+        "share the limit of the command that starts it.",
         show_default=False,
     ),
 ]

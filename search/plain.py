@@ -94,9 +94,9 @@ class Plain(Screen):
         epochs, images = plural(event.epochs, "epoch"), plural(event.images, "image")
         self._tell([("retraining", f"trial {event.number} for {epochs} on {images}, train and validation")])
 
-    def exporting(self) -> None:
+    def exporting(self, trial: int | None = None) -> None:
         """That it has begun."""
-        self._tell([("exporting", "testing, writing and comparing the model")])
+        self._tell([("exporting", facts.of_export(trial))])
 
     def stopping(self, signal_name: str) -> None:
         """Past the buffered output, which may be in the middle of a line: this runs inside the signal handler."""

@@ -36,8 +36,15 @@ class Wanted:
     export: bool = True
 
 
-def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool) -> int:
+def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool, started: float | None = None) -> int:
     """Go on with a study; returns the exit code as `search run` does.
+
+    Args:
+        study: Its name or folder.
+        wanted: What was typed.
+        quiet: Show the summary alone.
+        debug: Leave standard error to the libraries.
+        started: As in `search.run.run`.
 
     Raises:
         SearchError: The study, its database, or the space it was started with cannot be used.
@@ -58,7 +65,7 @@ def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool) -> int:
     for note in [] if quiet else notes:
         say(note)
     os.chdir(known.folder)
-    return run(call, call.settings, quiet=quiet, debug=debug)
+    return run(call, call.settings, quiet=quiet, debug=debug, started=started)
 
 
 def _moved(known: Kept, folder: Path) -> Call:

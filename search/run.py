@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
 from spaces.parameters import Scalar
 from studies.devices import HIDDEN
-from studies.process import ALONE, Process
+from studies.process import Process
 
 if TYPE_CHECKING:
     from spaces.files import Loaded
@@ -30,7 +31,7 @@ SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
 OF_GPUS = {"per_gpu", "gpu_memory"}
 
 
-def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) -> int:
+def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool, started: float | None = None) -> int:
     """Search, and return the exit code: 0, or what stands for the signal that ended the search.
 
     Args:
@@ -38,7 +39,9 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) ->
         settings: The typed settings of the study, which override those of the space file.
         quiet: Show the summary alone.
         debug: Leave standard error to the libraries.
+        started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
     """
+    started = time.monotonic() if started is None else started
     from studies.stopping import StopRequest
 
     quieten()
@@ -55,9 +58,11 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool) ->
             os.environ.update(HIDDEN)
             from search.workers.run import supervise
 
-            result, defaults = supervise(call, loaded, study, screen, stop, environ=environ, debug=debug)
+            result, defaults = supervise(
+                call, loaded, study, screen, stop, environ=environ, debug=debug, started=started
+            )
         else:
-            result, defaults = _evaluate(call, loaded, study, screen, stop)
+            result, defaults = _evaluate(call, loaded, study, screen, stop, Process(started=started))
     screen.summary(summary(result, call, defaults))
     return exit_code(result)
 
@@ -108,7 +113,7 @@ def _option(name: str) -> str:
 
 
 def _evaluate(
-    call: Call, loaded: "Loaded", study: "Study", screen: Screen, stop: "StopRequest", process: Process = ALONE
+    call: Call, loaded: "Loaded", study: "Study", screen: Screen, stop: "StopRequest", process: Process
 ) -> tuple["Result", dict[str, Scalar]]:
     from studies.stopping import signals
 

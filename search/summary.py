@@ -110,13 +110,22 @@ def _interruption(result: Result, call: Call) -> list[Fact]:
 def _best(result: Result, baseline: Mapping[str, Scalar]) -> list[Fact]:
     best = result.progress.best
     if best is None:
-        return [("best", "no trial is complete yet")]
+        return [("best", _unfinished(result))]
     facts = [("best", f"trial {best.number}: {clean(result.metric)} {metric(best.value)} at epoch {best.epoch}")]
     for name, value in best.params.items():
         if baseline.get(name, MISSING) != value:
             default = f" (baseline {scalar(baseline[name])})" if name in baseline else ""
             facts.append(("", f"{clean(name)} {scalar(value)}{default}"))
     return facts
+
+
+def _unfinished(result: Result) -> str:
+    """What there is without a complete trial: at most one that was stopped within its first epoch."""
+    found = (result.metrics or {}).get("best")
+    if not found:
+        return "no trial is complete yet"
+    value = f"{clean(result.metric)} {metric(found['value'])}"
+    return f"no trial is complete yet; trial {found['number']}, stopped within its first epoch: {value}"
 
 
 def _gain(result: Result) -> list[Fact]:
@@ -147,7 +156,7 @@ def _export(result: Result, call: Call) -> list[Fact]:
         if call.export or result.progress.best is None or result.interrupted is not None:
             return []
         return [("export", "none, as --no-export asks; the same command without it exports the best")]
-    facts = [("export", clean(result.export))]
+    facts = [("export", clean(result.export)), *(("", note) for note in _weights(result.metrics or {}))]
     formats = (result.metrics or {}).get("exports") or {}
     differences = [form["max_abs_difference"] for form in formats.values() if "max_abs_difference" in form]
     if differences:
@@ -157,6 +166,22 @@ def _export(result: Result, call: Call) -> list[Fact]:
     if head is not None:
         facts.append(("", f"trained on cached features; the whole network differs from its head by {_small(head)}"))
     return facts
+
+
+def _weights(metrics: Mapping[str, Any]) -> list[str]:
+    """Where the weights come from, if not from a whole retraining."""
+    weights = metrics.get("weights") or {"from": "retraining", "complete": True}
+    trial, is_complete = weights.get("trial"), weights["complete"]
+    if weights["from"] == "trial":
+        moment = (
+            f"its best epoch, {weights['epoch']}" if is_complete else "the moment it was stopped in its first epoch"
+        )
+        return [f"exported the weights of trial {trial} (no time to retrain), those of {moment}"]
+    if not is_complete:
+        return [
+            f"exported an unfinished retraining of trial {trial} (the time was over in epoch {weights['epochs'] + 1})"
+        ]
+    return []
 
 
 def _small(value: float) -> str:

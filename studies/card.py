@@ -115,7 +115,26 @@ def _origin_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     baseline = (metrics.get("baseline") or {}).get("value")
     if baseline is not None:
         yield f"- Baseline (all defaults): {_number(baseline)}."
-    yield "- The best trial's recipe, in `recipe.json`, was trained once more on training and validation images."
+    yield f"- {_weights(metrics.get('weights'))}"
+
+
+def _weights(weights: Mapping[str, Any] | None) -> str:
+    """How the exported weights came about."""
+    retrained = "The best trial's recipe, in `recipe.json`, was trained once more on training and validation images"
+    if not weights or (weights["from"] == "retraining" and weights["complete"]):
+        return f"{retrained}."
+    if weights["from"] == "retraining":
+        return f"{retrained}, until the time limit ended it in epoch {weights['epochs'] + 1}: it is **not finished**."
+    if weights["complete"]:
+        return (
+            f"The weights are those of trial {weights['trial']} after epoch {weights['epoch']}, trained on the "
+            "training images alone: the time limit left no time to train its recipe, in `recipe.json`, on the "
+            "validation images too."
+        )
+    return (
+        f"The weights are those of trial {weights['trial']} when the time limit stopped it within its first epoch: "
+        "it is **not finished**. Its recipe is in `recipe.json`."
+    )
 
 
 def _use(form: Mapping[str, Any]) -> str:

@@ -238,8 +238,8 @@ class Watcher:
     def retraining(self, event: Retraining) -> None:
         """The search is over, the best recipe is trained once more."""
 
-    def exporting(self) -> None:
-        """The retrained model is tested, written and compared."""
+    def exporting(self, trial: int | None = None) -> None:
+        """The model is tested, written and compared; without time to retrain, with the weights of that trial."""
 
     def stopping(self, signal_name: str) -> None:
         """A signal asked for an end; the current step is finished first."""

@@ -19,7 +19,7 @@ from studies.database.identities import require
 from studies.database.steering import ExportClaim, claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
-from studies.events import Progress, Watcher
+from studies.events import Best, Progress, Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
 from studies.opening import OpenStudy
@@ -62,16 +62,25 @@ class Exporter:
     checkpoints: Checkpoints
     wait: Callable[[float], None] = time.sleep
 
-    def exported(self, space: Space, result: Result) -> Result:
-        """The result with its export: the one that is there if it is of the same trial, else a new one."""
+    def exported(
+        self, space: Space, result: Result, *, retrains: bool = True, unfinished: Best | None = None
+    ) -> Result:
+        """The result with its export: the one that is there if it is of the same trial, else a new one.
+
+        Args:
+            space: What was searched.
+            result: The outcome of the search.
+            retrains: Whether there is time to retrain the best trial.
+            unfinished: What a trial reached within its first epoch, exported where no trial is complete.
+        """
         from studies.retraining import Found, retrain_and_export
 
-        best = result.progress.best
+        best = result.progress.best or unfinished
         if best is None:
             return result
         recipe = resolve(space, best.params)
         stored = stored_metrics(self.target, recipe, self.opened.identity)
-        if stored and stored["best"] == asdict(best) and stored["trials"] == _counts(result.progress):
+        if stored and self._is_good_enough(stored, best, result.progress, retrains=retrains):
             return replace(result, metrics=stored, export=self.target)
         claim = self._claim()
         if claim is None:
@@ -82,7 +91,7 @@ class Exporter:
             study=result.study,
             metric=result.metric,
             direction=result.direction,
-            progress=result.progress,
+            progress=replace(result.progress, best=best),
             recipe=recipe,
             seed=seed_of(self.seed, best.number),
             search_seconds=trials.total_seconds(self.opened.study),
@@ -97,7 +106,9 @@ class Exporter:
                 folder=self.folder,
                 best_folder=self.target,
                 watcher=self.watcher,
-                stop=lambda: self.stop.requested,
+                stop=self.stop,
+                interrupted=lambda: self.stop.requested,
+                retrains=retrains,
                 features=self.features,
                 checkpoints=self.checkpoints,
                 publish=lambda swap: self._publish(result, claim, swap),
@@ -109,6 +120,18 @@ class Exporter:
         end_export(self.opened.database, claim)
         export = self.target if metrics else None
         return replace(result, metrics=metrics, export=export, interrupted=self.stop.signal_name)
+
+    def _is_good_enough(self, stored: dict[str, Any], best: Best, progress: Progress, *, retrains: bool) -> bool:
+        """Whether the export that is there needs no other in its place."""
+        if stored["best"] != asdict(best):
+            return False
+        if not retrains:
+            # It is of the same trial, and may even be a retrained one.
+            return True
+        weights = stored.get("weights", {"from": "retraining", "complete": True})
+        is_retrained: bool = weights["from"] == "retraining" and weights["complete"]
+        counts: dict[str, int] = stored["trials"]
+        return is_retrained and counts == _counts(progress)
 
     def _publish(self, result: Result, claim: ExportClaim, swap: Callable[[], None]) -> bool:
         """Put the export in place while the claim is held, and tell others where it is."""

@@ -89,6 +89,7 @@ def train_folds(
     resumed = checkpoints.resume() if checkpoints else FoldsDone()
     history, done = [*resumed.history], [Training(model=None, history=(), **result) for result in resumed.results]
     before, model = resumed.before, None
+    weights: Sequence[np.ndarray] = ()
     if history:
         on_restored(tuple(history))
     for fold, (images, validation) in enumerate(data, start=1):
@@ -96,10 +97,11 @@ def train_folds(
             if checkpoints:
                 checkpoints.begin(FoldsDone([_result(each) for each in done], history, before))
             trained = train_fold(images, validation, _kept(history, before, fold, on_epoch))
-            model = trained.model
             if trained.ended not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
                 ended = STOPPED if trained.ended == STOPPED else DIVERGED
-                return _mean(done or [trained], model, history, ended)
+                whole = _with(trained.model, weights) if done else trained.model
+                return _mean(done or [trained], whole, history, ended)
+            model, weights = trained.model, trained.model.get_weights() if trained.model else ()
             # Its model is not needed any more, and the next fold needs the memory.
             done.append(replace(trained, model=None))
             before = len(history)
@@ -108,6 +110,14 @@ def train_folds(
         keras.utils.clear_session(free_memory=False)
         gc.collect()
     return _mean(done, model, history, FINISHED)
+
+
+def _with(model: Any, weights: Sequence[np.ndarray]) -> Any:
+    """The model with the weights of a fold that is done; None where only its results are known."""
+    if not weights:
+        return None
+    model.set_weights(weights)
+    return model
 
 
 def _kept(
@@ -141,6 +151,7 @@ def _mean(folds: Sequence[Training], model: Any, history: Sequence[Mapping[str, 
         ended=ended,
         first_phase=max(1, round(_mean_of([each.first_phase for each in folds]))),
         second_phase=round(_mean_of([each.second_phase for each in folds])),
+        unfinished_value=folds[0].unfinished_value,
     )
 
 

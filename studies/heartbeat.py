@@ -76,13 +76,9 @@ def heed(study: Any, stop: StopRequest) -> None:
     """
     if study.stop:
         stop.request(study.stop)
-    limits = []
-    if study.deadline is not None:
-        limits.append(study.deadline - study.now)
-    if study.device_seconds is not None:
-        limits.append(0.0 if study.used - study.device_seconds_before >= study.device_seconds else float("inf"))
-    left = min(limits, default=float("inf"))
-    stop.deadline = stop.clock() + left if left < float("inf") else None
+    stop.deadline = None if study.deadline is None else stop.clock() + study.deadline - study.now
+    used = study.used - study.device_seconds_before
+    stop.is_used_up = study.device_seconds is not None and used >= study.device_seconds
 
 
 def parent_watch() -> Callable[[], bool]:

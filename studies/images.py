@@ -23,14 +23,23 @@ class Images:
     folder: Path
     watcher: Watcher
     stop: StopRequest
+    _done: tuple[int, int] | None = field(default=None, init=False)
     _loaded: dict[Any, Dataset] = field(default_factory=dict)
 
     def __call__(self, recipe: Recipe) -> Dataset:
         if recipe.data not in self._loaded:
             self._loaded[recipe.data] = load(recipe.data, self.folder, progress=self._progress)
+            self._done = None
         return self._loaded[recipe.data]
 
+    def state(self) -> str:
+        """How far it is, in words."""
+        if self._done is None:
+            return "while the images were read"
+        return f"while the images were decoded, {self._done[0]:,} of {self._done[1]:,}"
+
     def _progress(self, done: int, total: int) -> None:
+        self._done = done, total
         if self.stop():
             raise KeyboardInterrupt
         self.watcher.data_progress(done, total)

@@ -4,7 +4,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,15 +21,17 @@ from studies.data import Dataset, Split
 from studies.database.workers import Activity
 from studies.epochs import total_epochs
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Best, EpochEnded, Progress, Watcher
-from studies.features import Features, Prepared
+from studies.features import IMAGES, Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
 from studies.sampling import asking_in_fit, seed_of
 from studies.stopping import StopRequest
 from studies.storage import DATABASE_ERRORS
 from studies.taken import TakenTrial
+from studies.time_budget import TimeBudget, TrialClock
 from studies.training import Training, train
-from studies.trials import Outcome
+from studies.trial_meter import TrialMeter
+from studies.trials import Outcome, params_of
 from studies.warm import WarmModels
 
 History: TypeAlias = Sequence[Mapping[str, float]]
@@ -49,6 +51,11 @@ class Objective:
         features: Gives the features that a frozen backbone's head is trained on; None starts with those on disk.
         activity: What this worker does, as shown to others.
         checkpoints: Where trials in training are saved; None saves nothing.
+        budget: What is kept of the time limit for what follows the search; None where nothing follows.
+
+    Attributes:
+        unfinished: What a trial reached that was stopped within its first epoch while none was complete; its weights
+            are kept.
     """
 
     seed: int
@@ -59,12 +66,16 @@ class Objective:
     features: Features | None = None
     activity: Activity = field(default_factory=Activity)
     checkpoints: Checkpoints | None = None
+    budget: TimeBudget | None = None
+    unfinished: Best | None = field(default=None, init=False)
+    _meter: TrialMeter | None = field(default=None, init=False)
     _path: str = field(default="", init=False)
     _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
     _warm: WarmModels = field(default_factory=WarmModels, init=False)
 
     def __post_init__(self) -> None:
         self._features = self.features or Features(self.folder)
+        self._budget = self.budget or TimeBudget(self.stop, exports=False)
         # What is imported stays: without it, looking for garbage after each trial takes a tenth of the time.
         gc.collect()
         gc.freeze()
@@ -84,15 +95,16 @@ class Objective:
         Raises:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.
         """
-        started, self._path = time.monotonic(), ""
+        started, self._path, self._meter, self.unfinished = time.monotonic(), "", None, None
         self._ask = asking_in_fit(trial.trial, recipe)
         try:
             trained = self._train(trial, recipe)
             if trial.taken_away is not None:
                 raise trial.taken_away
             outcome = self._outcome(trained, recipe, time.monotonic() - started, before)
-            first, second = trained.first_phase, trained.second_phase
-            return replace(outcome, path=self._path, first_phase=first, second_phase=second)
+            self._keep_weights(trial, recipe, trained, outcome, before)
+            first, second, costs = trained.first_phase, trained.second_phase, self._costs()
+            return replace(outcome, path=self._path, first_phase=first, second_phase=second, costs=costs)
         except SearchError as error:
             if before.done == 0 or not isinstance(error, ModelError):
                 raise
@@ -119,6 +131,7 @@ class Objective:
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
             value = metrics[recipe.metric]
+            self._epoch_ended()
             trial.report(value, epoch)
             self._keep(trial, recipe, epoch, metrics)
             return self._goes_on(trial, epoch, total_epochs(recipe), value)
@@ -147,6 +160,7 @@ class Objective:
             return self._goes_on(trial, fold, folds, mean)
 
         def keep(epoch: int, metrics: Mapping[str, float]) -> None:
+            self._epoch_ended()
             self._keep(trial, recipe, epoch, metrics)
             trial.write()
 
@@ -171,6 +185,13 @@ class Objective:
         checkpoints: TrialCheckpoints | FoldCheckpoints | None,
         on_restored: Callable[[History], None] = lambda history: None,
     ) -> Training:
+        self._meter = TrialMeter(
+            self._budget,
+            TrialClock(recipe.batch_size, len(prepared.train) + len(prepared.validation)),
+            len(prepared.validation),
+            len(dataset.test),
+            None if prepared.path == IMAGES else self._features.backbone_costs,
+        )
         return train(
             recipe,
             prepared.train,
@@ -185,7 +206,36 @@ class Objective:
             warm=self._warm,
             checkpoints=checkpoints,
             on_restored=on_restored,
+            on_steps=self._meter.steps_ended,
+            judges=self._budget.goes_on_judging,
         )
+
+    def _epoch_ended(self) -> None:
+        if self._meter is not None:
+            self._meter.clock.epoch_ended()
+
+    def _costs(self) -> dict[str, float | None] | None:
+        """What the training cost, if it was measured; noted for the trials to come."""
+        costs = self._meter.costs if self._meter else None
+        if costs is None:
+            return None
+        self._budget.trial_ended(costs)
+        return asdict(costs)
+
+    def _keep_weights(
+        self, trial: TakenTrial, recipe: Recipe, trained: Training, outcome: Outcome, before: Progress
+    ) -> None:
+        """Keep the weights of the best trial so far, or of one that time has cut short before there was any."""
+        best, value = before.best, outcome.value
+        if outcome.state == WAITING and trained.unfinished_value is not None:
+            self.unfinished = Best(trial.number, trained.unfinished_value, 0, params_of(trial.trial), 0)
+        elif outcome.state != COMPLETE or value is None or (best and _beats(best.value, value, recipe.metric)):
+            return
+        if self.checkpoints is None or trained.model is None:
+            return
+        kept = self.checkpoints.best_weights
+        kept.save(trial.number, fingerprint(recipe), trial.claim.attempt, trained.model.get_weights(), {})
+        kept.clear_except([trial.number, *([best.number] if best else [])])
 
     def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
         """Keep an epoch and show it."""
@@ -216,12 +266,8 @@ class Objective:
         if trained.ended == training.STOPPED:
             # Some of the folds compare with no mean over all: they count only where there is nothing else.
             comparable = recipe.folds is None or before.best is None
-            if (
-                comparable
-                and not self.stop.requested
-                and value is not None
-                and _beats(value, before.best, recipe.metric)
-            ):
+            is_best = value is not None and (before.best is None or _beats(value, before.best.value, recipe.metric))
+            if comparable and is_best and not self.stop.requested:
                 return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
             return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
         if trained.ended == training.REFUSED:
@@ -238,11 +284,9 @@ def _reached(trained: Training, recipe: Recipe) -> str:
     return f"epoch {len(trained.history)} of {total_epochs(recipe)}"
 
 
-def _beats(value: float, best: Best | None, metric: str) -> bool:
-    """Whether a value is better than that of the best complete trial, if there is one."""
-    if best is None:
-        return True
-    return value > best.value if METRICS[metric] == "maximize" else value < best.value
+def _beats(value: float, other: float, metric: str) -> bool:
+    """Whether a value is better than another."""
+    return value > other if METRICS[metric] == "maximize" else value < other
 
 
 def _classified(error: Exception) -> tuple[str, str]:

@@ -17,6 +17,8 @@ class Process:
         parent_lives: Whether whoever started it is still there.
         is_replacement: It goes on where another process of the same run has ended: the limits of the study stay.
         study: Identity of the study that the run works on; None while that is not known.
+        is_supervised: Another process has started it, and says what came of the search.
+        started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
     """
 
     device: str = ""
@@ -27,6 +29,8 @@ class Process:
     parent_lives: Callable[[], bool] = lambda: True
     is_replacement: bool = False
     study: str | None = None
+    is_supervised: bool = False
+    started: float | None = None
 
 
 ALONE = Process()

@@ -10,11 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from spaces.canonical import fingerprint as fingerprint_of
 from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
-from studies.checkpoints import Checkpoints, TrialCheckpoints
+from studies.checkpoints import Checkpoints, TrialCheckpoints, weights_of
 from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
@@ -23,10 +24,14 @@ from studies.export import export_model
 from studies.export_folder import STUDY_ID, Publish, publish_at_once
 from studies.features import Features, Prepared
 from studies.models import inference_model
+from studies.own_weights import model_with
 from studies.pictures import Curve, Epochs, draw, mean_over_folds
 from studies.training import Training, train
 
 COMPARED_IMAGES = 32
+RETRAINING, TRIAL = "retraining", "trial"
+"""Where the weights of an export come from."""
+
 RETRAININGS = 3
 """How often a retraining that diverges is tried, each time with another seed."""
 
@@ -72,6 +77,21 @@ class Found:
         return self.progress.best
 
 
+@dataclass(frozen=True)
+class Final:
+    """The trained model that is exported.
+
+    Args:
+        model: The network, or its head where features were trained on.
+        prepared: What it was trained on.
+        weights: Where its weights come from, for `metrics.json`.
+    """
+
+    model: keras.Model
+    prepared: Prepared
+    weights: Mapping[str, Any]
+
+
 def retrain_and_export(
     found: Found,
     dataset: Dataset,
@@ -83,8 +103,10 @@ def retrain_and_export(
     features: Features,
     checkpoints: Checkpoints | None = None,
     publish: Publish = publish_at_once,
+    retrains: bool = True,
+    interrupted: Callable[[], bool] | None = None,
 ) -> dict[str, Any] | None:
-    """Retrain, test and export the best recipe.
+    """Retrain, test and export the best recipe; without time to retrain, with the weights that its trial had.
 
     Args:
         found: What the search found.
@@ -97,6 +119,8 @@ def retrain_and_export(
         checkpoints: Where the retraining is saved, under the best trial's number, and goes on from after an
             interruption; None saves nothing.
         publish: Puts the export in place while it is this worker's.
+        retrains: Whether there is time for it.
+        interrupted: Whether it was stopped for another reason than time, so that nothing is exported; None for always.
 
     Returns:
         What stands in `metrics.json`, or None when it was stopped before.
@@ -105,29 +129,28 @@ def retrain_and_export(
         ExportTaken: Another worker has claimed the export.
     """
     started = time.monotonic()
-    prepared = _prepared(features, found.recipe, dataset, stop)
-    if prepared is None:
+    exporting = _Exporting(found, dataset, folder, watcher, stop, features, checkpoints)
+    final = exporting.final(retrains, interrupted or stop)
+    if final is None:
         return None
-    trained = _retrain(found, dataset, prepared, folder, watcher, stop, checkpoints)
-    if trained.ended == training.STOPPED:
-        return None
+    prepared = final.prepared
     retrained = time.monotonic()
-    watcher.exporting()
+    watcher.exporting(found.best.number if final.weights["from"] == TRIAL else None)
     shape = dataset.image_shape
-    whole = features.whole(found.recipe, prepared, trained.model, dataset)
+    whole = features.whole(found.recipe, prepared, final.model, dataset)
     model = inference_model(found.recipe, whole, shape, len(dataset.classes))
-    compared = features.compared(found.recipe, prepared, trained.model, model, dataset)
+    compared = features.compared(found.recipe, prepared, final.model, model, dataset)
     probabilities = model.predict(evaluation_data(dataset.test, found.recipe.batch_size), verbose=0)
     scores = evaluate(probabilities, dataset.test.labels, dataset.classes)
 
     def metrics(exports: Any) -> dict[str, Any]:
         seconds = {
             "search": found.search_seconds,
-            "retrain": retrained - started,
+            "retrain": retrained - started if final.weights["from"] == RETRAINING else 0.0,
             "export": time.monotonic() - retrained,
         }
         rounded = {name: round(value, 3) for name, value in seconds.items()}
-        tested = {"test": scores.to_json(), "features": compared}
+        tested = {"weights": final.weights, "test": scores.to_json(), "features": compared}
         return {**_search_metrics(found), **tested, "exports": exports, "seconds": rounded}
 
     exported = export_model(
@@ -143,14 +166,64 @@ def retrain_and_export(
         study=found.identity,
         publish=publish,
     )
-    if checkpoints:
+    if checkpoints and final.weights["from"] == RETRAINING:
         checkpoints.of_trial(found.best.number).clear()
+        checkpoints.best_weights.clear_except([])
     return exported
+
+
+@dataclass(frozen=True)
+class _Exporting:
+    """What the final model is made of; the arguments are those of `retrain_and_export`."""
+
+    found: Found
+    dataset: Dataset
+    folder: Path
+    watcher: Watcher
+    stop: Callable[[], bool]
+    features: Features
+    checkpoints: Checkpoints | None
+
+    def final(self, retrains: bool, interrupted: Callable[[], bool]) -> Final | None:
+        """The model: retrained if there is time, else as its trial left it; None when it was interrupted."""
+        retrained = self._retrained() if retrains else None
+        if retrained is not None and retrained.weights["complete"]:
+            return retrained
+        if self.stop() and interrupted():
+            return None
+        # Without weights of the trial, a short retraining is better than no model.
+        return self._own() or retrained or self._retrained()
+
+    def _retrained(self) -> Final | None:
+        prepared = _prepared(self.features, self.found.recipe, self.dataset, self.stop)
+        if prepared is None:
+            return None
+        trained = _retrain(self.found, self.dataset, prepared, self.folder, self.watcher, self.stop, self.checkpoints)
+        weights = {
+            "from": RETRAINING,
+            "trial": self.found.best.number,
+            "epochs": len(trained.history),
+            "complete": trained.ended != training.STOPPED,
+        }
+        return Final(trained.model, prepared, weights)
+
+    def _own(self) -> Final | None:
+        """The best trial's model with the weights of its best epoch, if they were kept."""
+        best, recipe = self.found.best, self.found.recipe
+        kept = self.checkpoints.best_weights.load(best.number, fingerprint_of(recipe)) if self.checkpoints else None
+        if kept is None:
+            return None
+        prepared = self.features.for_trial(recipe, self.dataset)
+        model = model_with(weights_of(kept), recipe, prepared, len(self.dataset.classes), self.folder)
+        if model is None:
+            return None
+        weights = {"from": TRIAL, "trial": best.number, "epoch": best.epoch, "complete": best.epoch > 0}
+        return Final(model, prepared, weights)
 
 
 def _curves(found: Found) -> tuple[Curve, Curve]:
     """How the best trial and the baseline learned."""
-    best = Curve(found.best.number, found.best.epoch, mean_over_folds(found.epochs.get(found.best.number, ())))
+    best = Curve(found.best.number, found.best.epoch or None, mean_over_folds(found.epochs.get(found.best.number, ())))
     return best, Curve(0, None, mean_over_folds(found.epochs.get(0, ())))
 
 

@@ -1,11 +1,13 @@
 """One call of `search run`: from a declared space to a result, going on where the last call ended."""
 
+import math
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from spaces.errors import NoResultError
 from spaces.functions import keep, untraced
@@ -23,7 +25,8 @@ from studies.database.identities import deletion_explained
 from studies.database.steering import Limits, steer
 from studies.database.transactions import PATIENCE_SECONDS
 from studies.database.workers import Activity, Member
-from studies.events import Progress, StudyOpened, Watcher
+from studies.declared import Declared
+from studies.events import Best, Progress, StudyOpened, Watcher
 from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
@@ -35,24 +38,10 @@ from studies.sampling import laid_down, most_trials
 from studies.stopping import StopRequest
 from studies.storage import explained, shown, sqlite_url, study_folder
 from studies.study import Study
+from studies.time_budget import TimeBudget, times_slower, too_short
+from studies.time_for_best import keep_time_for_best
 
 HURRIED_SECONDS = 4.0
-
-
-class Declared(Protocol):
-    """What a space file declares."""
-
-    @property
-    def name(self) -> str:
-        """Name of the space."""
-
-    @property
-    def space(self) -> Space:
-        """What is searched."""
-
-    @property
-    def folder(self) -> Path:
-        """Where relative paths start."""
 
 
 def run(
@@ -84,11 +73,19 @@ def run(
     folder = study_folder(output, name)
     url = settings.storage or sqlite_url(folder / "study.db")
     images = Images(declared.folder, watcher, stop)
+    timeout: Any = settings.timeout
+    started = stop.clock() if process.started is None else process.started
+    if timeout is not None:
+        # Until the study is open, whose limit may have begun with another worker.
+        stop.deadline = started + timeout
+    process = replace(process, started=started)
     try:
         return _Run(declared, settings, name, url, folder, images, watcher, stop, export, process).result()
     except KeyboardInterrupt:
-        if not stop.requested:
+        if not stop():
             raise
+        if not stop.requested:
+            raise NoResultError(too_short(settings.timeout, images.state())) from None
         # A signal during the preparation: nothing has begun yet.
         metric = declared.space.metric
         return Result(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
@@ -106,10 +103,13 @@ class _Run:
     stop: StopRequest
     export: bool
     process: Process
+    _unfinished: Best | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.checkpoints = Checkpoints(self._checkpoints_place())
         self.features = Features(self.declared.folder, self.images.features_progress)
+        self._cpu_at_start, self._cpu_seconds = time.thread_time(), 0.0
+        self._budget = TimeBudget(self.stop, self.export, lambda: times_slower(self._cpu_seconds))
 
     def result(self) -> Result:
         """Everything, in order."""
@@ -159,9 +159,9 @@ class _Run:
         return HURRIED_SECONDS if self.stop.requested else PATIENCE_SECONDS
 
     def _limits(self, total: int) -> Limits:
-        timeout: Any = self.settings.timeout
-        hours = self.settings.gpu_hours
-        return Limits(total, timeout, None if hours is None else hours * 3600)
+        # The limit is that of the whole command.
+        left, hours = self.stop.seconds_left, self.settings.gpu_hours
+        return Limits(total, None if math.isinf(left) else left, None if hours is None else hours * 3600)
 
     def _working(self, opened: OpenStudy) -> AbstractContextManager[Member]:
         from studies import device
@@ -233,6 +233,7 @@ class _Run:
         from studies.worker import Worker
 
         settings, stop = self.settings, self.stop
+        self._cpu_seconds = time.thread_time() - self._cpu_at_start
         points = laid_down(space, settings.sampler, settings.seed)
         ledger = Ledger(opened.database, member, points, settings.retries)
         evaluate = Objective(
@@ -244,7 +245,12 @@ class _Run:
             self.features,
             self._activity,
             self.checkpoints,
+            self._budget,
         )
+        self._budget.begin()
+        keep_time = partial(keep_time_for_best, self._budget, opened.study, space, self.images)
+        keep_time(trials.progress(opened.study, settings.trials))
+        seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(
             opened.study,
             space,
@@ -254,7 +260,11 @@ class _Run:
             self.watcher,
             stop,
             self._activity,
-            has_enough=self.process.has_enough,
+            may_begin=self._budget.has_time_to_begin,
+            ended=keep_time,
+            has_enough=lambda evaluated: (
+                self.process.has_enough(evaluated) and self._budget.has_time_to_restart(seconds_to_start)
+            ),
         )
         try:
             is_over = worker.run()
@@ -268,6 +278,8 @@ class _Run:
             if not stop():
                 raise
             return True
+        finally:
+            self._unfinished = evaluate.unfinished
 
     def _checkpoints_place(self) -> str | Path:
         """Where trials in training are saved: on several machines it must be reached from all of them."""
@@ -275,12 +287,10 @@ class _Run:
         return self.folder / "checkpoints" if place is None else f"{place.rstrip('/')}/{self.name}"
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
-        if now.best is None and not self.stop.requested:
+        is_silent = self._unfinished is not None or (self.process.is_supervised and self.stop.out_of_time)
+        if now.best is None and not self.stop.requested and not is_silent:
             if self.stop.out_of_time:
-                raise NoResultError(
-                    f"the time limit was reached before one trial was complete: run it again with a longer --timeout; "
-                    f"what was read and trained is kept, see search trials {self.name}"
-                )
+                raise NoResultError(too_short(self.settings.timeout, "before one trial was complete"))
             ended = f"{now.pruned} pruned, {now.failed} failed"
             raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
         return Result(
@@ -296,11 +306,11 @@ class _Run:
         )
 
     def _wants_export(self, result: Result) -> bool:
-        return self.export and result.progress.best is not None and result.interrupted is None
+        has_model = result.progress.best is not None or self._unfinished is not None
+        return self.export and has_model and result.interrupted is None
 
     def _exported(self, opened: OpenStudy, space: Space, result: Result, member: Member) -> Result:
-        # The time limit is the search's.
-        self.stop.ignore_time()
+        retrains = self._budget.end_search() and result.progress.best is not None
         self._activity.doing = "retraining and exporting the best trial"
         exporter = Exporter(
             opened=opened,
@@ -314,4 +324,4 @@ class _Run:
             stop=self.stop,
             checkpoints=self.checkpoints,
         )
-        return exporter.exported(space, result)
+        return exporter.exported(space, result, retrains=retrains, unfinished=self._unfinished)

@@ -1,6 +1,7 @@
 """Ending early on purpose: Ctrl-C, SIGTERM and the time limit."""
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ class StopRequest:
     """Whether somebody asked for an end, and when time is over.
 
     Args:
-        deadline: Reading of `clock` from which on time is over, or None.
+        deadline: Reading of `clock` at which the time limit of the whole command ends, or None.
         clock: Seconds that only ever grow.
         leaves_at_second: Whether a second signal ends the process at once. A supervisor forwards the signal that a
             scheduler may have sent to all processes already: for its workers the second means no more than the first.
@@ -24,7 +25,11 @@ class StopRequest:
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     signal_name: str | None = None
     leaves_at_second: bool = True
-    _is_timeless: bool = field(default=False, init=False)
+    reserve_seconds: float = field(default=0.0, init=False)
+    """Kept of the time limit for what follows the present work: time is over so much earlier."""
+    is_used_up: bool = field(default=False, init=False)
+    """The devices were used for as long as they may: the search ends, and what follows it does not."""
+    _is_search_over: bool = field(default=False, init=False)
 
     def request(self, signal_name: str) -> None:
         """Ask for an end."""
@@ -35,14 +40,19 @@ class StopRequest:
         """Whether a signal asked for an end."""
         return self.signal_name is not None
 
-    def ignore_time(self) -> None:
-        """From now on no time limit counts, not even a later one."""
-        self._is_timeless = True
+    def end_search(self) -> None:
+        """From now on only the time limit of the whole command counts, not what the search may use of the devices."""
+        self._is_search_over = True
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the time limit; infinite without one."""
+        return math.inf if self.deadline is None else self.deadline - self.clock()
 
     @property
     def out_of_time(self) -> bool:
-        """Whether the time limit has passed."""
-        return not self._is_timeless and self.deadline is not None and self.clock() >= self.deadline
+        """Whether the time of the present work is over."""
+        return (self.is_used_up and not self._is_search_over) or self.seconds_left <= self.reserve_seconds
 
     def __call__(self) -> bool:
         """Whether to end now, for whatever reason."""

@@ -27,8 +27,9 @@ class Study:
 
     Args:
         trials: Trials to evaluate in all, over every run and every process; the first is the baseline.
-        timeout: When to stop starting trials and end the running one, in seconds or as text: `90s`, `30m`, `2h`,
-            `1h30m`; None for no limit. A later run of the same study has its own.
+        timeout: What the whole command may take, with the retraining, test and export of the best trial, in seconds
+            or as text: `90s`, `30m`, `2h`, `1h30m`; None for no limit. It counts from the start of the command that
+            begins to work on the study; workers that join later share it. A later run has its own.
         sampler: `tpe` (default), `random`, `grid` (needs a step for every real number), `gp` or `cmaes`.
         pruner: `hyperband` (default), `asha`, `median` or `none`.
         seed: From it every trial's sampling, weights and order of images are derived.

@@ -49,6 +49,8 @@ class Training:
         first_phase: Epochs of the first phase that led to the model's weights: a second one begins with the best of
             the first.
         second_phase: Epochs of the second phase that led to them.
+        unfinished_value: The metric of the model as it is, where training was stopped within its first epoch and
+            there was time to measure it; else None.
     """
 
     model: keras.Model
@@ -59,6 +61,7 @@ class Training:
     ended: str
     first_phase: int
     second_phase: int
+    unfinished_value: float | None = None
 
 
 def train(
@@ -79,6 +82,8 @@ def train(
     warm: WarmModels | None = None,
     checkpoints: TrialCheckpoints | FoldCheckpoints | None = None,
     on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
+    on_steps: Callable[[Any, int], None] = lambda model, steps: None,
+    judges: Callable[[int], bool] = lambda batches: False,
 ) -> Training:
     """Build, compile and fit the model of a recipe.
 
@@ -102,6 +107,9 @@ def train(
         checkpoints: Where the training is saved after `on_epoch`, and goes on from if one is there: it ends as one
             that was never interrupted. A hypermodel's begins again. None saves nothing.
         on_restored: Called with the metrics of the epochs that a checkpoint holds, which are not trained again.
+        on_steps: Called after each execution of steps with the model and the steps of the epoch that are done.
+        judges: Where training was stopped within its first epoch: called before each batch of validation images with
+            the batches that are measured, says whether to measure one more.
 
     Raises:
         ModelError: The recipe cannot be built.
@@ -121,6 +129,8 @@ def train(
             ask=ask,
             on_epoch=on_epoch,
             stop=stop,
+            on_steps=on_steps,
+            judges=judges,
         )
     if warm is None:
         keras.utils.set_random_seed(seed)
@@ -130,7 +140,7 @@ def train(
     model = build(recipe, shape, classes, folder=folder)
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
     second = second_phase(recipe) if second_epochs != 0 else None
-    stopping = StopOnRequest(stop)
+    stopping = StopOnRequest(stop, on_steps)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping, is_last_phase=second is None)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
     saving = Checkpointing(checkpoints, best, ending, stopping)
@@ -147,12 +157,13 @@ def train(
         fitting.fit(epochs or recipe.epochs)
     if second and fitting.ended in (FINISHED, OUT_OF_PATIENCE):
         fitting.fine_tune(recipe, second, second_epochs or second.epochs)
-    if validation is not None and not stopping.stopped:
+    if validation is not None:
         best.restore()
+    unfinished = fitting.unfinished_value(recipe, judges)
     if warm is not None:
         warm.give_back()
     history = tuple(ending.history)
-    return Training(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases)
+    return Training(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases, unfinished)
 
 
 @dataclass
@@ -179,6 +190,7 @@ class _Fitting:
     saving: Checkpointing
     cooldown: float
     _validation: Any = field(default=None, init=False)
+    _measuring: Validation | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._callbacks: list[keras.callbacks.Callback] = [self.stopping, self.ending]
@@ -190,8 +202,8 @@ class _Fitting:
         if validates_itself(self.model):
             self._validation = evaluation_data(validation, recipe.batch_size)
         size = validation_batch(validation.images.shape[1:], recipe.batch_size, len(validation))
-        measuring = Validation(evaluation_data(validation, size), validation.labels, classes, self.stopping)
-        self._callbacks = [self.stopping, measuring, self.best, self.ending]
+        self._measuring = Validation(evaluation_data(validation, size), validation.labels, classes, self.stopping)
+        self._callbacks = [self.stopping, self._measuring, self.best, self.ending]
 
     def fit(self, epochs: int) -> None:
         """Train the epochs of a phase that are not done; the model is compiled."""
@@ -220,6 +232,12 @@ class _Fitting:
         rate = cooled(second_recipe, self.feed.steps, epochs, self.cooldown)
         compile_model(self.model, second_recipe, self.feed.steps, self.steps_per_execution, rate)
         self.fit(epochs)
+
+    def unfinished_value(self, recipe: Recipe, judges: Callable[[int], bool]) -> float | None:
+        """The metric of a model that was stopped within its first epoch."""
+        is_unfinished = self.stopping.stopped and self.stopping.has_trained and not self.ending.history
+        found = self._measuring.unfinished(judges) if self._measuring and is_unfinished else {}
+        return found.get(recipe.metric)
 
     @property
     def is_in_second_phase(self) -> bool:

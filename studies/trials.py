@@ -1,14 +1,16 @@
 """Trials in the database: how they ended, and how far the study is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from spaces.parameters import Scalar
 from studies.events import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Progress
+from studies.time_budget import Costs
 
 OUTCOME, PARAMS = "search:outcome", "search:params"
 STATES = {
@@ -35,6 +37,7 @@ class Outcome:
         path: What it was trained on: `images`, or `features` or `cached views` of a frozen backbone.
         first_phase: Epochs of the first phase that led to its weights, or None.
         second_phase: Epochs of the second phase that led to its weights; 0 without one.
+        costs: What its training cost: the fields of `time_budget.Costs`; None where that was not measured.
     """
 
     state: str
@@ -47,6 +50,7 @@ class Outcome:
     path: str = ""
     first_phase: int | None = None
     second_phase: int = 0
+    costs: Mapping[str, Any] | None = None
 
 
 def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:
@@ -62,6 +66,16 @@ def outcome_of(trial: FrozenTrial) -> Outcome | None:
         return None
     try:
         return Outcome(**{field.name: stored[field.name] for field in fields(Outcome) if field.name in stored})
+    except TypeError:
+        return None
+
+
+def costs_of(study: optuna.Study, number: int) -> Costs | None:
+    """What the training of a trial cost, or None where that is not known."""
+    trial = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == number), None)
+    outcome = outcome_of(trial) if trial else None
+    try:
+        return Costs(**outcome.costs) if outcome and outcome.costs else None
     except TypeError:
         return None
 

@@ -8,7 +8,6 @@ learning rate, dropout, translation, weight decay and batch size.
 import json
 import random
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -18,6 +17,7 @@ from spaces.canonical import to_json
 from spaces.space import Recipe
 from studies.compiling import compile_model, scheduled
 from studies.epochs import second_phase
+from studies.models.layers import all_layers
 
 MOST_MODELS = 8
 MOST_BYTES = 2**28
@@ -141,7 +141,7 @@ def _may_be_kept(recipe: Recipe) -> bool:
 
 def _can_be_kept(model: keras.Model) -> bool:
     """Whether it is small, and no layer holds a copy of its weights as constants, as `Normalization` does."""
-    is_constant = any(isinstance(layer, keras.layers.Normalization) for layer in _all_layers(model))
+    is_constant = any(isinstance(layer, keras.layers.Normalization) for layer in all_layers(model))
     return _bytes(model) <= MOST_BYTES and not is_constant
 
 
@@ -183,10 +183,3 @@ def _forget(optimizer: keras.optimizers.Optimizer) -> None:
 def _bytes(model: keras.Model) -> int:
     # Weights are float32 under every precision.
     return 4 * int(model.count_params())
-
-
-def _all_layers(model: keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)

@@ -39,6 +39,8 @@ class Worker:
         watcher: Is told what happens.
         stop: Asked between trials whether to end.
         activity: What this worker does, as shown to others.
+        may_begin: Asked before each trial: whether there is time for one more.
+        ended: Called with the progress after each trial.
         has_enough: Whether this process should make room for a fresh one after so many trials.
         wait: Waits so many seconds.
     """
@@ -51,6 +53,8 @@ class Worker:
     watcher: Watcher
     stop: StopRequest
     activity: Activity = field(default_factory=Activity)
+    may_begin: Callable[[], bool] = lambda: True
+    ended: Callable[[Progress], None] = lambda progress: None
     has_enough: Callable[[int], bool] = lambda evaluated: False
     wait: Callable[[float], None] = time.sleep
 
@@ -65,7 +69,7 @@ class Worker:
         """
         self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or most_epochs(self.space))
         evaluated = 0
-        while not self.stop():
+        while not self.stop() and self.may_begin():
             if self.has_enough(evaluated):
                 return False
             taken = take(self.study, self.ledger, self._sampler)
@@ -105,6 +109,7 @@ class Worker:
         finally:
             self._note("between trials")
         now = self._progress(taken)
+        self.ended(now)
         self._tell(taken.number, outcome, now)
         self._give_up_if_hopeless(now)
 

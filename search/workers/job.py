@@ -33,6 +33,7 @@ class Job:
         trials: Trials after which it does so.
         is_replacement: Another process of this run has worked in its place.
         debug: Show tracebacks.
+        started: Reading of `time.monotonic`, which all processes of a machine share, when the command began.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Job:
     gpu_memory: int | None = None
     is_replacement: bool = False
     debug: bool = False
+    started: float | None = None
 
     def command(self) -> list[str]:
         """The command line; the arguments only tell whoever lists the processes what this one is."""

@@ -29,6 +29,7 @@ from studies.results import Result
 from studies.stopping import StopRequest, signals
 from studies.storage import shown, sqlite_url, study_folder
 from studies.study import Study
+from studies.time_budget import too_short
 from studies.trials import params_of
 from studies.watching import Looking, Snapshot
 
@@ -42,6 +43,7 @@ def supervise(
     *,
     environ: Mapping[str, str],
     debug: bool,
+    started: float,
 ) -> tuple[Result, dict[str, Scalar]]:
     """Search with worker processes until the study is over.
 
@@ -53,6 +55,7 @@ def supervise(
         stop: Asks for an end.
         environ: The environment of the workers, but for their devices.
         debug: Let the workers write tracebacks.
+        started: Reading of `time.monotonic` when the command began.
 
     Returns:
         The outcome, and the defaults of the space by dotted name.
@@ -67,7 +70,7 @@ def supervise(
     logs = open_logs(folder / "logs", len(chosen))
     try:
         looking = Looking(study.storage or sqlite_url(folder / "study.db"), name)
-        run = _Run(call, loaded, study, screen, stop, environ, debug, name, folder, chosen, logs, looking)
+        run = _Run(call, loaded, study, screen, stop, environ, debug, name, folder, chosen, logs, looking, started)
         return run.result()
     finally:
         for log in logs:
@@ -88,6 +91,7 @@ class _Run:
     places: list[Place]
     logs: list[Log]
     looking: Looking
+    started: float
     pids: set[int] = field(default_factory=set)
     joined: bool = False
     seen: Snapshot | None = None
@@ -183,6 +187,7 @@ class _Run:
             gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
             is_replacement=self.joined or slot.is_replacement,
             debug=self.debug,
+            started=self.started,
         )
 
     def _has_joined(self) -> bool:
@@ -223,10 +228,12 @@ class _Run:
         if now is None and interrupted is None:
             raise StudyError("the workers have ended, but the database of the study does not answer: start again")
         progress = now.progress if now else Progress(self.study.trials)
-        if progress.best is None and interrupted is None:
+        metrics = self._metrics(progress)
+        if progress.best is None and interrupted is None and metrics is None:
+            if self.study.timeout is not None and progress.done < progress.trials:
+                raise NoResultError(too_short(self.study.timeout, "before one trial was complete"))
             ended = f"{progress.pruned} pruned, {progress.failed} failed"
             raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
-        metrics = self._metrics(progress)
         return Result(
             study=self.name,
             metric=self.loaded.space.metric,
@@ -246,10 +253,15 @@ class _Run:
             stored: dict[str, Any] = json.loads((self.folder / "best" / "metrics.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        if not self.call.export or progress.best is None or not {"best", "trials", "test"} <= stored.keys():
+        if not self.call.export or not {"best", "trials", "test"} <= stored.keys():
             return None
         is_of_these = sum(stored["trials"].values()) == progress.done
-        return stored if is_of_these and stored["best"]["number"] == progress.best.number else None
+        if progress.best is None:
+            # Of a trial that was stopped within its first epoch.
+            return stored if is_of_these and not stored.get("weights", {}).get("complete", True) else None
+        # Without time to retrain, an earlier export of the same trial stays.
+        is_kept = is_of_these or (self.study.timeout is not None and progress.done < progress.trials)
+        return stored if is_kept and stored["best"]["number"] == progress.best.number else None
 
     def _defaults(self, now: Snapshot | None) -> dict[str, Scalar]:
         """The baseline: trial 0 also has the hyperparameters of a hypermodel, which are found while it is built."""

@@ -11,12 +11,16 @@ class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         requested: Says whether to end.
+        on_steps: Called with the model and the steps of the epoch that are done.
     """
 
-    def __init__(self, requested: Callable[[], bool]) -> None:
+    def __init__(
+        self, requested: Callable[[], bool], on_steps: Callable[[Any, int], None] = lambda model, steps: None
+    ) -> None:
         super().__init__()
-        self._requested = requested
+        self._requested, self._on_steps = requested, on_steps
         self.stopped = False
+        self.has_trained = False
 
     def look(self) -> None:
         """End if somebody asks for it."""
@@ -27,6 +31,8 @@ class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look after each step."""
+        self.has_trained = True
+        self._on_steps(self.model, batch + 1)
         self.look()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:

@@ -1,7 +1,7 @@
 """Measures every score of the validation images after each epoch, from one pass over them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -47,6 +47,25 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         for name, value in {**self._scores(outputs), **found}.items():
             logs.setdefault(f"val_{name}", value)
 
+    def unfinished(self, goes_on: Callable[[int], bool]) -> dict[str, float]:
+        """The scores of the model as it is, from the first batches.
+
+        Args:
+            goes_on: Called before each batch with the batches that are measured; says whether to measure it.
+
+        Returns:
+            The scores by name; empty when nothing was measured, or when the outputs are no numbers.
+        """
+        outputs: list[np.ndarray] = []
+        for images, *_ in _items(self._data):
+            if not goes_on(len(outputs)):
+                break
+            outputs.append(np.asarray(self.model.predict_on_batch(images)))
+        if not outputs or not all(np.isfinite(each).all() for each in outputs):
+            return {}
+        found = np.concatenate(outputs)
+        return {f"val_{name}": value for name, value in self._scores(found).items()}
+
     def _as_keras(self) -> dict[str, Any]:
         """The `outputs`, the loss and the compiled metrics."""
         from studies.tensorflow_validation import validation_step
@@ -78,7 +97,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         names = [name for name in SCORES if name != "top_5_accuracy" or len(self._classes) > 5]
         if not np.isfinite(outputs).all():
             return dict.fromkeys(names, math.nan)
-        scores = evaluate(self._probabilities(outputs), self._labels, self._classes)
+        scores = evaluate(self._probabilities(outputs), self._labels[: len(outputs)], self._classes)
         found = {name: getattr(scores, name) for name in names}
         return {name: math.nan if value is None else value for name, value in found.items()}
 

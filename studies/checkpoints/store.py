@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from studies.checkpoints.best_weights import BestWeights
 from studies.checkpoints.pace import Pace
 from studies.checkpoints.places import Place, place_at
 from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
@@ -56,6 +57,11 @@ class Checkpoints:
             return []
         others = sum(file.study != _short(self._study) for file in found)
         return [f"{others} checkpoints of other studies are left as they are, and not used."] if others else []
+
+    @property
+    def best_weights(self) -> BestWeights:
+        """The weights of the best trials."""
+        return BestWeights(self._place)
 
     def of_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
         """The checkpoints of one trial.

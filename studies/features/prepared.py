@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from studies.data.cache import cache_root
 from studies.features.keys import content_of, key_of
 from studies.features.paths import CACHED_VIEWS, IMAGES, path_of
 from studies.features.store import computed, in_memory, kept
+from studies.time_budget import UNKNOWN_IMAGE_SECONDS, Costs
 
 if TYPE_CHECKING:
     import keras
@@ -60,6 +62,20 @@ class Prepared:
         return concatenated(self.train, self.validation)
 
 
+@dataclass
+class _Timing:
+    """When a backbone had read how many images: after its first batch, which compiles, and after its last."""
+
+    first: tuple[float, int]
+    last: tuple[float, int] = (0.0, 0)
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """None while there was one batch only."""
+        images = self.last[1] - self.first[1]
+        return (self.last[0] - self.first[0]) / images if images > 0 else None
+
+
 @dataclass(eq=False)
 class Features:
     """Computes features once, and keeps those of this run at hand.
@@ -73,6 +89,9 @@ class Features:
     folder: Path
     progress: Callable[[int, int], None] = lambda done, total: None
     cache: Path | None = None
+    _timing: "_Timing | None" = field(default=None, init=False)
+    _layers: int | None = field(default=None, init=False)
+    _image_seconds: float = field(default=UNKNOWN_IMAGE_SECONDS, init=False)
     _held: dict[str, np.ndarray | None] = field(default_factory=dict, init=False)
     _contents: "WeakKeyDictionary[Split, str]" = field(default_factory=WeakKeyDictionary, init=False)
 
@@ -91,6 +110,11 @@ class Features:
             ModelError: The backbone cannot be built, or its weights are absent or do not fit.
         """
         return self._prepared(recipe, dataset, views_of_validation=_views(recipe))
+
+    @property
+    def backbone_costs(self) -> Costs:
+        """What the frozen backbone costs that this run has computed features with last, or what one may cost."""
+        return Costs(0.0, 0.0, self._image_seconds, self._layers)
 
     def whole(self, recipe: Recipe, prepared: Prepared, trained: "keras.Model", dataset: Dataset) -> "keras.Model":
         """The network from images to answers, whatever part of it was trained."""
@@ -151,7 +175,7 @@ class Features:
         as_images = Prepared(dataset.train, dataset.validation, build_model, IMAGES)
         if path == IMAGES:
             return as_images
-        extractor = self._extractor(recipe, dataset, self.progress)
+        extractor = self._extractor(recipe, dataset, self._measured_progress)
         train = self._of(recipe, dataset.train, views, extractor)
         validation = None if train is None else self._of(recipe, dataset.validation, views_of_validation, extractor)
         if train is None or validation is None:
@@ -171,6 +195,14 @@ class Features:
 
         return functools.cache(lambda: make_extractor(recipe, dataset.image_shape, self.folder, progress))
 
+    def _measured_progress(self, done: int, total: int) -> None:
+        if self._timing is None or done <= self._timing.last[1]:
+            self._timing = _Timing((time.monotonic(), done))
+        self._timing.last = time.monotonic(), done
+        if (measured := self._timing.seconds_per_image) is not None:
+            self._image_seconds = measured
+        self.progress(done, total)
+
     def _of(self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], Extractor]") -> np.ndarray | None:
         """The features of a split; None when they would be too large."""
         root = cache_root(self.cache)
@@ -179,7 +211,12 @@ class Features:
         key = key_of(recipe, split.images, self._contents[split], self.folder, views)
         if key not in self._held:
             found = kept(root, key)
-            self._held[key] = _computed(root, key, split, views, extractor()) if found is None else found
+            if found is None:
+                from studies.models.layers import all_layers
+
+                self._layers = sum(1 for _ in all_layers(extractor().model))
+                found = _computed(root, key, split, views, extractor())
+            self._held[key] = found
         kept_features = self._held[key]
         # A study over augmentations meets new features in every trial: only the last few are kept open.
         while len(self._held) > MOST_HELD:

@@ -24,6 +24,17 @@ def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Mo
     return as_the_users(record, "build", hp, lambda: network_from(name_of(record), own_file(record), lambda: build(hp)))
 
 
+def connected_network(record: KerasTunerModel, image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """A fresh network of the hypermodel, built for such images.
+
+    Raises:
+        ModelError: The hypermodel fails, or its network does not fit the images and classes.
+    """
+    network = build_network(record, hyperparameters_for(record, None))
+    connect(record, network, image_shape, classes)
+    return network
+
+
 def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> Any:
     """What a fresh network makes of images (n, height, width, channels) from 0 to 255.
 
@@ -32,9 +43,8 @@ def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> An
     Raises:
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
     """
-    network = build_network(record, hyperparameters_for(record, None))
     shape = tuple(images.shape[1:])
-    connect(record, network, shape, classes)
+    network = connected_network(record, shape, classes)
     if is_rescaled(name_of(record), network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
     return applied(name_of(record), _plain_copy(network), images)

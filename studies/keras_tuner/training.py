@@ -39,6 +39,8 @@ def train_hypermodel(
     ask: Ask | None,
     on_epoch: Callable[[int, Mapping[str, float]], bool],
     stop: Callable[[], bool],
+    on_steps: Callable[[Any, int], None],
+    judges: Callable[[int], bool],
 ) -> Training:
     """Build and fit the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
 
@@ -49,10 +51,11 @@ def train_hypermodel(
     hp = hyperparameters_for(recipe.model, ask)
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
     network, form = _compiled_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
-    stopping = StopOnRequest(stop)
+    stopping = StopOnRequest(stop, on_steps)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    judging = [] if validation is None else [_scores(recipe, form, validation, classes, stopping), best]
+    measuring = None if validation is None else _scores(recipe, form, validation, classes, stopping)
+    judging = [] if measuring is None else [measuring, best]
     reports = Reports([stopping, *judging, ending], (epochs, second_epochs or 0) if epochs else None)
     reports.set_params({"epochs": recipe.epochs})
     if has_own_fit(recipe.model):
@@ -63,14 +66,18 @@ def train_hypermodel(
             reports.on_epoch_end(recipe.epochs - 1, {})
     else:
         _fit(recipe, network, feed, validation, form, reports, epochs or recipe.epochs)
-    if validation is not None and not stopping.stopped:
+    if validation is not None:
         best.restore()
     else:
         reports.restore()
     done = best.epoch or len(ending.history)
     first = min(done, reports.first_fit or done)
     ended = _ended(stopping, ending, best)
-    return Training(network, tuple(ending.history), best.epoch, best.value, best.loss, ended, first, done - first)
+    unfinished = {}
+    if measuring is not None and stopping.stopped and stopping.has_trained and not ending.history:
+        unfinished = measuring.unfinished(judges)
+    reached = best.epoch, best.value, best.loss, ended, first, done - first, unfinished.get(recipe.metric)
+    return Training(network, tuple(ending.history), *reached)
 
 
 def _compiled_network(
@@ -191,9 +198,7 @@ def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in parameters}
 
 
-def _scores(
-    recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest
-) -> keras.callbacks.Callback:
+def _scores(recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest) -> Validation:
     # Not in larger batches: the hypermodel's loss may be a sum over the batch.
     images = form.batches(evaluation_data(validation, recipe.batch_size))
     # A loop of the user's own may be using the compiled metrics.

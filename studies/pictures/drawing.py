@@ -33,8 +33,9 @@ def draw(
     train, test, classes = dataset.train, dataset.test, dataset.classes
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(matrix, (test.labels, probabilities.argmax(axis=1)), 1)
-    curves_picture(folder / CURVES, metric, *curves)
+    if curves[0].epochs:
+        curves_picture(folder / CURVES, metric, *curves)
     samples_picture(folder / SAMPLES, train.images, train.labels, classes)
     confusion_picture(folder / CONFUSION, matrix, classes)
     wrong = mistakes_picture(folder / MISTAKES, test.images, test.labels, probabilities, classes)
-    return [CURVES, SAMPLES, CONFUSION, *([MISTAKES] if wrong else [])]
+    return [*([CURVES] if curves[0].epochs else []), SAMPLES, CONFUSION, *([MISTAKES] if wrong else [])]

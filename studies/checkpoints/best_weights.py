@@ -1,0 +1,86 @@
+"""The weights of the best trials, kept for an export without retraining."""
+
+import logging
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from studies.checkpoints.places import Place
+from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
+
+logger = logging.getLogger(__name__)
+
+
+class BestWeights:
+    """Weights of whole models, by trial; whatever goes wrong is logged, and never ends a trial.
+
+    Args:
+        place: Where the checkpoints of the study are.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def save(
+        self, number: int, fingerprint: str, attempt: int, weights: Sequence[np.ndarray], state: Mapping[str, Any]
+    ) -> None:
+        """Write the weights of a trial.
+
+        Args:
+            number: The trial's number.
+            fingerprint: Changes with whatever was trained.
+            attempt: How often the trial has been claimed before.
+            weights: As `get_weights` gives them.
+            state: What they are; JSON.
+        """
+        arrays = {str(index): np.asarray(array) for index, array in enumerate(weights)}
+        snapshot = Snapshot(0, arrays, state)
+        try:
+            self._place.write(f"{_prefix(number)}{attempt}.weights", encoded(snapshot, fingerprint))
+        except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
+            logger.warning("The weights of trial %d could not be kept: %s", number, _reason(error))
+
+    def load(self, number: int, fingerprint: str) -> Snapshot | None:
+        """The weights of a trial, of its last attempt that kept any; None if there are none that can be read."""
+        found = (re.fullmatch(rf"{_prefix(number)}(\d+)\.weights", name) for name in self._names())
+        for attempt in sorted((int(match[1]) for match in found if match), reverse=True):
+            try:
+                return decoded(self._place.read(f"{_prefix(number)}{attempt}.weights"), fingerprint)
+            except Exception as error:  # noqa: BLE001 - a file system may raise anything
+                logger.warning("The weights of trial %d cannot be read: %s", number, _reason(error))
+        return None
+
+    def clear_except(self, numbers: Collection[int]) -> None:
+        """Remove the weights of all trials but these."""
+        for name in self._names():
+            found = re.match(r"best-(\d+)-", name)
+            if found and int(found[1]) not in numbers:
+                try:
+                    self._place.remove(name)
+                except Exception as error:  # noqa: BLE001 - a file system may raise anything
+                    logger.warning("Weights of trial %s could not be removed: %s", found[1], _reason(error))
+
+    def _names(self) -> list[str]:
+        try:
+            return self._place.names()
+        except Exception as error:  # noqa: BLE001 - a file system may raise anything
+            logger.warning("The weights of the best trials could not be listed: %s", _reason(error))
+            return []
+
+
+def weights_of(snapshot: Snapshot) -> list[np.ndarray]:
+    """The weights as `set_weights` takes them."""
+    return [snapshot.arrays[str(index)] for index in range(len(snapshot.arrays))]
+
+
+def _prefix(number: int) -> str:
+    return f"best-{number:04}-"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without a path or a URL, which may hold a password."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__

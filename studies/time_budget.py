@@ -1,0 +1,250 @@
+"""Divides the time of a command: when its search must end, so that retraining, test and export end within the limit."""
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from studies.stopping import StopRequest
+
+MARGIN = 1.3
+"""A retraining is expected to take this much longer than the trial's own epochs say."""
+
+EXPORT_SECONDS, SECONDS_PER_LAYER = 2.5, 0.1
+"""Writing, loading and comparing a model and drawing took 1 s and 0.04 to 0.09 s a layer on two idle cores: a CNN,
+MobileNetV2, ResNet50 and EfficientNetV2B0."""
+
+UNKNOWN_LAYERS = 250
+UNKNOWN_IMAGE_SECONDS = 0.01
+"""For one image through a backbone whose features were computed by an earlier run."""
+
+START_CPU_SECONDS = 5.0
+"""What Keras and Optuna take to load where the seconds above were measured."""
+
+MOST_TIMES_SLOWER = 6.0
+MOST_OF_THE_TIME = 0.6
+"""Of what is left when the search begins, at most for an export: its expected time may be far too long."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the training of one trial cost, in seconds.
+
+    Args:
+        start_seconds: Until the first step was done: building and compiling.
+        epoch_seconds: One epoch with its validation.
+        image_seconds: At most, for one image through the whole network.
+        layers: Layers of the whole network; None where that is not known.
+    """
+
+    start_seconds: float
+    epoch_seconds: float
+    image_seconds: float
+    layers: int | None = None
+
+
+@dataclass
+class TrialClock:
+    """Measures one training while it runs.
+
+    Args:
+        batch_size: Images in one step.
+        images: Images that an epoch goes over, those of the validation included.
+        clock: Seconds that only ever grow.
+    """
+
+    batch_size: int
+    images: int
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    layers: int | None = None
+    _first_step: tuple[float, int] | None = field(default=None, init=False)
+    _last_step: tuple[float, int] | None = field(default=None, init=False)
+    _epochs: list[float] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._begun = self._last_epoch = self.clock()
+
+    def step_ended(self, steps: int) -> None:
+        """Note that so many steps of the epoch are done."""
+        now = self.clock()
+        if self._first_step is None:
+            self._first_step = now, steps
+            self._last_epoch = now
+        if not self._epochs:
+            self._last_step = now, steps
+
+    def epoch_ended(self) -> None:
+        """Note that an epoch with its validation is done."""
+        now = self.clock()
+        self._epochs.append(now - self._last_epoch)
+        self._last_epoch = now
+
+    @property
+    def costs(self) -> Costs | None:
+        """What is known so far; None before the first step."""
+        if self._first_step is None:
+            if not self._epochs:
+                return None
+            # The training tells of no steps: all that is known are its epochs.
+            return Costs(0.0, max(self._epochs), max(self._epochs) / max(1, self.images), self.layers)
+        start = self._first_step[0] - self._begun
+        if not self._epochs:
+            image = self._seconds_of_image()
+            return Costs(start, image * self.images, image, self.layers)
+        epoch = max(statistics.median(self._epochs), self._epochs[-1])
+        return Costs(start, epoch, epoch / max(1, self.images), self.layers)
+
+    def _seconds_of_image(self) -> float:
+        """From the steps after the first, which compiles; the first alone is an upper bound."""
+        if self._first_step is None or self._last_step is None:
+            return 0.0
+        (first, before), (last, done) = self._first_step, self._last_step
+        if done > before:
+            return (last - first) / ((done - before) * self.batch_size)
+        return (first - self._begun) / max(1, before * self.batch_size)
+
+
+def retraining_seconds(costs: Costs, epochs: tuple[int, int], share: float) -> float:
+    """What a retraining is expected to take.
+
+    Args:
+        costs: Of the trial that is trained again.
+        epochs: Of the first and of the second phase.
+        share: Images of the retraining, by those that an epoch of the trial goes over.
+    """
+    phases = 2 if epochs[1] else 1
+    return MARGIN * (phases * costs.start_seconds + sum(epochs) * costs.epoch_seconds * share)
+
+
+def retrained_share(train: int, validation: int, folds: int | None = None) -> float:
+    """The images of a retraining, by those that an epoch of a trial trains on, where judging one is a third of it.
+
+    Args:
+        train: Images to train on.
+        validation: Images to judge by.
+        folds: Folds that both together are cut into, if the trial was trained over folds.
+    """
+    both = train + validation
+    judged = both / folds if folds else validation
+    return both / max(1.0, both - judged + judged / 3)
+
+
+def export_seconds(costs: Costs, test_images: int, slower: float = 1.0) -> float:
+    """What the test and the export are expected to take.
+
+    Args:
+        costs: Of the trial that is exported.
+        test_images: Images to test on.
+        slower: How many times slower this machine is than the one the constants were measured on.
+    """
+    layers = UNKNOWN_LAYERS if costs.layers is None else costs.layers
+    return slower * (EXPORT_SECONDS + SECONDS_PER_LAYER * layers) + test_images * costs.image_seconds
+
+
+def reserve_seconds(left: float, retraining: float, export: float) -> float:
+    """What to keep of the time that is left: for retraining and export where both fit, else for the export alone."""
+    return retraining + export if left >= retraining + export else export
+
+
+def has_time_to_retrain(left: float, retraining: float, export: float) -> bool:
+    """Whether to begin a retraining; the margin of its expected time was spent on coming here."""
+    return left >= retraining / MARGIN + export
+
+
+def times_slower(cpu_seconds: float, load: float | None = None, cores: int | None = None) -> float:
+    """How many times slower than on two idle cores of the reference machine this process works, at least 1.
+
+    Args:
+        cpu_seconds: Processor time that this process took to start.
+        load: Processes that want a processor; None takes the machine's average over the last minute.
+        cores: Processors; None takes the machine's.
+    """
+    if load is None:
+        try:
+            load = os.getloadavg()[0]
+        except OSError:
+            load = 0.0
+    machine, others = cpu_seconds / START_CPU_SECONDS, load / (cores or os.cpu_count() or 1)
+    return min(MOST_TIMES_SLOWER, max(1.0, machine) * max(1.0, others))
+
+
+def too_short(timeout: Any, reached: str) -> str:
+    """What to say of a time limit that ended before the search began."""
+    return (
+        f"the time limit of {timeout:g} seconds was reached {reached}: run the same command again with a longer "
+        "--timeout; what was prepared is kept"
+    )
+
+
+@dataclass
+class TimeBudget:
+    """Keeps of a command's time limit what its last part needs, as far as trials have shown.
+
+    Args:
+        stop: Holds the limit; time is over so much earlier as is kept.
+        exports: Whether the best trial is exported after the search.
+        slower: Gives how many times slower this machine is than that of the constants.
+    """
+
+    stop: StopRequest
+    exports: bool = True
+    slower: Callable[[], float] = lambda: 1.0
+    _retraining: float = field(default=math.inf, init=False)
+    _export: float = field(default=EXPORT_SECONDS, init=False)
+    _starts: list[float] = field(default_factory=list, init=False)
+    _has_best: bool = field(default=False, init=False)
+    _most: float = field(default=math.inf, init=False)
+
+    def begin(self) -> None:
+        """The search begins: an export whose expected time is most of what is left does not keep it from that."""
+        self._most = MOST_OF_THE_TIME * max(0.0, self.stop.seconds_left)
+
+    def trial_runs(self, costs: Costs, judged_images: int, test_images: int) -> None:
+        """Keep what it takes to judge and to export the trial that is running: no other one is complete."""
+        if self.exports and not self._has_best:
+            self._export = self._export_seconds(costs, test_images)
+            judging = judged_images * costs.image_seconds
+            self.stop.reserve_seconds = min(self._export + judging, self._most)
+
+    def trial_ended(self, costs: Costs) -> None:
+        """Note what it took to start."""
+        self._starts.append(costs.start_seconds)
+
+    def best_is(self, costs: Costs, epochs: tuple[int, int], share: float, test_images: int) -> None:
+        """Keep what it takes to retrain and export the best trial; the arguments are those of the functions above."""
+        self._has_best = True
+        self._retraining = retraining_seconds(costs, epochs, share)
+        self._export = self._export_seconds(costs, test_images)
+        if self.exports:
+            self.stop.reserve_seconds = reserve_seconds(self.stop.seconds_left, self._retraining, self._export)
+
+    def has_time_to_begin(self) -> bool:
+        """Whether one more trial would do more than start; with no result yet it is always worth trying."""
+        starts = statistics.median(self._starts) if self._starts and self._has_best else 0.0
+        return self._has_time(starts) or not self._has_best
+
+    def has_time_to_restart(self, seconds: float) -> bool:
+        """Whether a fresh process, which takes so many seconds to start, would evaluate a trial."""
+        return self._has_time(2 * seconds)
+
+    def end_search(self) -> bool:
+        """Let what follows the search have the time that was kept; returns whether to retrain."""
+        self.stop.end_search()
+        self.stop.reserve_seconds = self._export
+        return has_time_to_retrain(self.stop.seconds_left, self._retraining, self._export)
+
+    def goes_on_judging(self, batches: int) -> bool:
+        """Whether to measure one more batch of a model that was stopped within its first epoch."""
+        if self.stop.requested or self._has_best or not self.exports:
+            return False
+        return batches == 0 or self.stop.seconds_left > self._export
+
+    def _export_seconds(self, costs: Costs, test_images: int) -> float:
+        return min(export_seconds(costs, test_images, self.slower()), self._most)
+
+    def _has_time(self, starts: float) -> bool:
+        left = self.stop.seconds_left
+        return math.isinf(left) or left - self.stop.reserve_seconds > starts
