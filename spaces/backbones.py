@@ -142,8 +142,8 @@ class Pretrained(Record):
 
     Args:
         name: Name of the network, such as `MobileNetV2`.
-        weights: `imagenet` (from SEARCH_WEIGHTS, Keras' cache, or downloaded once), a file of weights with or without the
-            top, or None for random ones.
+        weights: `imagenet` (from SEARCH_WEIGHTS, Keras' cache, or downloaded once), a file of weights with or without
+            the top, or None for random ones.
         trainable_layers: How many of the last layers are trained; 0 freezes the network. Batch normalisation
             always keeps its stored statistics.
         pooling: How the feature maps become one vector: `average`, `max` or `flatten`.

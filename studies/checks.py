@@ -10,6 +10,7 @@ from spaces.keras_tuner import DECIDED, KerasTunerModel
 from spaces.parameters import Choice, Int
 from spaces.space import Space, records_in
 from spaces.training import FineTune
+from studies.backend import require_backend
 
 if TYPE_CHECKING:
     from studies.data import Dataset
@@ -106,3 +107,13 @@ def largest(value: Any) -> int:
     if isinstance(value, Int):
         return value.high
     return max(value.options) if isinstance(value, Choice) else int(value)
+
+
+def check_hypermodel(space: Space) -> None:
+    """Raise `ModelError` where the hypermodel of a space cannot be searched."""
+    if isinstance(space.model, KerasTunerModel):
+        # Keras and KerasTuner are imported only where they are needed.
+        require_backend()
+        from studies.keras_tuner.suggesting import check_hypermodel as check
+
+        check(space)

@@ -11,14 +11,13 @@ from typing import Any
 
 from spaces.errors import NoResultError
 from spaces.functions import keep, untraced
-from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies import exporting, trials
 from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
-from studies.checks import check_fine_tuning, check_metric, check_weights, fitted
-from studies.data import Dataset, identity
+from studies.checks import check_fine_tuning, check_hypermodel, check_metric, check_weights, fitted
+from studies.data import identity
 from studies.data.folds import check_folds
 from studies.database.claims import Ledger
 from studies.database.identities import deletion_explained
@@ -34,6 +33,7 @@ from studies.images import Images
 from studies.opening import OpenStudy, open_study
 from studies.process import ALONE, Process
 from studies.results import Result
+from studies.run_outcome import outcome
 from studies.sampling import laid_down, most_trials
 from studies.stopping import StopRequest
 from studies.storage import explained, shown, sqlite_url, study_folder
@@ -117,7 +117,7 @@ class _Run:
             require_backend(self.process.gpu_memory)
         check_weights(self.declared.space, self.declared.folder)
         check_fine_tuning(self.declared.space)
-        self._check_hypermodel()
+        check_hypermodel(self.declared.space)
         dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
         self.watcher.data_ready(dataset)
         check_metric(self.declared.space.metric, dataset)
@@ -183,19 +183,6 @@ class _Run:
             seconds=settings.heartbeat_seconds,
             parent_lives=self.process.parent_lives,
         )
-
-    def _check_hypermodel(self) -> None:
-        if isinstance(self.declared.space.model, KerasTunerModel):
-            # Keras and KerasTuner are imported only where they are needed.
-            require_backend()
-            from studies.keras_tuner.suggesting import check_hypermodel
-
-            check_hypermodel(self.declared.space)
-
-    def _check_first_model(self, space: Space, dataset: Dataset) -> Sequence[str]:
-        from studies.first_model import check_first_model
-
-        return check_first_model(space, dataset)
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
         from studies import device
@@ -287,23 +274,9 @@ class _Run:
         return self.folder / "checkpoints" if place is None else f"{place.rstrip('/')}/{self.name}"
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
+        # Another worker may have a result; whoever started the workers knows of all.
         is_silent = self._unfinished is not None or (self.process.is_supervised and self.stop.out_of_time)
-        if now.best is None and not self.stop.requested and not is_silent:
-            if self.stop.out_of_time:
-                raise NoResultError(too_short(self.settings.timeout, "before one trial was complete"))
-            ended = f"{now.pruned} pruned, {now.failed} failed"
-            raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
-        return Result(
-            study=self.name,
-            metric=space.metric,
-            direction=METRICS[space.metric],
-            progress=now,
-            metrics=None,
-            export=None,
-            interrupted=self.stop.signal_name,
-            timed_out=now.done < now.trials and not self.stop.requested,
-            already_finished=before.done >= now.trials,
-        )
+        return outcome(self.name, space, self.settings, now, before, self.stop, needs_best=not is_silent)
 
     def _wants_export(self, result: Result) -> bool:
         has_model = result.progress.best is not None or self._unfinished is not None

@@ -173,8 +173,9 @@ def times_slower(cpu_seconds: float, load: float | None = None, cores: int | Non
 
 def too_short(timeout: Any, reached: str) -> str:
     """What to say of a time limit that ended before the search began."""
+    limit = "limit" if timeout is None else f"limit of {timeout:g} seconds"
     return (
-        f"the time limit of {timeout:g} seconds was reached {reached}: run the same command again with a longer "
+        f"the time {limit} was reached {reached}: run the same command again with a longer "
         "--timeout; what was prepared is kept"
     )
 

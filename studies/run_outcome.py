@@ -1,0 +1,45 @@
+"""What came of a search, before its best trial is exported."""
+
+from spaces.errors import NoResultError
+from spaces.space import Space
+from spaces.training import METRICS
+from studies.events import Progress
+from studies.results import Result
+from studies.stopping import StopRequest
+from studies.study import Study
+from studies.time_budget import too_short
+
+
+def outcome(
+    name: str, space: Space, settings: Study, now: Progress, before: Progress, stop: StopRequest, *, needs_best: bool
+) -> Result:
+    """The result of a search without an export.
+
+    Args:
+        name: Name of the study.
+        space: What was searched.
+        settings: How.
+        now: How far the study is.
+        before: How far it was before this run.
+        stop: Why the search ended, if not by itself.
+        needs_best: Whether a search without a complete trial is an error.
+
+    Raises:
+        NoResultError: No trial is complete.
+    """
+    if now.best is None and not stop.requested and needs_best:
+        if stop.out_of_time:
+            raise NoResultError(too_short(settings.timeout, "before one trial was complete"))
+        ended = f"{now.pruned} pruned, {now.failed} failed"
+        raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {name}")
+    return Result(
+        study=name,
+        metric=space.metric,
+        direction=METRICS[space.metric],
+        progress=now,
+        metrics=None,
+        export=None,
+        interrupted=stop.signal_name,
+        timed_out=now.done < now.trials and not stop.requested,
+        already_finished=before.done >= now.trials,
+    )
