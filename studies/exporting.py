@@ -73,7 +73,8 @@ class Exporter:
             retrains: Whether there is time to retrain the best trial.
             unfinished: What a trial reached within its first epoch, exported where no trial is complete.
         """
-        from studies.retraining import Found, retrain_and_export
+        from studies.found import Found
+        from studies.retraining import retrain_and_export
 
         best = result.progress.best or unfinished
         if best is None:

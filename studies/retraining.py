@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from studies.checkpoints import Checkpoints, TrialCheckpoints, weights_of
 from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
-from studies.events import Best, EpochEnded, Progress, Retraining, Watcher
+from studies.events import EpochEnded, Retraining, Watcher
 from studies.export import export_model
 from studies.export_folder import STUDY_ID, Publish, publish_at_once
 from studies.features import Features, Prepared
+from studies.found import Found
 from studies.models import inference_model
 from studies.own_weights import model_with
-from studies.pictures import Curve, Epochs, draw, mean_over_folds
+from studies.pictures import Curve, draw, mean_over_folds
 from studies.training import Training, train
 
 COMPARED_IMAGES = 32
@@ -38,43 +39,6 @@ RETRAININGS = 3
 COOLDOWN = 0.3
 """Share of the retraining in which the learning rate falls to zero. A trial keeps its best epoch; without validation
 images the last weights have to do, and under a constant rate those are wherever the last steps leave them."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the search found.
-
-    Args:
-        study: Name of the study.
-        metric: What was compared.
-        direction: `maximize` or `minimize`.
-        progress: Trials by state, the baseline's value, the best trial.
-        recipe: The best trial's recipe.
-        seed: The best trial's seed.
-        search_seconds: Seconds that all trials took together.
-        epochs: The metrics of each epoch, in order, of the best trial and of the baseline, by number.
-        identity: What no other study has.
-        attempt: How often the export has been claimed: two workers that both believe it is theirs never write the same
-            checkpoint.
-    """
-
-    study: str
-    metric: str
-    direction: str
-    progress: Progress
-    recipe: Recipe
-    seed: int
-    search_seconds: float
-    epochs: Mapping[int, Epochs] = field(default_factory=dict)
-    identity: str = ""
-    attempt: int = 0
-
-    @property
-    def best(self) -> Best:
-        """The best trial."""
-        if self.progress.best is None:
-            raise ValueError("there is no best trial")
-        return self.progress.best
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,10 @@ class _Run:
         limit = most_trials(space, self.settings.sampler)
         require_backend()
         space = self._with_weights(space, dataset.image_shape)
-        of_model = self._check_first_model(space, dataset)
+        # Keras is imported here.
+        from studies.first_model import check_first_model
+
+        of_model = check_first_model(space, dataset)
         data, study = identity(dataset), self.process.study
         opened = open_study(self.url, self.name, space, self.settings, data, self._patience, study)
         self.checkpoints = self.checkpoints.of_study(opened.identity)

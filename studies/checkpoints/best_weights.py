@@ -18,10 +18,11 @@ class BestWeights:
 
     Args:
         place: Where the checkpoints of the study are.
+        study: Identity of the study: the weights of others in the same place are neither read nor removed.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, study: str = "") -> None:
+        self._place, self._study = place, study
 
     def save(
         self, number: int, fingerprint: str, attempt: int, weights: Sequence[np.ndarray], state: Mapping[str, Any]
@@ -38,16 +39,16 @@ class BestWeights:
         arrays = {str(index): np.asarray(array) for index, array in enumerate(weights)}
         snapshot = Snapshot(0, arrays, state)
         try:
-            self._place.write(f"{_prefix(number)}{attempt}.weights", encoded(snapshot, fingerprint))
+            self._place.write(f"{self._prefix(number)}{attempt}.weights", encoded(snapshot, fingerprint, self._study))
         except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
             logger.warning("The weights of trial %d could not be kept: %s", number, _reason(error))
 
     def load(self, number: int, fingerprint: str) -> Snapshot | None:
         """The weights of a trial, of its last attempt that kept any; None if there are none that can be read."""
-        found = (re.fullmatch(rf"{_prefix(number)}(\d+)\.weights", name) for name in self._names())
+        found = (re.fullmatch(rf"{re.escape(self._prefix(number))}(\d+)\.weights", name) for name in self._names())
         for attempt in sorted((int(match[1]) for match in found if match), reverse=True):
             try:
-                return decoded(self._place.read(f"{_prefix(number)}{attempt}.weights"), fingerprint)
+                return decoded(self._place.read(f"{self._prefix(number)}{attempt}.weights"), fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
                 logger.warning("The weights of trial %d cannot be read: %s", number, _reason(error))
         return None
@@ -55,12 +56,16 @@ class BestWeights:
     def clear_except(self, numbers: Collection[int]) -> None:
         """Remove the weights of all trials but these."""
         for name in self._names():
-            found = re.match(r"best-(\d+)-", name)
+            found = re.fullmatch(rf"best-{re.escape(self._study[:8])}-(\d+)-\d+\.weights", name)
             if found and int(found[1]) not in numbers:
                 try:
                     self._place.remove(name)
                 except Exception as error:  # noqa: BLE001 - a file system may raise anything
                     logger.warning("Weights of trial %s could not be removed: %s", found[1], _reason(error))
+
+    def _prefix(self, number: int) -> str:
+        """What the names of a trial's files begin with; the content has the whole identity."""
+        return f"best-{self._study[:8]}-{number:04}-"
 
     def _names(self) -> list[str]:
         try:
@@ -73,10 +78,6 @@ class BestWeights:
 def weights_of(snapshot: Snapshot) -> list[np.ndarray]:
     """The weights as `set_weights` takes them."""
     return [snapshot.arrays[str(index)] for index in range(len(snapshot.arrays))]
-
-
-def _prefix(number: int) -> str:
-    return f"best-{number:04}-"
 
 
 def _reason(error: Exception) -> str:

@@ -61,7 +61,7 @@ class Checkpoints:
     @property
     def best_weights(self) -> BestWeights:
         """The weights of the best trials."""
-        return BestWeights(self._place)
+        return BestWeights(self._place, self._study)
 
     def of_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
         """The checkpoints of one trial.
