@@ -118,6 +118,8 @@ def predict(
 ) -> None:
     """Classify images with an exported model: the class, its probability, and the three most probable ones.
 
+    Images that cannot be read are named on standard error, all others are classified, and the exit code is 4.
+
     Example
 
         search predict runs/digits/best photo.jpg

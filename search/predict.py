@@ -9,25 +9,34 @@ from search.formats import clean, metric
 from search.json_output import say_json
 from search.terminal import show_table
 from search.waiting import waiting
+from spaces.errors import UnreadableImagesError
 
 if TYPE_CHECKING:
     from studies.prediction import Prediction
 
 
 def predict_images(export: Path, images: Sequence[Path], *, as_json: bool, debug: bool = False) -> None:
-    """Classify images and write the classes to standard output.
+    """Classify images and write the classes to standard output, also where other images cannot be read.
 
     Raises:
         SearchError: The export or an image cannot be used.
     """
     quieten()
-    with waiting("loading Keras and the model", debug=debug):
-        from studies.prediction import load_export, predict
+    try:
+        with waiting("loading Keras and the model", debug=debug):
+            from studies.prediction import load_export, predict
 
-        predictions = predict(load_export(export), images)
+            predictions = predict(load_export(export), images)
+    except UnreadableImagesError as error:
+        _say(error.predictions, as_json=as_json)
+        raise
+    _say(predictions, as_json=as_json)
+
+
+def _say(predictions: Sequence["Prediction"], *, as_json: bool) -> None:
     if as_json:
         say_json([prediction.to_json() for prediction in predictions])
-    else:
+    elif predictions:
         _show(predictions)
 
 

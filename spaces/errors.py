@@ -4,6 +4,7 @@
     ├── UsageError             2  what was typed asks for something that is not there
     ├── SpaceError             3  the space file or the space in it is wrong
     ├── DataError              4  the images or labels cannot be used
+    │   └── UnreadableImagesError    some of several images; the others are classified
     ├── ModelError             5  a recipe cannot be built or its weights do not fit
     ├── StudyError             6  the study or its database cannot be used
     ├── ExportError            7  an exported model is missing, incomplete or wrong
@@ -13,6 +14,9 @@
 
 A wrong command line ends with 2, Ctrl-C with 130, SIGTERM with 143.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class SearchError(Exception):
@@ -41,6 +45,24 @@ class DataError(SearchError):
     """The images or labels cannot be used."""
 
     exit_code = 4
+
+
+class UnreadableImagesError(DataError):
+    """Some images cannot be read; the others are classified.
+
+    Args:
+        predictions: Those of the images that can be read, in their order.
+        problems: One message for each of the others.
+    """
+
+    def __init__(self, predictions: Sequence[Any], problems: Sequence[str]) -> None:
+        count = len(predictions) + len(problems)
+        rest = "the others are classified" if predictions else "none is classified"
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        summary = f"{len(problems)} of {count} images cannot be read, {rest}:{lines}"
+        super().__init__(problems[0] if count == 1 else summary)
+        self.predictions = list(predictions)
+        self.problems = list(problems)
 
 
 class ModelError(SearchError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from spaces.errors import ExportError
+from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.evaluation import Scores, class_probabilities, evaluate, predict_probabilities
 from studies.export import KERAS_FILE, LABELS
 from studies.export_folder import METRICS, previous_export
@@ -108,11 +108,14 @@ def predict(exported: Exported, paths: Sequence[Path], batch_size: int = 64) -> 
         batch_size: Images that are read and classified at once.
 
     Raises:
-        DataError: A file is missing or is not an image.
+        UnreadableImagesError: Files are missing or are no images; it holds the predictions of the others.
     """
     found: list[Prediction] = []
+    problems: list[str] = []
     for start in range(0, len(paths), batch_size):
-        found += _predict_batch(exported, paths[start : start + batch_size])
+        found += _predict_batch(exported, paths[start : start + batch_size], problems)
+    if problems:
+        raise UnreadableImagesError(found, problems)
     return found
 
 
@@ -129,12 +132,20 @@ def evaluate_folder(exported: Exported, folder: Path) -> Evaluation:
     return Evaluation(evaluate(probabilities, split.labels, exported.labels), tuple(skipped))
 
 
-def _predict_batch(exported: Exported, paths: Sequence[Path]) -> list[Prediction]:
+def _predict_batch(exported: Exported, paths: Sequence[Path], problems: list[str]) -> list[Prediction]:
+    """The predictions of the images that can be read; what is wrong with the others is added to `problems`."""
     from studies.data import read_image
 
-    images = np.stack([read_image(path, exported.image_shape, exported.resize) for path in paths])
-    probabilities = class_probabilities(predict_probabilities(exported.model, images))
-    return [_prediction(path, row, exported.labels) for path, row in zip(paths, probabilities, strict=True)]
+    images: dict[int, np.ndarray] = {}
+    for index, path in enumerate(paths):
+        try:
+            images[index] = read_image(path, exported.image_shape, exported.resize)
+        except DataError as error:
+            problems.append(str(error))
+    if not images:
+        return []
+    probabilities = class_probabilities(predict_probabilities(exported.model, np.stack(list(images.values()))))
+    return [_prediction(paths[index], row, exported.labels) for index, row in zip(images, probabilities, strict=True)]
 
 
 def _prediction(path: Path, probabilities: np.ndarray, labels: Sequence[str]) -> Prediction:

@@ -9,6 +9,7 @@ import pytest
 
 from search.evaluate import evaluate_folder
 from search.json_output import say_json
+from spaces.errors import UnreadableImagesError
 from studies.data.splits import Skipped
 from studies.evaluation import ClassScores, Scores
 from tests.search import stream
@@ -89,6 +90,31 @@ def test_predictions_are_a_table(search, fake_prediction):
     assert "größe [red]" in line
     assert "0.7000" in line
     assert "b 0.2000, c 0.1000" in line
+
+
+def unreadable(predictions):
+    """A `predict` that could not read one image more than it classified."""
+
+    def predict(exported, paths):
+        raise UnreadableImagesError(predictions[: len(paths) - 1], ["x.jpg cannot be read as an image: truncated"])
+
+    return predict
+
+
+@pytest.mark.parametrize("others", [0, 2])
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_broken_images_are_named_beside_the_predictions(search, fake_prediction, monkeypatch, others, json_option):
+    """Standard output holds the others and stays JSON, standard error the broken one, and the exit code is 4."""
+    given = sys.modules["studies.prediction"].predict(None, ["a.jpg"] * others)
+    monkeypatch.setattr(sys.modules["studies.prediction"], "predict", unreadable(given))
+    done = search("predict", "best", "x.jpg", *["a.jpg"] * others, *json_option)
+    assert done.exit_code == 4
+    assert "x.jpg cannot be read as an image: truncated" in done.stderr
+    assert "x.jpg" not in done.stdout
+    if json_option:
+        assert len(json.loads(done.stdout)) == others
+    else:
+        assert len(done.stdout.splitlines()) == (others + 1 if others else 0)
 
 
 def test_scores_are_json(search, fake_prediction):

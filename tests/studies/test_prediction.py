@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from spaces.errors import DataError, ExportError
+from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.evaluation import evaluate
 from studies.prediction import evaluate_folder, load_export, predict
 from tests.studies.exports import digit_images, export_digits
@@ -80,6 +80,26 @@ def test_predict_what_is_no_image(export, tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(DataError, match=r"text\.jpg"):
         predict(load_export(export[0]), [tmp_path / "text.jpg"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_broken_images_among_others(export, photos, tmp_path, batch_size):
+    """All readable images are classified in their order, and every other one is named with its reason."""
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "half.png").write_bytes(photos[0].read_bytes()[:60])
+    broken = [tmp_path / "text.jpg", tmp_path / "empty.png", tmp_path / "half.png", tmp_path / "absent.png", tmp_path]
+    paths = [broken[0], photos[0], *broken[1:], *photos[1:]]
+    loaded = load_export(export[0])
+    with pytest.raises(
+        UnreadableImagesError, match="5 of 10 images cannot be read, the others are classified"
+    ) as caught:
+        predict(loaded, paths, batch_size)
+    assert [found.path for found in caught.value.predictions] == [str(path) for path in photos]
+    assert [found.label for found in caught.value.predictions] == [found.label for found in predict(loaded, photos)]
+    assert all(str(path) in problem for path, problem in zip(broken, caught.value.problems, strict=True))
+    with pytest.raises(UnreadableImagesError, match="2 of 2 images cannot be read, none is classified"):
+        predict(loaded, broken[:2], batch_size)
 
 
 def test_evaluate_folder(export, tmp_path):
