@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from studies.database.identities import identities
 from studies.database.reading import TRIALS, VALUES
 from studies.database.tables import STUDIES, WORKERS
-from studies.database.transactions import Database, database_seconds
-from studies.database.workers import ALIVE
+from studies.database.transactions import Database
+from studies.database.workers import lives
 from studies.finding import PATIENCE_SECONDS, open_existing
 from studies.storage import explained, shown
 from studies.trials import STATES
@@ -101,9 +101,7 @@ def _best(connection: sa.Connection) -> dict[int, float]:
 
 
 def _alive() -> Any:
-    heard = WORKERS.c.heartbeat_at >= database_seconds() - WORKERS.c.lost_after
-    query = sa.select(WORKERS.c.study_id, sa.func.count()).where(WORKERS.c.state == ALIVE, heard)
-    return query.group_by(WORKERS.c.study_id)
+    return sa.select(WORKERS.c.study_id, sa.func.count()).where(lives()).group_by(WORKERS.c.study_id)
 
 
 def _by_study(connection: sa.Connection, query: Any) -> dict[int, Any]:

@@ -30,6 +30,7 @@ from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
 from studies.images import Images
+from studies.local_process import uptime
 from studies.opening import OpenStudy, open_study
 from studies.process import ALONE, Process
 from studies.results import Result
@@ -106,6 +107,8 @@ class _Run:
     _unfinished: Best | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        # On a clock that does not stop while the machine is suspended.
+        self.began = uptime() - (self.stop.clock() - (self.process.started or self.stop.clock()))
         self.checkpoints = Checkpoints(self._checkpoints_place())
         self.features = Features(self.declared.folder, self.images.features_progress)
         self._cpu_at_start, self._cpu_seconds = time.thread_time(), 0.0
@@ -136,7 +139,7 @@ class _Run:
         self.checkpoints = self.checkpoints.of_study(opened.identity)
         total = int(min(self.settings.trials, limit))
         with explained(self.url), deletion_explained(opened.database, opened.study_id, opened.identity):
-            steer(opened.database, opened.study_id, self._limits(total), goes_on=self.process.is_replacement)
+            self._steer(opened, total)
             self._activity = Activity()
             with self._working(opened) as member:
                 before = trials.progress(opened.study, Ledger(opened.database, member).wanted())
@@ -160,6 +163,15 @@ class _Run:
     def _patience(self) -> float:
         """Seconds to wait for a database that is away: whoever asked for an end must not wait for it."""
         return HURRIED_SECONDS if self.stop.requested else PATIENCE_SECONDS
+
+    def _steer(self, opened: OpenStudy, total: int) -> None:
+        """Set the limits of the study; end where somebody has ended it since the command was started."""
+        limits, is_replacement = self._limits(total), self.process.is_replacement
+        stopped_by = steer(
+            opened.database, opened.study_id, limits, goes_on=is_replacement, age_seconds=lambda: uptime() - self.began
+        )
+        if stopped_by:
+            self.stop.request(stopped_by)
 
     def _limits(self, total: int) -> Limits:
         # The limit is that of the whole command.

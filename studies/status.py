@@ -12,7 +12,7 @@ from studies import trials
 from studies.database.reading import as_utc_seconds
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import database_seconds
-from studies.database.workers import ALIVE, LOST, device_seconds
+from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
 from studies.events import RUNNING, WAITING, Progress
 from studies.finding import FoundStudy
 from studies.opening import SPACE
@@ -134,7 +134,9 @@ def read_workers(found: FoundStudy) -> list[tuple[str, WorkerRow]]:
     """The workers of a study with their ids, the first one first."""
     if not found.is_ours:
         return []
-    query = sa.select(WORKERS, database_seconds().label("now")).where(WORKERS.c.study_id == found.study_id)
+    query = sa.select(WORKERS, database_seconds().label("now"), is_lost().label("is_lost")).where(
+        WORKERS.c.study_id == found.study_id
+    )
     with explained(found.url):
         rows = found.database.read(lambda connection: connection.execute(query.order_by(WORKERS.c.started_at)).all())
     return [(row.worker_id, _worker(row)) for row in rows]
@@ -158,7 +160,7 @@ def _worker(row: Any) -> WorkerRow:
         host=row.host,
         pid=row.pid,
         device=row.device,
-        state=LOST if row.state == ALIVE and silent > row.lost_after else row.state,
+        state=LOST if row.is_lost else row.state,
         doing=row.doing,
         trial=row.trial,
         epoch=row.epoch,

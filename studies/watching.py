@@ -3,7 +3,6 @@
 import contextlib
 import math
 import queue
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +20,9 @@ from studies.database.steering import steering
 from studies.database.tables import CLAIMS, WORKERS
 from studies.database.transactions import Database, database_seconds
 from studies.database.worker_storage import WorkerStorage
-from studies.database.workers import ALIVE, LOST, retire
+from studies.database.workers import ALIVE, LOST, lives, retire
 from studies.events import Progress, WorkerSeen
+from studies.local_process import machine
 from studies.storage import DATABASE_ERRORS, open_storage
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -71,9 +71,14 @@ class Watched:
         workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
         return Snapshot(trials.progress(self.study, row.trials), workers, tuple(ended), row)
 
-    def give_up(self, pid: int, host: str | None = None) -> None:
-        """Give up a process of this machine for lost, so that its trial goes on elsewhere at once."""
-        here = (WORKERS.c.host == (host or socket.gethostname()[:255])) & (WORKERS.c.pid == pid)
+    def give_up(self, pid: int, on: str | None = None) -> None:
+        """Give up a process for lost, so that its trial goes on elsewhere at once.
+
+        Args:
+            pid: Its process id.
+            on: The machine that it ran on, as `local_process.machine` names it; None for this one.
+        """
+        here = (WORKERS.c.machine == (on or machine())) & (WORKERS.c.pid == pid)
         dead = sa.select(WORKERS.c.worker_id).where(WORKERS.c.state == ALIVE, here)
 
         def work(connection: sa.Connection) -> None:
@@ -104,7 +109,7 @@ def watched(url: str, name: str) -> Watched | None:
 def _workers(connection: sa.Connection, study_id: int) -> tuple[WorkerSeen, ...]:
     silent = (database_seconds() - WORKERS.c.heartbeat_at).label("silent")
     shown = (WORKERS.c.state == ALIVE) | ((WORKERS.c.state == LOST) & (silent.element < LOST_IS_SHOWN_SECONDS))
-    query = sa.select(WORKERS, silent).where(WORKERS.c.study_id == study_id, shown)
+    query = sa.select(WORKERS, silent, lives().label("lives")).where(WORKERS.c.study_id == study_id, shown)
     rows = connection.execute(query.order_by(WORKERS.c.host, WORKERS.c.log, WORKERS.c.started_at)).all()
     joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
     counted = sa.select(CLAIMS.c.worker_id, sa.func.count()).select_from(joined)
@@ -120,7 +125,7 @@ def _seen(row: Any, ended: int) -> WorkerSeen:
         host=row.host,
         pid=row.pid,
         device=row.device,
-        lives=row.state == ALIVE and silent < row.lost_after,
+        lives=bool(row.lives),
         silent_seconds=silent,
         doing=row.doing,
         trial=row.trial,

@@ -98,7 +98,8 @@ class Ledger:
         if not _is_any_free(counts, wanted):
             return Nothing(over=_ended(counts) >= wanted)
         if counts[TrialState.WAITING]:
-            return Claim(*self._take_waiting(connection, request), wanted)
+            taken = self._take_waiting(connection, request)
+            return Claim(*taken, wanted) if taken is not None else Nothing(over=False)
         return Claim(*self._create(connection, sum(counts.values()), request), wanted)
 
     def wanted(self) -> int:
@@ -123,22 +124,30 @@ class Ledger:
         row = connection.execute(query.where(CLAIMS.c.request == request, CLAIMS.c.study_id == self.member.study_id))
         return Claim(*found, wanted) if (found := row.one_or_none()) else None
 
-    def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int]:
+    def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int] | None:
+        """Take the first trial that waits; None if a program of Optuna's own has taken them in the meantime."""
         waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
         joined = sa.outerjoin(TRIALS, CLAIMS, is_of_trial())
         query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, losses_now().label("losses"))
         query = query.add_columns(epochs_now().label("epochs")).select_from(joined).where(waiting)
-        found = connection.execute(query.order_by(TRIALS.c.number).limit(1)).one()
-        trial_id, attempt = found.trial_id, (found.attempt or 0) + 1
-        if found.attempt is None:
-            _forget_epochs(connection, trial_id)
-        epochs = found.epochs if found.attempt else 0
-        started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
-        change = sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id)
-        connection.execute(change.values(state=TrialState.RUNNING, datetime_start=started))
-        row = self._claim(trial_id, request, attempt) | {"epochs": epochs, "losses": found.losses or 0}
-        upsert(connection, CLAIMS, [row], keys=("trial_id",))
-        return trial_id, found.number, attempt
+        query = query.order_by(TRIALS.c.number).limit(1)
+        tried: list[int] = []
+        while found := connection.execute(query.where(TRIALS.c.trial_id.not_in(tried))).one_or_none():
+            trial_id, attempt = found.trial_id, (found.attempt or 0) + 1
+            epochs = found.epochs if found.attempt else 0
+            # Claims are locked before trials, here as everywhere.
+            connection.execute(sa.select(CLAIMS.c.trial_id).where(CLAIMS.c.trial_id == trial_id).with_for_update())
+            started = sa.func.coalesce(TRIALS.c.datetime_start, now_utc())
+            still = (TRIALS.c.trial_id == trial_id) & (TRIALS.c.state == TrialState.WAITING)
+            change = sa.update(TRIALS).where(still).values(state=TrialState.RUNNING, datetime_start=started)
+            if connection.execute(change).rowcount:
+                if found.attempt is None:
+                    _forget_epochs(connection, trial_id)
+                row = self._claim(trial_id, request, attempt) | {"epochs": epochs, "losses": found.losses or 0}
+                upsert(connection, CLAIMS, [row], keys=("trial_id",))
+                return trial_id, found.number, attempt
+            tried.append(trial_id)
+        return None
 
     def _create(self, connection: sa.Connection, number: int, request: str) -> tuple[int, int, int]:
         study_id = self.member.study_id
@@ -214,8 +223,8 @@ class Ledger:
             held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt, is_of_its_study())
             if connection.execute(held.values(worker_id=None)).rowcount:
                 changes.write(connection, claim.trial_id)
-                change = sa.update(TRIALS).where(TRIALS.c.trial_id == claim.trial_id)
-                connection.execute(change.values(state=TrialState.WAITING))
+                running = (TRIALS.c.trial_id == claim.trial_id) & (TRIALS.c.state == TrialState.RUNNING)
+                connection.execute(sa.update(TRIALS).where(running).values(state=TrialState.WAITING))
 
         self.database.run(work)
 

@@ -1,8 +1,7 @@
 """Trials that take their workers with them: how often it happened is counted, and at last they fail."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,18 +27,60 @@ def losses_now(one_more: int = 0) -> Any:
     return sa.case((epochs_now() > CLAIMS.c.epochs, 0), else_=CLAIMS.c.losses + one_more)
 
 
-def let_wait(connection: sa.Connection, trial_ids: Sequence[int], *, is_loss: bool) -> None:
-    """Let running trials wait for whichever worker is free.
+@dataclass(frozen=True)
+class Requeued:
+    """A trial that waits for another worker.
+
+    Args:
+        was_counted: Its worker was counted as lost with it.
+        epochs: The whole epochs that it had when that worker took it.
+    """
+
+    was_counted: bool
+    epochs: int
+
+
+def requeue(
+    connection: sa.Connection, trial_id: int, worker_id: str | None, *, is_loss: bool, waits: bool = True
+) -> Requeued | None:
+    """Let a trial wait for whichever worker is free, if it runs and that worker still holds it.
 
     Args:
         connection: Inside a transaction.
-        trial_ids: The trials.
-        is_loss: Their workers were lost with them; it counts where they had finished no new epoch.
+        trial_id: The trial.
+        worker_id: The worker that holds it; None for a trial that runs and is held by none of ours.
+        is_loss: The worker was lost with it; it counts where it had finished no new epoch.
+        waits: Wait for a worker that is writing about the trial at this moment; else leave it alone.
+
+    Returns:
+        What became of it, or None if it was left alone.
     """
-    if trial_ids:
-        held = sa.update(CLAIMS).where(CLAIMS.c.trial_id.in_(trial_ids))
-        connection.execute(held.values(worker_id=None, losses=losses_now(int(is_loss))))
-        connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id.in_(trial_ids)).values(state=TrialState.WAITING))
+    is_held = (CLAIMS.c.trial_id == trial_id) & CLAIMS.c.worker_id.is_not_distinct_from(worker_id)
+    query = sa.select(CLAIMS.c.losses, CLAIMS.c.epochs).where(is_held)
+    # The claim first, as those lock it who write about the trial: what they wrote is seen then.
+    claim = connection.execute(query.with_for_update(skip_locked=not waits)).one_or_none()
+    if claim is None and worker_id is not None:
+        return None
+    is_running = (TRIALS.c.trial_id == trial_id) & (TRIALS.c.state == TrialState.RUNNING)
+    if not connection.execute(sa.update(TRIALS).where(is_running).values(state=TrialState.WAITING)).rowcount:
+        return Requeued(was_counted=False, epochs=0)
+    if claim is None:
+        return Requeued(was_counted=False, epochs=0)
+    connection.execute(sa.update(CLAIMS).where(is_held).values(worker_id=None, losses=losses_now(int(is_loss))))
+    losses = connection.scalar(sa.select(CLAIMS.c.losses).where(CLAIMS.c.trial_id == trial_id))
+    return Requeued(losses == claim.losses + 1, claim.epochs)
+
+
+def forgive(connection: sa.Connection, trial_id: int, epochs: int) -> None:
+    """Take back that a worker was counted as lost with a trial, unless that does not count any more.
+
+    Args:
+        connection: Inside a transaction.
+        trial_id: The trial.
+        epochs: The whole epochs that it had when that worker took it.
+    """
+    counts = (CLAIMS.c.trial_id == trial_id) & (CLAIMS.c.epochs == epochs) & (CLAIMS.c.losses > 0)
+    connection.execute(sa.update(CLAIMS).where(counts).values(losses=CLAIMS.c.losses - 1))
 
 
 def fail_deadly(connection: sa.Connection, study_id: int, retries: int) -> bool:
@@ -58,7 +99,8 @@ def fail_deadly(connection: sa.Connection, study_id: int, retries: int) -> bool:
         reason = f"its worker died {trial.losses} times in a row, without finishing one more epoch"
         LOG.warning("trial %d failed: %s", trial.number, reason)
         outcome = Outcome(FAILED, None, None, trial.epochs, 0.0, reason)
-        Changes(user_attrs={OUTCOME: asdict(outcome)}).write(connection, trial.trial_id)
-        end = sa.update(TRIALS).where(TRIALS.c.trial_id == trial.trial_id)
-        connection.execute(end.values(state=TrialState.FAIL, datetime_complete=now_utc()))
+        still = (TRIALS.c.trial_id == trial.trial_id) & (TRIALS.c.state == TrialState.WAITING)
+        end = sa.update(TRIALS).where(still).values(state=TrialState.FAIL, datetime_complete=now_utc())
+        if connection.execute(end).rowcount:
+            Changes(user_attrs={OUTCOME: asdict(outcome)}).write(connection, trial.trial_id)
     return bool(deadly)

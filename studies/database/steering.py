@@ -11,7 +11,8 @@ from studies.database.identities import StudyDeleted, is_employed
 from studies.database.reading import FINISHED, TRIALS
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
-from studies.database.workers import ALIVE, device_seconds, give_up_silent
+from studies.database.workers import ALIVE, device_seconds, give_up_gone, give_up_silent, lives
+from studies.local_process import process_age
 from studies.study import MOST_TRIALS
 
 STOP = "search stop"
@@ -32,30 +33,46 @@ class Limits:
     device_seconds: float | None = None
 
 
-def steer(database: Database, study_id: int, limits: Limits, *, goes_on: bool = False) -> None:
+def steer(
+    database: Database,
+    study_id: int,
+    limits: Limits,
+    *,
+    goes_on: bool = False,
+    age_seconds: Callable[[], float] = process_age,
+) -> str | None:
     """Set the limits of a study.
 
     While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
     running stays. The first worker after a pause sets all of them, and takes back that somebody had ended the study;
-    the trials that have ended stay trials of it.
+    the trials that have ended stay trials of it. A worker whose command was started before somebody asked for the end
+    takes nothing back: it was still starting then, and ends as the others do. Only how long ago that was is compared,
+    on the database's clock, so that the clocks of the machines do not matter.
 
     Args:
         database: The database.
         study_id: The study.
         limits: The limits.
         goes_on: There was no pause, although nobody works on it at this moment: a process is being replaced.
+        age_seconds: Returns the seconds since the command of this worker was started; that of this process by default.
+
+    Returns:
+        Who asked for an end of the study after the command was started; None if nobody did.
     """
 
-    def work(connection: sa.Connection) -> None:
+    def work(connection: sa.Connection) -> str | None:
         connection.execute(sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update())
-        give_up_silent(connection, study_id)
+        give_up_gone(connection, study_id)
         before = connection.execute(sa.select(STUDIES).where(STUDIES.c.study_id == study_id)).one_or_none()
-        lives = sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE)
-        if before is not None and (goes_on or connection.scalar(lives)):
+        age = age_seconds()
+        now, used = connection.execute(sa.select(database_seconds(), device_seconds(study_id))).one()
+        stop = None
+        if before is not None and before.stopped_at is not None and before.stopped_at > float(now) - age:
+            stop = before.stop or STOP
+        if before is not None and (goes_on or _count_alive(connection, study_id)):
             more = max(before.trials, limits.trials)
             connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=more))
-            return
-        now, used = connection.execute(sa.select(database_seconds(), device_seconds(study_id))).one()
+            return stop
         ended = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
         row = {
             "study_id": study_id,
@@ -63,23 +80,28 @@ def steer(database: Database, study_id: int, limits: Limits, *, goes_on: bool = 
             "deadline": None if limits.timeout_seconds is None else float(now) + limits.timeout_seconds,
             "device_seconds": limits.device_seconds,
             "device_seconds_before": float(used),
-            "stop": None,
+            "stop": stop,
         }
         upsert(connection, STUDIES, [row], keys=("study_id",))
+        return stop
 
-    database.run(work)
+    return database.run(work)
 
 
 def ask_to_stop(database: Database, study_id: int, reason: str = STOP) -> int:
-    """Ask all workers of a study to end; returns how many are alive."""
+    """Ask all workers of a study to end, also those that are still starting; returns how many are alive."""
 
     def work(connection: sa.Connection) -> int:
-        give_up_silent(connection, study_id)
-        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(stop=reason))
-        lives = sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE)
-        return connection.scalar(lives) or 0
+        change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
+        connection.execute(change.values(stop=reason, stopped_at=database_seconds()))
+        give_up_gone(connection, study_id)
+        return _count_alive(connection, study_id)
 
     return database.run(work)
+
+
+def _count_alive(connection: sa.Connection, study_id: int) -> int:
+    return connection.scalar(sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, lives())) or 0
 
 
 def add_trials(database: Database, study_id: int, more: int) -> int:

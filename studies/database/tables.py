@@ -33,11 +33,16 @@ STUDIES = sa.Table(
     sa.Column("exporter", sa.String(36)),
     sa.Column("export_attempt", sa.Integer, nullable=False, default=0),
     sa.Column("exported", sa.JSON),
+    sa.Column("stopped_at", SECONDS),
+    sa.Column("reachable_since", SECONDS, nullable=False, default=0.0),
+    sa.Column("outages", sa.Integer, nullable=False, default=0),
 )
 """How many trials a study has in all, when it must end, who asked for an end, and who exports its best trial.
 
 `device_seconds` limits what its workers use from now on, `device_seconds_before` is what they had used until then.
 `export_attempt` counts the claims of the export: a worker that claimed an earlier one has lost it.
+`stopped_at` is when an end was last asked for, also where a later start has taken that back. `outages` counts how often
+no worker reached the database for a while; `reachable_since` is when the last of these outages ended.
 """
 
 WORKERS = sa.Table(
@@ -60,8 +65,18 @@ WORKERS = sa.Table(
     sa.Column("epochs", sa.Integer),
     sa.Column("value", sa.Float(53)),
     sa.Column("log", sa.String(500)),
+    sa.Column("outages", sa.Integer, nullable=False, default=0),
+    sa.Column("machine", sa.String(255)),
+    sa.Column("process_start", sa.BigInteger),
+    sa.Column("lost_trial_id", sa.Integer),
+    sa.Column("lost_epochs", sa.Integer),
 )
-"""Every process that has worked on a study; alive while it was heard of in the last `lost_after` seconds."""
+"""Every process that has worked on a study; alive until it is silent for `lost_after` seconds.
+
+`outages` is the study's count at the last heartbeat: a silence is counted from the last outage on. `machine` and
+`process_start` tell a process of this machine from all others. `lost_trial_id` is the trial with which it was counted
+as lost when that had `lost_epochs`; the worker takes that back if it returns.
+"""
 
 CLAIMS = sa.Table(
     "search_claims",

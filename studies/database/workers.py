@@ -3,6 +3,7 @@
 import os
 import socket
 import uuid
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,16 +11,18 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies.database.identities import is_of_trial, require
-from studies.database.losses import let_wait
+from studies.database.losses import forgive, requeue
+from studies.database.outages import LOST_AFTER_SECONDS, MOST_MISSED_OUTAGES, notice_outage
 from studies.database.reading import TRIALS
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds
+from studies.local_process import is_gone, is_stopped, machine, start_ticks
 
 ALIVE, ENDED, LOST = "alive", "ended", "lost"
 ENDING = "ending, as it was told to"
 """What a worker does that may be killed before it is done: it is not lost by its trial."""
 
-HEARTBEAT_SECONDS, LOST_AFTER_SECONDS = 2.0, 10.0
+HEARTBEAT_SECONDS = 2.0
 
 
 @dataclass
@@ -86,7 +89,8 @@ class Member:
         def enter(connection: sa.Connection) -> None:
             identity = require(connection, self.study_id, self.identity)
             if connection.scalar(sa.select(WORKERS.c.pid).where(WORKERS.c.worker_id == self.worker_id)) is None:
-                connection.execute(sa.insert(WORKERS).values(identity=identity, **self._columns()))
+                outages = notice_outage(connection, self.study_id)
+                connection.execute(sa.insert(WORKERS).values(identity=identity, outages=outages, **self._columns()))
 
         database.run(enter)
 
@@ -96,6 +100,8 @@ class Member:
             "study_id": self.study_id,
             "host": socket.gethostname()[:255],
             "pid": os.getpid(),
+            "machine": machine(),
+            "process_start": start_ticks(os.getpid()),
             "device": self.device[:255],
             "device_share": self.device_share,
             "started_at": database_seconds(),
@@ -111,6 +117,37 @@ class Member:
         database.run(lambda connection: retire(connection, self.worker_id, ENDED))
 
 
+def silent_seconds() -> Any:
+    """The time for which a worker was not heard while the database could be reached, as an SQL expression.
+
+    It is counted on the database's clock, from the worker's last heartbeat or from the end of the study's last outage.
+    """
+    outages, since = (_of_study(column) for column in (STUDIES.c.outages, STUDIES.c.reachable_since))
+    heard_at = sa.case((WORKERS.c.outages == outages, WORKERS.c.heartbeat_at), else_=since)
+    return database_seconds() - sa.func.coalesce(heard_at, WORKERS.c.heartbeat_at)
+
+
+def is_lost() -> Any:
+    """Whether a worker that has not left counts as lost, as an SQL expression: the one rule for all who ask."""
+    missed = sa.func.coalesce(_of_study(STUDIES.c.outages), 0) - WORKERS.c.outages
+    is_silent = (silent_seconds() > WORKERS.c.lost_after) | (missed > MOST_MISSED_OUTAGES)
+    return (WORKERS.c.state == LOST) | ((WORKERS.c.state == ALIVE) & is_silent)
+
+
+def lives() -> Any:
+    """Whether a worker is at work, as an SQL expression."""
+    return (WORKERS.c.state == ALIVE) & sa.not_(is_lost())
+
+
+def _of_study(column: Any) -> Any:
+    return sa.select(column).where(STUDIES.c.study_id == WORKERS.c.study_id).correlate(WORKERS).scalar_subquery()
+
+
+def _missed_a_heartbeat() -> Any:
+    """Whether a worker was not heard when it should have been, for whatever reason, as an SQL expression."""
+    return WORKERS.c.heartbeat_at < database_seconds() - WORKERS.c.lost_after / 2
+
+
 def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_ending: bool = False) -> Any:
     """Say that a worker lives, give up others for lost, and read how the study is steered.
 
@@ -119,18 +156,30 @@ def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_en
         many are `alive`.
     """
     is_alive(connection, member, **activity.columns() | ({"doing": ENDING} if is_ending else {}))
-    give_up_silent(connection, member.study_id)
+    _forgive_return(connection, member)
+    _give_up_lost(connection, member.study_id)
     used = device_seconds(member.study_id)
-    lives = (WORKERS.c.study_id == member.study_id) & (WORKERS.c.state == ALIVE)
-    alive = sa.select(sa.func.count()).where(lives).scalar_subquery()
-    query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"), alive.label("alive"))
+    alive = sa.select(sa.func.count()).where(WORKERS.c.study_id == member.study_id, WORKERS.c.state == ALIVE)
+    query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"))
+    query = query.add_columns(alive.scalar_subquery().label("alive"))
     return connection.execute(query.where(STUDIES.c.study_id == member.study_id)).one()
 
 
 def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> None:
     """Note that a worker lives, even if it had been given up for lost."""
+    outages = notice_outage(connection, member.study_id)
     row = sa.update(WORKERS).where(WORKERS.c.worker_id == member.worker_id)
-    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, **changes))
+    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, outages=outages, **changes))
+
+
+def _forgive_return(connection: sa.Connection, member: Member) -> None:
+    """Take back that a worker was counted as lost with a trial, which is not to blame: it was suspended or cut off."""
+    mine = WORKERS.c.worker_id == member.worker_id
+    query = sa.select(WORKERS.c.lost_trial_id, WORKERS.c.lost_epochs).where(mine, WORKERS.c.lost_trial_id.is_not(None))
+    counted = connection.execute(query).one_or_none()
+    if counted is not None:
+        forgive(connection, *counted)
+        connection.execute(sa.update(WORKERS).where(mine).values(lost_trial_id=None, lost_epochs=None))
 
 
 def device_seconds(study_id: int) -> Any:
@@ -140,30 +189,91 @@ def device_seconds(study_id: int) -> Any:
 
 
 def give_up_silent(connection: sa.Connection, study_id: int) -> None:
-    """Mark the workers that were not heard of for too long as lost, and let their trials wait for others."""
-    is_silent = WORKERS.c.heartbeat_at < database_seconds() - WORKERS.c.lost_after
-    silent = sa.select(WORKERS.c.worker_id).where(WORKERS.c.study_id == study_id, WORKERS.c.state == ALIVE, is_silent)
-    # In one order everywhere: two workers that give up the same others must not wait for each other.
-    for worker_id in connection.scalars(silent.order_by(WORKERS.c.worker_id)).all():
-        retire(connection, worker_id, LOST, is_silent)
+    """Mark the workers that were silent for too long as lost, and let their trials wait for others.
+
+    An outage that has just ended is noticed first.
+    """
+    notice_outage(connection, study_id)
+    _give_up_lost(connection, study_id)
 
 
-def retire(connection: sa.Connection, worker_id: str, state: str, still: Any = sa.true()) -> None:  # noqa: B008
+def give_up_gone(connection: sa.Connection, study_id: int) -> None:
+    """Mark the workers as lost whose processes on this machine have ended, whoever else was heard and when."""
+    suspects = _suspects(connection, study_id, WORKERS.c.machine == machine())
+    _retire(connection, [row.worker_id for row in suspects if is_gone(row.pid, row.process_start)])
+
+
+def _give_up_lost(connection: sa.Connection, study_id: int) -> None:
+    suspects = _suspects(connection, study_id, is_lost() | (WORKERS.c.machine == machine()))
+    here = {row.worker_id: row for row in suspects if row.machine == machine() and row.process_start is not None}
+    gone = {worker_id for worker_id, row in here.items() if is_gone(row.pid, row.process_start)}
+    lost = {row.worker_id for row in suspects if row.is_lost}
+    # Of those that somebody has stopped, the trial is not to blame; of one that hangs it may be.
+    stopped = {worker_id for worker_id in here.keys() & lost - gone if is_stopped(here[worker_id].pid)}
+    _retire(connection, [*{*lost, *gone}], blameless=stopped)
+
+
+def _suspects(connection: sa.Connection, study_id: int, which: Any) -> list[Any]:
+    """The workers that have missed a heartbeat, or for which it does not count any more."""
+    columns = (WORKERS.c.worker_id, WORKERS.c.pid, WORKERS.c.machine, WORKERS.c.process_start)
+    of_study = (WORKERS.c.study_id == study_id) & (WORKERS.c.state == ALIVE) & which
+    query = sa.select(*columns, is_lost().label("is_lost")).where(of_study, is_lost() | _missed_a_heartbeat())
+    return [*connection.execute(query).all()]
+
+
+def _retire(connection: sa.Connection, worker_ids: Sequence[str], blameless: Container[str] = ()) -> None:
+    """Mark workers as lost that are still silent, and let their trials wait for others.
+
+    What another transaction has locked is left to it, or to the next heartbeat: it never waits for one that waits for
+    this one.
+    """
+    if not worker_ids:
+        return
+    still = (WORKERS.c.state == ALIVE) & (is_lost() | _missed_a_heartbeat())
+    query = sa.select(WORKERS.c.worker_id).where(WORKERS.c.worker_id.in_(worker_ids), still)
+    locked = connection.scalars(query.order_by(WORKERS.c.worker_id).with_for_update(skip_locked=True)).all()
+    _requeue_trials(connection, locked, LOST, blameless, waits=False)
+
+
+def retire(connection: sa.Connection, worker_id: str, state: str) -> None:
     """Mark a worker as ended or lost, and let its trial wait for others.
 
     Args:
         connection: Inside a transaction.
         worker_id: The worker.
         state: `ended` or `lost`.
-        still: What must hold of its row at the moment of the change; of several who try at once, one succeeds.
     """
-    lives = (WORKERS.c.worker_id == worker_id) & (WORKERS.c.state == ALIVE) & still
-    if connection.execute(sa.update(WORKERS).where(lives).values(state=state)).rowcount:
-        joined = sa.join(TRIALS, CLAIMS, is_of_trial())
-        running = sa.select(TRIALS.c.trial_id).select_from(joined).where(TRIALS.c.state == TrialState.RUNNING)
-        found = connection.scalars(running.where(CLAIMS.c.worker_id == worker_id)).all()
-        doing = connection.scalar(sa.select(WORKERS.c.doing).where(WORKERS.c.worker_id == worker_id))
-        let_wait(connection, found, is_loss=state == LOST and doing != ENDING)
+    query = sa.select(WORKERS.c.worker_id).where(WORKERS.c.worker_id == worker_id, WORKERS.c.state == ALIVE)
+    _requeue_trials(connection, connection.scalars(query.with_for_update()).all(), state)
+
+
+def _requeue_trials(
+    connection: sa.Connection,
+    worker_ids: Sequence[str],
+    state: str,
+    blameless: Container[str] = (),
+    *,
+    waits: bool = True,
+) -> None:
+    """Let the trials of workers wait whose rows are locked, and mark those as retired of which no trial is left.
+
+    Every transaction locks a study, then workers, then claims, then trials, each kind by its key.
+    """
+    joined = sa.join(TRIALS, CLAIMS, is_of_trial())
+    joined = sa.join(joined, WORKERS, WORKERS.c.worker_id == CLAIMS.c.worker_id)
+    query = sa.select(CLAIMS.c.trial_id, CLAIMS.c.worker_id, WORKERS.c.doing).select_from(joined)
+    running = query.where(TRIALS.c.state == TrialState.RUNNING, CLAIMS.c.worker_id.in_(worker_ids))
+    counted: dict[str, Any] = {worker_id: {} for worker_id in worker_ids}
+    for trial_id, worker_id, doing in connection.execute(running.order_by(CLAIMS.c.trial_id)).all():
+        is_loss = state == LOST and doing != ENDING and worker_id not in blameless
+        requeued = requeue(connection, trial_id, worker_id, is_loss=is_loss, waits=waits)
+        if requeued is None and not waits:
+            counted.pop(worker_id, None)
+        elif requeued is not None and requeued.was_counted and worker_id in counted:
+            counted[worker_id] = {"lost_trial_id": trial_id, "lost_epochs": requeued.epochs}
+    for worker_id, columns in counted.items():
+        row = sa.update(WORKERS).where(WORKERS.c.worker_id == worker_id)
+        connection.execute(row.values(state=state, **columns))
 
 
 def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
@@ -175,5 +285,6 @@ def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
     joined = sa.outerjoin(joined, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
     ownerless = sa.or_(WORKERS.c.worker_id.is_(None), WORKERS.c.state != ALIVE)
     running = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.RUNNING)
-    found = sa.select(TRIALS.c.trial_id).select_from(joined).where(running, ownerless)
-    let_wait(connection, connection.scalars(found).all(), is_loss=True)
+    query = sa.select(TRIALS.c.trial_id, CLAIMS.c.worker_id).select_from(joined).where(running, ownerless)
+    for trial_id, worker_id in connection.execute(query.order_by(TRIALS.c.trial_id)).all():
+        requeue(connection, trial_id, worker_id, is_loss=True)

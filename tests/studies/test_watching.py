@@ -64,7 +64,7 @@ def test_processes_of_other_machines_are_left_alone(tmp_path):
     joined(opened, SETTINGS)
     url = sqlite_url(tmp_path / "study.db")
     pid = looking(tmp_path).look().workers[0].pid
-    watched(url, "tiny").give_up(pid, host="elsewhere")
+    watched(url, "tiny").give_up(pid, on="elsewhere")
     assert looking(tmp_path).look().workers[0].lives
 
 
@@ -93,7 +93,7 @@ def test_a_replacement_keeps_the_limits_of_the_study(tmp_path, goes_on):
     steer(opened.database, opened.study_id, Limits(4, timeout_seconds=100.0))
     first = steering(opened.database, opened.study_id).deadline
     ask_to_stop(opened.database, opened.study_id)
-    steer(opened.database, opened.study_id, Limits(5, timeout_seconds=900.0), goes_on=goes_on)
+    steer(opened.database, opened.study_id, Limits(5, timeout_seconds=900.0), goes_on=goes_on, age_seconds=lambda: 0.0)
     row = steering(opened.database, opened.study_id)
     assert (row.deadline == first, row.stop is not None) == (goes_on, goes_on)
     assert row.trials == 5

@@ -73,8 +73,27 @@ def test_a_stop_reaches_every_worker_and_the_next_start_takes_it_back(open_worke
     for member in members:
         member.leave(opened.database)
     assert ask_to_stop(opened.database, opened.study_id) == 0
-    steer(opened.database, opened.study_id, Limits(6))
+    assert steer(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 0.0) is None
     assert steering(opened.database, opened.study_id).stop is None
+
+
+def test_a_stop_also_ends_a_process_that_was_still_starting(open_worker):
+    """It joins after the others have ended, but its command is older than the request: it takes nothing back."""
+    opened = open_worker()
+    joined(opened, Study()).member.leave(opened.database)
+    assert ask_to_stop(opened.database, opened.study_id) == 0
+    assert steer(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == "search stop"
+    assert heard(opened, joined(opened, Study()).member).signal_name == "search stop"
+
+
+def test_a_later_start_does_not_save_a_process_that_was_still_starting(open_worker):
+    """The request is for all commands that are older than it; the one that takes it back goes on alone."""
+    opened = open_worker()
+    ask_to_stop(opened.database, opened.study_id)
+    assert steer(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 0.0) is None
+    newer = joined(opened, Study()).member
+    assert steer(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == "search stop"
+    assert not heard(opened, newer).requested
 
 
 @pytest.mark.parametrize(("share", "is_over"), [(1.0, True), (0.25, False)])

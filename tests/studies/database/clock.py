@@ -1,0 +1,38 @@
+"""A database's clock that a test can set, for all of its workers at once."""
+
+import time
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from studies.database.transactions import database_seconds
+
+DIALECTS: Mapping[str, str] = {"sqlite": "julianday('now')", "postgresql": "clock_timestamp()", "mysql": "SYSDATE(6)"}
+"""What each database's own clock is called."""
+
+
+class SetClock:
+    """A clock that stands still until the test moves it: as time does, or as somebody does who sets it."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def move(self, seconds: float) -> None:
+        """Move the clock by that many seconds, back if they are negative."""
+        self.now += seconds
+
+    def govern(self, engine: sa.Engine) -> None:
+        """Make it the clock of everything that this engine does from now on."""
+        dialect = "mysql" if engine.dialect.name == "mariadb" else engine.dialect.name
+        now = (
+            str(sa.select(database_seconds()).compile(dialect=engine.dialect))
+            .removeprefix("SELECT ")
+            .partition(" AS ")[0]
+        )
+        assert DIALECTS[dialect] in now
+
+        def moved(connection, cursor, statement, parameters, context, executemany):
+            return statement.replace(now, f"({self.now!r} + 0.0)"), parameters
+
+        event.listen(engine, "before_cursor_execute", moved, retval=True)
