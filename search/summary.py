@@ -111,7 +111,8 @@ def _best(result: Result, baseline: Mapping[str, Scalar]) -> list[Fact]:
     best = result.progress.best
     if best is None:
         return [("best", _unfinished(result))]
-    facts = [("best", f"trial {best.number}: {clean(result.metric)} {metric(best.value)} at epoch {best.epoch}")]
+    epoch = f" at epoch {best.epoch}" if best.epoch else ", evaluated elsewhere"
+    facts = [("best", f"trial {best.number}: {clean(result.metric)} {metric(best.value)}{epoch}")]
     for name, value in best.params.items():
         if baseline.get(name, MISSING) != value:
             default = f" (baseline {scalar(baseline[name])})" if name in baseline else ""

@@ -211,6 +211,12 @@ def records_in(value: Any) -> Iterator[Record]:
             yield from records_in(child)
 
 
+def fixed_values(space: Space) -> dict[str, Any]:
+    """The plain values of all fields without a parameter, by dotted name."""
+    fields = ((name, value) for name, value, _ in _fields(space, ""))
+    return {name: value for name, value in fields if value is None or isinstance(value, str | int | float | bool)}
+
+
 def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:
     """Every field of every record in a tree, with its dotted name."""
     for prefix, record in _records(value, name):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaces.backbones import Pretrained
 from spaces.errors import DataError, ModelError, SpaceError
+from spaces.functions import untraced
 from spaces.keras_tuner import DECIDED, KerasTunerModel
 from spaces.parameters import Choice, Int
 from spaces.space import Space, records_in
@@ -117,3 +118,11 @@ def check_hypermodel(space: Space) -> None:
         from studies.keras_tuner.suggesting import check_hypermodel as check
 
         check(space)
+
+
+def notices_of_code(space: Space) -> list[str]:
+    """Return what to know of the code in a space: which changes cannot be detected."""
+    if unknown := untraced(space):
+        what = ", ".join(unknown)
+        return [f"Changes in {what} cannot be detected: after one, start a new study with --study NEWNAME."]
+    return []

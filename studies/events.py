@@ -21,7 +21,7 @@ class Best:
     Args:
         number: Its number.
         value: Its value: its best epoch's metric.
-        epoch: That epoch, counted from 1.
+        epoch: That epoch, counted from 1; 0 where it is unknown, since the trial was evaluated elsewhere.
         params: Its parameters by dotted name.
         first_phase: Epochs of the first phase that led to its weights; None for all up to the best one.
         second_phase: Epochs of the second phase that led to its weights; 0 without one.

@@ -19,6 +19,7 @@ from studies.database.identities import require
 from studies.database.steering import ExportClaim, claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
+from studies.epochs import second_phase, total_epochs
 from studies.events import Best, Progress, Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
@@ -80,6 +81,8 @@ class Exporter:
         if best is None:
             return result
         recipe = resolve(space, best.params)
+        best = with_epochs(best, recipe)
+        result = replace(result, progress=replace(result.progress, best=best))
         stored = stored_metrics(self.target, recipe, self.opened.identity)
         if stored and self._is_good_enough(stored, best, result.progress, retrains=retrains):
             return replace(result, metrics=stored, export=self.target)
@@ -164,6 +167,19 @@ class Exporter:
                 return None
             self.wait(SECONDS_BETWEEN_LOOKS)
         return claim
+
+
+def with_epochs(best: Best, recipe: Recipe) -> Best:
+    """Return the best trial; one that was evaluated elsewhere is retrained for as many epochs as its recipe has."""
+    if best.epoch > 0:
+        return best
+    second = second_phase(recipe)
+    return replace(
+        best,
+        epoch=total_epochs(recipe),
+        first_phase=recipe.epochs,
+        second_phase=second.epochs if second else 0,
+    )
 
 
 def notices(export: Path, identity: str) -> list[str]:

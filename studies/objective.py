@@ -19,6 +19,7 @@ from studies import training
 from studies.checkpoints import Checkpoints, FoldCheckpoints, TrialCheckpoints
 from studies.data import Dataset, Split
 from studies.database.workers import Activity
+from studies.enqueued import RefusedValues
 from studies.epochs import total_epochs
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Best, EpochEnded, Progress, Watcher
 from studies.features import IMAGES, Features, Prepared
@@ -105,6 +106,9 @@ class Objective:
             self._keep_weights(trial, recipe, trained, outcome, before)
             first, second, costs = trained.first_phase, trained.second_phase, self._costs()
             return replace(outcome, path=self._path, first_phase=first, second_phase=second, costs=costs)
+        except RefusedValues as error:
+            seconds = time.monotonic() - started
+            return Outcome(FAILED, None, None, 0, seconds, str(error), path=self._path, refused=True)
         except SearchError as error:
             if before.done == 0 or not isinstance(error, ModelError):
                 raise

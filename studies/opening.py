@@ -16,12 +16,16 @@ from spaces.errors import StudyError
 from spaces.functions import places
 from spaces.space import Space
 from spaces.training import METRICS
+from studies.database.claims import is_claimed
 from studies.database.identities import StudyDeleted, identify, identity_of
 from studies.database.tables import create_tables
 from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
 from studies.database.worker_storage import WorkerStorage
+from studies.events import Progress
+from studies.imported import Imports
 from studies.storage import alone_in_schema, explained, open_storage
 from studies.study import Study
+from studies.trials import progress
 
 OPENING_SECONDS = 10.0
 SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
@@ -39,6 +43,7 @@ class OpenStudy:
         resumed: It was there before.
         database: Its database, for transactions of our own.
         identity: What no other study has, whatever its name and its ids.
+        imports: Trials that others have added to it.
     """
 
     study: optuna.Study
@@ -46,11 +51,18 @@ class OpenStudy:
     resumed: bool
     database: Database
     identity: str
+    imports: Imports
 
     @property
     def study_id(self) -> int:
         """Its id in the database."""
         return self.study._study_id
+
+    def progress(self, wanted: int) -> Progress:
+        """How far the study is, of so many trials; trials that others have added and that cannot count have failed."""
+        now = progress(self.study, wanted)
+        self.imports.write(self.database)
+        return now
 
 
 def open_study(
@@ -120,8 +132,9 @@ def _open(
         _refuse_another(plain, name, space, settings, data)
         database = Database(storage.engine, patience_seconds=patience)
         identity = Database(storage.engine).run(lambda connection: identify(connection, plain._study_id))
-    study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, plain._study_id))
-    return OpenStudy(study, url, resumed, database, identity)
+    imports = Imports(space, lambda trial_id: is_claimed(database, trial_id))
+    own = WorkerStorage(storage, database, plain._study_id, imports.seen, imports.taken)
+    return OpenStudy(optuna.load_study(study_name=name, storage=own), url, resumed, database, identity, imports)
 
 
 @contextlib.contextmanager

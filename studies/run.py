@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from spaces.errors import NoResultError
-from spaces.functions import keep, untraced
+from spaces.functions import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies import exporting, trials
 from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
-from studies.checks import check_fine_tuning, check_hypermodel, check_metric, check_weights, fitted
+from studies.checks import (
+    check_fine_tuning,
+    check_hypermodel,
+    check_metric,
+    check_weights,
+    fitted,
+    notices_of_code,
+)
 from studies.data import identity
 from studies.data.folds import check_folds
 from studies.database.claims import Ledger
@@ -142,11 +149,11 @@ class _Run:
             self._steer(opened, total)
             self._activity = Activity()
             with self._working(opened) as member:
-                before = trials.progress(opened.study, Ledger(opened.database, member).wanted())
+                before = opened.progress(Ledger(opened.database, member).wanted())
                 found = (*dataset.notices, *dataset.duplicates.notices(), *of_model)
                 self._announce(opened, before, limit, found)
                 is_over = self._search(opened, space, member)
-                now = trials.progress(opened.study, Ledger(opened.database, member).wanted())
+                now = opened.progress(Ledger(opened.database, member).wanted())
                 if not is_over:
                     return replace(self._outcome(space, now, before), recycled=True)
                 result = self._outcome(space, now, before)
@@ -203,12 +210,9 @@ class _Run:
         from studies import device
 
         timeout: Any = self.settings.timeout
-        notices = [*found, *exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices()]
-        if not opened.resumed and (unknown := untraced(self.declared.space)):
-            notices.append(
-                f"Changes in what the space's code reads from {', '.join(unknown)} cannot be detected: after one, use "
-                "another --study name."
-            )
+        of_code = [] if opened.resumed else notices_of_code(self.declared.space)
+        of_folder = (*exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
+        notices = [*found, *of_code, *of_folder]
         if limit < self.settings.trials:
             notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
         self.watcher.study_opened(
@@ -267,6 +271,7 @@ class _Run:
             has_enough=lambda evaluated: (
                 self.process.has_enough(evaluated) and self._budget.has_time_to_restart(seconds_to_start)
             ),
+            imports=opened.imports,
         )
         try:
             is_over = worker.run()

@@ -16,6 +16,7 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
 from studies.cmaes import CarefulCmaEsSampler
+from studies.enqueued import RefusedValues, accept, given_values, refuse_unused
 from studies.storage import DATABASE_ERRORS
 from studies.trials import PARAMS, params_of
 
@@ -49,21 +50,31 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Recipe:
-    """Ask Optuna for every parameter that exists under the choices taken, and fill the space with them."""
+    """Ask Optuna for every parameter that exists under the choices taken, and fill the space with them.
+
+    Raises:
+        RefusedValues: The trial was enqueued with values that the space does not have.
+    """
     own: dict[str, Scalar] = {}
+    given = given_values(trial)
 
     def choose(name: str, parameter: Parameter) -> Scalar:
+        accept(trial, name, parameter, given)
         own[name] = _suggest(trial, name, parameter)
         return own[name]
 
     recipe = fill(space, choose)
     if not isinstance(recipe.model, KerasTunerModel):
+        refuse_unused(space, given, own)
         return recipe
     # KerasTuner and Keras are imported only where they are used.
     from studies.keras_tuner.suggesting import values_of_build
+    from studies.keras_tuner.training import has_own_fit
 
     names = {hole.name for hole in flatten(space)}
-    values = values_of_build(recipe.model, _asker(trial, names), passing=DATABASE_ERRORS)
+    values = values_of_build(recipe.model, _asker(trial, names), passing=(*DATABASE_ERRORS, RefusedValues))
+    if not has_own_fit(recipe.model):
+        refuse_unused(space, given, trial.params)
     trial.set_user_attr(PARAMS, {**own, **values})
     return resolve(space, {**own, **values})
 
@@ -91,6 +102,7 @@ def _asker(trial: optuna.Trial, own: Collection[str]) -> Callable[[Any], Scalar]
     def draw(name: str, parameter: Parameter) -> Scalar:
         if trial.number == 0:
             trial._fixed_params.setdefault(name, parameter.default)
+        accept(trial, name, parameter, given_values(trial))
         try:
             return _suggest(trial, name, parameter)
         except ValueError as error:

@@ -38,6 +38,7 @@ class Outcome:
         first_phase: Epochs of the first phase that led to its weights, or None.
         second_phase: Epochs of the second phase that led to its weights; 0 without one.
         costs: What its training cost: the fields of `time_budget.Costs`; None where that was not measured.
+        refused: It was never trained here, because of the values that it was enqueued or added with.
     """
 
     state: str
@@ -51,6 +52,7 @@ class Outcome:
     first_phase: int | None = None
     second_phase: int = 0
     costs: Mapping[str, Any] | None = None
+    refused: bool = False
 
 
 def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:
@@ -114,7 +116,8 @@ def _best(study: optuna.Study, complete: Sequence[FrozenTrial]) -> Best | None:
 
     best = min(complete, key=rank)
     outcome = outcome_of(best)
-    epoch = outcome.epoch if outcome and outcome.epoch else len(best.intermediate_values)
+    # A trial that was evaluated elsewhere says nothing of its epochs.
+    epoch = outcome.epoch if outcome and outcome.epoch else 0
     second = outcome.second_phase if outcome else 0
     first = outcome.first_phase if outcome else None
     return Best(best.number, float(best.value or 0.0), epoch, params_of(best), first, second)

@@ -11,8 +11,10 @@ from spaces.space import Space
 from studies import trials
 from studies.database.claims import Ledger, Nothing, TrialTaken
 from studies.database.workers import Activity
+from studies.enqueued import RefusedValues
 from studies.epochs import most_epochs, total_epochs
-from studies.events import WAITING, Progress, TrialEnded, TrialStarted, Watcher
+from studies.events import FAILED, WAITING, Progress, TrialEnded, TrialStarted, Watcher
+from studies.imported import Imports
 from studies.pruning import make_pruner
 from studies.sampling import make_sampler, seed_of, suggest
 from studies.stopping import StopRequest
@@ -43,6 +45,7 @@ class Worker:
         ended: Called with the progress after each trial.
         has_enough: Whether this process should make room for a fresh one after so many trials.
         wait: Waits so many seconds.
+        imports: Trials that others have added to the study; None looks for none.
     """
 
     study: optuna.Study
@@ -57,6 +60,7 @@ class Worker:
     ended: Callable[[Progress], None] = lambda progress: None
     has_enough: Callable[[int], bool] = lambda evaluated: False
     wait: Callable[[float], None] = time.sleep
+    imports: Imports | None = None
 
     def run(self) -> bool:
         """Evaluate trials until all are done, or an end is asked for, or this process has done enough.
@@ -93,14 +97,7 @@ class Worker:
         self.watcher.workers_alive(self.activity.workers_alive)
         try:
             try:
-                recipe = suggest(taken.trial, self.space)
-                epochs = total_epochs(recipe) * (recipe.folds or 1)
-                self._note("training", taken.number, epochs)
-                taken.write()
-                self.watcher.trial_started(
-                    TrialStarted(taken.number, trials.params_of(taken.trial), epochs, bool(taken.judged))
-                )
-                outcome = self.evaluate(taken, recipe, self._progress(taken))
+                outcome = self._outcome(taken)
             finally:
                 # Also when the run ends with an error: the trial waits for another worker.
                 taken.end(outcome)
@@ -113,12 +110,28 @@ class Worker:
         self._tell(taken.number, outcome, now)
         self._give_up_if_hopeless(now)
 
+    def _outcome(self, taken: TakenTrial) -> Outcome:
+        """Evaluate a trial; one that was enqueued with values outside the space fails alone."""
+        try:
+            recipe = suggest(taken.trial, self.space)
+        except RefusedValues as error:
+            return Outcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
+        epochs = total_epochs(recipe) * (recipe.folds or 1)
+        self._note("training", taken.number, epochs)
+        taken.write()
+        started = TrialStarted(taken.number, trials.params_of(taken.trial), epochs, bool(taken.judged))
+        self.watcher.trial_started(started)
+        return self.evaluate(taken, recipe, self._progress(taken))
+
     def _note(self, doing: str, trial: int | None = None, epochs: int | None = None) -> None:
         now = self.activity
         now.doing, now.trial, now.epoch, now.epochs, now.value = doing, trial, None, epochs, None
 
     def _progress(self, taken: TakenTrial) -> Progress:
-        return trials.progress(self.study, taken.claim.wanted)
+        now = trials.progress(self.study, taken.claim.wanted)
+        if self.imports is not None:
+            self.imports.write(self.ledger.database)
+        return now
 
     def _tell(self, number: int, outcome: Outcome, now: Progress) -> None:
         self.watcher.trial_ended(
@@ -135,10 +148,11 @@ class Worker:
         )
 
     def _give_up_if_hopeless(self, now: Progress) -> None:
-        if now.complete == 0 and now.pruned == 0 and now.failed >= MOST_FAILURES_AT_FIRST:
-            raise NoResultError(f"the first {now.failed} trials all failed, the last one with: {self._last_reason()}")
-
-    def _last_reason(self) -> str:
-        known = self.study.get_trials(deepcopy=False)
-        outcomes = [found for trial in known if (found := trials.outcome_of(trial))]
-        return outcomes[-1].reason if outcomes else "no reason"
+        if now.complete or now.pruned:
+            return
+        outcomes = [found for trial in self.study.get_trials(deepcopy=False) if (found := trials.outcome_of(trial))]
+        failed = [outcome for outcome in outcomes if not outcome.refused]
+        if len(failed) >= MOST_FAILURES_AT_FIRST:
+            raise NoResultError(
+                f"the first {len(failed)} trials all failed, the last one with: {failed[-1].reason or 'no reason'}"
+            )

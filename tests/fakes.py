@@ -130,6 +130,7 @@ def run_tiny(
         evaluate or CurveObjective(),
         watcher or Recorder(),
         stop or StopRequest(),
+        imports=opened.imports,
     )
     try:
         worker.run()

@@ -234,6 +234,12 @@ def _forget_epochs(connection: sa.Connection, trial_id: int) -> None:
     connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id == trial_id))
 
 
+def is_claimed(database: Database, trial_id: int) -> bool:
+    """Return True if a worker has ever taken a trial."""
+    query = sa.select(sa.func.count()).where(CLAIMS.c.trial_id == trial_id)
+    return bool(database.read(lambda connection: connection.scalar(query)))
+
+
 def _counts(connection: sa.Connection, study_id: int) -> dict[TrialState, int]:
     query = sa.select(TRIALS.c.state, sa.func.count()).where(TRIALS.c.study_id == study_id).group_by(TRIALS.c.state)
     found = {state: count for state, count in connection.execute(query)}

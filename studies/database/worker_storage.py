@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -29,10 +29,20 @@ class WorkerStorage(BaseStorage):
         backend: Optuna's storage of the same database, for what concerns the study itself.
         database: The database.
         study_id: The study.
+        seen: Gives each trial as it is to be seen: others may have added it with other distributions.
+        taken: The same for a trial that is claimed for the first time.
     """
 
-    def __init__(self, backend: optuna.storages.RDBStorage, database: Database, study_id: int) -> None:
+    def __init__(
+        self,
+        backend: optuna.storages.RDBStorage,
+        database: Database,
+        study_id: int,
+        seen: Callable[[FrozenTrial], FrozenTrial] = lambda trial: trial,
+        taken: Callable[[FrozenTrial], FrozenTrial] = lambda trial: trial,
+    ) -> None:
         self._backend, self._database, self._study_id = backend, database, study_id
+        self._seen, self._taken = seen, taken
         self._known: dict[int, FrozenTrial] = {}
         self._unfinished: set[int] = set()
         self._newest = -1
@@ -47,7 +57,8 @@ class WorkerStorage(BaseStorage):
             self._own, self._is_fresh = None, False
             self._unfinished.add(claim.trial_id)
             self._refresh()
-            self._own = copy.deepcopy(self._known[claim.trial_id])
+            own = self._known[claim.trial_id]
+            self._own = copy.deepcopy(self._taken(own) if claim.attempt == 1 else own)
             self._changes = Changes()
 
     def take_changes(self) -> Changes:
@@ -100,7 +111,7 @@ class WorkerStorage(BaseStorage):
         )
         self._is_fresh = True
         for trial in found:
-            self._known[trial._trial_id] = trial
+            self._known[trial._trial_id] = self._seen(trial)
             (self._unfinished.discard if trial.state.is_finished() else self._unfinished.add)(trial._trial_id)
             self._newest = max(self._newest, trial._trial_id)
 

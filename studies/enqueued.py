@@ -1,0 +1,102 @@
+"""Checks the values that a trial was enqueued with: those outside the space fail that trial alone."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from spaces.errors import SearchError
+from spaces.keras_tuner import KerasTunerModel
+from spaces.parameters import MISSING, Float, Int, Parameter, Scalar
+from spaces.scalars import is_real, plain, same, shown
+from spaces.space import Space, fixed_values, flatten
+
+
+class RefusedValues(SearchError):
+    """A trial was enqueued with values that the space does not have."""
+
+
+def given_values(trial: optuna.Trial) -> dict[str, Any]:
+    """Return the values that a trial was enqueued with, by name.
+
+    Raises:
+        RefusedValues: They are no values by name.
+    """
+    given: Any = trial._fixed_params
+    if not isinstance(given, dict):
+        raise RefusedValues(f"enqueued with {shown(given)}, which are no parameters by name")
+    return dict(given)
+
+
+def accept(trial: optuna.Trial, name: str, parameter: Parameter, given: Mapping[str, Any]) -> None:
+    """Let a trial take the value that it was enqueued with, if there is one for this parameter.
+
+    Raises:
+        RefusedValues: It is not one of the parameter's values.
+    """
+    if name not in given:
+        return
+    value = possible_value(parameter, given[name])
+    if value is MISSING:
+        raise RefusedValues(
+            f"{name}: enqueued with {shown(given[name])}, which is not one of its values: {parameter!r}"
+        )
+    trial._fixed_params[name] = value
+
+
+def possible_value(parameter: Parameter, value: Any) -> Any:
+    """Return the value of a parameter that equals another one, such as 32 for 32.0, or MISSING if there is none."""
+    value = plain(value)
+    if isinstance(parameter, Float):
+        return parameter.exact(value) if parameter.contains(value) else MISSING
+    if parameter.contains(value):
+        return value
+    if isinstance(parameter, Int):
+        return int(value) if isinstance(value, float) and parameter.contains(_whole(value)) else MISSING
+    numbers = [name for name in parameter.names if is_real(name)]
+    return next((name for name in numbers if is_real(value) and name == value), MISSING)
+
+
+def refuse_unused(space: Space, given: Mapping[str, Any], taken: Mapping[str, Scalar]) -> None:
+    """Make sure that every value that a trial was enqueued with has been used.
+
+    Args:
+        space: The space.
+        given: The values.
+        taken: The parameters that exist under the options that were taken, with their values.
+
+    Raises:
+        RefusedValues: A value is of a parameter that is fixed, unknown, or does not exist under those options.
+    """
+    fixed = fixed_values(space)
+    values = given if isinstance(given, Mapping) else {}
+    for name in sorted(map(str, given)):
+        if name not in taken and not (name in fixed and _is_equal(fixed[name], values.get(name))):
+            raise RefusedValues(
+                f"{name}: enqueued with {shown(values.get(name))}, {_unused(space, name, taken, fixed)}"
+            )
+
+
+def _unused(space: Space, name: str, taken: Mapping[str, Scalar], fixed: Mapping[str, Any]) -> str:
+    holes = {hole.name: hole for hole in flatten(space)}
+    if name in holes:
+        missed = next((each for each in holes[name].conditions if not same(taken.get(each[0]), each[1])), None)
+        if missed is not None:
+            return f"but it exists only with {missed[0]}={missed[1]!r}: enqueue {missed[0]} too"
+    if name in fixed:
+        return f"but the space fixes it to {shown(fixed[name])}"
+    if isinstance(space.model, KerasTunerModel):
+        return "but the hypermodel does not ask for it with the other values"
+    nearest = difflib.get_close_matches(name, holes, n=1)
+    return f"but the space has no such parameter{f': did you mean {nearest[0]}?' if nearest else ''}"
+
+
+def _whole(value: float) -> int | None:
+    return int(value) if is_real(value) and value == int(value) else None
+
+
+def _is_equal(fixed: Any, value: Any) -> bool:
+    if is_real(fixed) and is_real(plain(value)):
+        return bool(fixed == value)
+    return same(fixed, plain(value))
