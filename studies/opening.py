@@ -16,6 +16,7 @@ from spaces.errors import StudyError
 from spaces.functions import places
 from spaces.space import Space
 from spaces.training import METRICS
+from studies.corrections import can_be_corrected, start_again
 from studies.database.claims import is_claimed
 from studies.database.identities import StudyDeleted, identify, identity_of
 from studies.database.tables import create_tables
@@ -29,6 +30,7 @@ from studies.trials import progress
 
 OPENING_SECONDS = 10.0
 SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
+WAY_OUT = "give the new search a name of its own: --study NEWNAME"
 
 Identity: TypeAlias = Mapping[str, Any]
 
@@ -44,6 +46,7 @@ class OpenStudy:
         database: Its database, for transactions of our own.
         identity: What no other study has, whatever its name and its ids.
         imports: Trials that others have added to it.
+        notices: What the user should know of how it was opened.
     """
 
     study: optuna.Study
@@ -52,6 +55,7 @@ class OpenStudy:
     database: Database
     identity: str
     imports: Imports
+    notices: tuple[str, ...] = ()
 
     @property
     def study_id(self) -> int:
@@ -73,6 +77,8 @@ def open_study(
     data: Identity,
     patience: Callable[[], float] = lambda: PATIENCE_SECONDS,
     expected: str | None = None,
+    *,
+    corrects: bool = False,
 ) -> OpenStudy:
     """Create the study in the database, or load it.
 
@@ -84,6 +90,8 @@ def open_study(
         data: What tells the images from others.
         patience: How many seconds to wait for a database that is away, once the study is open.
         expected: Identity of the study that must be there, so that nothing is created; None where any will do.
+        corrects: A study of which no trial has been evaluated is started again when its space, images or settings
+            differ.
 
     Raises:
         StudyDeleted: The expected study is gone.
@@ -93,7 +101,7 @@ def open_study(
     until, delay = math.inf, FIRST_DELAY_SECONDS
     while True:
         try:
-            return _open(url, name, space, settings, data, patience, expected)
+            return _open(url, name, space, settings, data, patience, expected, corrects=corrects)
         except StudyError as error:
             until = min(until, time.monotonic() + OPENING_SECONDS)
             if time.monotonic() + delay > until or not _may_pass_soon(error):
@@ -116,7 +124,10 @@ def _open(
     data: Identity,
     patience: Callable[[], float],
     expected: str | None,
+    *,
+    corrects: bool,
 ) -> OpenStudy:
+    notices: tuple[str, ...] = ()
     with explained(url), alone_in_schema(url), _storage(url) as storage:
         # Many may start at once on an empty database: one at a time creates what is missing.
         create_tables(storage.engine)
@@ -129,12 +140,21 @@ def _open(
         plain = optuna.load_study(study_name=name, storage=storage)
         if _is_undescribed(plain, space):
             _describe(plain, space, settings, data)
-        _refuse_another(plain, name, space, settings, data)
+        try:
+            _refuse_another(plain, name, space, settings, data)
+        except _Changed as changed:
+            if not corrects or expected is not None or not can_be_corrected(storage, plain):
+                raise
+            plain = start_again(storage, plain, space, StudyDirection[METRICS[space.metric].upper()])
+            _describe(plain, space, settings, data)
+            notices, resumed = (changed.correction,), False
         database = Database(storage.engine, patience_seconds=patience)
         identity = Database(storage.engine).run(lambda connection: identify(connection, plain._study_id))
     imports = Imports(space, lambda trial_id: is_claimed(database, trial_id))
     own = WorkerStorage(storage, database, plain._study_id, imports.seen, imports.taken)
-    return OpenStudy(optuna.load_study(study_name=name, storage=own), url, resumed, database, identity, imports)
+    return OpenStudy(
+        optuna.load_study(study_name=name, storage=own), url, resumed, database, identity, imports, notices
+    )
 
 
 @contextlib.contextmanager
@@ -182,20 +202,29 @@ def _fixed(settings: Study) -> dict[str, Any]:
     return {"seed": settings.seed, "sampler": settings.sampler, "pruner": settings.pruner}
 
 
+class _Changed(StudyError):
+    """The study was made for another space, other images or other settings."""
+
+    def __init__(self, name: str, what: str, lines: str, remedy: str) -> None:
+        verb = "has" if what == "space" else "have"
+        super().__init__(f"the {what} of study {name!r} {verb} changed:\n{lines}\n{remedy}, or {WAY_OUT}")
+        changes = "; ".join(line.strip() for line in lines.splitlines())
+        self.correction = f"No trial of study {name!r} had been evaluated, so it was started again: its {what} {verb} changed: {changes}"
+
+
 def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:
     attributes = study.user_attrs
-    way_out = "give the new search a name of its own: --study NEWNAME"
-    if not _is_described(attributes) or not _is_compared_alike(study, space):
-        raise StudyError(f"the study {name!r} in this database was not made by search: {way_out}")
+    is_alike = _is_compared_alike(study, space)
+    if not _is_described(attributes) or (not is_alike and attributes[FINGERPRINT] == fingerprint(space)):
+        raise StudyError(f"the study {name!r} in this database was not made by search: {WAY_OUT}")
     # The images first: what is left to us in a space follows from their number.
     if lines := _changed(attributes[DATA], data):
-        raise StudyError(f"the images of study {name!r} have changed:\n{lines}\nPut the old ones back, or {way_out}")
+        raise _Changed(name, "images", lines, "Put the old ones back")
     if attributes[FINGERPRINT] != fingerprint(space):
         changed = differences(json.loads(attributes[SPACE]), to_json(space), places(space))
-        lines = "\n".join(f"    {line}" for line in changed)
-        raise StudyError(f"the space of study {name!r} has changed:\n{lines}\nUndo the change, or {way_out}")
+        raise _Changed(name, "space", "\n".join(f"    {line}" for line in changed), "Undo the change")
     if lines := _changed(attributes[SETTINGS], _fixed(settings)):
-        raise StudyError(f"the settings of study {name!r} have changed:\n{lines}\nUse the old ones, or {way_out}")
+        raise _Changed(name, "settings", lines, "Use the old ones")
 
 
 def _is_described(attributes: Mapping[str, Any]) -> bool:

@@ -141,8 +141,8 @@ class _Run:
         from studies.first_model import check_first_model
 
         of_model = check_first_model(space, dataset)
-        data, study = identity(dataset), self.process.study
-        opened = open_study(self.url, self.name, space, self.settings, data, self._patience, study)
+        how = (self.settings, identity(dataset), self._patience, self.process.study)
+        opened = open_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.of_study(opened.identity)
         total = int(min(self.settings.trials, limit))
         with explained(self.url), deletion_explained(opened.database, opened.study_id, opened.identity):
@@ -212,7 +212,7 @@ class _Run:
         timeout: Any = self.settings.timeout
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
         of_folder = (*exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
-        notices = [*found, *of_code, *of_folder]
+        notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
             notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
         self.watcher.study_opened(
