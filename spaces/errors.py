@@ -6,6 +6,8 @@
     ├── DataError              4  the images or labels cannot be used
     │   └── UnreadableImagesError    some of several images; the others are classified
     ├── ModelError             5  a recipe cannot be built or its weights do not fit
+    │   ├── OneTrialError      5  one combination cannot be built, others can: only its trial fails
+    │   └── EveryTrialError    5  the user's code fails whatever is tried: the run ends
     ├── StudyError             6  the study or its database cannot be used
     ├── ExportError            7  an exported model is missing, incomplete or wrong
     ├── OutputError            8  results cannot be written (disk full, read-only folder)
@@ -69,6 +71,14 @@ class ModelError(SearchError):
     """A recipe cannot be built, or its weights are absent or do not fit."""
 
     exit_code = 5
+
+
+class OneTrialError(ModelError):
+    """One combination of hyperparameters cannot be built, while others can."""
+
+
+class EveryTrialError(ModelError):
+    """The user's own code is wrong in a way that every trial meets."""
 
 
 class StudyError(SearchError):

@@ -1,6 +1,6 @@
 """A model from KerasTuner: a `HyperModel`, used as it is, whose hyperparameters are found while it is built."""
 
-import inspect
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -12,6 +12,7 @@ from spaces.parameters import Choice
 from spaces.records import Record, Rule, ruled, switch, text
 from spaces.scalars import Scalar, plain, shown
 from spaces.training import Constant
+from spaces.tuners import misplaced
 
 DECIDED: Mapping[str, Any] = {
     "dropout": 0.0,
@@ -71,7 +72,15 @@ class KerasTunerModel(Record):
     @property
     def name(self) -> str:
         """The name of the hypermodel's class, or of its function."""
-        return str(getattr(self.hypermodel, "__name__", type(self.hypermodel).__name__))
+        named = self.hypermodel
+        while isinstance(named, functools.partial):
+            named = named.func
+        return str(getattr(named, "__name__", type(named).__name__))
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function `build(hp)` rather than an object with such a method."""
+        return not _builds(self.hypermodel)
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
         """The fields, in the form in which they enter the canonical JSON."""
@@ -98,7 +107,7 @@ class KerasTunerModel(Record):
         )
 
     def __repr__(self) -> str:
-        called = "" if inspect.isroutine(self.hypermodel) else "()"
+        called = "" if self.is_function else "()"
         options = {"rescale": self.rescale, "labels": self.labels}
         shown_options = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
         return f"KerasTunerModel({self.name}{called}{shown_options})"
@@ -127,9 +136,12 @@ def problem_beside(space: Any) -> str | None:
 
 def _check_hypermodel(hypermodel: Any) -> None:
     wanted = "KerasTunerModel(...) takes a keras_tuner.HyperModel or a function build(hp)"
+    if found := misplaced(hypermodel):
+        raise SpaceError(f"{wanted}, got {found}")
     if isinstance(hypermodel, type):
         raise SpaceError(f"{wanted}, got the class {hypermodel.__name__}: write {hypermodel.__name__}(...)")
-    if not inspect.isfunction(hypermodel) and not inspect.ismethod(hypermodel) and not _builds(hypermodel):
+    # A Keras model or layer can be called, but takes no hyperparameters.
+    if not _builds(hypermodel) and (not callable(hypermodel) or hasattr(hypermodel, "call")):
         raise SpaceError(f"{wanted}, got {shown(hypermodel)}")
 
 

@@ -27,6 +27,7 @@ from spaces.training import (
     Cosine,
     FineTune,
 )
+from spaces.tuners import misplaced, objective_as_metric
 
 DEFAULT_BACKBONE = CNN(
     filters=holes.Int(16, 48, step=16, default=16),
@@ -132,6 +133,8 @@ def check(space: Space) -> None:
         raise SpaceError("epochs: None leaves them to the number of images, so it cannot be an option of a Choice")
     if found := problem_beside(space):
         raise SpaceError(found)
+    if found := objective_as_metric(space.metric):
+        raise SpaceError(f"metric: {found}")
     unused = "model" if space.model is None else "backbone"
     for name, value, rule in _fields(space, ""):
         if name != unused and (found := problem_of(value, rule)):
@@ -227,7 +230,11 @@ def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:
 
 
 def _meant(name: str, value: Any) -> str:
-    """What to write for a path or name that stands where the data's record belongs."""
+    """What to write for a path, name or hypermodel that is given where a record belongs."""
+    if name == "model" and (found := misplaced(value)):
+        return f": KerasTunerModel(...) takes a hypermodel, and this is {found}"
+    if name == "model" and callable(getattr(value, "build", None)) and not hasattr(value, "call"):
+        return ": write KerasTunerModel(...) around a hypermodel"
     if name != "data" or not isinstance(value, str | os.PathLike):
         return ""
     text = os.fspath(value)

@@ -110,14 +110,26 @@ def largest(value: Any) -> int:
     return max(value.options) if isinstance(value, Choice) else int(value)
 
 
-def check_hypermodel(space: Space) -> None:
-    """Raise `ModelError` where the hypermodel of a space cannot be searched."""
-    if isinstance(space.model, KerasTunerModel):
-        # Keras and KerasTuner are imported only where they are needed.
-        require_backend()
-        from studies.keras_tuner.suggesting import check_hypermodel as check
+def check_hypermodel(space: Space, *, exports: bool) -> list[str]:
+    """Make sure that the hypermodel of a space, where it has one, can be searched and exported.
 
-        check(space)
+    Args:
+        space: The space.
+        exports: Whether the best trial's model is wanted.
+
+    Returns:
+        What the user should know about it, one sentence each.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    if not isinstance(space.model, KerasTunerModel):
+        return []
+    # Keras and KerasTuner are imported only where they are needed.
+    require_backend()
+    from studies.keras_tuner.suggesting import check_hypermodel as check
+
+    return check(space, exports=exports)
 
 
 def notices_of_code(space: Space) -> list[str]:

@@ -152,6 +152,8 @@ def _mean(folds: Sequence[Training], model: Any, history: Sequence[Mapping[str, 
         first_phase=max(1, round(_mean_of([each.first_phase for each in folds]))),
         second_phase=round(_mean_of([each.second_phase for each in folds])),
         unfinished_value=folds[0].unfinished_value,
+        reason=next((each.reason for each in folds if each.reason), ""),
+        untrained=next((each.untrained for each in folds if each.untrained), ""),
     )
 
 

@@ -1,6 +1,7 @@
 """Evaluates one trial: where Optuna and Keras meet."""
 
 import gc
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import keras
+import optuna
 
 from spaces.canonical import fingerprint
-from spaces.errors import ModelError, SearchError
+from spaces.errors import EveryTrialError, ModelError, OneTrialError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS
@@ -35,6 +37,8 @@ from studies.trial_meter import TrialMeter
 from studies.trials import Outcome, params_of
 from studies.warm import WarmModels
 
+logger = logging.getLogger(__name__)
+
 History: TypeAlias = Sequence[Mapping[str, float]]
 """The metrics of each epoch."""
 
@@ -52,6 +56,7 @@ class Objective:
         features: Gives the features that a frozen backbone's head is trained on; None starts with those on disk.
         activity: What this worker does, as shown to others.
         checkpoints: Where trials in training are saved; None saves nothing.
+        exports: The best trial's model is wanted, so that a trial must train it.
         budget: What is kept of the time limit for what follows the search; None where nothing follows.
 
     Attributes:
@@ -68,9 +73,12 @@ class Objective:
     activity: Activity = field(default_factory=Activity)
     checkpoints: Checkpoints | None = None
     budget: TimeBudget | None = None
+    exports: bool = True
     unfinished: Best | None = field(default=None, init=False)
     _meter: TrialMeter | None = field(default=None, init=False)
     _path: str = field(default="", init=False)
+    _has_told: bool = field(default=False, init=False)
+    _epochs: int = field(default=0, init=False)
     _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
     _warm: WarmModels = field(default_factory=WarmModels, init=False)
 
@@ -96,12 +104,18 @@ class Objective:
         Raises:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.
         """
-        started, self._path, self._meter, self.unfinished = time.monotonic(), "", None, None
+        started, self._path, self._epochs = time.monotonic(), "", total_epochs(recipe)
+        self._meter, self.unfinished = None, None
         self._ask = asking_in_fit(trial.trial, recipe)
         try:
             trained = self._train(trial, recipe)
             if trial.taken_away is not None:
                 raise trial.taken_away
+            if trained.notice and not self._has_told:
+                self._has_told = True
+                logger.warning(trained.notice)
+            if trained.untrained and self.exports:
+                raise EveryTrialError(trained.untrained)
             outcome = self._outcome(trained, recipe, time.monotonic() - started, before)
             self._keep_weights(trial, recipe, trained, outcome, before)
             first, second, costs = trained.first_phase, trained.second_phase, self._costs()
@@ -110,9 +124,13 @@ class Objective:
             seconds = time.monotonic() - started
             return Outcome(FAILED, None, None, 0, seconds, str(error), path=self._path, refused=True)
         except SearchError as error:
-            if before.done == 0 or not isinstance(error, ModelError):
+            if _ends_the_run(error, before):
                 raise
             return Outcome(FAILED, None, None, 0, time.monotonic() - started, str(error), path=self._path)
+        except optuna.TrialPruned as error:
+            reason = ": ".join(["pruned by the hypermodel", *([str(error)] if str(error) else [])])
+            epochs = max(trial.steps, default=0)
+            return Outcome(PRUNED, None, None, epochs, time.monotonic() - started, reason, path=self._path)
         except DATABASE_ERRORS:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a recipe breaks ends its trial, not the search
@@ -138,7 +156,7 @@ class Objective:
             self._epoch_ended()
             trial.report(value, epoch)
             self._keep(trial, recipe, epoch, metrics)
-            return self._goes_on(trial, epoch, total_epochs(recipe), value)
+            return self._goes_on(trial, epoch, self._epochs, value)
 
         def on_restored(history: History) -> None:
             for epoch, metrics in enumerate(history, start=1):
@@ -212,7 +230,12 @@ class Objective:
             on_restored=on_restored,
             on_steps=self._meter.steps_ended,
             judges=self._budget.goes_on_judging,
+            on_total=self._set_epochs,
         )
+
+    def _set_epochs(self, epochs: int) -> None:
+        """Take the number of epochs that a `fit` of the user's own has set."""
+        self._epochs = epochs
 
     def _epoch_ended(self) -> None:
         if self._meter is not None:
@@ -244,8 +267,9 @@ class Objective:
     def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
         """Keep an epoch and show it."""
         trial.keep_epoch(epoch, metrics)
-        epochs = total_epochs(recipe) * (recipe.folds or 1)
-        self.activity.epoch, self.activity.value = epoch, metrics.get(recipe.metric)
+        epochs = max(epoch, self._epochs * (recipe.folds or 1))
+        now = self.activity
+        now.epoch, now.epochs, now.value = epoch, epochs, metrics.get(recipe.metric)
         self.watcher.epoch_ended(EpochEnded(trial.number, epoch, epochs, metrics))
 
     def _keep_restored(self, trial: TakenTrial, recipe: Recipe, history: History) -> None:
@@ -275,17 +299,24 @@ class Objective:
                 return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
             return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
         if trained.ended == training.REFUSED:
-            return Outcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe)}")
+            return Outcome(PRUNED, *reached, f"pruned after {self._reached(trained, recipe)}")
         if trained.ended == training.DIVERGED or value is None:
-            return Outcome(PRUNED, *reached, f"diverged: the loss was not finite in epoch {len(trained.history)}")
+            reason = trained.reason or f"the loss was not finite in epoch {len(trained.history)}"
+            return Outcome(PRUNED, *reached, f"diverged: {reason}")
         return Outcome(COMPLETE, *reached, loss=trained.best_loss)
 
+    def _reached(self, trained: Training, recipe: Recipe) -> str:
+        """The last step of a trial, in words."""
+        if recipe.folds:
+            return f"fold {trained.history[-1]['fold']:.0f} of {recipe.folds}"
+        return f"epoch {len(trained.history)} of {self._epochs}"
 
-def _reached(trained: Training, recipe: Recipe) -> str:
-    """The last step of a trial, in words."""
-    if recipe.folds:
-        return f"fold {trained.history[-1]['fold']:.0f} of {recipe.folds}"
-    return f"epoch {len(trained.history)} of {total_epochs(recipe)}"
+
+def _ends_the_run(error: SearchError, before: Progress) -> bool:
+    """Whether an error concerns more than its trial: while no trial has ended, any that the user can fix does."""
+    if not isinstance(error, ModelError) or isinstance(error, EveryTrialError):
+        return True
+    return before.done == 0 and not isinstance(error, OneTrialError)
 
 
 def _beats(value: float, other: float, metric: str) -> bool:

@@ -127,7 +127,7 @@ class _Run:
             require_backend(self.process.gpu_memory)
         check_weights(self.declared.space, self.declared.folder)
         check_fine_tuning(self.declared.space)
-        check_hypermodel(self.declared.space)
+        known = check_hypermodel(self.declared.space, exports=self.export)
         dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
         self.watcher.data_ready(dataset)
         check_metric(self.declared.space.metric, dataset)
@@ -140,7 +140,7 @@ class _Run:
         # Keras is imported here.
         from studies.first_model import check_first_model
 
-        of_model = check_first_model(space, dataset)
+        known += [*check_first_model(space, dataset), *dataset.notices, *dataset.duplicates.notices()]
         how = (self.settings, identity(dataset), self._patience, self.process.study)
         opened = open_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.of_study(opened.identity)
@@ -150,8 +150,7 @@ class _Run:
             self._activity = Activity()
             with self._working(opened) as member:
                 before = opened.progress(Ledger(opened.database, member).wanted())
-                found = (*dataset.notices, *dataset.duplicates.notices(), *of_model)
-                self._announce(opened, before, limit, found)
+                self._announce(opened, before, limit, known)
                 is_over = self._search(opened, space, member)
                 now = opened.progress(Ledger(opened.database, member).wanted())
                 if not is_over:
@@ -252,6 +251,7 @@ class _Run:
             self._activity,
             self.checkpoints,
             self._budget,
+            exports=self.export,
         )
         self._budget.begin()
         keep_time = partial(keep_time_for_best, self._budget, opened.study, space, self.images)

@@ -68,8 +68,8 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
         refuse_unused(space, given, own)
         return recipe
     # KerasTuner and Keras are imported only where they are used.
+    from studies.keras_tuner.own_fit import has_own_fit
     from studies.keras_tuner.suggesting import values_of_build
-    from studies.keras_tuner.training import has_own_fit
 
     names = {hole.name for hole in flatten(space)}
     values = values_of_build(recipe.model, _asker(trial, names), passing=(*DATABASE_ERRORS, RefusedValues))

@@ -51,6 +51,9 @@ class Training:
         second_phase: Epochs of the second phase that led to them.
         unfinished_value: The metric of the model as it is, where training was stopped within its first epoch and
             there was time to measure it; else None.
+        reason: Why it has no value, where the loss does not say it; empty otherwise.
+        untrained: Why the model is not the one that was judged, and cannot be exported; empty otherwise.
+        notice: What the user should know about every training of this kind; empty for nothing.
     """
 
     model: keras.Model
@@ -62,6 +65,9 @@ class Training:
     first_phase: int
     second_phase: int
     unfinished_value: float | None = None
+    reason: str = ""
+    untrained: str = ""
+    notice: str = ""
 
 
 def train(
@@ -84,6 +90,7 @@ def train(
     on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
     on_steps: Callable[[Any, int], None] = lambda model, steps: None,
     judges: Callable[[int], bool] = lambda batches: False,
+    on_total: Callable[[int], None] = lambda epochs: None,
 ) -> Training:
     """Build, compile and fit the model of a recipe.
 
@@ -110,6 +117,7 @@ def train(
         on_steps: Called after each execution of steps with the model and the steps of the epoch that are done.
         judges: Where training was stopped within its first epoch: called before each batch of validation images with
             the batches that are measured, says whether to measure one more.
+        on_total: Called with the number of epochs when the `fit` of a hypermodel sets another one than the recipe.
 
     Raises:
         ModelError: The recipe cannot be built.
@@ -131,6 +139,7 @@ def train(
             stop=stop,
             on_steps=on_steps,
             judges=judges,
+            on_total=on_total,
         )
     if warm is None:
         keras.utils.set_random_seed(seed)

@@ -20,7 +20,7 @@ def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Mo
     Raises:
         ModelError: It fails, or returns something else.
     """
-    build = record.hypermodel if callable(record.hypermodel) else record.hypermodel.build
+    build = record.hypermodel if record.is_function else record.hypermodel.build
     return as_the_users(record, "build", hp, lambda: network_from(name_of(record), own_file(record), lambda: build(hp)))
 
 
@@ -64,13 +64,15 @@ def connect(record: KerasTunerModel, network: keras.Model, image_shape: tuple[in
 
 def name_of(record: KerasTunerModel, method: str = "build") -> str:
     """What a hypermodel's method is called in messages."""
-    return f"model: {record.name}()" if callable(record.hypermodel) else f"model: {record.name}.{method}()"
+    return f"model: {record.name}()" if record.is_function else f"model: {record.name}.{method}()"
 
 
 def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
     """The file in which the user wrote a hypermodel's method."""
     hypermodel = record.hypermodel
-    return file_of(hypermodel) if callable(hypermodel) else file_of(getattr(type(hypermodel), method, None))
+    if not record.is_function:
+        return file_of(getattr(type(hypermodel), method, None))
+    return file_of(hypermodel) or file_of(type(hypermodel).__call__)
 
 
 def _plain_copy(network: keras.Model) -> keras.Model:

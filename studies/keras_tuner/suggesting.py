@@ -11,6 +11,7 @@ from spaces.parameters import Parameter, Scalar
 from spaces.space import Space, flatten
 from spaces.table import Row
 from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.fit_check import check_fit
 from studies.keras_tuner.mapping import conditions, mapped, possible
 from studies.keras_tuner.models import build_network
 
@@ -66,18 +67,28 @@ def values_of_build(record: KerasTunerModel, ask: Ask, passing: tuple[type[Excep
     return hp.values
 
 
-def check_hypermodel(space: Space) -> None:
-    """Build the space's hypermodel, if it has one, once with its defaults.
+def check_hypermodel(space: Space, *, exports: bool = True) -> list[str]:
+    """Build the space's hypermodel, if it has one, once with its defaults, and look at its own `fit`.
+
+    Args:
+        space: The space.
+        exports: Whether the best trial's model is wanted.
+
+    Returns:
+        What the user should know about it, one sentence each.
 
     Raises:
-        ModelError: It cannot be built, or parameters of the space would have no effect on it.
+        ModelError: It cannot be built, its `fit` does not train the model to export, or parameters of the space would
+            have no effect on it.
     """
     if not isinstance(space.model, KerasTunerModel):
-        return
+        return []
+    notices = check_fit(space, exports=exports)
     network = build_network(space.model, _asking_for_defaults(space, space.model))
     unused = [hole.name for hole in flatten(space) if hole.name.split(".")[0] in COMPILING]
     if network.compiled and unused:
         raise ModelError(f"{unused[0]}: has no effect, since the hypermodel compiles its model itself: leave it out")
+    return notices
 
 
 def defaults_of(space: Space) -> Mapping[str, Scalar]:

@@ -1,8 +1,7 @@
 """Trains a hypermodel's network as KerasTuner would, with its own `fit` where it has one."""
 
-import inspect
-import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -17,14 +16,14 @@ from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
 from studies.keras_tuner.feed import Form
+from studies.keras_tuner.fit_check import notice_of_silence
 from studies.keras_tuner.labels import check_metrics, one_hot_columns
-from studies.keras_tuner.models import as_the_users, build_network, connect, name_of
+from studies.keras_tuner.models import build_network, connect, name_of
+from studies.keras_tuner.own_fit import Fitted, call_fit, has_own_fit, not_finite, nothing_to_export
 from studies.keras_tuner.reports import Reports
 from studies.models.building import precision
 from studies.models.rescaling import is_rescaled
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
-
-_TWICE = re.compile(r"got multiple values for keyword argument '(\w+)'")
 
 
 def train_hypermodel(
@@ -41,6 +40,7 @@ def train_hypermodel(
     stop: Callable[[], bool],
     on_steps: Callable[[Any, int], None],
     judges: Callable[[int], bool],
+    on_total: Callable[[int], None],
 ) -> Training:
     """Build and fit the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
 
@@ -56,28 +56,77 @@ def train_hypermodel(
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
     measuring = None if validation is None else _scores(recipe, form, validation, classes, stopping)
     judging = [] if measuring is None else [measuring, best]
-    reports = Reports([stopping, *judging, ending], (epochs, second_epochs or 0) if epochs else None)
-    reports.set_params({"epochs": recipe.epochs})
+    reports = Reports(
+        network,
+        stopping,
+        [stopping, *judging, ending],
+        ending,
+        epochs=epochs or recipe.epochs,
+        phases=(epochs, second_epochs or 0) if epochs else None,
+        on_total=on_total,
+    )
+    fitted = Fitted()
     if has_own_fit(recipe.model):
-        _own_fit(recipe, network, hp, (images, validation), form, reports)
-        if not ending.history and not stopping.stopped:
-            # A fit that calls no callbacks is one long epoch.
-            reports.set_model(network)
-            reports.on_epoch_end(recipe.epochs - 1, {})
+        fitted = call_fit(recipe, network, hp, (images, validation), form, reports, lambda: _is_over(stopping, ending))
+        _count_silent(recipe, fitted, reports, ending, stopping)
     else:
         _fit(recipe, network, feed, validation, form, reports, epochs or recipe.epochs)
     if validation is not None:
         best.restore()
     else:
         reports.restore()
+    found = _training(recipe, network, fitted, reports, ending, best, stopping)
+    is_unfinished = stopping.stopped and stopping.has_trained and fitted.has_trained and not ending.history
+    if measuring is None or not is_unfinished:
+        return found
+    return replace(found, unfinished_value=measuring.unfinished(judges).get(recipe.metric))
+
+
+def _is_over(stopping: StopOnRequest, ending: EpochEnd) -> bool:
+    return stopping.stopped or ending.refused or ending.diverged
+
+
+def _count_silent(recipe: Recipe, fitted: Fitted, reports: Reports, ending: EpochEnd, stopping: StopOnRequest) -> None:
+    """Count the training of a `fit` that has called no callbacks for its network as one epoch."""
+    if ending.history or stopping.stopped:
+        return
+    if fitted.has_trained:
+        reports.only_epoch(fitted.metrics)
+    elif fitted.metrics:
+        # The network is as it was built: there is nothing to measure.
+        ending.set_params({"epochs": 1})
+        ending.on_epoch_end(0, fitted.metrics)
+    else:
+        raise ModelError(nothing_to_export(recipe.model))
+
+
+def _training(
+    recipe: Recipe,
+    network: keras.Model,
+    fitted: Fitted,
+    reports: Reports,
+    ending: EpochEnd,
+    best: BestEpoch,
+    stopping: StopOnRequest,
+) -> Training:
     done = best.epoch or len(ending.history)
     first = min(done, reports.first_fit or done)
-    ended = _ended(stopping, ending, best)
-    unfinished = {}
-    if measuring is not None and stopping.stopped and stopping.has_trained and not ending.history:
-        unfinished = measuring.unfinished(judges)
-    reached = best.epoch, best.value, best.loss, ended, first, done - first, unfinished.get(recipe.metric)
-    return Training(network, tuple(ending.history), *reached)
+    value = best.value if fitted.value is None else fitted.value
+    reason = not_finite(fitted.value, recipe.model)
+    is_trained = fitted.has_trained or reports.has_counted
+    return Training(
+        network,
+        tuple(ending.history),
+        None if reason else best.epoch if fitted.value is None else done,
+        value,
+        best.loss,
+        DIVERGED if reason else _ended(stopping, ending, best),
+        first,
+        done - first,
+        reason=reason,
+        untrained="" if stopping.stopped or is_trained else nothing_to_export(recipe.model),
+        notice=notice_of_silence(recipe.model) if ending.history and not reports.is_used else "",
+    )
 
 
 def _compiled_network(
@@ -122,14 +171,6 @@ def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple
     return name_of(recipe.model), network
 
 
-def has_own_fit(record: KerasTunerModel) -> bool:
-    """Whether the hypermodel's `fit` is more than `model.fit`."""
-    import keras_tuner
-
-    own = getattr(type(record.hypermodel), "fit", None)
-    return not callable(record.hypermodel) and own not in (None, keras_tuner.HyperModel.fit)
-
-
 def _fit(
     recipe: Recipe,
     network: keras.Model,
@@ -149,53 +190,6 @@ def _fit(
         callbacks=[reports],
         verbose=0,
     )
-
-
-def _own_fit(
-    recipe: Recipe,
-    network: keras.Model,
-    hp: AskedHyperParameters,
-    splits: tuple[Split, Split | None],
-    form: Form,
-    reports: Reports,
-) -> None:
-    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does.
-
-    A retraining makes the same calls with the same arguments; `reports` ends them where the trial was best.
-    """
-    if recipe.balance is not None:
-        raise ModelError("balance: has no effect on a hypermodel with a fit() of its own: give class_weight there")
-    x, y = form.arrays(splits[0])
-    # The retraining has no validation images, but a fit may need some to run.
-    held = form.arrays(splits[1]) if splits[1] else (x[: recipe.batch_size], y[: recipe.batch_size])
-    fit = recipe.model.hypermodel.fit
-    given = _accepted(fit, {"epochs": recipe.epochs, "batch_size": recipe.batch_size, "verbose": 0})
-
-    def call() -> None:
-        while True:
-            try:
-                fit(hp, network, x, y, validation_data=held, callbacks=[reports], **given)
-                return
-            except TypeError as error:
-                # The hypermodel sets this argument itself: model.fit(*args, epochs=hp.Int(...), **kwargs).
-                found = _TWICE.search(str(error))
-                if found is None or given.pop(found.group(1), None) is None:
-                    raise
-
-    try:
-        as_the_users(recipe.model, "fit", hp, call)
-    except ModelError:
-        if reports.failure is not None:
-            raise reports.failure from None
-        raise
-
-
-def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that a function takes."""
-    parameters = inspect.signature(function).parameters
-    if any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return arguments
-    return {name: value for name, value in arguments.items() if name in parameters}
 
 
 def _scores(recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest) -> Validation:

@@ -1,5 +1,6 @@
 """Runs the user's own functions that make a network, and says in one sentence what is wrong with them."""
 
+import functools
 import inspect
 import re
 import traceback
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 
 import keras
 
-from spaces.errors import ModelError
+from spaces.errors import EveryTrialError, ModelError
 from studies.models.memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
@@ -26,16 +27,23 @@ def called(name: str, file: str | None, function: Callable[[], Result]) -> Resul
         function: Calls it.
 
     Raises:
-        ModelError: It raised something, but for a want of memory.
+        ModelError: It raised something, but for a want of memory and the errors that end a trial.
+        EveryTrialError: It raised KerasTuner's `FatalError`.
     """
     try:
         return function()
     except ModelError:
         raise
     except Exception as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or is_trials_end(error):
             raise
-        raise ModelError(f"{name} failed{_place(file, error)} with {told(error)}") from error
+        kind = EveryTrialError if _is_one_of(error, "keras_tuner", "FatalError") else ModelError
+        raise kind(f"{name} failed{_place(file, error)} with {told(error)}") from error
+
+
+def is_trials_end(error: BaseException) -> bool:
+    """Return True for the errors that end a trial: Optuna's `TrialPruned`, KerasTuner's `FailedTrialError`."""
+    return _is_one_of(error, "optuna", "TrialPruned") or _is_one_of(error, "keras_tuner", "FailedTrialError")
 
 
 def network_from(name: str, file: str | None, function: Callable[[], Any]) -> keras.Model:
@@ -97,8 +105,16 @@ def check_outputs(name: str, network: keras.Model, outputs: Any, units: tuple[in
 
 
 def file_of(function: Any) -> str | None:
-    """The file in which a function stands, or None."""
+    """The file in which a function is written, or None; of a `functools.partial`, its function's."""
+    while isinstance(function, functools.partial):
+        function = function.func
     return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+
+
+def _is_one_of(error: BaseException, package: str, name: str) -> bool:
+    # Neither package is imported here: who raises its errors has imported it.
+    kinds = type(error).__mro__
+    return any(kind.__name__ == name and kind.__module__.partition(".")[0] == package for kind in kinds)
 
 
 def told(error: BaseException) -> str:

@@ -33,7 +33,17 @@ def recipe_of(hypermodel, values=None, **fields):
 
 
 def trained(
-    hypermodel, classes=10, *, values=None, validation=True, epochs=None, second=None, on_epoch=None, ask=None, **fields
+    hypermodel,
+    classes=10,
+    *,
+    values=None,
+    validation=True,
+    epochs=None,
+    second=None,
+    on_epoch=None,
+    ask=None,
+    on_total=lambda epochs: None,
+    **fields,
 ):
     """The training and the epochs that were told."""
     told = []
@@ -53,6 +63,7 @@ def trained(
         second_epochs=second,
         ask=ask,
         on_epoch=tell,
+        on_total=on_total,
     )
     return found, told
 
@@ -103,7 +114,7 @@ def test_an_uncompiled_model_is_compiled_as_the_recipe_says():
 @pytest.mark.parametrize("hypermodel", [Dense(metrics=()), OwnFit(), OwnLoop(), Silent()])
 def test_every_epoch_has_every_metric(hypermodel):
     """With and without a `fit` of its own, whatever the hypermodel compiles and the search compares."""
-    _, told = trained(hypermodel)
+    _, told = trained(hypermodel, metric="val_loss")
     assert all({f"val_{name}" for name in SCORES} <= metrics.keys() for _, metrics in told)
 
 
@@ -206,18 +217,18 @@ def test_a_call_of_fit_that_patience_had_ended_is_repeated_as_short():
 
 def test_a_loop_of_its_own_is_followed():
     """A loop that calls the callbacks one by one is reported, judged and ended as any other."""
-    found, told = trained(OwnLoop())
+    found, told = trained(OwnLoop(), metric="val_loss")
     assert [epoch for epoch, _ in told] == [1, 2]
     assert {"my_metric", "val_accuracy", "val_loss"} <= told[0][1].keys()
-    assert found.best_value == max(metrics["val_accuracy"] for _, metrics in told)
+    assert found.best_epoch == 1 + min((0, 1), key=lambda epoch: told[epoch][1]["val_loss"])
 
 
 def test_a_fit_that_reports_nothing_is_one_epoch():
-    """What a silent `fit` reaches is measured when it is over."""
+    """A silent `fit` is judged when it is over, by what it returns."""
     found, told = trained(Silent())
-    assert [epoch for epoch, _ in told] == [3]
-    assert found.best_epoch == 3
-    assert found.best_value == told[0][1]["val_accuracy"]
+    assert [epoch for epoch, _ in told] == [1]
+    assert found.best_epoch == 1
+    assert found.best_value == told[0][1]["val_accuracy"] == 0.5
 
 
 class TwoFits(Dense):
