@@ -1,5 +1,6 @@
 """Makes decoded images where the cache has none."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 from spaces.errors import OutputError
 from studies.data import cache as caches
 from studies.data import entry as entries
+from studies.data import unfinished
 from studies.data.decode_worker import Decoded, FileRows
 from studies.data.duplicates import prints
 from studies.data.entry import IMAGES, DecodedImages, Description
@@ -30,8 +32,7 @@ def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | 
     _check_room(root, len(wanted.listing.files) * wanted.form.bytes)
     with caches.scratch_folder(root, wanted.folder_key) as folder:
         order = _first_order(wanted)
-        target = entries.new_array_file(folder / IMAGES, len(order), wanted.form)
-        found = _decode(wanted, order, target, progress)
+        found = _decode_or_keep(root, wanted, folder, order, progress)
         problems = _problems(wanted, found)
         decoded, rows = _arranged(wanted, np.load(folder / IMAGES, mmap_mode="r"), order, found)
         if not len(rows):
@@ -80,12 +81,30 @@ def _first_order(wanted: Wanted) -> np.ndarray:
     return wanted.arranged(np.arange(len(wanted.listing.files))).files
 
 
+def _decode_or_keep(
+    root: Path, wanted: Wanted, folder: Path, order: np.ndarray, progress: Progress | None
+) -> list[Decoded]:
+    """Decode every file into the array file of a scratch folder; what is decoded when an end is asked for is kept."""
+    done = unfinished.resume(root, wanted, folder)
+    target = entries.array_file(folder / IMAGES, len(order), wanted.form, is_new=not done)
+    try:
+        return _decode(wanted, order, target, progress, done)
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            unfinished.keep(root, wanted, folder, done)
+        raise
+
+
 def _decode(
-    wanted: Wanted, order: np.ndarray, target: np.ndarray | ArrayFile, progress: Progress | None
+    wanted: Wanted,
+    order: np.ndarray,
+    target: np.ndarray | ArrayFile,
+    progress: Progress | None,
+    done: dict[int, Decoded] | None = None,
 ) -> list[Decoded]:
     """Decode every file into its row; what became of each file, in the order of the listing."""
     jobs = [Job(row, wanted.listing.files[k].path) for row, k in enumerate(order.tolist())]
-    results = decode_files(jobs, target, wanted.form, progress)
+    results = decode_files(jobs, target, wanted.form, progress, done)
     return [results[row] for row in np.argsort(order)]
 
 
@@ -121,7 +140,7 @@ def _unchanged(rows: np.ndarray, order: np.ndarray) -> bool:
 def _keep_rows(folder: Path, wanted: Wanted, kept: np.ndarray) -> None:
     """Write the array file anew with some of its rows, so that they are stratified again."""
     images = np.load(folder / IMAGES, mmap_mode="r")
-    target = entries.new_array_file(folder / "kept.npy", len(kept), wanted.form)
+    target = entries.array_file(folder / "kept.npy", len(kept), wanted.form)
     with closing(FileRows(*target, wanted.form.bytes)) as rows:
         for row, old in enumerate(kept):
             rows[row] = images[old]

@@ -3,6 +3,7 @@
 <cache>/decoded/entries/<key>/    the images of one data set in one size, see `entry`
 <cache>/decoded/folders/<key>     which entry a folder of images led to, and how the folder looked then
 <cache>/decoded/locks/            held while something is decoded
+<cache>/decoded/unfinished/<key>/  the images of a decoding that an end was asked of, see `unfinished`
 <cache>/decoded/scratch-*/        an entry that is being made; only the holder of its lock makes or removes it
 """
 
@@ -12,6 +13,7 @@ import math
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ from studies.data import entry as stored
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+UNFINISHED = "unfinished"
+UNFINISHED_SECONDS = 7 * 86400
+"""What was partly decoded is kept so long for a run that resumes it."""
 
 _DEFAULT_GB = 20.0
 _LOCKS = 256
@@ -65,6 +71,7 @@ def clear(cache: Path | None = None) -> int:
     freed = sum(remove(path) for path in entry_folders(root))
     sweep(root)
     shutil.rmtree(root / "folders", ignore_errors=True)
+    shutil.rmtree(root / UNFINISHED, ignore_errors=True)
     return freed
 
 
@@ -181,9 +188,13 @@ def remove(path: Path) -> int:
 
 
 def sweep(root: Path) -> None:
-    """Remove the scratch folders of processes that have died: nobody holds their locks."""
+    """Remove the scratch folders of processes that have died: nobody holds their locks; and what nobody resumed."""
     from filelock import FileLock, Timeout
 
+    for path in (root / UNFINISHED).glob("*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > UNFINISHED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
     for number in {path.name.split("-")[1] for path in root.glob("scratch-*-*")}:
         with contextlib.suppress(Timeout, OSError), FileLock(_lock_file(root, number), blocking=False):
             _remove_scratch(root, number)

@@ -125,9 +125,9 @@ def mark_used(folder: Path) -> None:
         os.utime(folder / DESCRIPTION)
 
 
-def new_array_file(path: Path, rows: int, form: Form) -> ArrayFile:
-    """A NumPy file of images that are all still to be written."""
-    with path.open("wb") as file:
+def array_file(path: Path, rows: int, form: Form, *, is_new: bool = True) -> ArrayFile:
+    """A NumPy file of images that are all still to be written, or one whose rows are partly written."""
+    with path.open("wb" if is_new else "r+b") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *form.shape)}
         np.lib.format.write_array_header_2_0(file, header)
         offset = file.tell()

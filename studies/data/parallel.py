@@ -48,7 +48,11 @@ class ArrayFile(NamedTuple):
 
 
 def decode_files(
-    jobs: Sequence[Job], target: np.ndarray | ArrayFile, form: Form, progress: Progress | None = None
+    jobs: Sequence[Job],
+    target: np.ndarray | ArrayFile,
+    form: Form,
+    progress: Progress | None = None,
+    done: dict[int, Decoded] | None = None,
 ) -> list[Decoded]:
     """Decode every file into its row, on all cores.
 
@@ -56,7 +60,8 @@ def decode_files(
         jobs: The files and their rows.
         target: Where the images go: an array (n, height, width, channels), or the file of one.
         form: What images are brought to.
-        progress: Called from this thread, at most 20 times a second.
+        progress: Called from this thread, at most 20 times a second; what it raises ends the decoding.
+        done: What became of rows that are decoded already; at the end, also of an end by an error, of all that are.
 
     Returns:
         What became of each job, in order.
@@ -64,9 +69,15 @@ def decode_files(
     Raises:
         OSError: The target cannot be written.
     """
-    use_processes = isinstance(target, ArrayFile) and len(jobs) >= PROCESSES_FROM and cores() > 1
-    run = _Run(list(jobs), target, form, use_processes)
-    return run.results(progress)
+    found = {} if done is None else done
+    left = [job for job in jobs if job.row not in found]
+    use_processes = isinstance(target, ArrayFile) and len(left) >= PROCESSES_FROM and cores() > 1
+    run = _Run(left, target, form, use_processes, before=len(jobs) - len(left))
+    try:
+        run.empty_queue(progress)
+    finally:
+        found |= {job.row: result for job, result in zip(run.jobs, run.found, strict=True) if result is not None}
+    return [found[job.row] for job in jobs]
 
 
 def digests(paths: Sequence[str]) -> list[bytes]:
@@ -115,6 +126,7 @@ class _Run:
     target: np.ndarray | ArrayFile
     form: Form
     use_processes: bool
+    before: int = 0
     found: list[Decoded | None] = field(init=False)
     chunks: deque[range] = field(init=False)
     decoders: list["_Decoder"] = field(default_factory=list)
@@ -128,14 +140,13 @@ class _Run:
         starts = range(0, len(self.jobs), length)
         self.chunks = deque(range(start, min(start + length, len(self.jobs))) for start in starts)
 
-    def results(self, progress: Progress | None) -> list[Decoded]:
+    def empty_queue(self, progress: Progress | None) -> None:
         with quiet_pillow(), ThreadPoolExecutor(cores()) as pool:
             threads = [pool.submit(self._empty_queue) for _ in range(cores())]
             try:
                 self._watch(threads, progress)
             finally:
                 self._stop()
-        return [result for result in self.found if result is not None]
 
     def _stop(self) -> None:
         self.stopped.set()
@@ -150,7 +161,7 @@ class _Run:
             for thread in finished:
                 thread.result()
             if progress is not None:
-                progress(self.done, len(self.jobs))
+                progress(self.before + self.done, self.before + len(self.jobs))
 
     def _empty_queue(self) -> None:
         while self.chunks and not self.stopped.is_set():
@@ -174,12 +185,15 @@ class _Run:
                 return
 
     def _keep(self, chunk: range, found: Sequence[Decoded]) -> None:
-        self.found[chunk.start : chunk.stop] = found
+        # Fewer, when the run was stopped meanwhile.
+        self.found[chunk.start : chunk.start + len(found)] = found
         with self.lock:
             self.done += len(found)
 
     def _retry(self, chunk: range) -> None:
         """One by one, so that only the file that kills a process is lost."""
+        if self.stopped.is_set():
+            return
         if len(chunk) == 1:
             self._keep(chunk, [Decoded(b"", "the process that decoded it was killed")])
         self.chunks.extend(range(k, k + 1) for k in chunk if len(chunk) > 1)

@@ -12,7 +12,7 @@ import pytest
 
 from studies.data import decode_worker, parallel
 from studies.data.decoding import Form, digest
-from studies.data.entry import new_array_file
+from studies.data.entry import array_file
 from studies.data.parallel import ArrayFile, Job, decode_files
 from tests.images import picture, write_image
 
@@ -38,7 +38,7 @@ def way(request, monkeypatch):
 
 def test_every_file_is_decoded_into_its_row(way, jobs, tmp_path):
     """Rows, digests and problems are those of the files, in threads and in processes."""
-    target = new_array_file(tmp_path / "x.npy", 5, FORM)
+    target = array_file(tmp_path / "x.npy", 5, FORM)
     reports: list[tuple[int, int]] = []
     found = decode_files(jobs, target, FORM, lambda *report: reports.append(report))
     images = np.load(tmp_path / "x.npy")
@@ -75,7 +75,7 @@ def test_no_process_is_left_behind(way, jobs, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        decode_files(jobs, new_array_file(tmp_path / "x.npy", 5, FORM), FORM, interrupt)
+        decode_files(jobs, array_file(tmp_path / "x.npy", 5, FORM), FORM, interrupt)
     assert all(process.poll() is not None for process in started)
     assert bool(started) == (way == "processes")
 
@@ -92,7 +92,7 @@ def test_a_file_that_kills_its_process_is_skipped(jobs, tmp_path, monkeypatch):
     )
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda args, **kwargs: popen([sys.executable, str(deadly)], **kwargs))
-    found = decode_files(jobs, new_array_file(tmp_path / "x.npy", 5, FORM), FORM)
+    found = decode_files(jobs, array_file(tmp_path / "x.npy", 5, FORM), FORM)
     assert [result.problem is None for result in found] == [True, False, True, False, False]
     assert found[1].problem == "the process that decoded it was killed"
 
@@ -103,13 +103,13 @@ def test_where_no_process_can_be_started_threads_decode(jobs, tmp_path, monkeypa
     monkeypatch.setattr(parallel, "cores", lambda: 2)
     for executable in ("/absent/python", "/bin/false"):
         monkeypatch.setattr(sys, "executable", executable)
-        found = decode_files(jobs, new_array_file(tmp_path / "x.npy", 5, FORM), FORM)
+        found = decode_files(jobs, array_file(tmp_path / "x.npy", 5, FORM), FORM)
         assert [result.problem is None for result in found] == [True, True, True, False, False]
 
 
 def test_a_row_is_written_whole_to_its_place(tmp_path):
     """Rows may be written in any order."""
-    target = new_array_file(tmp_path / "x.npy", 3, FORM)
+    target = array_file(tmp_path / "x.npy", 3, FORM)
     with closing(decode_worker.FileRows(*target, FORM.bytes)) as rows:
         rows[2], rows[0] = picture(2), picture(0)
     images = np.load(tmp_path / "x.npy")

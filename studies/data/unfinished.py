@@ -1,0 +1,65 @@
+"""Keeps the images that were decoded before an end was asked for, so that the next run decodes only the others.
+
+<cache>/decoded/unfinished/<key>/    images.npy in its full length, and done.json: which of its rows are written
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from studies.data import entry as entries
+from studies.data.cache import UNFINISHED
+from studies.data.decode_worker import Decoded
+from studies.data.wanted import Wanted
+
+DONE = "done.json"
+
+
+def keep(root: Path, wanted: Wanted, folder: Path, done: Mapping[int, Decoded]) -> None:
+    """Keep what is decoded. Only within `exclusive` of the same key.
+
+    Args:
+        root: The cache folder.
+        wanted: What is decoded.
+        folder: The scratch folder that holds the array file; the file is moved.
+        done: What became of the file of each row that is done.
+
+    Raises:
+        OSError: The cache folder cannot be written.
+    """
+    if not done:
+        return
+    target = root / UNFINISHED / wanted.folder_key
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    rows = [(row, found.digest.hex(), found.problem) for row, found in sorted(done.items())]
+    content = {
+        "version": entries.VERSION,
+        "manifest": wanted.manifest,
+        "sample": entries.sample_of(folder / entries.IMAGES),
+        "rows": rows,
+    }
+    (folder / entries.IMAGES).rename(target / entries.IMAGES)
+    (target / DONE).write_text(json.dumps(content))
+
+
+def resume(root: Path, wanted: Wanted, folder: Path) -> dict[int, Decoded]:
+    """Move what was kept of these files into a scratch folder, and say what became of each row that is done.
+
+    Nothing is resumed where a file has changed since, or where what was kept is damaged. Only within `exclusive` of the
+    same key.
+    """
+    kept = root / UNFINISHED / wanted.folder_key
+    try:
+        content = json.loads((kept / DONE).read_text())
+        is_same = (content["version"], content["manifest"]) == (entries.VERSION, wanted.manifest)
+        if not is_same or content["sample"] != entries.sample_of(kept / entries.IMAGES):
+            return {}
+        done = {int(row): Decoded(bytes.fromhex(digest), problem) for row, digest, problem in content["rows"]}
+        (kept / entries.IMAGES).rename(folder / entries.IMAGES)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    finally:
+        shutil.rmtree(kept, ignore_errors=True)
+    return done
