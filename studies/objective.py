@@ -18,7 +18,7 @@ from spaces.parameters import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies import training
-from studies.checkpoints import Checkpoints, FoldCheckpoints, TrialCheckpoints
+from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints
 from studies.data import Dataset, Split
 from studies.database.workers import Activity
 from studies.enqueued import RefusedValues
@@ -34,7 +34,7 @@ from studies.taken import TakenTrial
 from studies.time_budget import TimeBudget, TrialClock
 from studies.training import Training, train
 from studies.trial_meter import TrialMeter
-from studies.trials import Outcome, params_of
+from studies.trials import Outcome, params_of, progress
 from studies.warm import WarmModels
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class Objective:
         dataset = self.data(recipe)
         if recipe.folds:
             return self._train_folds(trial, recipe, dataset, recipe.folds)
-        prepared = self._features.for_trial(recipe, dataset)
+        prepared = self._features.for_trial(recipe, dataset, self._budget.has_time_to_prepare)
         self._path = prepared.path
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -253,7 +253,8 @@ class Objective:
         self, trial: TakenTrial, recipe: Recipe, trained: Training, outcome: Outcome, before: Progress
     ) -> None:
         """Keep the weights of the best trial so far, or of one that time has cut short before there was any."""
-        best, value = before.best, outcome.value
+        # Others may have ended trials since this one began.
+        best, value = progress(trial.trial.study, before.trials).best, outcome.value
         if outcome.state == WAITING and trained.unfinished_value is not None:
             self.unfinished = Best(trial.number, trained.unfinished_value, 0, params_of(trial.trial), 0)
         elif outcome.state != COMPLETE or value is None or (best and _beats(best.value, value, recipe.metric)):
@@ -261,7 +262,8 @@ class Objective:
         if self.checkpoints is None or trained.model is None:
             return
         kept = self.checkpoints.best_weights
-        kept.save(trial.number, fingerprint(recipe), trial.claim.attempt, trained.model.get_weights(), {})
+        weights, state = trained.model.get_weights(), {PATH: self._path}
+        kept.save(trial.number, fingerprint(recipe), trial.claim.attempt, weights, state)
         kept.clear_except([trial.number, *([best.number] if best else [])])
 
     def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:

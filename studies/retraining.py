@@ -15,14 +15,14 @@ from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
-from studies.checkpoints import Checkpoints, TrialCheckpoints, weights_of
+from studies.checkpoints import PATH, Checkpoints, TrialCheckpoints, weights_of
 from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
 from studies.events import EpochEnded, Retraining, Watcher
 from studies.export import export_model
 from studies.export_folder import STUDY_ID, Publish, publish_at_once
-from studies.features import Features, Prepared
+from studies.features import IMAGES, Features, Prepared, as_images
 from studies.found import Found
 from studies.models import inference_model
 from studies.own_weights import model_with
@@ -177,7 +177,8 @@ class _Exporting:
         kept = self.checkpoints.best_weights.load(best.number, fingerprint_of(recipe)) if self.checkpoints else None
         if kept is None:
             return None
-        prepared = self.features.for_trial(recipe, self.dataset)
+        is_on_images = kept.state.get(PATH) == IMAGES
+        prepared = as_images(self.dataset) if is_on_images else self.features.for_trial(recipe, self.dataset)
         model = model_with(weights_of(kept), recipe, prepared, len(self.dataset.classes), self.folder)
         if model is None:
             return None

@@ -16,6 +16,7 @@ from spaces.training import METRICS
 from studies import exporting, trials
 from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
+from studies.checkpoints.places import place_of_study
 from studies.checks import (
     check_fine_tuning,
     check_hypermodel,
@@ -41,7 +42,7 @@ from studies.local_process import uptime
 from studies.opening import OpenStudy, open_study
 from studies.process import ALONE, Process
 from studies.results import Result
-from studies.run_outcome import outcome
+from studies.run_outcome import outcome, wait_for_others
 from studies.sampling import laid_down, most_trials
 from studies.stopping import StopRequest
 from studies.storage import explained, shown, sqlite_url, study_folder
@@ -116,7 +117,7 @@ class _Run:
     def __post_init__(self) -> None:
         # On a clock that does not stop while the machine is suspended.
         self.began = uptime() - (self.stop.clock() - (self.process.started or self.stop.clock()))
-        self.checkpoints = Checkpoints(self._checkpoints_place())
+        self.checkpoints = Checkpoints(place_of_study(self.settings.checkpoints, self.folder))
         self.features = Features(self.declared.folder, self.images.features_progress)
         self._cpu_at_start, self._cpu_seconds = time.thread_time(), 0.0
         self._budget = TimeBudget(self.stop, self.export, lambda: times_slower(self._cpu_seconds))
@@ -130,6 +131,8 @@ class _Run:
         known = check_hypermodel(self.declared.space, exports=self.export)
         dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
         self.watcher.data_ready(dataset)
+        if self.stop.out_of_time and self.settings.storage is None and not (self.folder / "study.db").exists():
+            raise NoResultError(too_short(self.settings.timeout, "before the search began"))
         check_metric(self.declared.space.metric, dataset)
         if self.declared.space.folds:
             check_folds(dataset, self.declared.space.folds)
@@ -152,6 +155,7 @@ class _Run:
                 before = opened.progress(Ledger(opened.database, member).wanted())
                 self._announce(opened, before, limit, known)
                 is_over = self._search(opened, space, member)
+                wait_for_others(opened.study, self.stop)
                 now = opened.progress(Ledger(opened.database, member).wanted())
                 if not is_over:
                     return replace(self._outcome(space, now, before), recycled=True)
@@ -287,11 +291,6 @@ class _Run:
             return True
         finally:
             self._unfinished = evaluate.unfinished
-
-    def _checkpoints_place(self) -> str | Path:
-        """Where trials in training are saved: on several machines it must be reached from all of them."""
-        place = self.settings.checkpoints
-        return self.folder / "checkpoints" if place is None else f"{place.rstrip('/')}/{self.name}"
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
         # Another worker may have a result; whoever started the workers knows of all.

@@ -1,5 +1,11 @@
 """What came of a search, before its best trial is exported."""
 
+import time
+from collections.abc import Callable
+
+import optuna
+from optuna.trial import TrialState
+
 from spaces.errors import NoResultError
 from spaces.space import Space
 from spaces.training import METRICS
@@ -8,6 +14,23 @@ from studies.results import Result
 from studies.stopping import StopRequest
 from studies.study import Study
 from studies.time_budget import too_short
+
+MOST_SECONDS, SHARE, SECONDS_BETWEEN_LOOKS = 5.0, 0.2, 0.2
+
+
+def wait_for_others(study: optuna.Study, stop: StopRequest, wait: Callable[[float], None] = time.sleep) -> None:
+    """When time is over, wait a little for the trials of the other workers, one of which may be the best.
+
+    Args:
+        study: The study.
+        stop: Says whether time is over, and how much is kept for the export.
+        wait: Waits so many seconds.
+    """
+    until = stop.clock() + min(MOST_SECONDS, SHARE * stop.seconds_left)
+    while stop.out_of_time and not stop.requested and stop.clock() < until:
+        if not study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            return
+        wait(SECONDS_BETWEEN_LOOKS)
 
 
 def outcome(

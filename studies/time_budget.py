@@ -17,6 +17,7 @@ EXPORT_SECONDS, SECONDS_PER_LAYER = 2.5, 0.1
 """Writing, loading and comparing a model and drawing took 1 s and 0.04 to 0.09 s a layer on two idle cores: a CNN,
 MobileNetV2, ResNet50 and EfficientNetV2B0."""
 
+STARTS_PER_EXPORT = 1.5
 UNKNOWN_LAYERS = 250
 UNKNOWN_IMAGE_SECONDS = 0.01
 """For one image through a backbone whose features were computed by an earlier run."""
@@ -38,12 +39,14 @@ class Costs:
         epoch_seconds: One epoch with its validation.
         image_seconds: At most, for one image through the whole network.
         layers: Layers of the whole network; None where that is not known.
+        is_whole: Whether the whole network was trained, rather than its head on features.
     """
 
     start_seconds: float
     epoch_seconds: float
     image_seconds: float
     layers: int | None = None
+    is_whole: bool = True
 
 
 @dataclass
@@ -107,6 +110,10 @@ class TrialClock:
         return (first - self._begun) / max(1, before * self.batch_size)
 
 
+MOST_FOR_FEATURES = 0.5
+"""Of the time that is left, at most for the features of the first trial."""
+
+
 def retraining_seconds(costs: Costs, epochs: tuple[int, int], share: float) -> float:
     """What a retraining is expected to take.
 
@@ -132,16 +139,21 @@ def retrained_share(train: int, validation: int, folds: int | None = None) -> fl
     return both / max(1.0, both - judged + judged / 3)
 
 
-def export_seconds(costs: Costs, test_images: int, slower: float = 1.0) -> float:
+def export_seconds(costs: Costs, test_images: int, slower: float = 1.0, starts: float | None = None) -> float:
     """What the test and the export are expected to take.
 
     Args:
         costs: Of the trial that is exported.
         test_images: Images to test on.
         slower: How many times slower this machine is than the one the constants were measured on.
+        starts: The longest that a training took to start; compiling the network took as long as writing it will.
     """
     layers = UNKNOWN_LAYERS if costs.layers is None else costs.layers
-    return slower * (EXPORT_SECONDS + SECONDS_PER_LAYER * layers) + test_images * costs.image_seconds
+    least = EXPORT_SECONDS + SECONDS_PER_LAYER * layers
+    expected = slower * least
+    if costs.is_whole and starts is not None:
+        expected = max(least, min(expected, EXPORT_SECONDS + STARTS_PER_EXPORT * starts))
+    return expected + test_images * costs.image_seconds
 
 
 def reserve_seconds(left: float, retraining: float, export: float) -> float:
@@ -210,6 +222,12 @@ class TimeBudget:
             judging = judged_images * costs.image_seconds
             self.stop.reserve_seconds = min(self._export + judging, self._most)
 
+    def has_time_to_prepare(self, seconds: float) -> bool:
+        """Whether the first trial may wait so long for what it is trained on; later ones are ended by the limit."""
+        if self._has_best or not self.exports:
+            return True
+        return seconds <= MOST_FOR_FEATURES * self.stop.seconds_left
+
     def trial_ended(self, costs: Costs) -> None:
         """Note what it took to start."""
         self._starts.append(costs.start_seconds)
@@ -244,7 +262,8 @@ class TimeBudget:
         return batches == 0 or self.stop.seconds_left > self._export
 
     def _export_seconds(self, costs: Costs, test_images: int) -> float:
-        return min(export_seconds(costs, test_images, self.slower()), self._most)
+        starts = max([costs.start_seconds, *self._starts])
+        return min(export_seconds(costs, test_images, self.slower(), starts), self._most)
 
     def _has_time(self, starts: float) -> bool:
         left = self.stop.seconds_left

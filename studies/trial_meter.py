@@ -43,7 +43,7 @@ class TrialMeter:
         if found is None or self.backbone is None:
             return found
         seconds = found.image_seconds + self.backbone.image_seconds
-        return Costs(found.start_seconds, found.epoch_seconds, seconds, found.layers)
+        return Costs(found.start_seconds, found.epoch_seconds, seconds, found.layers, is_whole=False)
 
 
 def _sum(layers: int | None, more: int) -> int | None:

@@ -10,6 +10,9 @@ import numpy as np
 from studies.checkpoints.places import Place
 from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
 
+PATH = "path"
+"""In the state of weights: what was trained on, `images`, `features` or `cached views`."""
+
 logger = logging.getLogger(__name__)
 
 

@@ -30,6 +30,16 @@ class Place(Protocol):
         ...
 
 
+def place_of_study(chosen: str | None, folder: Path) -> str | Path:
+    """Where a study's trainings are saved: on several machines it must be reached from all of them.
+
+    Args:
+        chosen: A folder or URL for all studies, or None.
+        folder: The folder of the study, which has its name.
+    """
+    return folder / "checkpoints" if chosen is None else f"{chosen.rstrip('/')}/{folder.name}"
+
+
 def place_at(place: str | Path) -> Place:
     """A folder's path, or a URL such as `s3://bucket/folder`, as a place.
 

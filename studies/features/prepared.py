@@ -17,7 +17,7 @@ from studies.data import Dataset, Split, concatenated
 from studies.data.cache import cache_root
 from studies.features.keys import content_of, key_of
 from studies.features.paths import CACHED_VIEWS, IMAGES, path_of
-from studies.features.store import computed, in_memory, kept
+from studies.features.store import computed, costs_of, in_memory, keep_costs, kept
 from studies.time_budget import UNKNOWN_IMAGE_SECONDS, Costs
 
 if TYPE_CHECKING:
@@ -62,6 +62,17 @@ class Prepared:
         return concatenated(self.train, self.validation)
 
 
+class _TooSlowError(Exception):
+    """There is no time to compute the features."""
+
+
+def as_images(dataset: Dataset) -> Prepared:
+    """The images themselves."""
+    from studies.models import build_model
+
+    return Prepared(dataset.train, dataset.validation, build_model, IMAGES)
+
+
 @dataclass
 class _Timing:
     """When a backbone had read how many images: after its first batch, which compiles, and after its last."""
@@ -92,16 +103,33 @@ class Features:
     _timing: "_Timing | None" = field(default=None, init=False)
     _layers: int | None = field(default=None, init=False)
     _image_seconds: float = field(default=UNKNOWN_IMAGE_SECONDS, init=False)
+    _images_after: int = field(default=0, init=False)
+    _fits: Callable[[float], bool] = field(default=lambda seconds: True, init=False)
     _held: dict[str, np.ndarray | None] = field(default_factory=dict, init=False)
     _contents: "WeakKeyDictionary[Split, str]" = field(default_factory=WeakKeyDictionary, init=False)
 
-    def for_trial(self, recipe: Recipe, dataset: Dataset) -> Prepared:
+    def for_trial(
+        self, recipe: Recipe, dataset: Dataset, fits: Callable[[float], bool] = lambda seconds: True
+    ) -> Prepared:
         """What a trial of this recipe is trained and judged on.
+
+        Args:
+            recipe: What is trained.
+            dataset: Its images.
+            fits: Asked while features are computed with the seconds that this will still take: whether there is time.
+                Without it the trial trains on images.
 
         Raises:
             ModelError: The backbone cannot be built, or its weights are absent or do not fit.
         """
-        return self._prepared(recipe, dataset, views_of_validation=0)
+        self._fits = fits
+        try:
+            return self._prepared(recipe, dataset, views_of_validation=0)
+        except _TooSlowError:
+            logger.warning("The time limit leaves no time to compute features: this trial trains on images.")
+            return as_images(dataset)
+        finally:
+            self._fits = lambda seconds: True
 
     def for_retraining(self, recipe: Recipe, dataset: Dataset) -> Prepared:
         """What the best recipe is trained on once more: the validation images are training images here.
@@ -169,17 +197,16 @@ class Features:
         return {"path": prepared.path, "max_abs_difference": difference}
 
     def _prepared(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> Prepared:
-        from studies.models import build_model
-
         path, views = path_of(recipe), _views(recipe)
-        as_images = Prepared(dataset.train, dataset.validation, build_model, IMAGES)
         if path == IMAGES:
-            return as_images
+            return as_images(dataset)
         extractor = self._extractor(recipe, dataset, self._measured_progress)
+        self._images_after = len(dataset.validation)
         train = self._of(recipe, dataset.train, views, extractor)
+        self._images_after = 0
         validation = None if train is None else self._of(recipe, dataset.validation, views_of_validation, extractor)
         if train is None or validation is None:
-            return as_images
+            return as_images(dataset)
         from studies.features.heads import build_head
 
         if views and not views_of_validation:
@@ -201,6 +228,8 @@ class Features:
         self._timing.last = time.monotonic(), done
         if (measured := self._timing.seconds_per_image) is not None:
             self._image_seconds = measured
+            if not self._fits(measured * (total - done + self._images_after)):
+                raise _TooSlowError
         self.progress(done, total)
 
     def _of(self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], Extractor]") -> np.ndarray | None:
@@ -216,6 +245,10 @@ class Features:
 
                 self._layers = sum(1 for _ in all_layers(extractor().model))
                 found = _computed(root, key, split, views, extractor())
+                keep_costs(root, key, {"image_seconds": self._image_seconds, "layers": self._layers})
+            elif costs := costs_of(root, key):
+                self._image_seconds, layers = costs.get("image_seconds", self._image_seconds), costs.get("layers")
+                self._layers = self._layers if layers is None else int(layers)
             self._held[key] = found
         kept_features = self._held[key]
         # A study over augmentations meets new features in every trial: only the last few are kept open.

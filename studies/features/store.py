@@ -3,12 +3,13 @@
 <cache>/decoded/entries/<key>/    features.npy, float32, and entry.json, which makes the entry valid
 """
 
+import contextlib
 import errno
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from studies.data import cache as caches
 from studies.data import entry as entries
 
-ARRAY = "features.npy"
+ARRAY, COSTS = "features.npy", "costs.json"
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,21 @@ def computed(root: Path, key: str, rows: Rows, waiting: Callable[[], None] = lam
             (error.strerror or str(error)).lower(),
         )
         return in_memory(rows)
+
+
+def keep_costs(root: Path, key: str, costs: Mapping[str, float]) -> None:
+    """Keep what the features of that name cost beside them; where that cannot be written it is not known later."""
+    with contextlib.suppress(OSError):
+        (root / "entries" / key / COSTS).write_text(json.dumps(dict(costs)))
+
+
+def costs_of(root: Path, key: str) -> dict[str, float]:
+    """What the features of that name cost; empty where that is not known."""
+    try:
+        found = json.loads((root / "entries" / key / COSTS).read_text())
+        return {str(name): float(value) for name, value in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def in_memory(rows: Rows) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Dividing the time of a command between search, retraining and export."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,15 @@ def test_an_export_takes_longer_with_more_layers_more_test_images_and_on_a_slow_
     assert export_seconds(Costs(2.0, 3.0, 0.01, 120), 100) > base
     assert export_seconds(Costs(2.0, 3.0, 0.01, None), 100) > base
     assert export_seconds(COSTS, 0, slower=3.0) == pytest.approx(3 * export_seconds(COSTS, 0))
+
+
+def test_what_compiling_took_says_how_slow_the_machine_is_now():
+    """It is measured in this very run; where only a head was trained it says nothing of the network."""
+    idle = export_seconds(COSTS, 0)
+    assert export_seconds(COSTS, 0, slower=6.0, starts=0.1) == idle
+    assert idle < export_seconds(COSTS, 0, slower=6.0, starts=4.0) < export_seconds(COSTS, 0, slower=6.0)
+    head = replace(COSTS, is_whole=False)
+    assert export_seconds(head, 0, slower=6.0, starts=0.1) == export_seconds(head, 0, slower=6.0)
 
 
 @pytest.mark.parametrize(

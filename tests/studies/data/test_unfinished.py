@@ -9,7 +9,7 @@ from spaces import ImageFolder
 from studies.data import Dataset, load, parallel
 from studies.data.cache import clear
 from studies.data.decode_worker import decode_into
-from tests.images import picture, write_classes, write_image
+from tests.images import write_classes, write_image
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_next_run_decodes_only_the_others(photos, decoded, monkeypatch, cach
 def test_a_changed_folder_is_decoded_again(photos, decoded, monkeypatch):
     """What was kept is of other files, or of other ones of their names."""
     first = interrupt(photos, decoded, monkeypatch)
-    write_image(photos / "a" / "another.png", picture(999))
+    write_image(photos / "a" / "another.png", seed=999)
     loaded(photos)
     assert len(decoded) == first + 41
 
