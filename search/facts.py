@@ -21,6 +21,8 @@ Fact: TypeAlias = tuple[str, str]
 
 CLASSES = 12
 SKIPPED = 5
+IMBALANCE = 1.5
+"""How often the largest class has the images of the smallest before that is reported."""
 
 
 def of_space(space: "Space") -> list[Fact]:
@@ -53,7 +55,7 @@ def of_data(dataset: "Dataset") -> list[Fact]:
     splits = (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits)
     facts = [("data", f"{plural(len(dataset.classes), 'class')}, images {shape}: {sizes}")]
-    return [*facts, *_of_classes(dataset), *of_skipped(dataset.skipped)]
+    return [*facts, *_of_classes(dataset), *_of_imbalance(dataset), *of_skipped(dataset.skipped)]
 
 
 def of_study(event: "StudyOpened") -> list[Fact]:
@@ -101,6 +103,20 @@ def _of_classes(dataset: "Dataset") -> list[Fact]:
         facts.append(("", f"{name:{width}}  {train:>9,} {validation:>10,} {test:>9,}"))
     more = len(dataset.classes) - len(names)
     return [*facts, *([("", f"… and {plural(more, 'more class')}")] if more > 0 else [])]
+
+
+def _of_imbalance(dataset: "Dataset") -> list[Fact]:
+    """What a model would score that always predicts the largest class, where classes differ in size."""
+    counts = dataset.train.counts(dataset.classes)
+    largest, smallest = max(counts, key=counts.__getitem__), min(counts.values())
+    if counts[largest] < IMBALANCE * smallest:
+        return []
+    splits = (("validation", dataset.validation), ("test", dataset.test))
+    scores = [
+        f"{split.counts(dataset.classes)[largest] / len(split):.4f} on {name}" for name, split in splits if len(split)
+    ]
+    name = repr(_cut(clean(largest)))
+    return [("balance", f"unequal classes: always predicting {name} has an accuracy of {' and '.join(scores)}")]
 
 
 def _cut(name: str, width: int = 30) -> str:

@@ -15,6 +15,7 @@ from spaces.space import Recipe, Space, resolve
 from studies import trials
 from studies.checkpoints import Checkpoints
 from studies.data import Dataset
+from studies.data.lazy import telling_of_lost_files
 from studies.database.identities import require
 from studies.database.steering import ExportClaim, claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
@@ -104,19 +105,21 @@ class Exporter:
             attempt=claim.attempt,
         )
         try:
-            metrics = retrain_and_export(
-                found,
-                self.images(recipe),
-                folder=self.folder,
-                best_folder=self.target,
-                watcher=self.watcher,
-                stop=self.stop,
-                interrupted=lambda: self.stop.requested,
-                retrains=retrains,
-                features=self.features,
-                checkpoints=self.checkpoints,
-                publish=lambda swap: self._publish(result, claim, swap),
-            )
+            dataset = self.images(recipe)
+            with telling_of_lost_files(dataset.train.images):
+                metrics = retrain_and_export(
+                    found,
+                    dataset,
+                    folder=self.folder,
+                    best_folder=self.target,
+                    watcher=self.watcher,
+                    stop=self.stop,
+                    interrupted=lambda: self.stop.requested,
+                    retrains=retrains,
+                    features=self.features,
+                    checkpoints=self.checkpoints,
+                    publish=lambda swap: self._publish(result, claim, swap),
+                )
         except ExportTaken:
             database, study_id = self.opened.database, self.opened.study_id
             database.read(lambda connection: require(connection, study_id, self.opened.identity))

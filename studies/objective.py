@@ -20,6 +20,7 @@ from spaces.training import METRICS
 from studies import training
 from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints
 from studies.data import Dataset, Split
+from studies.data.lazy import telling_of_lost_files
 from studies.database.workers import Activity
 from studies.enqueued import RefusedValues
 from studies.epochs import total_epochs
@@ -146,6 +147,10 @@ class Objective:
 
     def _train(self, trial: TakenTrial, recipe: Recipe) -> Training:
         dataset = self.data(recipe)
+        with telling_of_lost_files(dataset.train.images):
+            return self._train_on(trial, recipe, dataset)
+
+    def _train_on(self, trial: TakenTrial, recipe: Recipe, dataset: Dataset) -> Training:
         if recipe.folds:
             return self._train_folds(trial, recipe, dataset, recipe.folds)
         prepared = self._features.for_trial(recipe, dataset, self._budget.has_time_to_prepare)

@@ -10,6 +10,7 @@ from spaces.errors import DataError
 from studies.data.array_images import uint8_images
 from studies.data.array_labels import class_numbers
 from studies.data.duplicates import Duplicates, equals, prints, summed_up
+from studies.data.label_conflicts import label_conflicts
 from studies.data.splits import Dataset, Split
 from studies.data.splitting import check_enough, different, shuffled_ranks, split_off
 
@@ -44,6 +45,11 @@ def dataset_of(
         _check_lengths(images[part], labels[part], f"{where}: {part}")
     _check_counts(labels, names, where)
     found = {part: _Part.of(part, images[part], labels[part]) for part in parts}
+    every = [found[part] for part in parts]
+    pictures, numbers, of_images = (
+        np.concatenate([getattr(part, name) for part in every]) for name in ("pictures", "labels", "names")
+    )
+    conflicts = label_conflicts(pictures, numbers, lambda row: str(of_images[row]), names)
     doubles = equals({part: part_found.pictures for part, part_found in found.items()})
     left_out = {(a, b): [(f"{a}[{i}]", f"{b}[{j}]") for i, j in pairs.tolist()] for (a, b), pairs in doubles.items()}
     for (part, _), pairs in doubles.items():
@@ -54,7 +60,9 @@ def dataset_of(
     if "validation" not in found:
         found["validation"], found["train"] = found["train"].divided(validation)
     train, validation_split, test_split = (found[part].split for part in PARTS)
-    return Dataset(train, validation_split, test_split, names, duplicates=_duplicates(found, left_out))
+    return Dataset(
+        train, validation_split, test_split, names, duplicates=_duplicates(found, left_out), notices=conflicts
+    )
 
 
 @dataclass(frozen=True, eq=False)

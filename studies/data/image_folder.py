@@ -17,6 +17,7 @@ from studies.data.entry import DecodedImages
 from studies.data.folder_checks import check_counts, check_decoded, check_skipped, check_skipped_by_part
 from studies.data.folder_layout import Layout, beside_train, layout_of, without_wrappers
 from studies.data.folders import ImageFile, SkippedFile
+from studies.data.label_conflicts import label_conflicts
 from studies.data.lazy import part_of
 from studies.data.parallel import Job, Progress, decode_files
 from studies.data.scanning import subfolders
@@ -57,15 +58,19 @@ def load_image_folder(
     form = Form(*(_sides(data.image_size) or median_sides(listing.files)), data.channels, data.resize)
     test_share = data.test if isinstance(data.test, float) else TEST_SHARE
     wanted = Wanted(listing, roots, form, None if TEST in roots else test_share)
-    answer = decoded_images(wanted, cache, progress) if data.cache else undecoded_images(wanted, progress)
+    if data.cache:
+        answer = decoded_images(wanted, cache, progress)
+    else:
+        answer = undecoded_images(wanted, data.max_skipped, progress)
     skipped = sorted([*listing.skipped, *_unreadable(listing, answer.problems)])
     check_skipped_by_part(skipped, listing, data.max_skipped, roots)
     check_decoded(answer.images, listing.classes, roots)
     share = data.validation if isinstance(data.validation, float) and VALIDATION not in roots else None
     splits = _splits(answer.images, listing.classes, share)
-    duplicates = _duplicates(answer.images, splits, listing.files) if data.cache else Duplicates(searched=False)
+    duplicates = _duplicates(answer.images, splits, listing.files)
+    conflicts = _conflicts(answer.images, listing)
     left_out = sorted([*(file.shown for file in skipped), *listing.unused])
-    return Dataset(*splits, listing.classes, tuple(left_out), data.resize, duplicates, layout.notices)
+    return Dataset(*splits, listing.classes, tuple(left_out), data.resize, duplicates, (*layout.notices, *conflicts))
 
 
 def read_labelled_folder(
@@ -209,6 +214,19 @@ def _splits(found: DecodedImages, classes: Sequence[str], share: float | None) -
         for rows in (slice(tests), slice(tests, tests + validations), slice(tests + validations, None))
     )
     return train, validation, test
+
+
+def _conflicts(found: DecodedImages, listing: folders.Listing) -> tuple[str, ...]:
+    """Equal images of several classes, also those that were left out of a part."""
+    pictures = np.zeros(len(listing.files), np.uint64)
+    pictures[found.files] = found.pictures
+    pictures[found.left_out[:, 0]] = pictures[found.left_out[:, 1]]
+    read = np.concatenate([found.files, found.left_out[:, 0]])
+
+    def name(row: int) -> str:
+        return shown(listing.files[read[row]].path)
+
+    return label_conflicts(pictures[read], listing.labels[read], name, listing.classes)
 
 
 def _duplicates(found: DecodedImages, splits: tuple[Split, Split, Split], files: Sequence[ImageFile]) -> Duplicates:

@@ -1,17 +1,22 @@
 """Images that are read when they are asked for: some rows of a memory map, or files that are decoded every time."""
 
+import contextlib
 import logging
 import math
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from spaces.errors import DataError, SearchError
 from studies.data.decode_worker import decode_into
 from studies.data.decoding import Form, shown
 from studies.data.parallel import cores
+
+_NAMED_FILES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -115,20 +120,81 @@ class Stacked:
         return images
 
 
+@dataclass(eq=False)
+class LostFiles:
+    """Files that could be decoded before the first trial and cannot be any more.
+
+    Args:
+        most: How many files may be lost.
+        groups: (n,) the split and class of each file as one number, no group may be lost; -1 for unused files.
+        max_skipped: Largest share of files that may be unreadable, for the message.
+        error: Why the run must end, once it must; also for those who see the error of another library only.
+    """
+
+    most: int
+    groups: np.ndarray
+    max_skipped: float
+    error: DataError | None = field(default=None, init=False)
+    _found: dict[int, str] = field(default_factory=dict, init=False)
+
+    def add(self, row: int, path: str, problem: str) -> None:
+        """Note that a file cannot be decoded, and warn of it once."""
+        if row not in self._found:
+            self._found[row] = f"{shown(path)}: {problem}"
+            if len(self._found) <= _NAMED_FILES:
+                logger.warning("%s is taken as a black picture: %s. Restore it.", shown(path), problem)
+
+    def check(self) -> None:
+        """Raise `DataError` where too many files are lost, or all of a class."""
+        if not self._found:
+            return
+        lost = np.array(list(self._found))
+        sizes, gone = (np.bincount(groups[groups >= 0]) for groups in (self.groups, self.groups[lost]))
+        is_class_lost = bool((gone == sizes[: len(gone)])[gone > 0].any())
+        if len(lost) > self.most or is_class_lost:
+            self.error = DataError(self._message(is_class_lost))
+            raise self.error
+
+    def _message(self, is_class_lost: bool) -> str:
+        first = "".join(f"\n  {text}" for text in list(self._found.values())[:_NAMED_FILES])
+        rest = len(self._found) - _NAMED_FILES
+        more = f"\n  and {rest} more" if rest > 0 else ""
+        what = "all images of a class" if is_class_lost else f"more than max_skipped={self.max_skipped:g} allows"
+        return (
+            f"{len(self._found)} image files that could be read before can no longer be read, {what}:{first}{more}\n"
+            "Restore the files, then run the same command again to resume."
+        )
+
+
+@contextlib.contextmanager
+def telling_of_lost_files(images: Any) -> Iterator[None]:
+    """Raise the `DataError` of lost files in place of the error that a library makes of it while it reads batches."""
+    try:
+        yield
+    except Exception as error:
+        lost = images.source.lost if isinstance(images, LazyImages) and isinstance(images.source, ImageFiles) else None
+        if lost is None or lost.error is None or isinstance(error, SearchError):
+            raise
+        # A feed that is kept by a frame would read on in its own thread, and that thread holds up the end of Python.
+        traceback.clear_frames(error.__traceback__)
+        raise lost.error from None
+
+
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
     """Image files as an array whose rows are decoded, on all cores, whenever they are read.
 
-    A file that turns out to be damaged is a black picture, and is named once in a warning.
+    A file that turns out to be damaged is a black picture, and is named once in a warning; many are an error.
 
     Args:
         paths: The files.
         form: What images are brought to.
+        lost: Counts the files that cannot be read any more.
     """
 
     paths: Sequence[str]
     form: Form
-    _told: set[str] = field(default_factory=set, init=False)
+    lost: LostFiles
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -141,14 +207,19 @@ class ImageFiles:
         return len(self.paths), *self.form.shape
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Decode some of the files.
+
+        Raises:
+            DataError: Too many files can no longer be read, or none of a class.
+        """
+        self.lost.check()
         images = np.zeros((len(rows), *self.form.shape), np.uint8)
         with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(lambda row: self._decode(images, *row), enumerate(rows.tolist())))
+        self.lost.check()
         return images
 
     def _decode(self, images: np.ndarray, target: int, row: int) -> None:
-        path = self.paths[row]
-        problem = decode_into(images, target, path, self.form).problem
-        if problem is not None and path not in self._told:
-            self._told.add(path)
-            logger.warning("%s is taken as a black picture: %s. Remove or replace it.", shown(path), problem)
+        problem = decode_into(images, target, self.paths[row], self.form).problem
+        if problem is not None:
+            self.lost.add(row, self.paths[row], problem)

@@ -1,50 +1,70 @@
-"""Images that are decoded anew for every batch, for data sets that are to take no room in the cache."""
+"""Images that are decoded for every batch, for data sets that are to take no room in the cache.
 
+Every file is decoded once before the first trial, so that the same files are refused, and the same equal pictures
+found, as with the cache.
+"""
+
+import math
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 import numpy as np
 
-from studies.data.decoding import header_size, quiet_pillow
+from studies.data.decode_worker import Decoded
+from studies.data.duplicates import Prints, prints
 from studies.data.entry import DecodedImages
-from studies.data.lazy import ImageFiles, LazyImages
-from studies.data.parallel import Progress, cores
+from studies.data.lazy import ImageFiles, LazyImages, LostFiles
+from studies.data.parallel import Job, Progress, decode_files
 from studies.data.wanted import Answer, Wanted
 
-_FILES_BETWEEN_REPORTS = 256
+_BLOCK_BYTES = 2**26
 
 
-def undecoded_images(wanted: Wanted, progress: Progress | None = None) -> Answer:
-    """The images that are wanted, none of them decoded yet; files that are no images by their first bytes are left out.
+def undecoded_images(wanted: Wanted, max_skipped: float, progress: Progress | None = None) -> Answer:
+    """The images that are wanted, of files that could all be decoded; the others are left out.
 
     Args:
         wanted: The files, and the form that they are brought to.
+        max_skipped: Largest share of the files that may be unreadable, now or later.
         progress: Called with the files looked at and the files in all.
     """
     files = wanted.listing.files
-    is_image = _are_images([file.path for file in files], progress)
-    after = wanted.arranged(np.flatnonzero(is_image))
+    found, hashes = _looked_at([file.path for file in files], wanted, progress)
+    kept = np.flatnonzero([result.problem is None for result in found])
+    after = wanted.arranged(kept, hashes.pictures[kept])
     # Decoding in the feed's thread cannot switch warnings off and on for itself alone.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    images = LazyImages(ImageFiles([file.path for file in files], wanted.form), after.files)
+    problems = {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}
+    groups = np.full(len(files), -1)
+    parts = np.repeat(np.arange(len(after.counts)), after.counts)
+    groups[after.files] = parts * len(wanted.listing.classes) + wanted.listing.labels[after.files]
+    most = max(0, math.floor(max_skipped * len(files)) - len(problems))
+    source = ImageFiles([file.path for file in files], wanted.form, LostFiles(most, groups, max_skipped))
     decoded = DecodedImages(
-        images=images,
+        images=LazyImages(source, after.files),
         labels=wanted.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
-        pictures=np.arange(len(after.files), dtype=np.uint64),
-        looks=np.zeros(len(after.files), np.uint64),
+        pictures=hashes.pictures[after.files],
+        looks=hashes.looks[after.files],
         left_out=after.left_out,
     )
-    problems = {file.path: "not an image" for file, fine in zip(files, is_image, strict=True) if not fine}
     return Answer(decoded, problems)
 
 
-def _are_images(paths: list[str], progress: Progress | None) -> list[bool]:
-    found: list[bool] = []
-    with quiet_pillow(), ThreadPoolExecutor(2 * cores()) as pool:
-        for size in pool.map(header_size, paths):
-            found.append(size is not None)
-            if progress is not None and (len(found) % _FILES_BETWEEN_REPORTS == 0 or len(found) == len(paths)):
-                progress(len(found), len(paths))
-    return found
+def _looked_at(paths: Sequence[str], wanted: Wanted, progress: Progress | None) -> tuple[list[Decoded], Prints]:
+    """Decode every file, a block at a time, and keep nothing but what became of it and its hashes."""
+    length = max(1, min(len(paths), _BLOCK_BYTES // wanted.form.bytes))
+    block = np.zeros((length, *wanted.form.shape), np.uint8)
+    found: list[Decoded] = []
+    hashes: list[Prints] = []
+    for start in range(0, len(paths), length):
+        jobs = [Job(row, path) for row, path in enumerate(paths[start : start + length])]
+        found += decode_files(jobs, block, wanted.form, _from(start, len(paths), progress))
+        hashes.append(prints(block[: len(jobs)]))
+    pictures, looks = (np.concatenate(column) for column in zip(*hashes, strict=True))
+    return found, Prints(pictures, looks)
+
+
+def _from(start: int, total: int, progress: Progress | None) -> Progress | None:
+    return None if progress is None else lambda done, _: progress(start + done, total)

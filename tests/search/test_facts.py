@@ -1,6 +1,7 @@
 """What is said of a data set."""
 
 import numpy as np
+import pytest
 
 from search.facts import of_data
 from studies.data import Dataset, Split
@@ -13,3 +14,21 @@ def test_class_names_are_shown_as_they_are_on_one_line():
     assert any(text.startswith("two\\nlines\\x1b[31m ") for text in shown)
     assert any(text.startswith("[red]x[/red] ") for text in shown)
     assert all(text.isprintable() for text in shown)
+
+
+def split(*counts: int) -> Split:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return Split(np.zeros((len(labels), 1, 1, 1), np.uint8), labels)
+
+
+def test_unequal_classes_are_reported_with_the_accuracy_of_the_largest():
+    """What is no better than always predicting the largest class has learned nothing."""
+    facts = of_data(Dataset(split(30, 10), split(3, 1), split(3, 5), ("sick", "well")))
+    expected = "unequal classes: always predicting 'sick' has an accuracy of 0.7500 on validation and 0.3750 on test"
+    assert ("balance", expected) in facts
+
+
+@pytest.mark.parametrize("counts", [(10, 10), (14, 10)])
+def test_classes_of_nearly_equal_size_are_not_reported(counts):
+    """Up to one and a half times as many images."""
+    assert not [fact for fact in of_data(Dataset(*(split(*counts),) * 3, ("a", "b"))) if fact[0] == "balance"]

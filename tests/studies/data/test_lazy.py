@@ -1,16 +1,18 @@
 """Images that are read when they are asked for."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spaces import ImageFolder
+from spaces.errors import DataError
 from studies.data import Dataset, Split, concatenated, identity, load, splits
 from studies.data.cache import entries
 from studies.data.feed import evaluation_data, training_feed
-from studies.data.lazy import LazyImages
+from studies.data.lazy import LazyImages, telling_of_lost_files
 from studies.data.splits import chosen, copied_if_few
 from tests.images import write_classes
 
@@ -29,7 +31,6 @@ def test_without_the_cache_the_same_images_come_in_the_same_splits(photos):
     lazy = loaded(photos, cache=False)
     assert entries() == []
     assert isinstance(lazy.train.images, LazyImages)
-    assert not lazy.duplicates.searched
     eager = loaded(photos)
     for part in ("train", "validation", "test"):
         a, b = getattr(lazy, part), getattr(eager, part)
@@ -65,24 +66,80 @@ def test_uncached_parts_are_joined_without_being_read(photos):
     assert np.array_equal(joined.images[:], np.concatenate([data.train.images[:], data.validation.images[:]]))
 
 
-def test_files_that_are_no_images_are_left_out_without_decoding(photos):
-    """The first bytes tell; the file is named."""
+def test_files_that_cannot_be_read_are_left_out_before_the_first_trial(photos):
+    """Every file is decoded once at the start, so that what is broken behind its first bytes is named too."""
     (photos / "a" / "text.jpg").write_text("no image")
-    data = loaded(photos, cache=False)
-    assert [(Path(path).name, reason) for path, reason in data.skipped] == [("text.jpg", "not an image")]
+    path = photos / "b" / "b_0000.png"
+    path.write_bytes(path.read_bytes()[:80])
+    lazy, eager = loaded(photos, cache=False), loaded(photos)
+    assert [Path(path).name for path, _ in lazy.skipped] == ["text.jpg", "b_0000.png"]
+    assert lazy.skipped == eager.skipped
+    assert np.array_equal(lazy.train.images[:], eager.train.images)
 
 
-def test_a_file_that_turns_out_damaged_is_black_and_named_once(photos, caplog):
-    """Training goes on."""
+def test_too_many_unreadable_files_are_refused_without_the_cache(photos):
+    """`max_skipped` holds there too, and a class without any readable file has no images."""
+    for number in range(3):
+        (photos / "a" / f"a_{number:04d}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="3 of the 40 files"):
+        loaded(photos, cache=False)
+    write_classes(photos, {"c": 4}, seed=7)
+    for path in (photos / "c").iterdir():
+        path.write_bytes(b"<html>")
+    with pytest.raises(DataError, match="class 'c' without any image"):
+        loaded(photos, cache=False, max_skipped=0.5)
+
+
+def test_equal_pictures_are_found_without_the_cache(photos):
+    """The splits and the reports are those of the cached images."""
+    for number, name in enumerate(("a", "b")):
+        (photos / name / "copy.png").write_bytes((photos / "a" / f"a_000{number}.png").read_bytes())
+    lazy, eager = loaded(photos, cache=False), loaded(photos)
+    assert lazy.notices == eager.notices
+    assert lazy.notices
+    assert np.array_equal(lazy.train.labels, eager.train.labels)
+
+
+def everything(data: Dataset) -> Split:
+    return concatenated(concatenated(data.train, data.validation), data.test)
+
+
+def test_a_file_that_is_lost_during_a_run_is_black_and_named_once(photos, caplog):
+    """Within `max_skipped` training continues."""
+    images = everything(loaded(photos, cache=False)).images
     path = photos / "a" / "a_0000.png"
     path.write_bytes(path.read_bytes()[:80])
-    data = loaded(photos, cache=False)
-    everything = concatenated(concatenated(data.train, data.validation), data.test)
     with caplog.at_level(logging.WARNING):
-        black = [not image.any() for image in everything.images[:]]
-        everything.images[:]
+        black = [not image.any() for image in images[:]]
+        images[:]
     assert sum(black) == 1
     assert caplog.text.count("is taken as a black picture") == 1
+
+
+def test_too_many_files_lost_during_a_run_end_it(photos):
+    """More than `max_skipped` are never replaced."""
+    images = everything(loaded(photos, cache=False)).images
+    for number in range(3):
+        (photos / "a" / f"a_{number:04d}.png").unlink()
+    with pytest.raises(DataError, match=r"3 image files .* no longer be read, more than max_skipped=0.05 allows"):
+        images[:]
+
+
+def test_a_class_lost_during_a_run_ends_it(photos):
+    """However small it is, and whatever is allowed: here the test images of a class."""
+    data = loaded(photos, cache=False, max_skipped=0.9)
+    shutil.rmtree(photos / "a")
+    with pytest.raises(DataError, match="all images of a class"):
+        data.test.images[:]
+
+
+def test_lost_files_are_told_where_a_library_hides_the_error(photos):
+    """TensorFlow turns what a feed raises into an error of its own."""
+    data = loaded(photos, cache=False)
+    shutil.rmtree(photos / "a")
+    feed = training_feed(data.train, 8, 0)
+    with pytest.raises(DataError, match="no longer be read"), telling_of_lost_files(data.train.images):
+        list(feed.inputs["x"])
 
 
 def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
