@@ -1,11 +1,8 @@
 """Opens the database of a study by its URL, and says plainly what is wrong with it."""
 
 import contextlib
-import math
 import os
 import sqlite3
-import time
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,11 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, make_url
 
 from spaces.errors import OutputError, StudyError
+from studies.database.pool import TURN_SECONDS, FewConnections, ping_rarely, share_one_connection
 from studies.database.transactions import READING
 
 BUSY_TIMEOUT_SECONDS = 20.0
 CONNECT_TIMEOUT_SECONDS = 10
-PING_AFTER_SECONDS = 2.0
 CREATION_TIMEOUT_SECONDS = 120
 _LOCKS = {
     "postgresql": ("SELECT pg_advisory_lock(7315728)", "SELECT pg_advisory_unlock(7315728)"),
@@ -70,23 +67,9 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
             # Connections made while the tables were created do not begin as the later ones must.
             storage.engine.dispose()
         if not is_sqlite:
-            _ping_rarely(storage.engine)
+            ping_rarely(storage.engine)
+            share_one_connection(storage.engine)
         return storage
-
-
-def _ping_rarely(engine: sqlalchemy.Engine) -> None:
-    """Ask a connection whether it lives only after a while: a trial makes many small transactions."""
-    ping = engine.dialect.do_ping
-    pinged: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-
-    def do_ping(connection: Any) -> bool:
-        now = time.monotonic()
-        if now - pinged.get(connection, -math.inf) < PING_AFTER_SECONDS:
-            return True
-        pinged[connection] = now
-        return ping(connection)
-
-    engine.dialect.do_ping = do_ping  # type: ignore[assignment, method-assign]
 
 
 @contextlib.contextmanager
@@ -146,8 +129,8 @@ def _engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
     if backend == "mysql":
         # Its usual isolation locks the gaps between rows, on which concurrent inserts wait for each other.
         settings["isolation_level"] = "READ COMMITTED"
-    pool = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_size": 3, "max_overflow": 2, "pool_timeout": 30}
-    return settings | (pool if pooled else {})
+    pool = {"poolclass": FewConnections, "pool_size": 1, "max_overflow": 1, "pool_timeout": TURN_SECONDS}
+    return settings | (pool | {"pool_pre_ping": True, "pool_recycle": 1800} if pooled else {})
 
 
 def _connection_settings(backend: str) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""One connection for each process, and nothing that is waited for without end."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from studies.database import pool
+from studies.database.claims import Claim
+from studies.database.pool import FewConnections
+from studies.database.steering import Limits, steer
+from studies.database.tables import STUDIES
+from studies.database.workers import Activity, Member
+from studies.heartbeat import beating
+from studies.opening import open_study
+from studies.stopping import StopRequest
+from studies.study import Study
+from tests.fakes import DATA, TINY, joined
+from tests.servers import postgres
+
+SERVERS = pytest.mark.parametrize("url", ["postgresql", "mysql"], indirect=True)
+
+
+def connections_to(url):
+    """How many connections a PostgreSQL has to a database."""
+    engine = sa.create_engine(sa.make_url(url).set(database="postgres"), poolclass=sa.NullPool)
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name"
+    with engine.connect() as connection:
+        return connection.scalar(sa.text(count), {"name": sa.make_url(url).database})
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_worker_has_one_connection(open_worker, url):
+    """Its heartbeat and its main thread take turns, also while both are busy."""
+    opened = open_worker(12)
+    with beating(opened.database, Member(opened.study_id, "fake"), Activity(), StopRequest(), seconds=0.01):
+        ledger = joined(opened, Study(trials=12))
+        while isinstance(ledger.take(), Claim):
+            opened.study.get_trials()
+            assert connections_to(url) == 1
+
+
+@pytest.mark.slow
+def test_ninety_workers_share_a_server_that_allows_a_hundred_connections():
+    """PostgreSQL's own limit, of which three are kept for its owner."""
+    with postgres(settings={"fsync": "off", "max_connections": "100"}) as server, contextlib.ExitStack() as working:
+        url = server.new_database()
+        for _ in range(90):
+            opened = open_study(url, "tiny", TINY, Study(trials=90), DATA)
+            working.callback(opened.database.engine.dispose)
+            steer(opened.database, opened.study_id, Limits(90))
+            member = Member(opened.study_id, "fake", lost_after_seconds=120.0)
+            working.enter_context(beating(opened.database, member, Activity(), StopRequest(), seconds=1.0))
+            assert isinstance(joined(opened, Study(trials=90)).take(), Claim)
+        assert connections_to(url) == 90
+
+
+def test_the_next_in_turn_tries_at_once_when_another_could_not_connect():
+    """It does not wait for a connection that nobody can give back."""
+    failing, fail = threading.Event(), threading.Event()
+
+    def connect():
+        failing.set()
+        assert fail.wait(10.0)
+        raise exc.OperationalError("", {}, Exception("refused"))
+
+    engine = sa.create_engine("sqlite://", poolclass=FewConnections, pool_timeout=60.0, creator=connect)
+    ended = []
+
+    def use():
+        with pytest.raises(exc.OperationalError):
+            engine.connect()
+        ended.append(time.monotonic())
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert failing.wait(10.0)
+    fail.set()
+    for thread in threads:
+        thread.join(timeout=30.0)
+    assert len(ended) == 2
+
+
+def test_who_waits_for_too_long_is_told():
+    """A connection that another thread keeps is not waited for without end."""
+    engine = sa.create_engine("sqlite://", poolclass=FewConnections, pool_timeout=0.05)
+    with engine.connect(), pytest.raises(exc.TimeoutError, match=r"another thread .* for 0\.05 seconds"):
+        engine.connect()
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(1)) == 1
+
+
+@SERVERS
+def test_a_lock_is_not_waited_for_without_end(open_worker, monkeypatch):
+    """A heartbeat comes round again, whatever others lock meanwhile."""
+    monkeypatch.setattr(pool, "LOCK_SECONDS", 1)
+    one, other = open_worker(), open_worker()
+    with one.database.engine.begin() as holding:
+        holding.execute(sa.update(STUDIES).values(trials=7))
+        with pytest.raises(exc.OperationalError, match=r"[Ll]ock"), other.database.engine.begin() as connection:
+            connection.execute(sa.update(STUDIES).values(trials=8))
+
+
+@SERVERS
+def test_the_locks_of_a_suspended_process_are_freed(open_worker, monkeypatch):
+    """It was suspended in the middle of a transaction, which the server ends after a while."""
+    monkeypatch.setattr(pool, "IDLE_TRANSACTION_SECONDS", 1)
+    suspended, other = open_worker(), open_worker()
+    with suspended.database.engine.connect() as connection:
+        connection.execute(sa.update(STUDIES).values(trials=7))
+        other.database.run(lambda changing: changing.execute(sa.update(STUDIES).values(trials=8)))
+        with pytest.raises(exc.DBAPIError):
+            connection.execute(sa.select(1))
+    found = other.database.read(lambda reading: reading.scalar(sa.select(STUDIES.c.trials)))
+    assert found == 8
