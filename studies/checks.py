@@ -1,6 +1,7 @@
 """What can be seen to go wrong before the first trial."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from spaces.functions import untraced
 from spaces.keras_tuner import DECIDED, KerasTunerModel
 from spaces.parameters import Choice, Int
 from spaces.space import Space, records_in
-from spaces.training import FineTune
+from spaces.training import PRECISIONS, FineTune
 from studies.backend import require_backend
 
 if TYPE_CHECKING:
@@ -42,6 +43,29 @@ def fitted(space: Space, images: int) -> Space:
     elif (size := largest(batch_size)) > images:
         raise SpaceError(f"batch_size: {size} is larger than the {images} training images: give at most {images}")
     return dataclasses.replace(space, **changes)
+
+
+def precision_of_file(space: Space) -> tuple[Any, tuple[str, ...]]:
+    """The space's precision, or the global policy that its file has set in Keras, which is reset; and a notice.
+
+    Keras forgets a global policy after a trial, so it counts as a field of the space.
+
+    Raises:
+        ModelError: The policy is none of those that a space may have.
+    """
+    keras = sys.modules.get("keras")
+    policy = "float32" if keras is None else str(keras.config.dtype_policy().name)
+    if keras is None or policy == "float32":
+        return space.precision, ()
+    if policy not in PRECISIONS:
+        raise ModelError(
+            f"the space file sets Keras' global type of numbers to {policy}: remove it, since models are trained in "
+            f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, as Space(precision=...) says"
+        )
+    keras.config.set_dtype_policy("float32")
+    if space.precision not in ("float32", policy):
+        return space.precision, (f"Keras' global policy {policy} has no effect: Space(precision=...) decides it.",)
+    return policy, (f"The space file sets Keras' global policy {policy}: it counts as Space(precision={policy!r}).",)
 
 
 def check_weights(space: Space, folder: Path) -> None:

@@ -12,7 +12,13 @@ from studies.models import gives_logits
 
 
 def compile_model(
-    model: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int, rate: Any = None
+    model: keras.Model,
+    recipe: Recipe,
+    steps_per_epoch: int,
+    steps_per_execution: int,
+    rate: Any = None,
+    *,
+    outputs: int | None = None,
 ) -> None:
     """Compile a model for training.
 
@@ -22,9 +28,10 @@ def compile_model(
         steps_per_epoch: Batches in one epoch, from which the schedule's length follows.
         steps_per_execution: Steps that run without returning to Python.
         rate: The learning rate or a schedule of it; None for the recipe's.
+        outputs: Number of outputs of a model that does not know it, such as a subclass of `Model`.
     """
     logits = gives_logits(model)
-    binary = model.output_shape[-1] == 1
+    binary = (outputs or model.output_shape[-1]) == 1
     if binary:
         loss = keras.losses.BinaryCrossentropy(from_logits=logits)
         accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if logits else 0.5)

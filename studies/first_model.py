@@ -1,23 +1,41 @@
 """Checks the first network that the user's own code builds, before the first trial."""
 
+from dataclasses import replace
+from typing import Any
+
 import keras
+import numpy as np
 
 from spaces.backbones import Custom
+from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
+from spaces.parameters import Choice
 from spaces.space import Recipe, Space, baseline, resolve
 from studies.data import Dataset
-from studies.models.building import precision
+from studies.models import build_model, gives_logits, inference_model
 from studies.models.custom import built_network, name_of
+from studies.models.exportable import (
+    LARGEST_DIFFERENCE,
+    LARGEST_DIFFERENCE_IN_HALF,
+    answers,
+    check_answers,
+    check_exportable,
+    custom_objects,
+)
 from studies.models.outputs import outputs_for
-from studies.models.rescaling import rescales_itself
+from studies.models.precision import other_precision, precision
+from studies.models.rescaling import is_rescaled, rescales_itself
+
+_COMPARED_IMAGES = 3
 
 
-def check_first_model(space: Space, dataset: Dataset) -> tuple[str, ...]:
-    """Build the baseline's network, if the user's code builds it, and say how it is fed.
+def check_first_model(space: Space, dataset: Dataset, *, export: bool = True) -> tuple[str, ...]:
+    """Build the baseline's network, if the user's code builds it, and try what training and the export will do.
 
     Args:
         space: The space.
         dataset: Its images.
+        export: The best trial will be exported.
 
     Returns:
         What the user should know, one sentence each.
@@ -25,25 +43,37 @@ def check_first_model(space: Space, dataset: Dataset) -> tuple[str, ...]:
     Raises:
         ModelError: No trial could train or export such a network.
     """
-    recipe = resolve(space, baseline(space))
-    if recipe.model is None:
+    if space.model is None:
         return ()
+    options = space.model.options if isinstance(space.model, Choice) else (space.model,)
+    notices = [_checked(replace(space, model=option), dataset, export) for option in options]
+    return tuple(dict.fromkeys(notice for each in notices for notice in each))
+
+
+def _checked(space: Space, dataset: Dataset, export: bool) -> list[str]:
+    """Check the network of a space with one function that builds it."""
+    recipe = resolve(space, baseline(space))
+    shape, classes = dataset.image_shape, len(dataset.classes)
     try:
         with precision(recipe.precision):
-            name, network = _network(recipe, dataset.image_shape, len(dataset.classes))
-        return tuple(_about_pixels(recipe.model, name, network, dataset.image_shape))
+            name, network, notice = _network(recipe, shape, classes)
+        notices = [notice] if notice else []
+        notices += _about_pixels(recipe.model, name, network, shape)
+        if export:
+            notices += _about_export(recipe, name, network, shape, classes)
+        return notices
     finally:
         keras.utils.clear_session(free_memory=False)
 
 
-def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple[str, keras.Model]:
-    """What the network is called in messages, and the network as the user's code returns it."""
+def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple[str, keras.Model, str | None]:
+    """What the network is called in messages, the network that the user's code returns, and a notice about its loss."""
     if isinstance(recipe.model, KerasTunerModel):
         # KerasTuner is imported only where it is used.
-        from studies.keras_tuner.training import first_network
+        from studies.keras_tuner.compiled import first_network
 
         return first_network(recipe, shape, classes)
-    return name_of(recipe.model), built_network(recipe.model, recipe, shape, outputs_for(classes))
+    return name_of(recipe.model), built_network(recipe.model, recipe, shape, outputs_for(classes)), None
 
 
 def _about_pixels(
@@ -66,3 +96,58 @@ def _normalizes(network: keras.Model) -> bool:
     """Whether the first layer with weights is a normalization, which takes any range."""
     first = next((layer for layer in network._flatten_layers(include_self=False) if layer.weights), None)
     return "Normalization" in type(first).__name__
+
+
+def _about_export(
+    recipe: Recipe, name: str, network: keras.Model, shape: tuple[int, int, int], classes: int
+) -> list[str]:
+    """Build the inference model with the network's weights, save and load it, and compare all three.
+
+    Raises:
+        ModelError: The network cannot be exported.
+    """
+    images = np.random.default_rng(0).uniform(0, 255, (_COMPARED_IMAGES, *shape)).astype(np.float32)
+    policy = other_precision(network)
+    if isinstance(recipe.model, Custom):
+        network = build_model(recipe, shape, classes)
+        given: Any = images
+    else:
+        given = images / 255 if is_rescaled(name, network, recipe.model.rescale, shape) else images
+    before = _probabilities(name, network, given)
+    exported = inference_model(recipe, network, shape, classes)
+    check_answers(
+        name, before, answers(name, exported, images), LARGEST_DIFFERENCE_IN_HALF if policy else LARGEST_DIFFERENCE
+    )
+    check_exportable(name, exported, images)
+    notices = []
+    if policy:
+        notices.append(f"{name} computes in {policy}; the exported model has the same weights and computes in float32.")
+    if own := custom_objects(exported):
+        notices.append(
+            f"The exported model.keras holds code of your own ({', '.join(own)}): import it before "
+            "keras.models.load_model. saved_model needs no Python code."
+        )
+    return notices
+
+
+def _probabilities(name: str, network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """What a trained network's outputs mean.
+
+    Raises:
+        ModelError: It gives other answers for the same images, or values that are no probabilities.
+    """
+    outputs, again = answers(name, network, images), answers(name, network, images)
+    if not np.allclose(outputs, again, atol=1e-5):
+        raise ModelError(
+            f"{name} returns a model that answers differently each time, so it cannot be exported: call no layer with "
+            "training=True"
+        )
+    if not gives_logits(network):
+        return outputs
+    if outputs.shape[1] > 1 and outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        raise ModelError(
+            f"{name} returns probabilities from code of its own, which search would take for logits: end with "
+            "activation='softmax' or layers.Softmax()"
+        )
+    final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
+    return np.asarray(keras.ops.convert_to_numpy(final(outputs)))

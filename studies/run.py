@@ -24,6 +24,7 @@ from studies.checks import (
     check_weights,
     fitted,
     notices_of_code,
+    precision_of_file,
 )
 from studies.data import identity
 from studies.data.folds import check_folds
@@ -126,6 +127,7 @@ class _Run:
         """Everything, in order."""
         if self.process.gpu_memory is not None:
             require_backend(self.process.gpu_memory)
+        precision, of_precision = precision_of_file(self.declared.space)
         check_weights(self.declared.space, self.declared.folder)
         check_fine_tuning(self.declared.space)
         known = check_hypermodel(self.declared.space, exports=self.export)
@@ -136,14 +138,16 @@ class _Run:
         check_metric(self.declared.space.metric, dataset)
         if self.declared.space.folds:
             check_folds(dataset, self.declared.space.folds)
-        space = fitted(self.declared.space, len(dataset.train))
+        space = fitted(replace(self.declared.space, precision=precision), len(dataset.train))
         limit = most_trials(space, self.settings.sampler)
         require_backend()
         space = self._with_weights(space, dataset.image_shape)
         # Keras is imported here.
         from studies.first_model import check_first_model
 
-        known += [*check_first_model(space, dataset), *dataset.notices, *dataset.duplicates.notices()]
+        known += [*of_precision, *dataset.notices, *dataset.duplicates.notices()]
+        if not self.process.is_replacement:
+            known += check_first_model(space, dataset, export=self.export)
         how = (self.settings, identity(dataset), self._patience, self.process.study)
         opened = open_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.of_study(opened.identity)

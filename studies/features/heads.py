@@ -9,8 +9,9 @@ import numpy as np
 
 from spaces.space import Recipe
 from studies.models import build_model, gives_logits
-from studies.models.building import finished, precision
+from studies.models.building import finished
 from studies.models.outputs import classified, outputs_for
+from studies.models.precision import precision
 
 
 def build_head(

@@ -138,12 +138,12 @@ def _judged(network: keras.Model, form: str, outputs: int) -> tuple[tuple[float,
     failure = ""
     # Some losses are not defined on logits, and some custom ones apply a softmax to probabilities.
     for logits in (gives_logits(network), not gives_logits(network)):
-        labels, right, *wrong = _predictions(form, outputs, logits)
+        labels, right, *wrong = predictions(form, outputs, logits)
         if outputs == 1:
             # A loss made for several outputs may not see that one output gives the same answer for every image.
             wrong += [np.full_like(right, right.min()), np.full_like(right, right.max())]
         try:
-            values = _loss(network, labels, right), min(_loss(network, labels, each) for each in wrong)
+            values = loss_of(network, labels, right), min(loss_of(network, labels, each) for each in wrong)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -154,16 +154,17 @@ def _judged(network: keras.Model, form: str, outputs: int) -> tuple[tuple[float,
     return (), failure
 
 
-def _loss(network: keras.Model, labels: np.ndarray, predictions: np.ndarray) -> float:
+def loss_of(network: keras.Model, labels: np.ndarray, answers: np.ndarray) -> float:
+    """The compiled loss of one batch of answers."""
     # A model of its own: Keras resolves a loss on its first call, for one form of labels.
-    outputs = keras.Input(predictions.shape[1:])
+    outputs = keras.Input(answers.shape[1:])
     probe = keras.Model(outputs, layers.Identity()(outputs))
-    probe.compile(loss=_single(network.loss))
-    value = probe.compute_loss(y=keras.ops.convert_to_tensor(labels), y_pred=keras.ops.convert_to_tensor(predictions))
+    probe.compile(loss=single_loss(network.loss))
+    value = probe.compute_loss(y=keras.ops.convert_to_tensor(labels), y_pred=keras.ops.convert_to_tensor(answers))
     return float(np.mean(keras.ops.convert_to_numpy(value)))
 
 
-def _single(loss: Any) -> Any:
+def single_loss(loss: Any) -> Any:
     """The loss of the only output, which may be given by the output's name or in a list."""
     if isinstance(loss, dict) and len(loss) == 1:
         return next(iter(loss.values()))
@@ -172,10 +173,10 @@ def _single(loss: Any) -> Any:
 
 def _metrics(network: keras.Model, form: str, outputs: int) -> tuple[dict[str, tuple[Any, Any]], str]:
     """The values of the compiled metrics for right and for wrong predictions, by name; and why they failed."""
-    labels, *predictions = _predictions(form, outputs, gives_logits(network))
+    labels, *answers = predictions(form, outputs, gives_logits(network))
     values = []
     try:
-        for each in predictions:
+        for each in answers:
             network.reset_metrics()
             found = network.compute_metrics(None, labels, keras.ops.convert_to_tensor(each))
             values.append({name: keras.ops.convert_to_numpy(value) for name, value in found.items()})
@@ -188,7 +189,7 @@ def _metrics(network: keras.Model, form: str, outputs: int) -> tuple[dict[str, t
     return {name: (value, values[1][name]) for name, value in values[0].items()}, ""
 
 
-def _predictions(form: str, outputs: int, logits: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def predictions(form: str, outputs: int, logits: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels with two images of each class, right predictions, and wrong ones with the same values in other places.
 
     Never as many images as outputs, so that labels and outputs of other shapes are not combined by accident.
@@ -213,7 +214,7 @@ def _words(form: str) -> str:
 
 
 def _loss_name(network: keras.Model) -> str:
-    loss = _single(network.loss)
+    loss = single_loss(network.loss)
     if isinstance(loss, str):
         return loss
     named = getattr(loss, "__name__", None) or getattr(loss, "name", None) or type(loss).__name__

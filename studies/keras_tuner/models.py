@@ -11,6 +11,8 @@ from spaces.keras_tuner import KerasTunerModel
 from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
 from studies.models.outputs import outputs_for
 from studies.models.own_code import applied, called, check_outputs, file_of, network_from
+from studies.models.plain_copy import plain_copy
+from studies.models.precision import unchanged_precision
 from studies.models.rescaling import is_rescaled
 
 
@@ -47,7 +49,7 @@ def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> An
     network = connected_network(record, shape, classes)
     if is_rescaled(name_of(record), network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
-    return applied(name_of(record), _plain_copy(network), images)
+    return applied(name_of(record), plain_copy(name_of(record), network), images)
 
 
 def connect(record: KerasTunerModel, network: keras.Model, image_shape: tuple[int, ...], classes: int) -> int:
@@ -75,21 +77,6 @@ def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
     return file_of(hypermodel) or file_of(type(hypermodel).__call__)
 
 
-def _plain_copy(network: keras.Model) -> keras.Model:
-    """An uncompiled copy, in which layers that change images at random leave them as they are."""
-    try:
-        return keras.models.clone_model(network, clone_function=_copied, recursive=True)
-    except ValueError:  # a subclass of Model, which Keras cannot take apart
-        network.compiled = False
-        return network
-
-
-def _copied(layer: Any) -> Any:
-    if type(layer).__name__.startswith("Rand"):
-        return layers.Identity(name=layer.name)
-    return layer.__class__.from_config(layer.get_config())
-
-
 def as_the_users(record: KerasTunerModel, method: str, hp: AskedHyperParameters, function: Callable[[], Any]) -> Any:
     """What the user's code returns; an error that arose while asking for a value passes as it is.
 
@@ -97,7 +84,9 @@ def as_the_users(record: KerasTunerModel, method: str, hp: AskedHyperParameters,
         ModelError: The user's code failed.
     """
     try:
-        return called(name_of(record, method), own_file(record, method), function)
+        # A policy that the user's code sets would change every later trial.
+        with unchanged_precision():
+            return called(name_of(record, method), own_file(record, method), function)
     except ModelError:
         if hp.failure is not None:
             raise hp.failure from None

@@ -7,22 +7,17 @@ from typing import Any
 import keras
 
 from spaces.errors import ModelError
-from spaces.keras_tuner import ONE_HOT, KerasTunerModel
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, validates_itself
-from studies.compiling import compile_model
 from studies.data import Split
-from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
-from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
+from studies.data.feed import Feed, evaluation_data, training_feed
+from studies.keras_tuner.asking import Ask, hyperparameters_for
+from studies.keras_tuner.compiled import compiled_network
 from studies.keras_tuner.feed import Form
 from studies.keras_tuner.fit_check import notice_of_silence
-from studies.keras_tuner.labels import check_metrics, one_hot_columns
-from studies.keras_tuner.models import build_network, connect, name_of
 from studies.keras_tuner.own_fit import Fitted, call_fit, has_own_fit, not_finite, nothing_to_export
 from studies.keras_tuner.reports import Reports
-from studies.models.building import precision
-from studies.models.rescaling import is_rescaled
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
 
@@ -50,7 +45,7 @@ def train_hypermodel(
     keras.utils.set_random_seed(seed)
     hp = hyperparameters_for(recipe.model, ask)
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
-    network, form = _compiled_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
+    network, form = compiled_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
     stopping = StopOnRequest(stop, on_steps)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
@@ -127,48 +122,6 @@ def _training(
         untrained="" if stopping.stopped or is_trained else nothing_to_export(recipe.model),
         notice=notice_of_silence(recipe.model) if ending.history and not reports.is_used else "",
     )
-
-
-def _compiled_network(
-    recipe: Recipe, hp: AskedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
-) -> tuple[keras.Model, Form]:
-    """The network, compiled by its hypermodel or else as the recipe says, and what it is to be given."""
-    with precision(recipe.precision):
-        network = build_network(recipe.model, hp)
-        outputs = connect(recipe.model, network, shape, classes)
-    execution = steps_per_execution(shape, recipe.batch_size, steps)
-    is_users_loss = network.compiled
-    if not network.compiled:
-        compile_model(network, recipe, steps, execution)
-    if not has_own_fit(recipe.model):
-        network.steps_per_execution = max(execution, network.steps_per_execution)
-    columns = label_columns(recipe.model, network, outputs, is_users_loss)
-    rescale = is_rescaled(name_of(recipe.model), network, recipe.model.rescale, shape)
-    return network, Form(rescale, columns)
-
-
-def label_columns(record: KerasTunerModel, network: keras.Model, outputs: int, is_users_loss: bool) -> int:
-    """Number of columns of the labels, 0 for integers, as the loss and the metrics take them.
-
-    Raises:
-        ModelError: The loss's form cannot be detected, or the metrics need the other one.
-    """
-    if has_own_fit(record) and not is_users_loss:
-        # The loss is hidden in `fit`.
-        return outputs if record.labels == ONE_HOT else 0
-    columns = one_hot_columns(record, name_of(record), network, outputs)
-    check_metrics(name_of(record), network, outputs, columns)
-    return columns
-
-
-def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[str, keras.Model]:
-    """What the hypermodel is called in messages, and its compiled network under its defaults.
-
-    Raises:
-        ModelError: The hypermodel fails, or its network cannot be trained on the images and classes.
-    """
-    network, _ = _compiled_network(recipe, hyperparameters_for(recipe.model, None), shape, classes, 1)
-    return name_of(recipe.model), network
 
 
 def _fit(

@@ -1,7 +1,5 @@
 """A recipe's Keras model: one that is trained, and one that answers with probabilities."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from studies.models.branches import branches_outputs
 from studies.models.convolutional import convolutional_outputs
 from studies.models.custom import custom_outputs
 from studies.models.outputs import gives_logits, outputs_for, probabilities
+from studies.models.precision import precision
 from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
 from studies.quiet import quiet_keras
@@ -50,22 +49,12 @@ def build_model(
     """
     images = keras.Input(image_shape, dtype="float32", name="image")
     changed: Any = images
-    for layer in augmentation_layers(recipe.augment, seed):
-        changed = layer(changed)
+    with precision("float32"):
+        for layer in augmentation_layers(recipe.augment, seed):
+            changed = layer(changed)
     with precision(recipe.precision):
         outputs = finished(recipe, images, _outputs(recipe, changed, classes, load=True, folder=folder))
         return keras.Model(images, outputs, name="classifier")
-
-
-@contextmanager
-def precision(policy: str) -> Iterator[None]:
-    """Build layers that compute in `float32`, `mixed_bfloat16` or `mixed_float16`; the policy before is put back."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def finished(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
@@ -140,7 +129,7 @@ def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: P
     if isinstance(record, Pretrained):
         return pretrained_outputs(record, images, recipe.dropout, units, load=load, folder=folder)
     if isinstance(record, Custom):
-        return custom_outputs(record, recipe, images, units)
+        return custom_outputs(record, recipe, images, units, plain=not load)
     if isinstance(record, KerasTunerModel):
         # KerasTuner is imported only where it is used.
         from studies.keras_tuner.models import hypermodel_outputs

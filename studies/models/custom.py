@@ -1,5 +1,6 @@
 """`Custom`: a network from the user's own function."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -8,20 +9,30 @@ from keras import layers
 from spaces.backbones import Custom
 from spaces.space import Recipe
 from studies.models.own_code import applied, built, check_outputs, file_of, network_from
+from studies.models.plain_copy import plain_copy
+from studies.models.precision import unchanged_precision
 from studies.models.rescaling import is_rescaled
 
 
-def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int) -> Any:
+def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, plain: bool = False) -> Any:
     """What the user's network makes of images (n, height, width, channels) from 0 to 255: (n, units).
+
+    Args:
+        record: Holds the user's function.
+        recipe: What the function reads.
+        images: A symbolic batch of images.
+        units: Number of outputs.
+        plain: Use a copy of the network in the form that is exported.
 
     Raises:
         ModelError: The function fails, or what it returns is not a network from such images to such outputs.
     """
     name, shape = name_of(record), tuple(images.shape[1:])
-    network = built_network(record, recipe, shape, units)
+    with unchanged_precision() if plain else nullcontext():
+        network = built_network(record, recipe, shape, units)
     if is_rescaled(name, network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
-    outputs = applied(name, network, images)
+    outputs = applied(name, plain_copy(name, network) if plain else network, images)
     check_outputs(name, network, outputs, (units,))
     return outputs
 

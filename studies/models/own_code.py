@@ -15,7 +15,9 @@ from studies.models.outputs import ends_in
 
 Result = TypeVar("Result")
 
-_OPERATIONS = re.compile(r"\{\{function_node [^}]*\}\}\s*| ?\[Op:\w+\] name: *")
+_ADDED = re.compile(
+    r"\{\{function_node [^}]*\}\}\s*| ?\[Op:\w+\] name: *|Exception encountered when calling [\w.]+\(\)\.|\x1b\[\d*m"
+)
 
 
 def called(name: str, file: str | None, function: Callable[[], Result]) -> Result:
@@ -58,14 +60,14 @@ def network_from(name: str, file: str | None, function: Callable[[], Any]) -> ke
     return network
 
 
-def applied(name: str, network: keras.Model, images: Any) -> Any:
-    """What the user's network makes of images (n, height, width, channels).
+def applied(name: str, network: keras.Model, images: Any, **options: Any) -> Any:
+    """What the user's network makes of images (n, height, width, channels), called with these options.
 
     Raises:
         ModelError: It does not take such images.
     """
     try:
-        return network(images)
+        return network(images, **options)
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -118,9 +120,9 @@ def _is_one_of(error: BaseException, package: str, name: str) -> bool:
 
 
 def told(error: BaseException) -> str:
-    """The error's type and the first line of its message, without TensorFlow's names of operations."""
-    lines = _OPERATIONS.sub("", str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    """The error's type and the first line of its message, without what Keras and TensorFlow add around it."""
+    lines = [line for line in _ADDED.sub("", str(error)).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 
 def _place(file: str | None, error: BaseException) -> str:

@@ -68,7 +68,7 @@ def _reaching_weights(name: str, network: keras.Model, images: np.ndarray, weigh
     try:
         for layer in weighted:
             layer.call = _ending(layer)
-        applied(name, network, keras.ops.convert_to_tensor(images))
+        applied(name, network, keras.ops.convert_to_tensor(images), training=False)
     except _Reached as reached:
         return reached.layer, reached.values
     finally:
@@ -81,7 +81,7 @@ def _reaching_weights(name: str, network: keras.Model, images: np.ndarray, weigh
 def _ending(layer: Any) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         first = keras.tree.flatten((args, kwargs))[0]
-        raise _Reached(layer, np.asarray(keras.ops.convert_to_numpy(first), np.float32))
+        raise _Reached(layer, keras.ops.convert_to_numpy(keras.ops.cast(first, "float32")))
 
     return call
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from spaces import Custom, CustomData, Digits, KerasTunerModel, Space
+from spaces import Choice, Custom, CustomData, Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import Study
 from studies.first_model import check_first_model
@@ -90,3 +90,222 @@ def test_labels_that_do_not_fit_end_the_run_before_its_first_trial(build, messag
     with pytest.raises(ModelError, match=message):
         run(declared, Study(trials=1), output=tmp_path, export=False, watcher=Recorder(), stop=StopRequest())
     assert not (tmp_path / "labels" / "study.db").exists()
+
+
+@keras.saving.register_keras_serializable("tests")
+class Scale(layers.Layer):
+    """A layer that can be saved, unless it is made wrongly."""
+
+    def __init__(self, factor=0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, images):
+        return images * self.factor
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgetful(Scale):
+    """Leaves its argument out of its configuration."""
+
+    def get_config(self):
+        return {name: value for name, value in super().get_config().items() if name != "factor"}
+
+
+@keras.saving.register_keras_serializable("tests")
+class WithoutKwargs(Scale):
+    """Takes no name and no type of numbers."""
+
+    def __init__(self, factor=0.5):
+        super().__init__(factor)
+
+
+class Unregistered(Scale):
+    """Keras does not know where to find it."""
+
+
+class Subclass(keras.Model):
+    """A network that is code."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.last = layers.Flatten(), layers.Dense(CLASSES, activation="softmax")
+
+    def call(self, images):
+        return self.last(self.flatten(images))
+
+
+class OwnSteps(keras.Model):
+    """A functional model with a training step of its own."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def own_softmax(values):
+    return keras.ops.softmax(values)
+
+
+def small(*first, activation="softmax"):
+    last = layers.Dense(CLASSES, activation=activation)
+    return keras.Sequential([keras.Input(SHAPE), *first, layers.Flatten(), last])
+
+
+def functional(function, kind=keras.Model):
+    images = keras.Input(SHAPE)
+    return kind(images, layers.Dense(CLASSES, activation="softmax")(layers.Flatten()(function(images))))
+
+
+def both_kinds(make, **more):
+    """The network as a hypermodel's, compiled with a loss of the user's own, and as that of a `Custom` function."""
+
+    def own_loss(y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    def build(hp):
+        network = make()
+        network.compile(loss=own_loss)
+        return network
+
+    def custom_build(recipe, input_shape, outputs):
+        return make()
+
+    return KerasTunerModel(build, **more), Custom(custom_build, **more)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: small(layers.Lambda(lambda images: images / 2)), r"\(Lambda\), .* loads no Python code: use a layer"),
+        (
+            lambda: small(WithoutKwargs()),
+            r"layer 'without_kwargs.*\(WithoutKwargs\), .*TypeError.*take \*\*kwargs in __init",
+        ),
+        (
+            lambda: small(Unregistered()),
+            r"\(Unregistered\), .*decorated with @keras.saving.register_keras_serializable",
+        ),
+        (lambda: small(Forgetful(0.1)), r"copy answers differently .*return every argument from get_config\(\)"),
+        (lambda: small(layers.Activation(lambda values: values / 2)), r"\(Activation\), .* not lambdas"),
+        (Subclass, r"\(Subclass\), .*: build it with keras.Model\(inputs, outputs\) or Sequential"),
+        (
+            lambda: functional(Subclass()),
+            r"\(Subclass\), .*: build it with keras.Model\(inputs, outputs\) or Sequential",
+        ),
+        (lambda: small(activation=own_softmax), "probabilities from code of its own.*|without a softmax at its end"),
+    ],
+    ids=["lambda", "no kwargs", "unregistered", "forgetful", "lambda activation", "subclass", "nested", "own softmax"],
+)
+def test_a_network_that_cannot_be_exported_is_refused(make, message):
+    """The first built network is saved, loaded and compared, and the message names the layer and the remedy."""
+    for model in both_kinds(make):
+        with pytest.raises(ModelError, match=message):
+            notices_of(model)
+
+
+def test_nothing_is_refused_that_is_not_exported():
+    """Without an export a network need not be saved."""
+    space = Space(data=Digits(), model=both_kinds(Subclass)[1], epochs=1, batch_size=16)
+    dataset = SimpleNamespace(image_shape=SHAPE, classes=("a", "b", "c"))
+    assert check_first_model(space, dataset, export=False) == ()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: functional(lambda images: keras.ops.relu(images - 0.5)),
+        lambda: functional(lambda images: images, OwnSteps),
+        lambda: functional(lambda images: functional(lambda inner: inner, OwnSteps)(images)),
+        lambda: small(layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.2)),
+    ],
+    ids=["operations", "own steps", "nested own steps", "random layers"],
+)
+def test_what_plain_keras_can_hold_is_exported(make):
+    """Operations, training steps of the user's own, which an export needs nothing of, and random layers."""
+    for model in both_kinds(make):
+        assert notices_of(model) == ()
+
+
+def test_a_registered_layer_is_reported():
+    """It can be exported, but whoever loads the model must import it."""
+    for model in both_kinds(lambda: small(Scale(0.1))):
+        [notice] = notices_of(model)
+        assert "code of your own (Scale): import it before keras.models.load_model" in notice
+
+
+def in_policy(policy):
+    keras.config.set_dtype_policy(policy)
+    return small(layers.Conv2D(2, 3))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_policy_set_while_building_changes_nothing_else(policy):
+    """The network computes in it, its export in float32, and later networks are not touched."""
+    for model in both_kinds(lambda: in_policy(policy)):
+        [notice] = notices_of(model)
+        assert f"computes in {policy}; the exported model has the same weights and computes in float32" in notice
+        assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_type_of_numbers_is_restored():
+    """`set_floatx` in a build function changes that network alone."""
+
+    def make():
+        keras.config.set_floatx("float64")
+        return small()
+
+    for model in both_kinds(make):
+        notices_of(model)
+        assert keras.config.floatx() == "float32"
+
+
+def test_answers_that_change_are_refused():
+    """A network that is random in inference cannot be compared with its export."""
+
+    class Noisy(layers.Layer):
+        def call(self, images):
+            return images + keras.random.normal(keras.ops.shape(images))
+
+    with pytest.raises(ModelError, match="answers differently each time"):
+        notices_of(both_kinds(lambda: small(Noisy()))[0])
+
+
+def test_every_function_of_a_choice_is_tried():
+    """An option that cannot be exported is found before it wins."""
+    good, bad = both_kinds(small)[1], both_kinds(Subclass)[1]
+    with pytest.raises(ModelError, match=r"\(Subclass\)"):
+        notices_of(Choice(good, Custom(named(bad.build))))
+
+
+def named(function):
+    """The same function under a name of its own, as options of a `Choice` need."""
+
+    def other(recipe, input_shape, outputs):
+        return function(recipe, input_shape, outputs)
+
+    return other
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "message"),
+    [
+        (None, "sparse_categorical_crossentropy", "without a softmax at its end, but its loss takes probabilities"),
+        (None, keras.losses.CategoricalFocalCrossentropy(), "without a softmax at its end"),
+        (None, lambda y_true, y_pred: keras.losses.categorical_crossentropy(y_true, y_pred), "without a softmax"),
+    ],
+)
+def test_a_loss_that_takes_probabilities_needs_them(activation, loss, message):
+    """Logits under such a loss train nothing that means anything."""
+    with pytest.raises(ModelError, match=message):
+        notices_of(KerasTunerModel(hyper(activation=activation, loss=loss)))
+
+
+def test_probabilities_under_a_loss_of_logits_are_reported():
+    """It trains, but hardly."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    [notice] = notices_of(KerasTunerModel(hyper(loss=loss)))
+    assert "the loss has from_logits=True, but the model ends in probabilities" in notice
+    assert notices_of(KerasTunerModel(hyper(loss=loss, activation=None))) == ()

@@ -15,7 +15,7 @@ from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import evaluate
 from studies.models import build_model, gives_logits, inference_model
-from studies.models.building import precision
+from studies.models.precision import precision
 from studies.quiet import quiet_keras
 from studies.training import train
 

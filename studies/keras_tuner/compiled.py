@@ -1,0 +1,61 @@
+"""The compiled network of a hypermodel, and the form of images and labels that it takes."""
+
+import keras
+
+from spaces.keras_tuner import ONE_HOT, KerasTunerModel
+from spaces.space import Recipe
+from studies.compiling import compile_model
+from studies.data.feed import steps_per_execution
+from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.feed import Form
+from studies.keras_tuner.labels import check_metrics, one_hot_columns
+from studies.keras_tuner.loss_range import check_range
+from studies.keras_tuner.models import build_network, connect, name_of
+from studies.keras_tuner.own_fit import has_own_fit
+from studies.models.precision import precision
+from studies.models.rescaling import is_rescaled
+
+
+def compiled_network(
+    recipe: Recipe, hp: AskedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
+) -> tuple[keras.Model, Form]:
+    """The network, compiled by its hypermodel or else as the recipe says, and what it is to be given."""
+    with precision(recipe.precision):
+        network = build_network(recipe.model, hp)
+        outputs = connect(recipe.model, network, shape, classes)
+    execution = steps_per_execution(shape, recipe.batch_size, steps)
+    is_users_loss = network.compiled
+    if not network.compiled:
+        compile_model(network, recipe, steps, execution, outputs=outputs)
+    if not has_own_fit(recipe.model):
+        network.steps_per_execution = max(execution, network.steps_per_execution)
+    columns = label_columns(recipe.model, network, outputs, is_users_loss)
+    rescale = is_rescaled(name_of(recipe.model), network, recipe.model.rescale, shape)
+    return network, Form(rescale, columns)
+
+
+def label_columns(record: KerasTunerModel, network: keras.Model, outputs: int, is_users_loss: bool) -> int:
+    """Number of columns of the labels, 0 for integers, as the loss and the metrics take them.
+
+    Raises:
+        ModelError: The loss's form cannot be detected, the metrics need the other one, or the loss does not fit the
+            last layer.
+    """
+    if has_own_fit(record) and not is_users_loss:
+        # The loss is hidden in `fit`.
+        return outputs if record.labels == ONE_HOT else 0
+    columns = one_hot_columns(record, name_of(record), network, outputs)
+    check_metrics(name_of(record), network, outputs, columns)
+    check_range(name_of(record), network, outputs, columns)
+    return columns
+
+
+def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[str, keras.Model, str | None]:
+    """What the hypermodel is called in messages, its compiled network under its defaults, and a notice about its loss.
+
+    Raises:
+        ModelError: The hypermodel fails, or its network cannot be trained on the images and classes.
+    """
+    network, form = compiled_network(recipe, hyperparameters_for(recipe.model, None), shape, classes, 1)
+    name, outputs = name_of(recipe.model), connect(recipe.model, network, shape, classes)
+    return name, network, check_range(name, network, outputs, form.one_hot)

@@ -1,0 +1,126 @@
+"""Saves and loads the first built model as the export will, so that one that cannot be exported costs no search."""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from spaces.errors import ModelError
+from studies.models.memory import is_out_of_memory
+from studies.models.own_code import applied, told
+from studies.models.plain_copy import OWN_LAYERS, not_exportable
+from studies.quiet import quiet_keras
+
+MOST_WEIGHTS = 5_000_000
+"""A model with more is saved and loaded without its weights, which would take seconds."""
+
+LARGEST_DIFFERENCE = 1e-4
+LARGEST_DIFFERENCE_IN_HALF = 0.05
+"""Of probabilities: between a model that computes in half precision and its export, which computes in float32."""
+
+
+def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
+    """Make sure that Keras loads what it saves of an inference model, and that it answers as before.
+
+    Args:
+        name: What the user's function is called in messages.
+        model: The inference model.
+        images: (k, height, width, channels) float32 from 0 to 255.
+
+    Raises:
+        ModelError: It cannot be saved or loaded, or answers otherwise.
+    """
+    try:
+        loaded = _loaded_again(model)
+    except Exception as error:
+        if is_out_of_memory(error) or isinstance(error, OSError):
+            raise
+        culprit = _culprit(model)
+        if culprit is None:
+            raise ModelError(
+                f"{name} returns a model that cannot be exported ({_short(error)}): {OWN_LAYERS}"
+            ) from error
+        raise ModelError(not_exportable(name, culprit[0], _short(culprit[1]))) from error
+    if loaded is not None:
+        check_answers(name, answers(name, model, images), answers(name, loaded, images), LARGEST_DIFFERENCE)
+
+
+def check_answers(name: str, before: np.ndarray, after: np.ndarray, largest: float) -> None:
+    """Make sure that a copy of a network answers as the network does.
+
+    Args:
+        name: What the user's function is called in messages.
+        before: The network's probabilities.
+        after: Those of its copy.
+        largest: Largest absolute difference allowed.
+
+    Raises:
+        ModelError: It does not.
+    """
+    difference = float(np.abs(before - after).max())
+    if not difference <= largest:
+        raise ModelError(
+            f"{name} returns a model whose copy answers differently (probabilities differ by {difference:.2g}), so it "
+            f"cannot be exported: {OWN_LAYERS}"
+        )
+
+
+def answers(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """What a model answers in inference.
+
+    Raises:
+        ModelError: It fails.
+    """
+    outputs = applied(name, model, keras.ops.convert_to_tensor(images), training=False)
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32")))
+
+
+def custom_objects(model: keras.Model) -> list[str]:
+    """Names of the user's own registered classes and functions, which must be imported to load a model."""
+    registered = keras.saving.get_custom_objects()
+    return sorted({str(name).split(">")[-1] for name in _registered_names(model.get_config()) if name in registered})
+
+
+def _loaded_again(model: keras.Model) -> keras.Model | None:
+    """The model, saved and loaded; None for a large one, of which only the structure is rebuilt."""
+    with quiet_keras(), warnings.catch_warnings():
+        # Keras warns of a lambda before it refuses to load it.
+        warnings.simplefilter("ignore")
+        if model.count_params() > MOST_WEIGHTS:
+            keras.models.model_from_json(model.to_json())
+            return None
+        with tempfile.TemporaryDirectory(prefix="search-") as folder:
+            path = Path(folder) / "model.keras"
+            model.save(path)
+            return keras.models.load_model(path)
+
+
+def _culprit(model: keras.Model) -> tuple[Any, Exception] | None:
+    """The first layer that cannot be rebuilt on its own, and why."""
+    found = None
+    for layer in model._flatten_layers(include_self=False):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+        except Exception as error:  # noqa: BLE001 - whatever it is, this is the layer to name
+            # A model contains the layer that is looked for.
+            found = layer, error
+            if not isinstance(layer, keras.Model):
+                return found
+    return found
+
+
+def _short(error: Exception) -> str:
+    text = told(error)
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def _registered_names(config: Any) -> list[Any]:
+    if isinstance(config, dict):
+        own = [config["registered_name"]] if config.get("registered_name") else []
+        return own + [name for value in config.values() for name in _registered_names(value)]
+    return [name for each in config for name in _registered_names(each)] if isinstance(config, list | tuple) else []
