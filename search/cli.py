@@ -67,6 +67,7 @@ def run(
     context: typer.Context,
     space: options.Target = "",
     data: options.Data = None,
+    test: options.Test = None,
     trials: options.Trials = None,
     timeout: options.Timeout = None,
     study: options.StudyName = None,
@@ -105,7 +106,7 @@ def run(
         given |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
         given |= {"worker_memory": worker_memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
         settings = {name: value for name, value in given.items() if value is not None}
-        call = Call(space, settings, output, export=not no_export, data=data, cache=cache)
+        call = Call(space, settings, output, export=not no_export, data=data, test=test, cache=cache)
         raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug, started=context.obj))
 
 
@@ -150,7 +151,12 @@ def evaluate(
 
 
 @app.command(epilog=EXIT_CODES)
-def show(space: options.Target = "", data: options.Data = None, debug: options.Debug = False) -> None:
+def show(
+    space: options.Target = "",
+    data: options.Data = None,
+    test: options.Test = None,
+    debug: options.Debug = False,
+) -> None:
     """Show the parameters of a space, its baseline, and how many combinations there are.
 
     Example
@@ -160,7 +166,7 @@ def show(space: options.Target = "", data: options.Data = None, debug: options.D
     with told(debug):
         from search.show import show_space
 
-        show_space(space, data)
+        show_space(space, data, test)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -32,6 +32,7 @@ _RUN = {
     "export": bool,
     "data": str | None,
     "cache": str | None,
+    "test": str | None,
 }
 
 

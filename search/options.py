@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from spaces.errors import SpaceError
+from spaces.errors import SpaceError, UsageError
+from spaces.held_out import share_of_images
 from studies.study import DEVICES, MOST_TRIALS, PRUNERS, SAMPLERS, memory_bytes, seconds, valid_devices, valid_name
 
 
@@ -37,6 +38,14 @@ def _size_problem(value: str) -> str | None:
         memory_bytes("size", value)
     except SpaceError as error:
         return f"{str(error).removeprefix('size: ')}."
+    return None
+
+
+def _share_problem(value: str) -> str | None:
+    try:
+        share_of_images(value)
+    except UsageError as error:
+        return f"{str(error).removeprefix('--test: ')}."
     return None
 
 
@@ -86,6 +95,15 @@ Data: TypeAlias = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="A folder of class folders, in place of the space's own images.",
+        show_default=False,
+    ),
+]
+Test: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE|FOLDER",
+        callback=_checked(_share_problem),
+        help="Share of the images to test with, such as 0.2, or the folder of the test images.",
         show_default=False,
     ),
 ]

@@ -12,6 +12,7 @@ from search.run import run
 from search.summary import Call
 from search.terminal import say
 from spaces.errors import SpaceError, StudyError, UsageError
+from spaces.held_out import share_of_images
 from studies.study import MOST_TRIALS
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def _moved(known: Kept, folder: Path) -> Call:
         return call if (known.folder / call.output).resolve() == output else replace(call, output=output)
     target = str(_whole(known.folder / call.target)) if _is_path(known, call) else call.target
     data = None if call.data is None else str(_whole(known.folder / call.data))
+    test = call.test if call.test is None or share_of_images(call.test) else str(_whole(known.folder / call.test))
     cache = None if call.cache is None else _whole(known.folder / call.cache)
-    return replace(call, target=target, data=data, cache=cache, output=output)
+    return replace(call, target=target, data=data, test=test, cache=cache, output=output)
 
 
 def _output(known: Kept, folder: Path) -> Path:

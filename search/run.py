@@ -94,8 +94,11 @@ def search(
 
 def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple["Loaded", "Study"]:
     from spaces.files import load
+    from spaces.held_out import with_test
 
     loaded = load(call.target, call.data)
+    if call.test is not None:
+        loaded = with_test(loaded, call.test)
     study = settings_of(loaded, settings)
     if not study.is_supervised and (alone := SHARED & settings.keys()):
         raise UsageError(f"{_option(min(alone))} needs --workers or --devices beside it")

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from spaces.space import Space
 
 
-def show_space(target: str, data: str | None = None) -> None:
+def show_space(target: str, data: str | None = None, test: str | None = None) -> None:
     """Write a space's parameters, baseline and size to standard output.
 
     Args:
         target: The space, as typed.
         data: A folder of images in place of the space's data.
+        test: A share of the images, or a folder, to test with in place of the space's own.
 
     Raises:
         SpaceError: The space cannot be loaded.
@@ -31,10 +32,12 @@ def show_space(target: str, data: str | None = None) -> None:
     """
     quieten()
     from spaces.files import load
+    from spaces.held_out import with_test
 
     # A space file may import Keras, which takes seconds.
     with waiting("loading the space", debug=False):
         loaded = load(target, data)
+        loaded = loaded if test is None else with_test(loaded, test)
     show([("name", clean(loaded.name)), ("data", clean(repr(loaded.space.data)))])
     show([*of_space(loaded.space), *of_search(settings_of(loaded))])
     say()

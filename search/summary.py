@@ -28,6 +28,7 @@ class Call:
         export: Whether the best model is exported.
         data: The folder of images in place of the space's own, or None.
         cache: The folder of decoded images, if it was typed.
+        test: A share of the images, or a folder, to test with in place of the space's own; or None.
     """
 
     target: str
@@ -36,6 +37,7 @@ class Call:
     export: bool = True
     data: str | None = None
     cache: Path | None = None
+    test: str | None = None
 
     def again(self, **changed: Any) -> str:
         """The same command, with other settings."""
@@ -57,6 +59,7 @@ class Call:
     def of_images(self) -> list[str]:
         """The options that say where images come from and are kept, if they were typed."""
         data = [] if self.data is None else ["--data", self.data]
+        data += [] if self.test is None else ["--test", self.test]
         return data if self.cache is None else [*data, "--cache", str(self.cache)]
 
 

@@ -79,7 +79,8 @@ def with_data(loaded: Loaded, data: str) -> Loaded:
     source = ImageFolder(data if Path(data).is_absolute() else os.path.relpath(path, loaded.folder))
     if isinstance(own, ImageFolder):
         share = own.validation if own.validation == "folder" or isinstance(own.validation, float) else 0.2
-        source = dataclasses.replace(own, train=source.train, test=None, validation=share)
+        test = own.test if isinstance(own.test, float) else None
+        source = dataclasses.replace(own, train=source.train, test=test, validation=share, classes=None)
     return dataclasses.replace(loaded, space=dataclasses.replace(loaded.space, data=source))
 
 

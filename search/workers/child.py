@@ -46,7 +46,7 @@ def work(job: Job) -> int:
     settings = dict(job.settings)
     if storage := os.environ.get(STORAGE):
         settings["storage"] = storage
-    call = Call(job.target, settings, Path(job.output), job.export, job.data)
+    call = Call(job.target, settings, Path(job.output), job.export, job.data, test=job.test)
     stop = StopRequest(leaves_at_second=False)
     with Plain(job.target, stop.request, debug=job.debug) as screen:
         result, defaults = search(call, settings, screen, stop, process_of(job))

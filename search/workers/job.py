@@ -26,6 +26,7 @@ class Job:
         parent: Process id of the supervisor.
         export: Whether the best model is exported.
         data: The folder of images in place of the space's own, or None.
+        test: A share of the images, or a folder, to test with in place of the space's own; or None.
         device: What it trains on, in words.
         device_share: Its part of that.
         gpu_memory: Most bytes that it may take of its GPU, or None.
@@ -46,6 +47,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     export: bool = True
     data: str | None = None
+    test: str | None = None
     device: str = ""
     device_share: float = 1.0
     gpu_memory: int | None = None

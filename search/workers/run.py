@@ -182,6 +182,7 @@ class _Run:
             settings={name: value for name, value in self.call.settings.items() if name != "storage"},
             export=self.call.export,
             data=self.call.data,
+            test=self.call.test,
             device=place.label,
             device_share=place.share,
             gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,

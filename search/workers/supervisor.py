@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from search.workers.job import RECYCLED
-from spaces.errors import NoResultError, SearchError, WorkerError
+from spaces.errors import DataError, NoResultError, SearchError, WorkerError
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
 """How long to wait before the first, the second and every later replacement of a worker that ends no trial."""
@@ -19,6 +19,9 @@ LOOK_SECONDS = 5.0
 
 GRACE_SECONDS = 8.0
 TICK_SECONDS = 0.1
+
+_OF_ALL = (NoResultError.exit_code, DataError.exit_code)
+"""What ends one worker ends all: every worker reads the same images, and another would lose them too."""
 
 
 class Child(Protocol):
@@ -136,7 +139,7 @@ class Supervisor:
             return
         self.give_up(pid)
         reason = slot.log.message() if code > 0 else None
-        if reason is not None and (code == NoResultError.exit_code or not self.has_joined()):
+        if reason is not None and (code in _OF_ALL or not self.has_joined()):
             raise _mendable(code, reason)
         slot.death = Death(pid, code, reason, self.clock())
         self._judge(slot, slot.death)

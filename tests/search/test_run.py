@@ -178,3 +178,15 @@ def test_the_next_command_reads_the_same_images(search, fake_run, tmp_path):
     assert search("run", "digits", "--data", "my photos").exit_code == 0
     assert calls[0][0].space.data == ImageFolder("my photos")
     assert Call("digits", data="my photos").again(trials=9) == "search run digits --data 'my photos' --trials 9"
+
+
+def test_the_next_command_tests_on_the_same_images(search, fake_run, tmp_path):
+    """`--test` stands in the space that is run, and in the command that resumes it; what is no share is refused."""
+    (tmp_path / "photos").mkdir()
+    calls = fake_run()
+    assert search("run", "photos", "--test", "0.3").exit_code == 0
+    assert calls[0][0].space.data == ImageFolder("photos", test=0.3)
+    assert Call("photos", test="0.3").again(trials=9) == "search run photos --test 0.3 --trials 9"
+    refused = search("run", "photos", "--test", "30")
+    assert refused.exit_code == 2
+    assert "above 0 and at most 0.9" in refused.stderr

@@ -214,6 +214,14 @@ def test_a_search_without_results_ends_the_run(crew):
     assert error.value.exit_code == 9
 
 
+def test_images_that_are_lost_end_the_run(crew):
+    """Another worker would read the same folder."""
+    crew.supervisor.slots[0].log.said = "3 image files can no longer be read"
+    with pytest.raises(SearchError, match="no longer be read") as error:
+        crew.ends(4)
+    assert error.value.exit_code == 4
+
+
 def test_an_error_that_comes_back_is_told_in_its_own_words(crew):
     """After the last replacement the message and the exit code are those of the worker."""
     crew.supervisor.slots[0].log.said = "the database is away"
