@@ -96,6 +96,13 @@ def _ending(result: Result, call: Call) -> list[Fact]:
         return [*facts, *_interruption(result, call)]
     if result.timed_out:
         return [*facts, ("time", "the time limit was reached; the same command goes on:"), ("", call.again())]
+    if result.exhausted:
+        recipes = (
+            "the only recipe of the space has"
+            if progress.recipes == 1
+            else f"all {progress.recipes} recipes of the space have"
+        )
+        return [*facts, ("", f"{recipes} been evaluated: to go on, start a new study with a larger space")]
     if result.already_finished:
         more = call.again(trials=2 * max(progress.trials, progress.done))
         return [*facts, ("", "they had all been evaluated before this run; to add trials:"), ("", more)]

@@ -51,6 +51,7 @@ class Progress:
         failed: Trials that could not be evaluated.
         baseline: Value of trial 0, or None while it has none.
         best: The best complete trial, or None.
+        recipes: How many different recipes have been evaluated.
     """
 
     trials: int
@@ -59,6 +60,7 @@ class Progress:
     failed: int = 0
     baseline: float | None = None
     best: Best | None = None
+    recipes: int = 0
 
     @property
     def done(self) -> int:

@@ -209,7 +209,8 @@ class _Changed(StudyError):
         verb = "has" if what == "space" else "have"
         super().__init__(f"the {what} of study {name!r} {verb} changed:\n{lines}\n{remedy}, or {WAY_OUT}")
         changes = "; ".join(line.strip() for line in lines.splitlines())
-        self.correction = f"No trial of study {name!r} had been evaluated, so it was started again: its {what} {verb} changed: {changes}"
+        begun = f"No trial of study {name!r} had been evaluated, so it was started again"
+        self.correction = f"{begun}: its {what} {verb} changed: {changes}"
 
 
 def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:

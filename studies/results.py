@@ -29,6 +29,7 @@ class Result:
         already_finished: All trials had been evaluated before this run.
         elsewhere: Who exports the best trial in place of this run, in words; empty when nobody else does.
         recycled: A fresh process should go on: this one has done its share of trials.
+        exhausted: Every recipe of the space has been evaluated.
     """
 
     study: str
@@ -42,6 +43,7 @@ class Result:
     already_finished: bool = False
     elsewhere: str = ""
     recycled: bool = False
+    exhausted: bool = False
 
     @property
     def gain(self) -> float | None:

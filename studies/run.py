@@ -42,6 +42,7 @@ from studies.images import Images
 from studies.local_process import uptime
 from studies.opening import OpenStudy, open_study
 from studies.process import ALONE, Process
+from studies.repeats import most_of
 from studies.results import Result
 from studies.run_outcome import outcome, wait_for_others
 from studies.sampling import laid_down, most_trials
@@ -139,7 +140,7 @@ class _Run:
         if self.declared.space.folds:
             check_folds(dataset, self.declared.space.folds)
         space = fitted(replace(self.declared.space, precision=precision), len(dataset.train))
-        limit = most_trials(space, self.settings.sampler)
+        most_trials(space, self.settings.sampler)
         require_backend()
         space = self._with_weights(space, dataset.image_shape)
         # Keras is imported here.
@@ -151,6 +152,7 @@ class _Run:
         how = (self.settings, identity(dataset), self._patience, self.process.study)
         opened = open_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.of_study(opened.identity)
+        limit = most_of(space, opened.study.get_trials(deepcopy=False))
         total = int(min(self.settings.trials, limit))
         with explained(self.url), deletion_explained(opened.database, opened.study_id, opened.identity):
             self._steer(opened, total)
@@ -221,7 +223,8 @@ class _Run:
         of_folder = (*exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
-            notices.append(f"The grid has {limit:.0f} points: {limit:.0f} trials evaluate all of it.")
+            what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
+            notices.append(f"The {what.format(f'{limit:.0f}')}: {limit:.0f} trials evaluate all of it.")
         self.watcher.study_opened(
             StudyOpened(
                 name=self.name,

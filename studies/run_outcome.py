@@ -10,6 +10,7 @@ from spaces.errors import NoResultError
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.events import Progress
+from studies.repeats import is_exhausted
 from studies.results import Result
 from studies.stopping import StopRequest
 from studies.study import Study
@@ -65,4 +66,5 @@ def outcome(
         interrupted=stop.signal_name,
         timed_out=now.done < now.trials and not stop.requested,
         already_finished=before.done >= now.trials,
+        exhausted=is_exhausted(space, now),
     )

@@ -23,9 +23,9 @@ from studies.trials import PARAMS, params_of
 LARGEST_GRID = 100_000
 
 
-def seed_of(study_seed: int, number: int) -> int:
-    """The seed of a trial: it depends on nothing but the study's seed and the trial's number."""
-    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0] & 0x7FFFFFFF)
+def seed_of(study_seed: int, number: int, *more: int) -> int:
+    """The seed of a trial: it depends on nothing but the study's seed, the trial's number, and for what it is used."""
+    return int(np.random.SeedSequence([study_seed, number, *more]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -122,7 +122,7 @@ def laid_down(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
     first = baseline(space)
     if sampler != "grid":
         return [first]
-    others = [point for point in _points(space) if point != first]
+    others = [point for point in points(space) if point != first]
     random.Random(seed).shuffle(others)
     return [first, *others]
 
@@ -154,7 +154,7 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
             return trial.suggest_categorical(name, parameter.names)
 
 
-def _points(space: Space) -> Iterator[dict[str, Scalar]]:
+def points(space: Space) -> Iterator[dict[str, Scalar]]:
     """The assignments of a finite space; conditional parameters appear only where their choice is taken."""
     holes = flatten(space)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -12,7 +13,7 @@ from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
 from studies.database.identities import StudyDeleted
 from studies.database.worker_storage import WorkerStorage
 from studies.events import COMPLETE, WAITING
-from studies.trials import OUTCOME, STATES, Outcome
+from studies.trials import OUTCOME, PARAMS, STATES, Outcome
 
 _TOLD = {name: state for state, name in STATES.items()}
 
@@ -46,6 +47,20 @@ class TakenTrial:
     def steps(self) -> Mapping[int, float]:
         """What was reported so far, by step."""
         return self.storage.get_trial(self.claim.trial_id).intermediate_values
+
+    def ask_again(self, sampler: optuna.samplers.BaseSampler, given: Mapping[str, Any]) -> None:
+        """Let a sampler propose other parameters, before any was written.
+
+        Args:
+            sampler: The sampler.
+            given: Values that are taken as they are.
+        """
+        self.storage.forget_params(PARAMS)
+        study = self.trial.study
+        study._thread_local.cached_all_trials = None
+        study.sampler = sampler
+        self.trial = optuna.Trial(study, self.claim.trial_id)
+        self.trial._fixed_params = dict(given)
 
     def report(self, value: float, step: int) -> None:
         """Keep the value of a step, which is an epoch or a fold, counted from 1."""
@@ -112,7 +127,10 @@ class TakenTrial:
 
 
 def take(
-    study: optuna.Study, ledger: Ledger, make_sampler: Callable[[int], optuna.samplers.BaseSampler]
+    study: optuna.Study,
+    ledger: Ledger,
+    make_sampler: Callable[[int], optuna.samplers.BaseSampler],
+    most: float = math.inf,
 ) -> TakenTrial | Nothing:
     """Take a trial of the study, if there is one.
 
@@ -120,11 +138,12 @@ def take(
         study: The study, on a `WorkerStorage`.
         ledger: Where its trials are taken.
         make_sampler: Gives the sampler for a trial of that number.
+        most: How many trials there can be: a new one is created only while there are fewer.
     """
     storage = study._storage
     if not isinstance(storage, WorkerStorage):
         raise TypeError("a study whose trials are taken is opened by open_study")
-    claim = ledger.take()
+    claim = ledger.take(most)
     if isinstance(claim, Nothing):
         return claim
     try:

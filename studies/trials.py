@@ -1,5 +1,6 @@
 """Trials in the database: how they ended, and how far the study is."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -8,11 +9,15 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from spaces.contents import hashed
 from spaces.parameters import Scalar
 from studies.events import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Progress
 from studies.time_budget import Costs
 
 OUTCOME, PARAMS = "search:outcome", "search:params"
+RECIPE = "search:recipe"
+"""The attribute of a trial that tells its recipe from others."""
+
 STATES = {
     TrialState.COMPLETE: COMPLETE,
     TrialState.PRUNED: PRUNED,
@@ -82,6 +87,26 @@ def costs_of(study: optuna.Study, number: int) -> Costs | None:
         return None
 
 
+def key_of(params: Mapping[str, Scalar]) -> str:
+    """Return what tells a recipe from the others of its space; the noise of binary fractions does not count."""
+    plain = {name: f"{value:.12g}" if isinstance(value, float) else [value] for name, value in params.items()}
+    return hashed(json.dumps(plain, sort_keys=True))
+
+
+def tried(trials: Sequence[FrozenTrial], *, but: int = -1) -> dict[int, str]:
+    """Return the recipes of the trials that have one, by number."""
+    found = {}
+    for trial in trials:
+        outcome = outcome_of(trial)
+        if trial.number == but or (outcome is not None and outcome.refused):
+            continue
+        if isinstance(reserved := trial.user_attrs.get(RECIPE), str):
+            found[trial.number] = reserved
+        elif trial.params and trial.state != TrialState.RUNNING:
+            found[trial.number] = key_of(params_of(trial))
+    return found
+
+
 def total_seconds(study: optuna.Study) -> float:
     """Seconds that all trials took together."""
     outcomes = (outcome_of(trial) for trial in study.get_trials(deepcopy=False))
@@ -100,6 +125,7 @@ def progress(study: optuna.Study, trials: int) -> Progress:
         failed=sum(trial.state == TrialState.FAIL for trial in known),
         baseline=first.value if first else None,
         best=_best(study, complete),
+        recipes=len({*tried([trial for trial in known if trial.state.is_finished()]).values()}),
     )
 
 

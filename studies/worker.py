@@ -1,8 +1,10 @@
 """Takes trials of a study and evaluates them, one after the other, until there are no more."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import optuna
 
@@ -16,7 +18,8 @@ from studies.epochs import most_epochs, total_epochs
 from studies.events import FAILED, WAITING, Progress, TrialEnded, TrialStarted, Watcher
 from studies.imported import Imports
 from studies.pruning import make_pruner
-from studies.sampling import make_sampler, seed_of, suggest
+from studies.repeats import Recipes, most_of, size_of
+from studies.sampling import make_sampler, seed_of
 from studies.stopping import StopRequest
 from studies.study import Study
 from studies.taken import TakenTrial, take
@@ -76,7 +79,7 @@ class Worker:
         while not self.stop() and self.may_begin():
             if self.has_enough(evaluated):
                 return False
-            taken = take(self.study, self.ledger, self._sampler)
+            taken = take(self.study, self.ledger, self._sampler, self._most())
             if isinstance(taken, Nothing):
                 if taken.over:
                     return True
@@ -88,6 +91,16 @@ class Worker:
             self._evaluate(taken)
             evaluated += 1
         return True
+
+    @cached_property
+    def _recipes(self) -> Recipes:
+        return Recipes(self.space, self.settings, self.ledger)
+
+    def _most(self) -> float:
+        """How many trials there can be, which a finite space limits."""
+        if math.isinf(size_of(self.space)):
+            return math.inf
+        return most_of(self.space, self.study.get_trials(deepcopy=False))
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return make_sampler(self.settings.sampler, seed_of(self.settings.seed, number))
@@ -113,7 +126,7 @@ class Worker:
     def _outcome(self, taken: TakenTrial) -> Outcome:
         """Evaluate a trial; one that was enqueued with values outside the space fails alone."""
         try:
-            recipe = suggest(taken.trial, self.space)
+            recipe = self._recipes.of(taken)
         except RefusedValues as error:
             return Outcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
         epochs = total_epochs(recipe) * (recipe.folds or 1)

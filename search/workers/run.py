@@ -25,6 +25,7 @@ from spaces.training import METRICS
 from studies.devices import Place, places, this_machine
 from studies.events import Progress, StudyOpened, WorkerSeen
 from studies.recycling import share_of_memory
+from studies.repeats import is_exhausted
 from studies.results import Result
 from studies.stopping import StopRequest, signals
 from studies.storage import shown, sqlite_url, study_folder
@@ -245,6 +246,7 @@ class _Run:
             interrupted=interrupted,
             timed_out=progress.done < progress.trials and interrupted is None,
             already_finished=before is not None and before.progress.done >= progress.trials,
+            exhausted=is_exhausted(self.loaded.space, progress),
             elsewhere="" if metrics or now is None or interrupted else _elsewhere(now),
         )
 

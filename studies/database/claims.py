@@ -1,6 +1,7 @@
 """Takes trials so that each one is evaluated once, whatever dies; and writes what a worker finds out about its own."""
 
 import itertools
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,12 +68,16 @@ class Ledger:
     points: Sequence[Mapping[str, Scalar]] = ()
     retries: int = 2
 
-    def take(self) -> Claim | Nothing:
-        """Take a trial that waits, or a new one while there are fewer than the study is to have."""
-        request, tries = str(uuid.uuid4()), itertools.count()
-        return self.database.run(lambda connection: self._take(connection, request, is_again=next(tries) > 0))
+    def take(self, most: float = math.inf) -> Claim | Nothing:
+        """Take a trial that waits, or a new one while there are fewer than the study is to have.
 
-    def _take(self, connection: sa.Connection, request: str, *, is_again: bool) -> Claim | Nothing:
+        Args:
+            most: How many trials there can be, as far as is known; with the last one the study is over.
+        """
+        request, tries = str(uuid.uuid4()), itertools.count()
+        return self.database.run(lambda connection: self._take(connection, request, most, is_again=next(tries) > 0))
+
+    def _take(self, connection: sa.Connection, request: str, most: float, *, is_again: bool) -> Claim | Nothing:
         study_id = self.member.study_id
         if connection.dialect.name == "postgresql":
             # Others wait for this commit. One that a crash of the server forgets, with all that follows from it, is of
@@ -100,7 +105,17 @@ class Ledger:
         if counts[TrialState.WAITING]:
             taken = self._take_waiting(connection, request)
             return Claim(*taken, wanted) if taken is not None else Nothing(over=False)
+        if sum(counts.values()) >= most:
+            return self._nothing_left(connection, counts)
         return Claim(*self._create(connection, sum(counts.values()), request), wanted)
+
+    def _nothing_left(self, connection: sa.Connection, counts: Mapping[TrialState, int]) -> Nothing:
+        """No new trial can differ from those that there are: with the last of them the study is over."""
+        if counts[TrialState.RUNNING]:
+            return Nothing(over=False)
+        row = sa.update(STUDIES).where(STUDIES.c.study_id == self.member.study_id)
+        connection.execute(row.values(trials=_ended(counts)))
+        return Nothing(over=True)
 
     def wanted(self) -> int:
         """How many trials the study is to have, which may grow while it runs."""

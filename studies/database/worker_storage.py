@@ -72,6 +72,21 @@ class WorkerStorage(BaseStorage):
         with self._lock:
             self._changes.epochs[epoch] = metrics
 
+    def forget_params(self, *attributes: str) -> None:
+        """Take back the parameters of the own trial, which were not written yet, and attributes that name them."""
+        with self._lock:
+            if self._own is not None:
+                kept = {key: value for key, value in self._own.user_attrs.items() if key not in attributes}
+                self._own.params, self._own.distributions, self._own.user_attrs = {}, {}, kept
+            self._changes.params.clear()
+            for key in attributes:
+                self._changes.user_attrs.pop(key, None)
+
+    def look_again(self) -> None:
+        """Read what others have done at the next look at the trials."""
+        with self._lock:
+            self._is_fresh = False
+
     def forget_own(self) -> None:
         """The own trial has ended or was handed back."""
         with self._lock:

@@ -1,0 +1,143 @@
+"""Keeps a search from evaluating a recipe twice, and knows when a finite space is exhausted."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from spaces.keras_tuner import KerasTunerModel
+from spaces.parameters import Scalar
+from spaces.space import Recipe, Space, combinations
+from studies.database.claims import Ledger
+from studies.database.reservations import reserve
+from studies.events import Progress
+from studies.sampling import LARGEST_GRID, laid_down, make_sampler, points, seed_of, suggest
+from studies.study import Study
+from studies.taken import TakenTrial
+from studies.trials import key_of, params_of, tried
+
+ASKS = 5
+"""How often a sampler is asked again that proposes a recipe which has been tried."""
+
+
+def size_of(space: Space) -> float:
+    """Return how many recipes a space has; infinity for a hypermodel's, which are found while it is built."""
+    return math.inf if isinstance(space.model, KerasTunerModel) else combinations(space)
+
+
+def most_of(space: Space, trials: Sequence[FrozenTrial]) -> float:
+    """Return how many trials a study has when each recipe of its space has one: some may have been tried twice.
+
+    Args:
+        space: The space.
+        trials: The trials of the study so far.
+    """
+    size = size_of(space)
+    if math.isinf(size):
+        return size
+    recipes = tried(trials)
+    settled = sum(trial.number in recipes or trial.state.is_finished() for trial in trials)
+    return size - len(set(recipes.values())) + settled
+
+
+def is_exhausted(space: Space, progress: Progress) -> bool:
+    """Return True if every recipe of a space has been evaluated."""
+    return progress.recipes >= size_of(space)
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """Gives every trial a recipe that no other has, where there is one.
+
+    Args:
+        space: What is searched.
+        settings: How.
+        ledger: Where its trials are taken.
+    """
+
+    space: Space
+    settings: Study
+    ledger: Ledger
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether two trials may meet the same recipe: hardly where a number has no step."""
+        return not math.isinf(size_of(self.space)) or isinstance(self.space.model, KerasTunerModel)
+
+    def of(self, taken: TakenTrial) -> Recipe:
+        """Return the recipe of a trial that was taken.
+
+        Raises:
+            RefusedValues: It was enqueued with values that the space does not have.
+        """
+        is_wanted = self._is_wanted(taken)
+        recipe = suggest(taken.trial, self.space)
+        if not self.can_repeat:
+            return recipe
+        for attempt in range(1, ASKS + 1):
+            if self._is_new(taken, is_wanted=is_wanted):
+                return recipe
+            recipe = self._again(taken, attempt)
+        while not self._is_new(taken, is_wanted=is_wanted):
+            point = self._left(taken)
+            if point is None:
+                self._is_new(taken, is_wanted=True)
+                return recipe
+            taken.ask_again(taken.trial.study.sampler, point)
+            recipe = suggest(taken.trial, self.space)
+        return recipe
+
+    def _is_wanted(self, taken: TakenTrial) -> bool:
+        """Return True for what must be evaluated as it is: the baseline, what was enqueued, what was begun."""
+        number, given = taken.number, taken.trial._fixed_params
+        is_laid_down = 0 < number < len(self.ledger.points) and given == self.ledger.points[number]
+        return number == 0 or bool(taken.trial.params) or (bool(given) and not is_laid_down)
+
+    def _is_new(self, taken: TakenTrial, *, is_wanted: bool) -> bool:
+        """Reserve the trial's recipe, unless another trial has it."""
+        key = key_of(params_of(taken.trial))
+        others = tried(self._trials(taken.trial.study), but=taken.number)
+        if not is_wanted and key in others.values():
+            return False
+        if reserve(self.ledger.database, self.ledger.member.study_id, taken.claim, key, is_wanted=is_wanted):
+            return True
+        taken.storage.look_again()
+        return False
+
+    def _again(self, taken: TakenTrial, attempt: int) -> Recipe:
+        if self.settings.sampler == "grid":
+            point = self._left(taken)
+            taken.ask_again(taken.trial.study.sampler, point or {})
+        else:
+            seed = seed_of(self.settings.seed, taken.number, attempt)
+            taken.ask_again(make_sampler(self.settings.sampler, seed), {})
+        return suggest(taken.trial, self.space)
+
+    def _left(self, taken: TakenTrial) -> Mapping[str, Scalar] | None:
+        """Return a recipe that no trial has: the next one of a grid, else one drawn by the trial's seed."""
+        others = {*tried(self._trials(taken.trial.study), but=taken.number).values()}
+        left = [point for key, point in self._points if key not in others]
+        if not left:
+            return None
+        if self.settings.sampler == "grid":
+            return left[0]
+        return random.Random(seed_of(self.settings.seed, taken.number, 0)).choice(left)
+
+    @cached_property
+    def _points(self) -> list[tuple[str, Mapping[str, Scalar]]]:
+        """Every recipe of a space that is small enough to list, with its key."""
+        if size_of(self.space) > LARGEST_GRID:
+            return []
+        if self.settings.sampler == "grid":
+            every = laid_down(self.space, "grid", self.settings.seed)
+        else:
+            every = list(points(self.space))
+        return [(key_of(point), point) for point in every]
+
+    @staticmethod
+    def _trials(study: optuna.Study) -> Sequence[FrozenTrial]:
+        return study.get_trials(deepcopy=False)
