@@ -15,7 +15,7 @@ from spaces.errors import ModelError, SpaceError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
-from studies.cmaes import CarefulCmaEsSampler
+from studies.cmaes import ReplayedCmaEsSampler
 from studies.enqueued import RefusedValues, accept, given_values, refuse_unused
 from studies.storage import DATABASE_ERRORS
 from studies.trials import PARAMS, params_of
@@ -43,7 +43,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         if name == "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
         if name == "cmaes":
-            return CarefulCmaEsSampler(seed=seed, warn_independent_sampling=False)
+            return ReplayedCmaEsSampler(seed=seed, warn_independent_sampling=False)
         if name == "gp":
             return _gp_sampler(seed)
         return optuna.samplers.RandomSampler(seed=seed)
