@@ -1,11 +1,13 @@
 """An empty picture, and how it becomes a file."""
 
+import textwrap
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 110
+_NOTE_SIZE = 7.5
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -13,6 +15,12 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """Write a sentence below everything else."""
+    width = max(40, int(figure.get_figwidth() * 72 / (0.55 * _NOTE_SIZE)))
+    figure.supxlabel("\n".join(textwrap.wrap(note, width)), fontsize=_NOTE_SIZE, color="#555555")
 
 
 def save(figure: Figure, path: Path) -> None:

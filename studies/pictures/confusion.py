@@ -1,19 +1,35 @@
 """`confusion_matrix.png`: which classes the model takes for which."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.pictures.canvas import new_figure, save
-from studies.pictures.labels import fonts_for, readable
+from studies.pictures.canvas import add_note, new_figure, save
+from studies.pictures.labels import NOTE, fonts_for, in_lines, inches_of, needs_note, numbered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_WITH_NUMBERS = 25
 _MOST_WITH_NAMES = 120
+_UPRIGHT_INCHES = 3.0
+"""Of all names side by side, if they are not turned."""
+
+_UNEVEN = 1.2
+"""What a line may be longer than if all lines of a name were equal."""
+
+_ROOM_INCHES = 1.2
+"""Length of names that the picture always has room for."""
+
+_LINE_HEIGHT = 1.25
+"""In parts of the size of its letters."""
+
+_MATRIX_SHARE = 0.75
+"""Part of the picture's side that the matrix takes, at least, where names are short."""
 
 
 def confusion_picture(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
@@ -29,33 +45,65 @@ def confusion_picture(path: Path, counts: np.ndarray, classes: Sequence[str]) ->
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(3.2 + 0.45 * len(classes), 4.5, 14.0))
-    figure = new_figure(side + 1.2, side)
+    ticks = _Ticks.of(classes, side)
+    extra = ticks.extra_inches
+    figure = new_figure(side + 1.2 + extra, side + (0.0 if ticks.are_upright else extra))
     axes = figure.subplots()
     drawn = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     figure.colorbar(drawn, ax=axes, label="share of the true class", fraction=0.045)
-    _name_ticks(axes, classes)
+    ticks.write(axes)
     if len(classes) <= _MOST_WITH_NUMBERS:
         _write_counts(axes, counts, shares)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(f"{np.trace(counts):,} of {counts.sum():,} test images are right")
+    if needs_note(classes):
+        add_note(figure, NOTE)
     save(figure, path)
 
 
-def _name_ticks(axes: "Axes", classes: Sequence[str]) -> None:
-    """Name every class, or every so many where there is no room for all."""
-    step = -(-len(classes) // _MOST_WITH_NAMES)
-    ticks = range(0, len(classes), step)
-    named = [classes[index] for index in ticks]
-    size = float(np.clip(180 / len(ticks), 4.5, 10.0))
-    fonts = fonts_for(named)
-    rotation = 0 if _fit_upright(named) else 90
-    axes.set_xticks(ticks, readable(named), fontsize=size, family=fonts, rotation=rotation)
-    axes.set_yticks(ticks, readable(named), fontsize=size, family=fonts)
-    axes.tick_params(length=0)
+@dataclass(frozen=True)
+class _Ticks:
+    """Names beside the rows and below the columns.
 
+    Args:
+        positions: The rows that are named: all, or every few where there is no room for all.
+        names: As they are drawn, in lines that fit into a row.
+        size: Of the letters, in points.
+        families: Fonts that hold the letters.
+        are_upright: Whether there is room for the names below the columns without turning them.
+    """
 
-def _fit_upright(names: Sequence[str]) -> bool:
-    return len(names) <= 12 and max(map(len, names)) * len(names) <= 40
+    positions: Sequence[int]
+    names: Sequence[str]
+    size: float
+    families: Sequence[str]
+    are_upright: bool
+
+    @classmethod
+    def of(cls, classes: Sequence[str], side: float) -> "_Ticks":
+        """The ticks of a matrix of so many inches."""
+        positions = range(0, len(classes), -(-len(classes) // _MOST_WITH_NAMES))
+        size = float(np.clip(180 / len(positions), 4.5, 10.0))
+        written = numbered(classes)
+        inches = [inches_of(written[index], size, fonts_for([written[index]])) for index in positions]
+        lines = max(1, int(_MATRIX_SHARE * side * 72 / len(positions) / (_LINE_HEIGHT * size)))
+        most = math.inf if lines == 1 else max(_ROOM_INCHES, _UNEVEN * max(inches) / lines)
+        names = [in_lines(written[index], most, size) for index in positions]
+        are_upright = len(names) <= 12 and max(inches) * len(names) <= _UPRIGHT_INCHES
+        return cls(positions, names, size, fonts_for(names), are_upright)
+
+    @property
+    def extra_inches(self) -> float:
+        """How much longer the longest line is than the names that there is always room for."""
+        return max(0.0, *(inches_of(name, self.size, self.families) - _ROOM_INCHES for name in self.names))
+
+    def write(self, axes: "Axes") -> None:
+        rotation = 0 if self.are_upright else 90
+        axes.set_xticks(
+            self.positions, self.names, fontsize=self.size, family=self.families, rotation=rotation, ma="center"
+        )
+        axes.set_yticks(self.positions, self.names, fontsize=self.size, family=self.families)
+        axes.tick_params(length=0)
 
 
 def _write_counts(axes: "Axes", counts: np.ndarray, shares: np.ndarray) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.pictures.canvas import new_figure, save
-from studies.pictures.labels import fonts_for, readable
+from studies.pictures.canvas import add_note, new_figure, save
+from studies.pictures.labels import NOTE, fonts_for, in_lines, needs_note, numbered
 
 COLUMNS, IMAGES = 4, 16
-_NAME_LENGTH = 28
+_COLUMN_INCHES, _CAPTION_INCHES, _CAPTION_SIZE = 2.3, 2.15, 9
+"""Of a column, of the longest line above an image, and points of its letters."""
 
 
 def samples_picture(path: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
@@ -26,8 +27,9 @@ def samples_picture(path: Path, images: np.ndarray, labels: np.ndarray, classes:
         OSError: The file cannot be written.
     """
     chosen = _of_every_class(labels)
-    captions = [[classes[labels[index]]] for index in chosen]
-    _grid(path, [images[index] for index in chosen], captions, "Training images")
+    names = numbered(classes)
+    captions = [[names[labels[index]]] for index in chosen]
+    _grid(path, [images[index] for index in chosen], captions, "Training images", needs_note(classes))
 
 
 def mistakes_picture(
@@ -51,12 +53,14 @@ def mistakes_picture(
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     chosen = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:IMAGES]
+    names = numbered(classes)
     captions = [
-        [f"true: {classes[labels[index]]}", f"found: {classes[predicted[index]]}, {probabilities[index].max():.0%}"]
+        [f"true: {names[labels[index]]}", f"found: {names[predicted[index]]}, {probabilities[index].max():.0%}"]
         for index in chosen
     ]
     if len(chosen):
-        _grid(path, [images[index] for index in chosen], captions, f"Surest of {len(wrong):,} mistakes in the test")
+        title = f"Surest of {len(wrong):,} mistakes in the test"
+        _grid(path, [images[index] for index in chosen], captions, title, needs_note(classes))
     return len(chosen) > 0
 
 
@@ -72,21 +76,26 @@ def _of_every_class(labels: np.ndarray) -> np.ndarray:
     return np.random.default_rng(2).permutation(chosen)
 
 
-def _grid(path: Path, images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], title: str) -> None:
+def _grid(
+    path: Path, images: Sequence[np.ndarray], captions: Sequence[Sequence[str]], title: str, has_note: bool
+) -> None:
     rows, columns = math.ceil(len(images) / COLUMNS), min(COLUMNS, len(images))
     height, width = images[0].shape[:2]
     tall = min(2.5, max(0.4, height / width))
-    lines = max(len(caption) for caption in captions)
-    figure = new_figure(max(2.3 * columns, 4.0), rows * (2.2 * tall + 0.22 * lines) + 0.5)
+    shown = ["\n".join(in_lines(each, _CAPTION_INCHES, _CAPTION_SIZE) for each in caption) for caption in captions]
+    by_row = [shown[start : start + columns] for start in range(0, len(shown), columns)]
+    lines = [max(caption.count("\n") + 1 for caption in row) for row in by_row]
+    figure = new_figure(max(_COLUMN_INCHES * columns, 4.0), rows * 2.2 * tall + 0.22 * sum(lines) + 0.5)
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    shown = [readable(caption, _NAME_LENGTH) for caption in captions]
-    fonts = fonts_for(name for caption in shown for name in caption)
+    fonts = fonts_for(shown)
     for axes in cells:
         axes.set_axis_off()
     for axes, image, caption in zip(cells, images, shown, strict=False):
         axes.imshow(*_pixels(image), vmin=0, vmax=255, interpolation="nearest" if max(height, width) < 64 else None)
-        axes.set_title("\n".join(caption), fontsize=9, family=fonts)
+        axes.set_title(caption, fontsize=_CAPTION_SIZE, family=fonts)
     figure.suptitle(title, fontsize=12)
+    if has_note:
+        add_note(figure, NOTE)
     save(figure, path)
 
 

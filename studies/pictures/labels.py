@@ -1,34 +1,101 @@
-"""Names of classes as a picture can show them: short, in fonts that hold their characters."""
+"""Names of classes as a picture can show them: whole, in lines, in fonts that hold their characters."""
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 
 from matplotlib import font_manager, ft2font
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties
 
 FONT = "DejaVu Sans"
 """Comes with matplotlib, so it is always there."""
 
+NOTE = (
+    "A name with a number in front holds characters that no installed font has; CARD.md has it under this number. "
+    "The fonts named Noto Sans have most characters."
+)
+"""Below a picture with a name that cannot be drawn."""
+
+LONGEST_NAME = 256
+"""Characters; a folder's name is no longer, and of a longer one the middle is left out."""
+
 _UNKNOWN = "\N{WHITE SQUARE}"
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+_CODE = r"\\u[0-9a-f]{4}|\\U[0-9a-f]{8}"
+_TOKENS = re.compile(rf"{_CODE}|[^\s_./-]*?(?=\\[uU])|[^\s_./-]*[\s_./-]+|[^\s_./-]+")
+"""What a line may be broken after."""
 
 
-def readable(names: Iterable[str], length: int = 24) -> list[str]:
-    """Names as they can be drawn.
+def readable(names: Iterable[str], length: int = LONGEST_NAME) -> list[str]:
+    """Names as they can be drawn, each in one line.
 
     Args:
         names: Any text that a folder can be called.
         length: Most characters of one; a longer name loses its middle, since often only the ends tell names apart.
 
     Returns:
-        The names without line breaks, with a square for every character that no installed font holds.
+        The names without line breaks. A character that no installed font holds is written as its code, such as
+        `\\u732b`, and one that cannot be printed as a square.
     """
-    return [_drawable(_shortened(" ".join(str(name).split()), length)) for name in names]
+    return [_escaped(_coded(_cleaned(name, length))) for name in names]
+
+
+def numbered(classes: Sequence[str]) -> list[str]:
+    """Names of all classes as they can be written, each in one line, for `in_lines`.
+
+    A name with characters that no installed font holds begins with the number of its class, which `NOTE` explains.
+    """
+    names = [_cleaned(name, LONGEST_NAME) for name in classes]
+    return [_coded(name) if _is_drawable(name) else f"{index}: {_coded(name)}" for index, name in enumerate(names)]
+
+
+def in_lines(text: str, inches: float, size: float) -> str:
+    """A text as it is drawn, in lines of at most some inches.
+
+    Lines are broken after spaces, underscores, dashes, dots and slashes, else anywhere.
+
+    Args:
+        text: In one line, without characters that cannot be drawn.
+        inches: Most inches of a line.
+        size: Of the letters, in points.
+    """
+    families = tuple(fonts_for([text]))
+    lines, used = [""], 0.0
+    for token in _TOKENS.findall(text):
+        is_too_long = _width(token.rstrip(), size, families) > inches
+        for part in token if is_too_long else [token]:
+            if lines[-1] and used + _width(part.rstrip(), size, families) > inches:
+                lines.append("")
+                used = 0.0
+            lines[-1] += part
+            used += _width(part, size, families)
+    return "\n".join(_escaped(line.strip()) for line in lines)
+
+
+def inches_of(text: str, size: float, families: Sequence[str]) -> float:
+    """Length of the longest line of a text, as it is drawn in these fonts and points."""
+    return max(_width(line, size, tuple(families)) for line in text.split("\n"))
+
+
+@lru_cache(10_000)
+def _width(text: str, size: float, families: tuple[str, ...]) -> float:
+    if not text:
+        return 0.0
+    renderer = RendererAgg(1, 1, 72)  # type: ignore[no-untyped-call]
+    properties = FontProperties(family=list(families), size=size)
+    width, _, _ = renderer.get_text_width_height_descent(text, properties, False)  # type: ignore[no-untyped-call]
+    return float(width) / 72
+
+
+def needs_note(classes: Sequence[str]) -> bool:
+    """Whether a name cannot be drawn, so that `NOTE` has to stand below the picture."""
+    return any(not _is_drawable(name) for name in classes)
 
 
 def fonts_for(names: Iterable[str]) -> list[str]:
     """The families of fonts that together hold the names' characters, the usual one first."""
-    missing = {ord(character) for name in names for character in name} - _characters(_file_of(FONT))
+    missing = {ord(each) for name in names for each in name if each.isprintable()} - _characters(_file_of(FONT))
     families = [FONT]
     for font in _others() if missing else ():
         if missing & _characters(font.fname):
@@ -39,17 +106,31 @@ def fonts_for(names: Iterable[str]) -> list[str]:
     return families
 
 
-def _shortened(name: str, length: int) -> str:
+def _cleaned(name: str, length: int) -> str:
+    name = " ".join(str(name).split())
     if len(name) <= length:
         return name
     head = (length - 1) // 2
     return f"{name[: length - 1 - head]}{_ELLIPSIS}{name[-head:] if head else ''}"
 
 
-def _drawable(name: str) -> str:
-    found = "".join(each if each.isprintable() and _is_held(ord(each)) else _UNKNOWN for each in name)
+def _escaped(text: str) -> str:
     # Between two dollar signs matplotlib reads formulas.
-    return re.sub(r"\$", r"\\$", found)
+    return re.sub(r"\$", r"\\$", text)
+
+
+def _coded(name: str) -> str:
+    return "".join(map(_code, name))
+
+
+def _code(character: str) -> str:
+    if not character.isprintable():
+        return _UNKNOWN
+    return character if _is_held(ord(character)) else ascii(character)[1:-1]
+
+
+def _is_drawable(name: str) -> bool:
+    return all(_is_held(ord(character)) for character in name if character.isprintable())
 
 
 @cache
@@ -65,10 +146,26 @@ def _file_of(family: str) -> str:
 
 @cache
 def _others() -> tuple[font_manager.FontEntry, ...]:
-    """The other installed fonts of upright, regular letters, without the one that draws a box for everything."""
-    fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
-    upright = [font for font in fonts if font.style == "normal" and font.weight in (400, "normal", "regular")]
-    return tuple(sorted((font for font in upright if font.name != FONT), key=lambda font: (font.name, font.fname)))
+    """The other installed fonts of upright letters, regular ones first, without the one of boxes for everything."""
+    _add_new_fonts()
+    upright = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.name != FONT]
+    fonts = [font for font in upright if not font.name.startswith("Last Resort")]
+    return tuple(sorted(fonts, key=lambda font: (abs(_weight(font) - 400), font.name, font.fname)))
+
+
+def _add_new_fonts() -> None:
+    """Look for fonts that were installed after matplotlib listed them, which it does only once."""
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for file in sorted(set(font_manager.findSystemFonts()) - known):
+        try:
+            font_manager.fontManager.addfont(file)
+        except (OSError, RuntimeError, ValueError, KeyError):
+            continue
+
+
+def _weight(font: font_manager.FontEntry) -> int:
+    weight = font.weight
+    return font_manager.weight_dict.get(weight, 400) if isinstance(weight, str) else int(weight)
 
 
 @cache

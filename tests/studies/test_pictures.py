@@ -1,6 +1,7 @@
 """The pictures beside an export: what they show, for any names, colours and numbers of classes."""
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ from PIL import Image
 from studies.data import Dataset, Split
 from studies.pictures import (
     Curve,
+    confusion,
     confusion_picture,
     curves_picture,
     draw,
+    grids,
+    labels,
     mean_over_folds,
     mistakes_picture,
     samples_picture,
 )
-from studies.pictures.labels import FONT, fonts_for, readable
+from studies.pictures.labels import FONT, NOTE, fonts_for, in_lines, numbered, readable
 
 NAMES = ["猫", "a$x^2$", "🐈", "line\nbreak", "العربية", "bad\udcff", "\x07bell", "\\frac{", "<b>", "Größe " * 30]
 
@@ -107,9 +111,97 @@ def test_long_names_keep_their_ends():
     assert readable(["x y\n z", "cost $5"]) == ["x y z", r"cost \$5"]
 
 
+LONG = "the_quite_long_name_of_a_class_as_found_in_botanical_data_sets_with_authors_1842"
+
+
+def figures_of(monkeypatch, draw) -> list:
+    """The figures that a function saves, drawn but not written."""
+    found = []
+    for module in (confusion, grids):
+        monkeypatch.setattr(module, "save", lambda figure, path: found.append(figure))
+    draw()
+    for figure in found:
+        figure.canvas.draw()
+    return found
+
+
+def is_inside(figure, text) -> bool:
+    box, whole = text.get_window_extent(), figure.bbox
+    return box.x0 >= -1 and box.y0 >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["a", LONG],
+        [f"{index}_{LONG}" for index in range(25)],
+        [f"{LONG[:40]}_{index}" for index in range(60)],
+        ["W" * 255, "i" * 255, LONG],
+        NAMES,
+    ],
+    ids=["two", "25", "60", "longest", "any"],
+)
+def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
+    """No name is cut off at an edge, shortened, or drawn over the next one."""
+    matrix = np.eye(len(classes), dtype=int)
+    (figure,) = figures_of(monkeypatch, lambda: confusion_picture(Path("a.png"), matrix, classes))
+    for axis, side in ((figure.axes[0].xaxis, "x"), (figure.axes[0].yaxis, "y")):
+        texts = axis.get_ticklabels()
+        assert len(texts) == len(classes)
+        assert all(is_inside(figure, text) for text in texts)
+        boxes = [text.get_window_extent() for text in texts]
+        edges = sorted((getattr(box, f"{side}0"), getattr(box, f"{side}1")) for box in boxes)
+        assert all(first[1] <= second[0] + 1.5 for first, second in itertools.pairwise(edges))
+    assert [text.get_text().replace("\n", "").replace(" ", "") for text in figure.axes[0].get_yticklabels()] == [
+        name.replace(" ", "").replace("$", r"\$") for name in numbered(classes)
+    ]
+
+
+@pytest.mark.parametrize("classes", [["a", LONG], NAMES, ["W" * 255, "i" * 255, LONG]], ids=["two", "any", "longest"])
+def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
+    """Above an image the names are broken into lines, none of them wider than its column."""
+    labels, probabilities = np.arange(40) % len(classes), np.full((40, len(classes)), 0.1)
+
+    def draw():
+        samples_picture(Path("a.png"), noise(40, 3), labels, classes)
+        mistakes_picture(Path("b.png"), noise(40, 3), labels, probabilities, classes)
+
+    for figure in figures_of(monkeypatch, draw):
+        texts = [axes.title for axes in figure.axes if axes.title.get_text()]
+        assert texts
+        assert all(is_inside(figure, text) for text in texts)
+        columns = sorted({round(axes.get_position().x0 * figure.bbox.x1) for axes in figure.axes})
+        room = min(np.diff(columns)) if len(columns) > 1 else figure.bbox.x1
+        assert max(text.get_window_extent().width for text in texts) <= room
+
+
+def test_what_no_font_holds_is_told_by_its_number_and_codes(monkeypatch):
+    """Two names that cannot be drawn stay different, and the picture says where they can be read."""
+    monkeypatch.setattr(labels, "_others", lambda: ())
+    labels._is_held.cache_clear()
+    assert numbered(["cat", "猫", "x 犬"]) == ["cat", r"1: \u732b", r"2: x \u72ac"]
+    assert in_lines(r"1: \u732b\u72ac", 0.6, 9).split("\n")[-1] == r"\u72ac"
+    matrix = np.eye(2, dtype=int)
+    for classes, expected in ((["a", "b"], False), (["a", "猫"], True)):
+        (figure,) = figures_of(monkeypatch, lambda classes=classes: confusion_picture(Path("a"), matrix, classes))
+        written = [text.get_text().replace("\n", " ") for text in figure.texts]
+        assert (NOTE in written) == expected
+    labels._is_held.cache_clear()
+
+
+def test_another_installed_font_is_used_for_what_the_usual_one_lacks():
+    """A name with characters that only another font holds is drawn in both fonts, as it is."""
+    usual = labels._characters(labels._file_of(FONT))
+    font = next(font for font in labels._others() if labels._characters(font.fname) - usual)
+    name = "a" + next(chr(code) for code in sorted(labels._characters(font.fname) - usual) if chr(code).isprintable())
+    assert numbered([name]) == [name]
+    assert fonts_for([name])[0] == FONT
+    assert len(fonts_for([name])) == 2
+
+
 def test_fonts_are_added_only_where_they_are_needed():
     """Latin text is drawn in the font that comes with matplotlib."""
-    assert fonts_for(["Größe", "cat"]) == [FONT]
+    assert fonts_for(["Größe", "cat\nlines"]) == [FONT]
 
 
 @pytest.mark.parametrize("classes", [2, 10, 100, 300])
