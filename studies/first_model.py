@@ -56,7 +56,7 @@ def _checked(space: Space, dataset: Dataset, export: bool) -> list[str]:
     shape, classes = dataset.image_shape, len(dataset.classes)
     try:
         with precision(recipe.precision):
-            name, network, notice = _network(recipe, shape, classes)
+            recipe, name, network, notice = _network(recipe, shape, classes)
         notices = [notice] if notice else []
         notices += _about_pixels(recipe.model, name, network, shape)
         if export:
@@ -66,14 +66,14 @@ def _checked(space: Space, dataset: Dataset, export: bool) -> list[str]:
         keras.utils.clear_session(free_memory=False)
 
 
-def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple[str, keras.Model, str | None]:
-    """What the network is called in messages, the network that the user's code returns, and a notice about its loss."""
+def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
+    """The recipe, what its network is called, the network that the user's code returns, and a notice about its loss."""
     if isinstance(recipe.model, KerasTunerModel):
         # KerasTuner is imported only where it is used.
         from studies.keras_tuner.compiled import first_network
 
         return first_network(recipe, shape, classes)
-    return name_of(recipe.model), built_network(recipe.model, recipe, shape, outputs_for(classes)), None
+    return recipe, name_of(recipe.model), built_network(recipe.model, recipe, shape, outputs_for(classes)), None
 
 
 def _about_pixels(

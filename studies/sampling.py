@@ -4,7 +4,7 @@ import itertools
 import math
 import random
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,9 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
     from studies.keras_tuner.suggesting import values_of_build
 
     names = {hole.name for hole in flatten(space)}
-    values = values_of_build(recipe.model, _asker(trial, names), passing=(*DATABASE_ERRORS, RefusedValues))
+    values = values_of_build(
+        recipe.model, _asker(trial, names, recipe.model), passing=(*DATABASE_ERRORS, RefusedValues)
+    )
     if not has_own_fit(recipe.model):
         refuse_unused(space, given, trial.params)
     trial.set_user_attr(PARAMS, {**own, **values})
@@ -86,7 +88,8 @@ def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar
     """
     if not isinstance(recipe.model, KerasTunerModel):
         return None
-    ask = _asker(trial, params_of(trial).keys() - dict(recipe.model.values).keys())
+    names = params_of(trial).keys() - dict(recipe.model.values).keys()
+    ask = _asker(trial, names, recipe.model.with_values({}))
 
     def kept(hp: Any) -> Scalar:
         value = ask(hp)
@@ -96,10 +99,13 @@ def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar
     return kept
 
 
-def _asker(trial: optuna.Trial, own: Collection[str]) -> Callable[[Any], Scalar]:
-    from studies.keras_tuner.suggesting import asker
+def _asker(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -> Callable[[Any], Scalar]:
+    from studies.keras_tuner.mapping import variant
+    from studies.keras_tuner.suggesting import asker, baseline_parameters
 
     def draw(name: str, parameter: Parameter) -> Scalar:
+        if not _means(trial, name, parameter, baseline_parameters(record)):
+            name = variant(name, parameter)
         if trial.number == 0:
             trial._fixed_params.setdefault(name, parameter.default)
         accept(trial, name, parameter, given_values(trial))
@@ -108,10 +114,40 @@ def _asker(trial: optuna.Trial, own: Collection[str]) -> Callable[[Any], Scalar]
         except ValueError as error:
             raise ModelError(
                 f"model: the hyperparameter {name!r} must have the same kind and options in every trial ({error}): "
-                "put it into hp.conditional_scope(...), or give it another name"
+                "give it another name"
             ) from error
 
     return asker(own, draw, is_baseline=trial.number == 0)
+
+
+def _means(trial: optuna.Trial, name: str, parameter: Parameter, known: Mapping[str, Parameter]) -> bool:
+    """Whether a name stands for these values in the study, or for none yet.
+
+    The values under the hypermodel's defaults count first, since every worker knows them before any trial; those of a
+    name that the defaults do not lead to are those of the first trial that has them.
+    """
+    distribution = _distribution(parameter)
+    if name in trial.distributions:
+        return bool(trial.distributions[name] == distribution)
+    if name in known:
+        return bool(_distribution(known[name]) == distribution)
+    others = trial.study.get_trials(deepcopy=False)
+    first = next((each.distributions[name] for each in others if name in each.distributions), distribution)
+    return bool(first == distribution)
+
+
+def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
+    match parameter:
+        case Int():
+            return optuna.distributions.IntDistribution(
+                parameter.low, parameter.high, log=parameter.log, step=parameter.step
+            )
+        case Float():
+            return optuna.distributions.FloatDistribution(
+                parameter.low, parameter.high, log=parameter.log, step=parameter.step
+            )
+        case Choice():
+            return optuna.distributions.CategoricalDistribution(parameter.names)
 
 
 def laid_down(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:

@@ -5,8 +5,10 @@ from typing import Any, TypeAlias
 
 import keras_tuner
 
+from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Scalar
+from studies.keras_tuner.mapping import in_words
 
 Ask: TypeAlias = Callable[[Any], Scalar]
 """Gives the value of a `keras_tuner` hyperparameter that has none yet."""
@@ -26,6 +28,19 @@ class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         self.ask = ask
         self.failure: Exception | None = None
         """What went wrong while asking, which is no fault of the hypermodel."""
+        self.declared: frozenset[str] | None = None
+        """Names that were declared before `build`, whose values count whatever it declares; None until then."""
+
+    def _retrieve(self, hp: Any) -> Any:
+        # KerasTuner would give the value of the first, which may not be one of the second's.
+        first = next((each for each in self._hps.get(hp.name, ()) if each.conditions == hp.conditions), None)
+        if first is not None and hp.name not in (self.declared or ()) and meaning(first) != meaning(hp):
+            self.failure = ModelError(
+                f"model: the hyperparameter {hp.name!r} is declared twice with different values, {in_words(first)} and "
+                f"{in_words(hp)}: give each a name of its own"
+            )
+            raise self.failure
+        return super()._retrieve(hp)
 
     def _register(self, hyperparameter: Any, overwrite: bool = False) -> Any:
         # Every hyperparameter passes here once, whichever method declared it.
@@ -37,8 +52,16 @@ class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
             self.values[hyperparameter.name] = self.ask(hyperparameter)
         except Exception as error:
             self.failure = error
+            # Its default was set by KerasTuner, and must not be taken for a value that was drawn.
+            self.values.pop(hyperparameter.name, None)
             raise
         return self.values[hyperparameter.name]
+
+
+def meaning(hp: Any) -> tuple[Any, ...]:
+    """What values a hyperparameter has, whatever its default and conditions; equal for equal ones."""
+    config = {name: value for name, value in hp.get_config().items() if name not in ("default", "conditions")}
+    return type(hp).__name__, sorted(config.items(), key=lambda item: item[0])
 
 
 def hyperparameters_for(record: KerasTunerModel, ask: Ask | None) -> AskedHyperParameters:

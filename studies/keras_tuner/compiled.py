@@ -1,17 +1,22 @@
 """The compiled network of a hypermodel, and the form of images and labels that it takes."""
 
+from dataclasses import replace
+
 import keras
 
+from spaces.errors import EveryTrialError, ModelError, OneTrialError
 from spaces.keras_tuner import ONE_HOT, KerasTunerModel
 from spaces.space import Recipe
 from studies.compiling import compile_model
 from studies.data.feed import steps_per_execution
 from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.exploring import can_be_built, values_that_fit
 from studies.keras_tuner.feed import Form
 from studies.keras_tuner.labels import check_metrics, one_hot_columns
 from studies.keras_tuner.loss_range import check_range
 from studies.keras_tuner.models import build_network, connect, name_of
 from studies.keras_tuner.own_fit import has_own_fit
+from studies.models.own_code import is_trials_end
 from studies.models.precision import precision
 from studies.models.rescaling import is_rescaled
 
@@ -34,6 +39,26 @@ def compiled_network(
     return network, Form(rescale, columns)
 
 
+def fitting_network(
+    recipe: Recipe, hp: AskedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
+) -> tuple[keras.Model, Form]:
+    """The compiled network of a trial, and what it is to be given.
+
+    Raises:
+        OneTrialError: It cannot be built with these values, or does not fit, but with others it can.
+        ModelError: It never can.
+    """
+    try:
+        return compiled_network(recipe, hp, shape, classes, steps)
+    except EveryTrialError:
+        raise
+    except ModelError as error:
+        record = recipe.model.with_values({})
+        if hp.failure is None and can_be_built(record, lambda other: connect(record, other, shape, classes)):
+            raise OneTrialError(str(error)) from error
+        raise
+
+
 def label_columns(record: KerasTunerModel, network: keras.Model, outputs: int, is_users_loss: bool) -> int:
     """Number of columns of the labels, 0 for integers, as the loss and the metrics take them.
 
@@ -50,12 +75,31 @@ def label_columns(record: KerasTunerModel, network: keras.Model, outputs: int, i
     return columns
 
 
-def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[str, keras.Model, str | None]:
-    """What the hypermodel is called in messages, its compiled network under its defaults, and a notice about its loss.
+def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
+    """The compiled network under the hypermodel's defaults or, where these cannot be built, under other values.
+
+    Returns:
+        The recipe with those values, what the hypermodel is called in messages, its network, and a notice about its loss.
 
     Raises:
         ModelError: The hypermodel fails, or its network cannot be trained on the images and classes.
     """
+    try:
+        return _first_network(recipe, shape, classes)
+    except EveryTrialError:
+        raise
+    except Exception as error:
+        if not isinstance(error, ModelError) and not is_trials_end(error):
+            raise
+        # The defaults may be a combination that cannot be built, which fails trial 0 alone.
+        fitting = values_that_fit(recipe.model, lambda other: connect(recipe.model, other, shape, classes))
+        values = next(fitting, None)
+        if values is None:
+            raise
+    return _first_network(replace(recipe, model=recipe.model.with_values(values)), shape, classes)
+
+
+def _first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
     network, form = compiled_network(recipe, hyperparameters_for(recipe.model, None), shape, classes, 1)
     name, outputs = name_of(recipe.model), connect(recipe.model, network, shape, classes)
-    return name, network, check_range(name, network, outputs, form.one_hot)
+    return recipe, name, network, check_range(name, network, outputs, form.one_hot)

@@ -3,6 +3,7 @@
 All of it follows from the hyperparameter and its conditions alone, so it is the same for every worker and trial.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 
+_LONGEST_VALUES = 60
 # Logarithms and binary fractions are not exact.
 _NOISE = 1e-8
 
@@ -53,6 +55,39 @@ def possible(hp: Any) -> list[Scalar]:
     if kind in ("Choice", "Boolean"):
         return list(dict.fromkeys(hp.values))
     return [] if hp.step is None else [_stepped(hp, index) for index in range(_steps(hp) + 1)]
+
+
+def in_words(hp: Any) -> str:
+    """The values of a hyperparameter, such as `8 to 16 in steps of 2` or `relu, tanh`."""
+    listed = possible(hp)
+    if type(hp).__name__ in ("Fixed", "Choice", "Boolean") or (hp.sampling != "linear" and listed):
+        return ", ".join(map(word, listed))
+    scale = "" if hp.sampling == "linear" else f", {hp.sampling}"
+    step = "" if not listed or hp.step == 1 else f" in steps of {word(hp.step)}"
+    return f"{word(hp.min_value)} to {word(listed[-1] if listed else hp.max_value)}{step}{scale}"
+
+
+def word(value: Scalar) -> str:
+    """A value as it is shown."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def variant(name: str, parameter: Parameter) -> str:
+    """The name in a study of a parameter whose values are not those that the name stands for already.
+
+    Options that depend on another hyperparameter are told apart so, since a study knows one set of values by a name.
+    """
+    if isinstance(parameter, Choice):
+        values = "|".join(map(str, parameter.names))
+        types = "".join(sorted({type(each).__name__[0] for each in parameter.names}))
+    else:
+        step = f" step {parameter.step}" if parameter.step not in (None, 1) else ""
+        values = f"{parameter.low}..{parameter.high}{step}{' log' if parameter.log else ''}"
+        types = type(parameter).__name__[0].lower()
+    if len(values) > _LONGEST_VALUES:
+        digest = hashlib.sha256(values.encode()).hexdigest()[:8]
+        values = f"{values[:_LONGEST_VALUES]}…{digest}"
+    return f"{name} {{{values}}}" if types in ("i", "s", "b") else f"{name} {{{types}: {values}}}"
 
 
 def _kept(value: Any) -> Any:

@@ -22,8 +22,19 @@ def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Mo
     Raises:
         ModelError: It fails, or returns something else.
     """
+    _declare(record, hp)
     build = record.hypermodel if record.is_function else record.hypermodel.build
     return as_the_users(record, "build", hp, lambda: network_from(name_of(record), own_file(record), lambda: build(hp)))
+
+
+def _declare(record: KerasTunerModel, hp: AskedHyperParameters) -> None:
+    """Let the hypermodel declare hyperparameters before its first `build`, as a tuner does."""
+    if hp.declared is not None:
+        return
+    declare = None if record.is_function else getattr(record.hypermodel, "declare_hyperparameters", None)
+    if callable(declare):
+        as_the_users(record, "declare_hyperparameters", hp, lambda: declare(hp))
+    hp.declared = frozenset(each.name for each in hp.space)
 
 
 def connected_network(record: KerasTunerModel, image_shape: tuple[int, ...], classes: int) -> keras.Model:

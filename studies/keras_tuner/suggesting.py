@@ -10,15 +10,15 @@ from spaces.keras_tuner import COMPILING, KerasTunerModel
 from spaces.parameters import Parameter, Scalar
 from spaces.space import Space, flatten
 from spaces.table import Row
-from studies.keras_tuner.asking import Ask, AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.asking import Ask, hyperparameters_for
+from studies.keras_tuner.exploring import Explored, built, can_be_built
 from studies.keras_tuner.fit_check import check_fit
-from studies.keras_tuner.mapping import conditions, mapped, possible
+from studies.keras_tuner.mapping import mapped, possible
 from studies.keras_tuner.models import build_network
 
 Draw = Callable[[str, Parameter], Scalar]
 
-MOST_BUILDS = 20
-"""How often a hypermodel is built to come upon the hyperparameters of its conditional scopes."""
+_BASELINES: dict[tuple[int, int, bool], tuple[KerasTunerModel, Mapping[str, Parameter]]] = {}
 
 
 def asker(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Ask:
@@ -84,7 +84,11 @@ def check_hypermodel(space: Space, *, exports: bool = True) -> list[str]:
     if not isinstance(space.model, KerasTunerModel):
         return []
     notices = check_fit(space, exports=exports)
-    network = build_network(space.model, _asking_for_defaults(space, space.model))
+    network = built(space.model, hyperparameters_for(space.model, _defaults(space)))
+    if isinstance(network, ModelError):
+        if not can_be_built(space.model):
+            raise network
+        return [*notices, f"{network}. These are the defaults, so trial 0, the baseline, fails."]
     unused = [hole.name for hole in flatten(space) if hole.name.split(".")[0] in COMPILING]
     if network.compiled and unused:
         raise ModelError(f"{unused[0]}: has no effect, since the hypermodel compiles its model itself: leave it out")
@@ -95,12 +99,12 @@ def defaults_of(space: Space) -> Mapping[str, Scalar]:
     """The values of the hyperparameters that exist under the defaults of the space's hypermodel, if it has one.
 
     Raises:
-        ModelError: The hypermodel fails.
+        ModelError: Its hyperparameters cannot be searched.
     """
     if not isinstance(space.model, KerasTunerModel):
         return {}
-    first = _asking_for_defaults(space, space.model)
-    build_network(space.model, first)
+    first = hyperparameters_for(space.model, _defaults(space))
+    built(space.model, first)
     return first.values
 
 
@@ -115,44 +119,27 @@ def met_by_building(space: Space) -> tuple[list[Row], Mapping[str, Scalar]]:
     """
     if not isinstance(space.model, KerasTunerModel):
         return [], {}
-    first = _asking_for_defaults(space, space.model)
-    build_network(space.model, first)
-    met, entered, closed = list(first.space), list(first.active_scopes), list(first.inactive_scopes)
-    for _ in range(MOST_BUILDS):
-        scope = next((each for each in closed if each not in entered), None)
-        if scope is None:
-            break
-        hp = _asking_for_defaults(space, space.model)
-        hp.values.update({condition.name: condition.values[0] for condition in scope})
-        build_network(space.model, hp)
-        met += [each for each in hp.space if not any(_same(each, other) for other in met)]
-        entered += [scope, *hp.active_scopes]
-        closed += hp.inactive_scopes
-    return list(map(_row, met)), first.values
+    explored = Explored(space.model, _defaults(space))
+    explored.explore()
+    return explored.rows, explored.values
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one.name == other.name and one.conditions == other.conditions)
+def baseline_parameters(record: KerasTunerModel) -> Mapping[str, Parameter]:
+    """The parameters that a study draws for the hypermodel's defaults, by their names there; built once a process."""
+    key = id(record.hypermodel), id(record.hyperparameters), record.tune_new_entries
+    if key not in _BASELINES:
+        found: dict[str, Parameter] = {}
+
+        def keep(name: str, parameter: Parameter) -> Scalar:
+            return found.setdefault(name, parameter).default
+
+        built(record, hyperparameters_for(record, asker((), keep, is_baseline=True)))
+        keras.utils.clear_session(free_memory=False)
+        _BASELINES[key] = record, found
+    return _BASELINES[key][1]
 
 
-def _asking_for_defaults(space: Space, record: KerasTunerModel) -> AskedHyperParameters:
+def _defaults(space: Space) -> Ask:
+    """What gives each hyperparameter its default, and refuses one of a name that the space has."""
     own = {hole.name for hole in flatten(space)}
-    return hyperparameters_for(record, asker(own, lambda name, parameter: parameter.default, is_baseline=True))
-
-
-def _row(hp: Any) -> Row:
-    when = conditions(hp).replace("=", " = ").replace(", ", " and ").replace("|", " or ")
-    return Row(hp.name, _values(hp), _word(hp.default), when)
-
-
-def _values(hp: Any) -> str:
-    listed = possible(hp)
-    if type(hp).__name__ in ("Fixed", "Choice", "Boolean") or (hp.sampling != "linear" and listed):
-        return ", ".join(map(_word, listed))
-    scale = "" if hp.sampling == "linear" else f", {hp.sampling}"
-    step = "" if not listed or hp.step == 1 else f" in steps of {_word(hp.step)}"
-    return f"{_word(hp.min_value)} to {_word(listed[-1] if listed else hp.max_value)}{step}{scale}"
-
-
-def _word(value: Scalar) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return asker(own, lambda name, parameter: parameter.default, is_baseline=True)

@@ -13,7 +13,7 @@ from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, va
 from studies.data import Split
 from studies.data.feed import Feed, evaluation_data, training_feed
 from studies.keras_tuner.asking import Ask, hyperparameters_for
-from studies.keras_tuner.compiled import compiled_network
+from studies.keras_tuner.compiled import fitting_network
 from studies.keras_tuner.feed import Form
 from studies.keras_tuner.fit_check import notice_of_silence
 from studies.keras_tuner.own_fit import Fitted, call_fit, has_own_fit, not_finite, nothing_to_export
@@ -45,7 +45,7 @@ def train_hypermodel(
     keras.utils.set_random_seed(seed)
     hp = hyperparameters_for(recipe.model, ask)
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
-    network, form = compiled_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
+    network, form = fitting_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
     stopping = StopOnRequest(stop, on_steps)
     ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)

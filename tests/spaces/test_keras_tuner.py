@@ -117,3 +117,60 @@ def test_keras_tuner_is_not_imported_by_a_space():
     """A space file without KerasTuner costs nothing."""
     code = "import sys, spaces; sys.exit('keras_tuner' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def fake(name, base, /, **members):
+    """A class that looks like one of KerasTuner's, which a space does not import."""
+    kind = type(base, (), {"__module__": f"keras_tuner.src.engine.{base.lower()}", "__init__": lambda self: None})
+    return type(name, (kind,), {"__module__": "users", **members})
+
+
+Objective = fake("Objective", "Objective", name="val_auc", direction="max")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (fake("RandomSearch", "BaseTuner"), r"got a tuner, RandomSearch: pass the tuner's hypermodel"),
+        (fake("RandomSearch", "BaseTuner")(), r"pass the tuner's hypermodel, and set Study\(trials="),
+        (
+            fake("Mine", "BaseTuner", run_trial=lambda self: None)(),
+            r"a tuner, Mine: .*fit\(hp, model, ...\).*Space\(folds=5\).*Space\(batch_size=Choice\(16, 32, 64\)\)",
+        ),
+        (fake("Random", "Oracle")(), r'got an oracle, Random: set Study\(sampler="tpe"\)'),
+        (Objective(), r'got an objective, Objective: set Space\(metric=...\) instead: write metric="val_auc"'),
+        (fake("HyperParameters", "HyperParameters")(), r"KerasTunerModel\(hypermodel, hyperparameters=...\)"),
+        (
+            type("Model", (Hyper,), {"run_trial": lambda self: None})(),
+            r"got Model, but its run_trial\(\) is not called",
+        ),
+        ("resnet", "got 'resnet'"),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_other_objects_of_keras_tuner_are_named_with_what_replaces_them(given, message):
+    """A tuner, an oracle or an objective in place of a hypermodel, or a method that only a tuner has."""
+    with pytest.raises(SpaceError, match=message):
+        KerasTunerModel(given)
+    if not isinstance(given, str):
+        with pytest.raises(SpaceError, match="KerasTunerModel"):
+            Space(data=Digits(), model=given)
+
+
+def test_an_objective_is_no_metric():
+    """The message says which name to write, and where the direction is another."""
+    with pytest.raises(
+        SpaceError, match='metric: takes the name of a metric, got an objective: write metric="val_auc"'
+    ):
+        space_of(metric=Objective())
+    upside_down = fake("Objective", "Objective", name="val_loss", direction="max")()
+    with pytest.raises(SpaceError, match=r'write metric="val_loss" \(val_loss is always minimized\)'):
+        space_of(metric=upside_down)
+    with pytest.raises(SpaceError, match="takes one metric, got 2 objectives"):
+        space_of(metric=[Objective(), upside_down])
+
+
+def test_a_hypermodel_without_its_record_is_told():
+    """`Space(model=...)` takes a record around it."""
+    with pytest.raises(SpaceError, match=r"model: must be .*: write KerasTunerModel\(...\) around a hypermodel"):
+        Space(data=Digits(), model=Hyper())

@@ -1,15 +1,17 @@
 """The hyperparameters of a hypermodel, asked of a study."""
 
+import keras
 import keras_tuner
 import optuna
 import pytest
+from keras_tuner.errors import FailedTrialError
 
 from spaces import Choice, Digits, Int, KerasTunerModel, Space
 from spaces.errors import ModelError, SpaceError
-from studies.keras_tuner.suggesting import check_hypermodel, met_by_building
-from studies.sampling import asking_in_fit, most_trials, suggest
+from studies.keras_tuner.suggesting import check_hypermodel, defaults_of, met_by_building
+from studies.sampling import asking_in_fit, make_sampler, most_trials, suggest
 from studies.trials import PARAMS, params_of
-from tests.studies.keras_tuner.hypermodels import Dense, two_kinds
+from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, two_kinds
 
 
 def space_of(hypermodel, **fields):
@@ -117,21 +119,139 @@ def test_a_name_that_the_space_has_too_is_refused():
         check_hypermodel(space_of(build, batch_size=Choice(16, 32)))
 
 
-def test_a_name_with_two_meanings_is_told(study):
-    """Options that change from trial to trial cannot be stored, and the message says what to do."""
-    options = iter((["a", "b"], ["a", "c"]))
+def dependent(hp):
+    """Options, bounds and a fixed value that depend on another hyperparameter."""
+    kind = hp.Choice("kind", ["a", "b", "c"])
+    hp.Choice("units", {"a": [32, 64], "b": [128, 256], "c": [512]}[kind])
+    hp.Int("layers", 1, 2 if kind == "a" else 5)
+    hp.Fixed("seed", 1 if kind == "a" else 2)
+    if kind != "a":
+        hp.Choice("late", ["x", "y"] if kind == "b" else ["x", "z"])
+    return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+
+def test_options_that_depend_on_another_hyperparameter_are_all_searched(study):
+    """Each set of options is a parameter of its own, whose name is the same in every trial and worker."""
+    space = space_of(dependent)
+    seen, names = set(), {}
+    for number in range(60):
+        trial = study.ask()
+        values = dict(suggest(trial, space).model.values)
+        seen.add((values["kind"], values["units"], values["layers"] <= 2, values["seed"], values.get("late")))
+        for name, distribution in trial.distributions.items():
+            assert names.setdefault(name, distribution) == distribution
+        assert values == params_of(trial)
+        again = optuna.Trial(study, trial._trial_id)
+        assert dict(suggest(again, space).model.values) == values
+        study.tell(trial, float(number))
+    found = {(kind, units) for kind, units, *_ in seen}
+    assert found == {("a", 32), ("a", 64), ("b", 128), ("b", 256), ("c", 512)}
+    assert {kind for kind, _, is_small, seed, _ in seen if not is_small and seed == 2} == {"b", "c"}
+    assert {(kind, late) for kind, *_, late in seen if late} == {("b", "x"), ("b", "y"), ("c", "x"), ("c", "z")}
+    assert {"units", "units {128|256}", "layers", "layers {1..5}", "late"} <= names.keys()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_samplers_learn_from_options_that_change(sampler):
+    """No sampler meets two sets of options under one name."""
+    study = optuna.create_study()
+    for number in range(14):
+        study.sampler = make_sampler(sampler, number)
+        trial = study.ask()
+        suggest(trial, space_of(dependent))
+        study.tell(trial, float(number))
+    assert len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) == 14
+
+
+def test_options_met_in_fit_may_change_too(study):
+    """The first trial's have the name, others one with their options."""
+    space = space_of(Dense())
+    values = []
+    for options in (["a", "b"], ["c", "d"], ["a", "b"]):
+        trial = study.ask()
+        ask = asking_in_fit(trial, suggest(trial, space))
+        hp = keras_tuner.HyperParameters()
+        hp.Choice("x", options)
+        assert ask(hp.space[0]) in options
+        values.append(set(trial.params) - {"units", "learning_rate"})
+        study.tell(trial, 1.0)
+    assert values == [{"x"}, {"x {s: c|d}"}, {"x"}] or values == [{"x"}, {"x {c|d}"}, {"x"}]
+
+
+def test_one_name_for_two_ranges_in_one_build_is_refused():
+    """KerasTuner would give both the value of the first."""
 
     def build(hp):
-        hp.Choice("x", next(options))
+        hp.Int("units", 1, 4)
+        hp.Int("units", 100, 400)
+        return two_kinds(hp)
 
-    space = space_of(build)
-    suggest(study.ask(), space)
-    trial = study.ask()
-    ask = asking_in_fit(trial, suggest(trial, space))
-    hp = keras_tuner.HyperParameters()
-    hp.Choice("x", ["a", "d"])
-    with pytest.raises(ModelError, match="'x' must have the same kind and options in every trial"):
-        ask(hp.space[0])
+    with pytest.raises(ModelError, match="'units' is declared twice with different values, 1 to 4 and 100 to 400"):
+        check_hypermodel(space_of(build))
+
+    def equal(hp):
+        hp.Int("again", 1, 4)
+        hp.Int("again", 1, 4, default=2)
+        return two_kinds(hp)
+
+    check_hypermodel(space_of(equal))
+
+
+class Declaring(Dense):
+    """Declares hyperparameters before it builds."""
+
+    def declare_hyperparameters(self, hp):
+        hp.Choice("units", [24, 48])
+        hp.Int("elsewhere", 1, 9)
+
+
+def test_declared_hyperparameters_are_searched(study):
+    """`declare_hyperparameters` is called before `build`, and its values count, as in a tuner."""
+    study.ask()
+    for _ in range(3):
+        trial = study.ask()
+        values = dict(suggest(trial, space_of(Declaring())).model.values)
+        assert values["units"] in (24, 48)
+        assert values["elsewhere"] in range(1, 10)
+    rows, _ = met_by_building(space_of(Declaring()))
+    assert ("units", "24, 48") in [(row.name, row.values) for row in rows]
+
+
+class Narrow:
+    """Builds only with more than two layers, which its defaults do not have."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def build(self, hp):
+        if hp.Int("layers", 1, 8) < 3:
+            raise self.error
+        return two_kinds(hp)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), optuna.TrialPruned("no"), FailedTrialError("no")])
+def test_defaults_that_cannot_be_built_are_told(error, study):
+    """Where other combinations can, the baseline alone fails, and the search begins."""
+    space = space_of(Narrow(error))
+    [notice] = check_hypermodel(space)
+    assert "no. These are the defaults, so trial 0, the baseline, fails" in notice
+    assert dict(defaults_of(space)) == {"layers": 1}
+    rows, values = met_by_building(space)
+    assert {"layers", "kind"} <= {row.name for row in rows}
+    assert values == {"layers": 1}
+    assert dict(suggest(study.ask(), space).model.values) == {"layers": 1}
+
+
+def test_what_never_builds_is_refused():
+    """The message is that of the defaults."""
+
+    def build(hp):
+        raise KeyError(f"layer {hp.Int('layers', 1, 8)}")
+
+    with pytest.raises(ModelError, match="KeyError: 'layer 1'"):
+        check_hypermodel(space_of(build))
+    with pytest.raises(ModelError, match="KeyError: 'layer 1'"):
+        met_by_building(space_of(build))
 
 
 def test_parameters_without_effect_are_refused():
@@ -163,6 +283,38 @@ def test_hyperparameters_in_words():
     assert told["head/dropout", ""] == ("0 to 0.5 in steps of 0.1", "0.2")
     assert told["units", "kind = wide"] == ("32, 64", "32")
     assert (values["units"], values["head/dropout"]) == (8, 0.2)
+
+
+def nested(hp):
+    """Scopes in scopes, a loop, and a branch without a scope."""
+    kind = hp.Choice("kind", ["mlp", "cnn", "none"])
+    with hp.conditional_scope("kind", ["mlp", "cnn"]):
+        if kind in ("mlp", "cnn"):
+            norm = hp.Choice("norm", ["none", "batch"])
+            with hp.conditional_scope("norm", ["batch"]):
+                if norm == "batch":
+                    deep = hp.Boolean("deep")
+                    with hp.conditional_scope("deep", [True]):
+                        if deep:
+                            hp.Float("momentum", 0.5, 0.99)
+    for layer in range(hp.Int("layers", 1, 3)):
+        hp.Int(f"units_{layer}", 8, 64)
+    if kind == "none":
+        hp.Choice("pool", ["max", "mean"])
+    return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+
+def test_every_scope_loop_and_branch_is_shown():
+    """What the defaults do not lead to is found, with what leads to it."""
+    rows, _ = met_by_building(space_of(nested))
+    told = {(row.name, row.condition) for row in rows}
+    assert ("norm", "kind = mlp or cnn") in told
+    assert ("deep", "kind = mlp or cnn and norm = batch") in told
+    assert ("momentum", "kind = mlp or cnn and norm = batch and deep = True") in told
+    assert ("units_2", "layers = 3") in told
+    assert ("pool", "kind = none") in told
+    rows, _ = met_by_building(space_of(dependent))
+    assert ("units", "128, 256", "kind = b") in {(row.name, row.values, row.condition) for row in rows}
 
 
 def test_the_space_of_a_hypermodel_may_hold_parameters_of_its_own(study):
