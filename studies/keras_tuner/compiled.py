@@ -79,7 +79,7 @@ def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple
     """The compiled network under the hypermodel's defaults or, where these cannot be built, under other values.
 
     Returns:
-        The recipe with those values, what the hypermodel is called in messages, its network, and a notice about its loss.
+        The recipe with those values, the name of the hypermodel in messages, its network, and a notice about its loss.
 
     Raises:
         ModelError: The hypermodel fails, or its network cannot be trained on the images and classes.
