@@ -82,8 +82,9 @@ class Exporter:
         if best is None:
             return result
         recipe = resolve(space, best.params)
-        best = with_epochs(best, recipe)
-        result = replace(result, progress=replace(result.progress, best=best))
+        if result.progress.best is not None:
+            best = with_epochs(best, recipe)
+            result = replace(result, progress=replace(result.progress, best=best))
         stored = stored_metrics(self.target, recipe, self.opened.identity)
         if stored and self._is_good_enough(stored, best, result.progress, retrains=retrains):
             return replace(result, metrics=stored, export=self.target)

@@ -1,0 +1,157 @@
+"""A time limit bounds the whole command, and there is a tested and exported model whenever one step was trained."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from spaces import Space
+from spaces.errors import NoResultError
+from studies import Study
+from studies.events import EpochEnded, Retraining
+from studies.process import Process
+from studies.run import run
+from studies.stopping import StopRequest
+from studies.study import seconds
+from tests.fakes import TINY, Recorder
+
+LIMIT = 1000.0
+SPACE = replace(TINY, epochs=3, learning_rate=0.01, dropout=0.1)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a space file declares."""
+
+    space: Space = SPACE
+    name: str = "tiny"
+    folder: Path = Path()
+
+
+@dataclass
+class TimeIsOver(Recorder):
+    """Lets the time limit pass at one event."""
+
+    at: str = ""
+    now: float = 0.0
+    after_epochs: int = 1
+    told: list[int | None] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+    def _pass(self, name: str) -> None:
+        if name == self.at:
+            self.now += 2 * LIMIT
+
+    def data_ready(self, dataset) -> None:
+        self._pass("data")
+
+    def trial_started(self, event) -> None:
+        super().trial_started(event)
+        self._pass("trial")
+
+    def epoch_ended(self, event) -> None:
+        super().epoch_ended(event)
+        if len(self.of(EpochEnded)) == self.after_epochs:
+            self._pass("epoch")
+
+    def retraining(self, event) -> None:
+        super().retraining(event)
+        self._pass("retraining")
+
+    def exporting(self, trial=None) -> None:
+        self.told.append(trial)
+
+
+def search(output: Path, at: str = "", trials: int = 2, **named):
+    """Run a study whose time is over at an event; its heartbeats come too seldom to set the limit once more."""
+    watcher = TimeIsOver(at=at, **named)
+    settings = Study(trials=trials, pruner="none", timeout=LIMIT, heartbeat_seconds=60.0, lost_after_seconds=200.0)
+    stop = StopRequest(clock=watcher.clock)
+    return run(Declared(), settings, output=output, export=True, watcher=watcher, stop=stop), watcher
+
+
+def written(output: Path) -> dict:
+    """What the export says of itself."""
+    return json.loads((output / "tiny" / "best" / "metrics.json").read_text(encoding="utf-8"))
+
+
+def kept(output: Path) -> list[str]:
+    """The weights that are kept of best trials."""
+    return [path.name for path in (output / "tiny" / "checkpoints").glob("best-*")]
+
+
+@pytest.mark.slow
+def test_without_time_to_retrain_the_best_trials_own_weights_are_exported(tmp_path):
+    """The result, the files and the screen say so; with more time the same command resumes, retrains and replaces."""
+    result, watcher = search(tmp_path, "epoch", after_epochs=2)
+    assert (result.timed_out, result.export) == (True, tmp_path / "tiny" / "best")
+    assert watcher.of(Retraining) == []
+    assert watcher.told == [0]
+    best = result.progress.best
+    assert written(tmp_path)["weights"] == {"from": "trial", "trial": 0, "epoch": best.epoch, "complete": True}
+    assert "no time to train its recipe" in (tmp_path / "tiny" / "best" / "CARD.md").read_text(encoding="utf-8")
+    assert len(kept(tmp_path)) == 1
+    result, watcher = search(tmp_path)
+    assert (result.timed_out, result.progress.complete) == (False, 2)
+    assert len(watcher.of(Retraining)) == 1
+    weights = written(tmp_path)["weights"]
+    assert (weights["from"], weights["complete"]) == ("retraining", True)
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_exported_weights_are_those_of_the_best_epoch(tmp_path):
+    """They answer on the validation images as the trial's value says."""
+    from spaces.space import baseline, resolve
+    from studies.data import load
+
+    result, _ = search(tmp_path, "epoch", after_epochs=3)
+    images = load(resolve(SPACE, baseline(SPACE)).data, Path()).validation
+    model = keras.models.load_model(tmp_path / "tiny" / "best" / "model.keras")
+    answers = np.asarray(model(np.asarray(images.images)))
+    assert float(np.mean(answers.argmax(axis=1) == images.labels)) == pytest.approx(result.progress.best.value)
+
+
+@pytest.mark.slow
+def test_a_limit_within_the_first_epoch_still_gives_a_tested_model(tmp_path):
+    """It is marked as unfinished, and its trial waits for the next run, which begins it again."""
+    result, _ = search(tmp_path, "trial")
+    assert (result.progress.best, result.progress.done) == (None, 0)
+    found = written(tmp_path)
+    assert found["weights"] == {"from": "trial", "trial": 0, "epoch": 0, "complete": False}
+    assert found["test"]["images"] == 359
+    assert "**not finished**" in (tmp_path / "tiny" / "best" / "CARD.md").read_text(encoding="utf-8")
+    result, _ = search(tmp_path, trials=1)
+    assert (result.progress.best.number, result.progress.best.epoch > 0) == (0, True)
+    assert written(tmp_path)["weights"]["from"] == "retraining"
+
+
+@pytest.mark.slow
+def test_a_retraining_that_time_ends_gives_way_to_the_trials_own_weights(tmp_path):
+    """Its checkpoint stays for the next run, which ends it."""
+    result, _ = search(tmp_path, "retraining", trials=1)
+    assert result.export is not None
+    assert written(tmp_path)["weights"]["from"] == "trial"
+    result, _ = search(tmp_path, trials=1)
+    assert written(tmp_path)["weights"]["from"] == "retraining"
+
+
+def test_a_limit_that_ends_before_the_search_is_one_clear_message(tmp_path):
+    """It says what to do, with the exit code of a search without a result."""
+    with pytest.raises(NoResultError, match=r"limit of 1000 seconds was reached before the search began: .*--timeout"):
+        search(tmp_path, "data")
+    assert NoResultError.exit_code == 9
+
+
+def test_the_limit_counts_from_the_start_of_the_command(tmp_path):
+    """What a process took to start, with its libraries, is part of it."""
+    stop = StopRequest(clock=lambda: 100.0)
+    settings = Study(trials=1, timeout=seconds("60s"))
+    process = Process(started=30.0)
+    with pytest.raises(NoResultError, match="limit of 60 seconds was reached"):
+        run(Declared(), settings, output=tmp_path, export=True, watcher=Recorder(), stop=stop, process=process)
