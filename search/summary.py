@@ -171,7 +171,7 @@ def _export(result: Result, call: Call) -> list[Fact]:
     formats = (result.metrics or {}).get("exports") or {}
     differences = [form["max_abs_difference"] for form in formats.values() if "max_abs_difference" in form]
     if differences:
-        listed = ", ".join(clean(name) for name in formats)
+        listed = ", ".join(clean(name) for name, form in formats.items() if "max_abs_difference" in form)
         facts.append(("", f"{listed}; largest difference to the trained model {_small(max(differences))}"))
     head = ((result.metrics or {}).get("features") or {}).get("max_abs_difference")
     if head is not None:

@@ -37,6 +37,7 @@ def export_model(
     draw: Callable[[Path], Sequence[str]] = lambda folder: (),
     study: str = "",
     publish: Publish = publish_at_once,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> dict[str, Any]:
     """Write a model in every format, load each again, compare it, and put the folder in place of an earlier one.
 
@@ -54,6 +55,8 @@ def export_model(
         study: Identity of the study, of which `metrics` must speak too; an export of another study is moved, not
             replaced.
         publish: Puts the new folder in place while the export is this process's.
+        has_time: Asked before what a usable export can do without, the SavedModel and the pictures, whether to write
+            it.
 
     Returns:
         What `metrics.json` holds.
@@ -67,14 +70,16 @@ def export_model(
     with replacing(folder, study, publish) as new:
         exports = {
             "keras": {"max_abs_difference": _export_keras(model, new, samples, answers)},
-            "saved_model": _export_saved_model(model, new, samples, answers),
+            "saved_model": (
+                _export_saved_model(model, new, samples, answers) if has_time() else {"skipped": "no time left"}
+            ),
         }
         written: dict[str, Any] = _strict({"exports": exports, "versions": versions(), **metrics(exports)})
         form = {"labels": list(labels), "image_shape": list(image_shape), "resize": resize, "value_range": [0, 255]}
         _write_json(new / LABELS, form)
         _write_json(new / RECIPE, recipe_json)
         _write_json(new / METRICS, written)
-        (new / CARD).write_text(model_card(written, form, draw(new)), encoding="utf-8")
+        (new / CARD).write_text(model_card(written, form, draw(new) if has_time() else ()), encoding="utf-8")
     return written
 
 

@@ -49,6 +49,7 @@ class Exporter:
         watcher: Is told what happens.
         stop: Asks for an end.
         checkpoints: Where trials and the retraining are saved.
+        has_time: Whether there is time to write a model of so many layers in a second format.
         wait: Waits so many seconds.
     """
 
@@ -62,6 +63,7 @@ class Exporter:
     watcher: Watcher
     stop: StopRequest
     checkpoints: Checkpoints
+    has_time: Callable[[int], bool] = lambda layers: True
     wait: Callable[[float], None] = time.sleep
 
     def exported(
@@ -117,6 +119,7 @@ class Exporter:
                     stop=self.stop,
                     interrupted=lambda: self.stop.requested,
                     retrains=retrains,
+                    has_time=self.has_time,
                     features=self.features,
                     checkpoints=self.checkpoints,
                     publish=lambda swap: self._publish(result, claim, swap),
@@ -137,7 +140,9 @@ class Exporter:
             # It is of the same trial, and may even be a retrained one.
             return True
         weights = stored.get("weights", {"from": "retraining", "complete": True})
-        is_retrained: bool = weights["from"] == "retraining" and weights["complete"]
+        # What was left out for lack of time is written now.
+        is_whole = all(export.get("skipped") != "no time left" for export in stored.get("exports", {}).values())
+        is_retrained: bool = weights["from"] == "retraining" and weights["complete"] and is_whole
         counts: dict[str, int] = stored["trials"]
         return is_retrained and counts == _counts(progress)
 

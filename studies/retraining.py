@@ -25,6 +25,7 @@ from studies.export_folder import STUDY_ID, Publish, publish_at_once
 from studies.features import IMAGES, Features, Prepared, as_images
 from studies.found import Found
 from studies.models import inference_model
+from studies.models.layers import all_layers
 from studies.own_weights import model_with
 from studies.pictures import Curve, draw, mean_over_folds
 from studies.training import Training, train
@@ -69,6 +70,7 @@ def retrain_and_export(
     publish: Publish = publish_at_once,
     retrains: bool = True,
     interrupted: Callable[[], bool] | None = None,
+    has_time: Callable[[int], bool] = lambda layers: True,
 ) -> dict[str, Any] | None:
     """Retrain, test and export the best recipe; without time to retrain, with the weights that its trial had.
 
@@ -84,6 +86,7 @@ def retrain_and_export(
             interruption; None saves nothing.
         publish: Puts the export in place while it is this worker's.
         retrains: Whether there is time for it.
+        has_time: Whether there is time to write a model of so many layers in a second format.
         interrupted: Whether it was stopped for another reason than time, so that nothing is exported; None for always.
 
     Returns:
@@ -129,6 +132,7 @@ def retrain_and_export(
         draw=lambda new: draw(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
         study=found.identity,
         publish=publish,
+        has_time=lambda: has_time(sum(1 for _ in all_layers(model))),
     )
     if checkpoints and final.weights["from"] == RETRAINING:
         checkpoints.of_trial(found.best.number).clear()

@@ -322,5 +322,6 @@ class _Run:
             watcher=self.watcher,
             stop=self.stop,
             checkpoints=self.checkpoints,
+            has_time=self._budget.has_time_to_write,
         )
         return exporter.exported(space, result, retrains=retrains, unfinished=self._unfinished)

@@ -17,7 +17,12 @@ EXPORT_SECONDS, SECONDS_PER_LAYER = 2.5, 0.1
 """Writing, loading and comparing a model and drawing took 1 s and 0.04 to 0.09 s a layer on two idle cores: a CNN,
 MobileNetV2, ResNet50 and EfficientNetV2B0."""
 
-STARTS_PER_EXPORT = 1.5
+STARTS_PER_EXPORT, STARTS_OF_A_TRAINING = 1.5, 3.0
+"""An export takes so many times as long as compiling the network for training, and that so many times as long as
+compiling it for its answers."""
+
+FIRST_START_SECONDS = 1.5
+TOLERANCE_SECONDS = 8.0
 UNKNOWN_LAYERS = 250
 UNKNOWN_IMAGE_SECONDS = 0.01
 """For one image through a backbone whose features were computed by an earlier run."""
@@ -222,11 +227,23 @@ class TimeBudget:
             judging = judged_images * costs.image_seconds
             self.stop.reserve_seconds = min(self._export + judging, self._most)
 
-    def has_time_to_prepare(self, seconds: float) -> bool:
-        """Whether the first trial may wait so long for what it is trained on; later ones are ended by the limit."""
-        if self._has_best or not self.exports:
+    def has_time_to_prepare(self, seconds: float, backbone: Costs) -> bool:
+        """Whether the first trial may wait for the features of a backbone; later ones are ended by the limit.
+
+        Args:
+            seconds: What the features will still take.
+            backbone: What it took the backbone to start, and its layers.
+        """
+        left = self.stop.seconds_left
+        if self._has_best or not self.exports or seconds <= MOST_FOR_FEATURES * left:
             return True
-        return seconds <= MOST_FOR_FEATURES * self.stop.seconds_left
+        # Training on images must be possible in their place.
+        starts = STARTS_OF_A_TRAINING * backbone.start_seconds
+        return starts + export_seconds(backbone, 0, self.slower()) > left
+
+    def has_time_to_write(self, layers: int) -> bool:
+        """Whether to write a model of so many layers in a second format; a little more than the limit is fine."""
+        return self.stop.seconds_left + TOLERANCE_SECONDS >= self.slower() * SECONDS_PER_LAYER * layers
 
     def trial_ended(self, costs: Costs) -> None:
         """Note what it took to start."""
@@ -241,9 +258,10 @@ class TimeBudget:
             self.stop.reserve_seconds = reserve_seconds(self.stop.seconds_left, self._retraining, self._export)
 
     def has_time_to_begin(self) -> bool:
-        """Whether one more trial would do more than start; with no result yet it is always worth trying."""
-        starts = statistics.median(self._starts) if self._starts and self._has_best else 0.0
-        return self._has_time(starts) or not self._has_best
+        """Whether one more trial would do more than start."""
+        if not self._has_best:
+            return self._has_time(FIRST_START_SECONDS)
+        return self._has_time(statistics.median(self._starts) if self._starts else 0.0)
 
     def has_time_to_restart(self, seconds: float) -> bool:
         """Whether a fresh process, which takes so many seconds to start, would evaluate a trial."""

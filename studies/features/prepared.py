@@ -103,21 +103,23 @@ class Features:
     _timing: "_Timing | None" = field(default=None, init=False)
     _layers: int | None = field(default=None, init=False)
     _image_seconds: float = field(default=UNKNOWN_IMAGE_SECONDS, init=False)
+    _began: float = field(default=0.0, init=False)
     _images_after: int = field(default=0, init=False)
-    _fits: Callable[[float], bool] = field(default=lambda seconds: True, init=False)
+    _fits: Callable[[float, Costs], bool] = field(default=lambda seconds, backbone: True, init=False)
+    _start_seconds: float = field(default=0.0, init=False)
     _held: dict[str, np.ndarray | None] = field(default_factory=dict, init=False)
     _contents: "WeakKeyDictionary[Split, str]" = field(default_factory=WeakKeyDictionary, init=False)
 
     def for_trial(
-        self, recipe: Recipe, dataset: Dataset, fits: Callable[[float], bool] = lambda seconds: True
+        self, recipe: Recipe, dataset: Dataset, fits: Callable[[float, Costs], bool] = lambda seconds, backbone: True
     ) -> Prepared:
         """What a trial of this recipe is trained and judged on.
 
         Args:
             recipe: What is trained.
             dataset: Its images.
-            fits: Asked while features are computed with the seconds that this will still take: whether there is time.
-                Without it the trial trains on images.
+            fits: Asked while features are computed with the seconds that this will still take, and the backbone's
+                costs: whether there is time. Without it the trial trains on images.
 
         Raises:
             ModelError: The backbone cannot be built, or its weights are absent or do not fit.
@@ -129,7 +131,7 @@ class Features:
             logger.warning("The time limit leaves no time to compute features: this trial trains on images.")
             return as_images(dataset)
         finally:
-            self._fits = lambda seconds: True
+            self._fits = lambda seconds, backbone: True
 
     def for_retraining(self, recipe: Recipe, dataset: Dataset) -> Prepared:
         """What the best recipe is trained on once more: the validation images are training images here.
@@ -142,7 +144,7 @@ class Features:
     @property
     def backbone_costs(self) -> Costs:
         """What the frozen backbone costs that this run has computed features with last, or what one may cost."""
-        return Costs(0.0, 0.0, self._image_seconds, self._layers)
+        return Costs(self._start_seconds, 0.0, self._image_seconds, self._layers, is_whole=False)
 
     def whole(self, recipe: Recipe, prepared: Prepared, trained: "keras.Model", dataset: Dataset) -> "keras.Model":
         """The network from images to answers, whatever part of it was trained."""
@@ -201,6 +203,7 @@ class Features:
         if path == IMAGES:
             return as_images(dataset)
         extractor = self._extractor(recipe, dataset, self._measured_progress)
+        self._began = time.monotonic()
         self._images_after = len(dataset.validation)
         train = self._of(recipe, dataset.train, views, extractor)
         self._images_after = 0
@@ -225,10 +228,11 @@ class Features:
     def _measured_progress(self, done: int, total: int) -> None:
         if self._timing is None or done <= self._timing.last[1]:
             self._timing = _Timing((time.monotonic(), done))
+            self._start_seconds = max(self._start_seconds, time.monotonic() - self._began)
         self._timing.last = time.monotonic(), done
         if (measured := self._timing.seconds_per_image) is not None:
             self._image_seconds = measured
-            if not self._fits(measured * (total - done + self._images_after)):
+            if not self._fits(measured * (total - done + self._images_after), self.backbone_costs):
                 raise _TooSlowError
         self.progress(done, total)
 

@@ -164,13 +164,35 @@ def test_an_export_that_seems_endless_leaves_time_to_train(clock):
 
 
 def test_no_trial_begins_that_would_only_start(clock):
-    """With no result yet it is always worth trying."""
+    """With no result yet it is worth trying with less."""
     made = budget(clock, 20.0)
     made.trial_ended(COSTS)
-    clock.now = 19.0
+    clock.now = 18.1
     assert made.has_time_to_begin()
+    clock.now = 19.0
+    assert not made.has_time_to_begin()
     made.best_is(COSTS, (1, 0), 1.0, test_images=0)
     assert not made.has_time_to_begin()
+
+
+def test_the_first_trial_waits_for_features_unless_it_can_train_on_images(clock):
+    """Where neither fits, computing them goes on: they are kept for the next run."""
+    made = budget(clock, 100.0)
+    quick, slow = Costs(1.0, 0.0, 0.1, 20, is_whole=False), Costs(40.0, 0.0, 0.1, 20, is_whole=False)
+    assert made.has_time_to_prepare(49.0, quick)
+    assert not made.has_time_to_prepare(51.0, quick)
+    assert made.has_time_to_prepare(51.0, slow)
+    made.best_is(COSTS, (1, 0), 1.0, test_images=0)
+    assert made.has_time_to_prepare(51.0, quick)
+
+
+def test_a_large_model_is_not_written_a_second_time_when_time_is_over(clock):
+    """A few seconds more than the limit are fine."""
+    made = budget(clock, 10.0)
+    assert made.has_time_to_write(100)
+    clock.now = 10.0
+    assert made.has_time_to_write(20)
+    assert not made.has_time_to_write(100)
 
 
 def test_without_a_limit_everything_has_time(clock):
@@ -180,6 +202,7 @@ def test_without_a_limit_everything_has_time(clock):
     clock.now = 1e9
     assert made.has_time_to_begin()
     assert made.has_time_to_restart(1e9)
+    assert made.has_time_to_write(10**6)
     assert not made.stop.out_of_time
     assert math.isinf(made.stop.seconds_left)
     assert made.end_search()
