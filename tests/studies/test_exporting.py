@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
@@ -51,7 +53,7 @@ def export(opened, tmp_path, monkeypatch):
             seed=0,
             folder=Path(),
             target=tmp_path / "best",
-            images=lambda recipe: None,
+            images=lambda recipe: SimpleNamespace(train=SimpleNamespace(images=np.zeros((1, 8, 8, 1), np.uint8))),
             features=Features(Path()),
             watcher=Recorder(),
             stop=StopRequest(),
