@@ -48,8 +48,8 @@ class ImageFolder(Record):
         channels: 3 for colour, 1 for grey.
         resize: `stretch` ignores the proportions, `crop` cuts the centre, `pad` adds black bars.
         max_skipped: Largest share of files that may be unreadable before that is an error.
-        cache: Decode the images once into the cache on disk; False decodes them anew for every batch, which is
-            slower but takes no room.
+        cache: Decode the images once into the cache on disk; False decodes them once to check them and again for
+            every batch, which is slower but takes no room.
         classes: Names of the sub-folders that are the classes; None takes all.
     """
 

@@ -133,9 +133,11 @@ def listed_as(root: str, classes: Sequence[str]) -> Listing:
     found = class_folders(root)
     unknown = [name for name in sorted(found) if name not in classes]
     if unknown:
+        inside = next((path for name in unknown for path in found[name] if _holds(path, classes)), None)
+        hint = f" To evaluate on {shown(inside)}, pass that folder." if inside else ""
         raise DataError(
-            f"{shown(root)} has class folders that the model does not know: {', '.join(map(repr, unknown[:10]))}. "
-            f"Its classes are {', '.join(map(repr, classes[:10]))}{', ...' if len(classes) > 10 else ''}."
+            f"{shown(root)} has class folders that the model does not know: {', '.join(map(repr, unknown[:10]))}."
+            f"{hint} Its classes are {', '.join(map(repr, classes[:10]))}{', ...' if len(classes) > 10 else ''}."
         )
     listing = _files_of(TEST, classes, found)
     if not listing.files:
@@ -201,7 +203,9 @@ def images_in(folder: str, part: int, label: int) -> tuple[list[ImageFile], list
 
 def kinds_below(folders: Iterable[str]) -> str:
     """The kinds of files below some folders and what to do about them, for the end of a sentence; empty if none."""
-    counts = Counter(extension(entry.name) or "other" for path in folders for entry, _ in files_below(path))
+    counts = Counter(
+        extension(entry.name) or "without an extension" for path in folders for entry, _ in files_below(path)
+    )
     if not counts:
         return ""
     named = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common(5))
@@ -236,6 +240,10 @@ def _loose(root: str, in_classes: int) -> list[Skipped]:
             "Images outside of the class folders have no label: put each in the folder of its class, or remove them."
         )
     return [Skipped(shown(path), "next to the class folders, so it has no label") for path in loose]
+
+
+def _holds(path: str, classes: Sequence[str]) -> bool:
+    return any(unicodedata.normalize("NFC", name) in classes for name, _ in subfolders(path))
 
 
 def _check_links(root: str) -> None:

@@ -1,5 +1,6 @@
 """Looks into folders: their visible sub-folders and files, and what the names of files say."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,12 @@ def subfolders(path: str) -> list[tuple[str, str]]:
 def loose_images(path: str) -> list[str]:
     """The paths of the images directly in a folder, sorted."""
     return sorted(entry.path for entry in scan(path) if is_picture(entry.name) and not entry.is_dir())
+
+
+def outnumbered(images: int, folder: str) -> bool:
+    """Return True if there are at most as many images as at all depths below a folder."""
+    below = (entry for entry, _ in walk(folder) if is_picture(entry.name))
+    return sum(1 for _ in itertools.islice(below, images)) == images
 
 
 def has_images(path: str) -> bool:

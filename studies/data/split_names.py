@@ -35,26 +35,26 @@ class SplitName(NamedTuple):
         part: TEST, VALIDATION or TRAIN.
         is_plain: Nothing but the split is named, as in `test_set` and `train2017` but not in `train_station`.
         is_either: It may mean test or validation images.
+        is_first: The split is the first word of the name.
         rest: What else is in the name, in lower case: `images_train` and `images_test` have the same rest.
     """
 
     part: int
     is_plain: bool
     is_either: bool
+    is_first: bool
     rest: tuple[str, ...]
 
 
 def split_name(name: str) -> SplitName | None:
     """The split that a folder's name speaks of, in any case, as the first or the last word; None if of none."""
     words = _words(name)
-    while words and words[-1].isdigit():
-        words.pop()
-    meant = [word for word in words if word not in _FILLERS]
+    meant = [word for word in words if word not in _FILLERS and not word.isdigit()]
     for word in meant[-1:] + meant[:1]:
         if word in _WORDS:
-            rest = list(_words(name))
+            rest = list(words)
             rest.remove(word)
-            return SplitName(_WORDS[word], len(meant) == 1, word in _EITHER, tuple(rest))
+            return SplitName(_WORDS[word], len(meant) == 1, word in _EITHER, words[0] == word, tuple(rest))
     return None
 
 

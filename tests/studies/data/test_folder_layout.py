@@ -77,7 +77,7 @@ def test_eval_is_validation_next_to_a_test_folder(tmp_path):
 
 @pytest.mark.parametrize("where", ["train", "test", "."])
 def test_a_stray_file_changes_nothing(tmp_path, where):
-    """An image next to class folders or next to splits belongs to no class; next to class folders it is reported."""
+    """An image next to class folders or next to splits belongs to no class, and is reported."""
     write(tmp_path, "train", "test")
     stray = write_image(tmp_path / where / "stray.jpg", seed=10**6)
     for name in (".DS_Store", "Thumbs.db", "labels.csv", "README", "LICENSE"):
@@ -86,6 +86,7 @@ def test_a_stray_file_changes_nothing(tmp_path, where):
     assert data.classes == PAIR
     assert len(data.test) == 8
     assert [skipped.path for skipped in data.skipped] == ([] if where == "." else [str(stray)])
+    assert (f"Not used, directly in {tmp_path}: 1 image." in data.notices) == (where == ".")
 
 
 def test_more_stray_images_than_classified_ones_are_refused(tmp_path):
@@ -97,7 +98,11 @@ def test_more_stray_images_than_classified_ones_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "folders", [("train", "test"), ("train", "valid", "test"), ("Training", "Testing"), ("trainA", "testA", "trainB")]
+    "folders",
+    [
+        *[("train", "test"), ("train", "valid", "test"), ("Training", "Testing"), ("trainA", "testA", "trainB")],
+        *[("train_a", "test_b"), ("01_train", "02_test"), ("cats_train", "cats_test")],
+    ],
 )
 def test_splits_without_class_folders_are_refused(tmp_path, folders):
     """Loose images in `train` and `test` are not two classes."""
@@ -168,6 +173,23 @@ def test_a_wrapper_is_entered_with_a_notice(tmp_path, wrapper):
     data = loaded(tmp_path)
     assert data.classes == PAIR
     assert any(str(tmp_path / wrapper) in notice for notice in data.notices)
+
+
+@pytest.mark.parametrize("where", [".", "PetImages"])
+def test_a_stray_image_does_not_hide_the_wrapper(tmp_path, where):
+    """It is reported as unused."""
+    write(tmp_path, "PetImages")
+    stray = write_image(tmp_path / where / "logo.png", seed=10**6)
+    data = loaded(tmp_path)
+    assert data.classes == PAIR
+    told = [*data.notices, *(skipped.path for skipped in data.skipped)]
+    assert str(stray) in told or f"Not used, directly in {tmp_path}: 1 image." in told
+
+
+def test_one_class_with_subfolders_is_no_wrapper(tmp_path):
+    """Most of its images lie directly in it."""
+    write_classes(tmp_path, {"cat": 9, "cat/more": 4})
+    assert "only one class, 'cat'" in message(tmp_path)
 
 
 def test_annotations_next_to_the_images_do_not_hide_the_wrapper(tmp_path):
