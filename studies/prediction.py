@@ -1,7 +1,8 @@
 """Uses an exported model: on new images, and on a labelled folder."""
 
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.evaluation import Scores, class_probabilities, evaluate, predict_probabilities
-from studies.export import KERAS_FILE, LABELS
+from studies.export import KERAS_FILE, LABELS, SAVED_MODEL
 from studies.export_folder import METRICS, previous_export
 from studies.quiet import quiet_keras
 
@@ -88,7 +89,7 @@ def load_export(folder: Path) -> Exported:
         labels, image_shape, resize = tuple(form["labels"]), tuple(form["image_shape"]), form["resize"]
     except (KeyError, TypeError) as error:
         raise ExportError(f"{place / LABELS} is not as `search` writes it: export the model again") from error
-    model = _load_model(place / KERAS_FILE)
+    model = _load_model(place / KERAS_FILE, image_shape)
     # Two classes are told apart by the probability of the second, or by those of both.
     outputs = (1, 2) if len(labels) == 2 else (len(labels),)
     if model.input_shape != (None, *image_shape) or model.output_shape not in [(None, each) for each in outputs]:
@@ -172,10 +173,37 @@ def _read_json(path: Path) -> Any:
         raise ExportError(f"{path} cannot be read as JSON ({error}): export the model again") from error
 
 
-def _load_model(path: Path) -> keras.Model:
+def _load_model(path: Path, image_shape: tuple[int, int, int]) -> keras.Model:
     try:
         with quiet_keras():
             return keras.models.load_model(path, compile=False)
     except Exception as error:
+        own, saved_model = _own_code(path), path.parent / SAVED_MODEL
+        if own and saved_model.is_dir() and keras.backend.backend() == "tensorflow":
+            from studies.tensorflow_export import saved_model_network
+
+            return saved_model_network(saved_model, image_shape)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if own:
+            reason = f"it holds code of your own ({', '.join(own)}), which only the program that defines it can load"
         raise ExportError(f"{path} cannot be loaded by Keras: {reason}") from error
+
+
+def _own_code(path: Path) -> list[str]:
+    """Names of the layers and functions in a saved model that are not part of Keras; empty if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as saved:
+            return sorted(set(_names_outside_keras(json.loads(saved.read("config.json")))))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return []
+
+
+def _names_outside_keras(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        name = config.get("registered_name")
+        if isinstance(name, str) and ">" in name:
+            yield name.rpartition(">")[2]
+        config = list(config.values())
+    if isinstance(config, list):
+        for each in config:
+            yield from _names_outside_keras(each)

@@ -35,3 +35,9 @@ def saved_model_outputs(folder: Path, images: np.ndarray) -> list[np.ndarray]:
         loaded.serve(tf.constant(images, tf.float32)).numpy(),
         loaded.serve_uint8(tf.constant(images, tf.uint8)).numpy(),
     ]
+
+
+def saved_model_network(folder: Path, image_shape: tuple[int, ...]) -> keras.Model:
+    """A SavedModel as a Keras model for images float32 (n, height, width, channels)."""
+    images = keras.Input(image_shape, dtype="float32")
+    return keras.Model(images, keras.layers.TFSMLayer(str(folder), call_endpoint="serve")(images))

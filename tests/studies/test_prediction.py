@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from sklearn.datasets import load_digits
 from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.evaluation import evaluate
 from studies.prediction import evaluate_folder, load_export, predict
+from studies.tensorflow_export import write_saved_model
 from tests.studies.exports import digit_images, export_digits
 
 
@@ -165,3 +167,24 @@ def test_a_replacement_that_was_cut_short(copy):
     """Between the two steps of a replacement the earlier export is still found."""
     copy.rename(copy.with_name(".best.previous"))
     assert load_export(copy).labels == tuple("0123456789")
+
+
+def test_a_model_with_code_of_the_users_own_is_read_from_its_saved_model(copy):
+    """A process without that code asks the SavedModel, which holds none; without one the message names the code."""
+
+    @keras.saving.register_keras_serializable("tests", "Halved")
+    class Halved(keras.layers.Layer):
+        def call(self, images):
+            return images / 2
+
+    last = keras.layers.Dense(10, activation="softmax")
+    model = keras.Sequential([keras.Input((8, 8, 1)), Halved(), keras.layers.Flatten(), last])
+    model.save(copy / "model.keras")
+    shutil.rmtree(copy / "saved_model")
+    write_saved_model(model, copy / "saved_model")
+    keras.saving.get_custom_objects().pop("tests>Halved")
+    images = digit_images(4).astype(np.float32)
+    np.testing.assert_allclose(load_export(copy).model(images), model(images), atol=1e-6)
+    shutil.rmtree(copy / "saved_model")
+    with pytest.raises(ExportError, match=r"it holds code of your own \(Halved\)"):
+        load_export(copy)
