@@ -79,7 +79,7 @@ class StudyOpened:
         direction: `maximize` or `minimize`.
         resumed: It was there before.
         progress: How far it is.
-        timeout_seconds: When this run stops, counted from the opening, or None.
+        timeout_seconds: Seconds from the opening to the end of the time limit, or None.
         device: What trains, such as `2 CPU cores` or `GPU NVIDIA H200`.
         sampler: Name of the sampler.
         pruner: Name of the pruner.

@@ -218,7 +218,7 @@ class _Run:
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
         from studies import device
 
-        timeout: Any = self.settings.timeout
+        left = self.stop.seconds_left
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
         of_folder = (*exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
@@ -233,7 +233,7 @@ class _Run:
                 direction=METRICS[self.declared.space.metric],
                 resumed=opened.resumed,
                 progress=before,
-                timeout_seconds=timeout,
+                timeout_seconds=None if math.isinf(left) else left,
                 device=device.describe(),
                 sampler=self.settings.sampler,
                 pruner=self.settings.pruner,
@@ -265,7 +265,9 @@ class _Run:
             exports=self.export,
         )
         self._budget.begin()
-        keep_time = partial(keep_time_for_best, self._budget, opened.study, space, self.images)
+        keep_time = partial(
+            keep_time_for_best, self._budget, opened.study, space, self.images(resolve(space, baseline(space)))
+        )
         keep_time(trials.progress(opened.study, settings.trials))
         seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(

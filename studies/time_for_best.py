@@ -1,32 +1,27 @@
 """Keeps of the time limit what the best trial so far needs."""
 
-from collections.abc import Callable
-
 import optuna
 
-from spaces.space import Recipe, Space, resolve
+from spaces.space import Space
 from studies.data import Dataset
 from studies.events import Progress
 from studies.time_budget import TimeBudget, retrained_share
 from studies.trials import costs_of
 
 
-def keep_time_for_best(
-    budget: TimeBudget, study: optuna.Study, space: Space, images: Callable[[Recipe], Dataset], now: Progress
-) -> None:
+def keep_time_for_best(budget: TimeBudget, study: optuna.Study, space: Space, dataset: Dataset, now: Progress) -> None:
     """Keep what the best trial's retraining, test and export need, if there is one and its costs are known.
 
     Args:
         budget: Divides the time.
         study: The study.
         space: What is searched.
-        images: Gives the images of a recipe.
+        dataset: The images of the baseline: only their numbers count.
         now: How far the study is.
     """
     if now.best is None or budget.stop.deadline is None:
         return
     costs = costs_of(study, now.best.number)
     if costs is not None:
-        dataset = images(resolve(space, now.best.params))
         share = retrained_share(len(dataset.train), len(dataset.validation), space.folds)
         budget.best_is(costs, now.best.epochs, share, len(dataset.test))

@@ -217,7 +217,7 @@ class _Run:
             direction=METRICS[self.loaded.space.metric],
             resumed=bool(now.ended),
             progress=now.progress,
-            timeout_seconds=timeout,
+            timeout_seconds=None if timeout is None else timeout - (time.monotonic() - self.started),
             device=f"{count} worker{'s' if count > 1 else ''}: {devices}",
             sampler=self.study.sampler,
             pruner=self.study.pruner,
