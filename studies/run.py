@@ -34,20 +34,21 @@ from studies.database.steering import Limits, steer
 from studies.database.transactions import PATIENCE_SECONDS
 from studies.database.workers import Activity, Member
 from studies.declared import Declared
-from studies.events import Best, Progress, StudyOpened, Watcher
+from studies.events import Best, Progress, Watcher
 from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
 from studies.images import Images
 from studies.local_process import uptime
 from studies.opening import OpenStudy, open_study
+from studies.opening_event import opening
 from studies.process import ALONE, Process
 from studies.repeats import most_of
 from studies.results import Result
 from studies.run_outcome import outcome, wait_for_others
 from studies.sampling import laid_down, most_trials
 from studies.stopping import StopRequest
-from studies.storage import explained, shown, sqlite_url, study_folder
+from studies.storage import explained, sqlite_url, study_folder
 from studies.study import Study
 from studies.time_budget import TimeBudget, times_slower, too_short
 from studies.time_for_best import keep_time_for_best
@@ -216,32 +217,14 @@ class _Run:
         )
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
-        from studies import device
-
-        left = self.stop.seconds_left
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
         of_folder = (*exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
             what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
             notices.append(f"The {what.format(f'{limit:.0f}')}: {limit:.0f} trials evaluate all of it.")
-        self.watcher.study_opened(
-            StudyOpened(
-                name=self.name,
-                storage=shown(opened.url),
-                metric=self.declared.space.metric,
-                direction=METRICS[self.declared.space.metric],
-                resumed=opened.resumed,
-                progress=before,
-                timeout_seconds=None if math.isinf(left) else left,
-                device=device.describe(),
-                sampler=self.settings.sampler,
-                pruner=self.settings.pruner,
-                seed=self.settings.seed,
-                notices=tuple(notices),
-                identity=opened.identity,
-            )
-        )
+        event = opening(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
+        self.watcher.study_opened(replace(event, notices=tuple(notices)))
 
     def _search(self, opened: OpenStudy, space: Space, member: Member) -> bool:
         """Evaluate trials; returns whether the search is over for this process."""

@@ -1,0 +1,39 @@
+"""What is told when a study is open."""
+
+import math
+
+from spaces.space import Space
+from spaces.training import METRICS
+from studies.events import Progress, StudyOpened
+from studies.opening import OpenStudy
+from studies.storage import shown
+from studies.study import Study
+
+
+def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, seconds_left: float) -> StudyOpened:
+    """The event of a study's opening, without notices.
+
+    Args:
+        opened: The study.
+        space: What is searched.
+        settings: How.
+        before: How far the study is.
+        seconds_left: Until the time limit; infinite without one.
+    """
+    # Keras is imported here.
+    from studies import device
+
+    return StudyOpened(
+        name=opened.study.study_name,
+        storage=shown(opened.url),
+        metric=space.metric,
+        direction=METRICS[space.metric],
+        resumed=opened.resumed,
+        progress=before,
+        timeout_seconds=None if math.isinf(seconds_left) else seconds_left,
+        device=device.describe(),
+        sampler=settings.sampler,
+        pruner=settings.pruner,
+        seed=settings.seed,
+        identity=opened.identity,
+    )
