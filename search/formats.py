@@ -24,6 +24,14 @@ def metric(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.4g}"
 
 
+def shortest(value: Any) -> Any:
+    """A value without the noise of binary fractions: 0.3 for 0.30000000000000004, any other number as it is."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    short = float(f"{value:.12g}")
+    return short if abs(short - value) <= 4 * math.ulp(value) else value
+
+
 def scalar(value: Any) -> str:
     """A parameter's value: real numbers with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else clean(value)

@@ -5,11 +5,12 @@ import math
 import sys
 from typing import Any
 
+from search.formats import shortest
 from search.terminal import say
 
 
 def say_json(value: Any) -> None:
-    """Write one JSON document; what is no number becomes null, and Unicode stays where it can be encoded."""
+    """Write one JSON document: not-a-number as null, 0.30000000000000004 as 0.3, Unicode where it can be encoded."""
     form = _finite(value)
     text = json.dumps(form, ensure_ascii=False, indent=2, allow_nan=False)
     try:
@@ -24,4 +25,4 @@ def _finite(value: Any) -> Any:
         return {str(key): _finite(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(child) for child in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else shortest(value)

@@ -100,6 +100,10 @@ def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple[
     if call.test is not None:
         loaded = with_test(loaded, call.test)
     study = settings_of(loaded, settings)
+    if study.storage is not None:
+        from studies.urls import check_url
+
+        check_url(study.storage)
     if not study.is_supervised and (alone := SHARED & settings.keys()):
         raise UsageError(f"{_option(min(alone))} needs --workers or --devices beside it")
     # In the file of a space they may stand for the machines that have GPUs.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.formats import clean, duration, metric, scalar
+from search.formats import clean, duration, metric, scalar, shortest
 from search.kept import storage_of
 from search.terminal import say, show_table
 from spaces.parameters import MISSING
@@ -51,9 +51,10 @@ def _write_csv(trials: Sequence["TrialRow"]) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow([*COLUMNS, *names])
     for trial in trials:
-        numbers = (trial.number, trial.state, trial.value, trial.epoch, trial.epochs, trial.seconds)
+        value, seconds = shortest(trial.value), shortest(trial.seconds)
+        numbers = (trial.number, trial.state, value, trial.epoch, trial.epochs, seconds)
         own = (*numbers, trial.path, trial.host, trial.attempts, trial.reason)
-        writer.writerow([*own, *(str(trial.params[name]) if name in trial.params else "" for name in names)])
+        writer.writerow([*own, *(str(shortest(trial.params[name])) if name in trial.params else "" for name in names)])
 
 
 def _show(trials: Sequence["TrialRow"]) -> None:

@@ -24,6 +24,7 @@ from studies.data.lazy import telling_of_lost_files
 from studies.database.workers import Activity
 from studies.enqueued import RefusedValues
 from studies.epochs import total_epochs
+from studies.error_text import reason_of
 from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Best, EpochEnded, Progress, Watcher
 from studies.features import IMAGES, Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
@@ -335,4 +336,4 @@ def _classified(error: Exception) -> tuple[str, str]:
     """State and reason of a trial that raised: a sampler learns from a pruned trial, never from a failed one."""
     if is_out_of_memory(error):
         return PRUNED, f"out of memory ({type(error).__name__})"
-    return FAILED, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return FAILED, reason_of(error)

@@ -12,11 +12,12 @@ import filelock
 import optuna
 import sqlalchemy
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection
 
 from spaces.errors import OutputError, StudyError
 from studies.database.pool import TURN_SECONDS, FewConnections, ping_rarely, share_one_connection
 from studies.database.transactions import READING
+from studies.urls import missing_driver, parse_url
 
 BUSY_TIMEOUT_SECONDS = 20.0
 CONNECT_TIMEOUT_SECONDS = 10
@@ -26,7 +27,6 @@ _LOCKS = {
     "mysql": (f"SELECT GET_LOCK('search-schema', {CREATION_TIMEOUT_SECONDS})", "SELECT RELEASE_LOCK('search-schema')"),
 }
 DATABASE_ERRORS = (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
-DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
 
 def sqlite_url(file: Path) -> str:
@@ -54,7 +54,7 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
     Raises:
         StudyError: The URL is not one, the database cannot be reached, is locked, or belongs to another program.
     """
-    parsed = _parsed(url)
+    parsed = parse_url(url)
     is_sqlite, opened = parsed.get_backend_name() == "sqlite", url
     if is_sqlite and parsed.database:
         _refuse_foreign_file(Path(parsed.database))
@@ -94,7 +94,7 @@ def _drivers(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise StudyError(f"the driver for {shown(url)} is not installed: pip install {_package(url)}") from error
+        raise StudyError(missing_driver(url)) from error
 
 
 def _read_only(file: Path) -> str:
@@ -104,20 +104,6 @@ def _read_only(file: Path) -> str:
     is_still = not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
     still = "&immutable=1" if is_still else ""
     return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro{still}&uri=true"
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError):
-        # Their own words, which a traceback would show, may hold a password that was taken for a port.
-        raise StudyError(
-            "storage: must be the URL of a database, such as postgresql+psycopg://host/name or sqlite:///study.db; "
-            "what was given is not one"
-        ) from None
-    if parsed.get_backend_name() not in DRIVERS:
-        raise StudyError(f"storage: {parsed.get_backend_name()} is not supported: use {', '.join(DRIVERS.values())}")
-    return parsed
 
 
 def _engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
@@ -205,10 +191,6 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _package(url: str) -> str:
-    return {"postgresql": "'psycopg[binary]'", "mysql": "pymysql"}.get(_parsed(url).get_backend_name(), "the driver")
-
-
 @contextlib.contextmanager
 def alone_in_schema(url: str) -> Iterator[None]:
     """Hold the database while tables and studies are created: neither Optuna's nor SQLAlchemy's creation is safe else.
@@ -216,15 +198,13 @@ def alone_in_schema(url: str) -> Iterator[None]:
     Raises:
         StudyError: Another process has held it for too long, or the database cannot be used.
     """
-    parsed = _parsed(url)
+    parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite":
         with explained(url), _drivers(url), _server_lock(parsed):
             yield
-    elif parsed.database and parsed.database != ":memory:":
-        with _file_lock(Path(parsed.database)):
-            yield
     else:
-        yield
+        with _file_lock(Path(parsed.database or "")):
+            yield
 
 
 @contextlib.contextmanager

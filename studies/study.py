@@ -5,6 +5,7 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from spaces.arguments import telling
 from spaces.errors import SpaceError
 
 SAMPLERS = ("tpe", "random", "grid", "gp", "cmaes")
@@ -21,6 +22,7 @@ _SIZES = {
 }
 
 
+@telling
 @dataclass(frozen=True)
 class Study:
     """How a space is searched; options of `search run` override it.

@@ -1,9 +1,29 @@
-"""What of a database's URL may be kept in a file: no password, and nothing that could be one."""
+"""The URLs of databases: which are accepted, and what of them may be kept in a file."""
 
+import importlib.util
 import re
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from spaces.errors import StudyError
+
+ACCEPTED = {
+    "sqlite": ("pysqlite",),
+    "postgresql": ("psycopg", "psycopg2"),
+    "mysql": ("pymysql", "mysqldb"),
+}
+"""The drivers that a study works with, by kind of database; the first is the one that is recommended."""
+
+_PREFERRED = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+_OTHER_NAMES = {"postgres": "postgresql", "pgsql": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
+_PACKAGES = {
+    "psycopg": ("psycopg", "'psycopg[binary]'"),
+    "psycopg2": ("psycopg2", "psycopg2-binary"),
+    "pymysql": ("pymysql", "pymysql"),
+    "mysqldb": ("MySQLdb", "mysqlclient"),
+}
+"""The module of each driver, and what pip installs it from."""
 
 _SECRET = re.compile("passw|secret|token", re.IGNORECASE)
 
@@ -29,3 +49,63 @@ def has_secrets(url: str) -> bool:
     """Whether the URL holds a password, or an option that may be one."""
     kept = without_secrets(url)
     return kept is None or kept != make_url(url).render_as_string(hide_password=False)
+
+
+def parse_url(url: str) -> URL:
+    """Return the parts of a database's URL.
+
+    Raises:
+        StudyError: It is no URL, or one of a database or driver that a study does not work with.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Their own words, which a traceback would show, may hold a password that was taken for a port.
+        raise StudyError(
+            "storage: must be the URL of a database, such as postgresql+psycopg://host/name or sqlite:///study.db; "
+            "what was given is not one"
+        ) from None
+    typed, _, driver = parsed.drivername.partition("+")
+    backend = _OTHER_NAMES.get(typed, typed)
+    if backend not in ACCEPTED:
+        raise StudyError(f"storage: {typed} is not supported: use {', '.join(_PREFERRED.values())}")
+    if typed != backend or (driver and driver not in ACCEPTED[backend]):
+        raise StudyError(f"storage: {parsed.drivername}:// is not supported: write {_PREFERRED[backend]}://...")
+    if backend == "sqlite":
+        _refuse_memory(parsed)
+    return parsed
+
+
+def check_url(url: str) -> None:
+    """Make sure that a database can be reached by its URL, as far as that shows without connecting.
+
+    Raises:
+        StudyError: The URL is wrong, or its driver is not installed.
+    """
+    parsed = parse_url(url)
+    if (driver := parsed.get_driver_name()) in _PACKAGES and importlib.util.find_spec(_PACKAGES[driver][0]) is None:
+        raise StudyError(missing_driver(url))
+
+
+def missing_driver(url: str) -> str:
+    """Return what to do where the driver that a URL names, or stands for, is not installed."""
+    parsed = parse_url(url)
+    driver, preferred = parsed.get_driver_name(), _PREFERRED[parsed.get_backend_name()]
+    package = _PACKAGES.get(driver, (driver, driver))[1]
+    message = f"the driver {driver}, which {parsed.drivername}:// uses, is not installed"
+    if parsed.drivername == preferred or preferred.endswith(f"+{driver}"):
+        return f"{message}: pip install {package}"
+    own = _PACKAGES[preferred.partition("+")[2]]
+    installed = "" if importlib.util.find_spec(own[0]) else f" (pip install {own[1]})"
+    return f"{message}: write {preferred}://...{installed}, or pip install {package}"
+
+
+def _refuse_memory(url: URL) -> None:
+    database = url.database or ""
+    if database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory":
+        raise StudyError(
+            "storage: a SQLite database in memory is lost with its process, and no other worker sees it: use a file, "
+            "such as sqlite:///study.db"
+        )
+    if database.startswith("file:"):
+        raise StudyError("storage: SQLite's file: URIs are not supported: write sqlite:/// and the path of the file")

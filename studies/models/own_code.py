@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import keras
 
 from spaces.errors import EveryTrialError, ModelError
+from studies.error_text import is_native, reason_of
 from studies.models.memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
@@ -120,7 +121,9 @@ def _is_one_of(error: BaseException, package: str, name: str) -> bool:
 
 
 def told(error: BaseException) -> str:
-    """The error's type and the first line of its message, without what Keras and TensorFlow add around it."""
+    """The error's type and the line of its message that says most, without what Keras and TensorFlow add around it."""
+    if is_native(str(error)):
+        return reason_of(error)
     lines = [line for line in _ADDED.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 

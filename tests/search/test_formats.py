@@ -1,7 +1,9 @@
+import math
+
 import pytest
 
 from search.facts import of_data
-from search.formats import clean, duration, elapsed, masked, metric, plural, scalar, tail
+from search.formats import clean, duration, elapsed, masked, metric, plural, scalar, shortest, tail
 from studies.data.splits import Skipped
 from tests.search import stream
 
@@ -58,3 +60,19 @@ def test_many_classes_and_skipped_files_are_folded():
     assert ("skipped", "100 files") in facts
     assert ("", "… and 95 more files") in facts
     assert ("", "… and 88 more classes") in facts
+
+
+def test_the_noise_of_binary_fractions_is_left_out():
+    """0.3 is written as 0.3; any other number keeps all its digits."""
+    assert [shortest(value) for value in (0.1 + 0.2, 0.1 * 3 + 0.4, 1e-3, 0.0, 5, "a", None)] == [
+        0.3,
+        0.7,
+        1e-3,
+        0.0,
+        5,
+        "a",
+        None,
+    ]
+    for value in (0.5381944179534912, 1 / 3, 1e-300, 1e300, math.pi):
+        assert shortest(value) == value
+    assert math.isnan(shortest(math.nan))

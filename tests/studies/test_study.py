@@ -124,3 +124,18 @@ def test_devices_are_named_or_counted(devices, valid):
 def test_workers_or_devices_mean_processes_of_their_own(settings, supervised):
     """Without both, the search runs in the process that was typed."""
     assert Study(**settings).is_supervised is supervised
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("trial", "trials"), ("n_trials", "trials"), ("samplr", "sampler"), ("time_out", "timeout")]
+)
+def test_the_nearest_field_is_suggested_for_an_unknown_one(wrong, meant):
+    """A name that is slightly wrong is no TypeError."""
+    with pytest.raises(SpaceError, match=rf"Study\({wrong}=...\): there is no such field: did you mean {meant}\?"):
+        Study(**{wrong: 5})
+
+
+def test_an_unknown_field_without_a_near_name_is_told_with_all_fields():
+    """Whoever reads it sees what there is."""
+    with pytest.raises(SpaceError, match=r"Study\(colour=...\): there is no such field: it has trials, timeout"):
+        Study(colour=5)
