@@ -94,6 +94,10 @@ def _array(images: Any, where: str) -> np.ndarray:
         found: np.ndarray = np.asarray(images)
     except (ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"{where}: not an array: {error}.") from error
+    if found.ndim == 0:
+        raise DataError(f"{where}: must be an array or a list, got {type(images).__name__}.")
+    if found.dtype.name == "bfloat16":
+        found = found.astype(np.float32)
     if np.ma.is_masked(images):
         raise DataError(f"{where}: must not be masked, since models see every pixel. Fill it: x.filled(0).")
     if found.dtype.kind not in "buif":
@@ -120,6 +124,8 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
             return " Drop the fourth channel, if it is transparency: x[..., :3]."
         case (_, _, _, 2):
             return " Drop the second channel, if it is transparency: x[..., :1]."
+        case (_,):
+            return " A split is a pair (images, labels), in this order."
         case (_, _):
             return " Give each row its height and width: x.reshape(len(x), height, width)."
     return ""

@@ -10,6 +10,7 @@ from spaces.errors import DataError
 
 _ONE_CLASS = "`search` trains classifiers with one class for each image"
 _AS_TEXTS = "Pass the labels as texts: y.astype(str)."
+_SCALARS = ("text", "bytes", "bool", "integer", "float")
 _INTEGERS, _TEXTS = "integers", "texts"
 
 
@@ -54,7 +55,9 @@ def label_array(labels: Any, where: str) -> np.ndarray:
         raise DataError(f"{where}: not an array: {error}.{hint}") from error
     if np.ma.is_masked(labels):
         raise DataError(f"{where}: masked labels are missing labels. Leave these images out.")
-    if found.ndim == 1 and found.dtype.kind in "US" and isinstance(labels, list | tuple):
+    if found.ndim == 0:
+        raise DataError(f"{where}: must be an array or a list, got {type(labels).__name__}.")
+    if found.ndim == 1 and found.dtype.kind in "US" and _are_scalars(labels):
         # NumPy makes texts of numbers and of NaN that are listed with a text.
         found = _objects(labels)
     if found.ndim == 2 and found.shape[1] == 1:
@@ -62,6 +65,10 @@ def label_array(labels: Any, where: str) -> np.ndarray:
     if found.ndim != 1:
         raise DataError(f"{where}: must have the shape (n,), got {found.shape}.{_shape_hint(found)}")
     return _integers(found, where) if found.dtype.kind in "bui" else _texts(found, where)
+
+
+def _are_scalars(labels: Any) -> bool:
+    return isinstance(labels, list | tuple) and all(_kind(label) in _SCALARS or label is None for label in labels)
 
 
 def _objects(values: Sequence[Any]) -> np.ndarray:
@@ -166,7 +173,7 @@ def _kind_hint(kinds: set[str], values: Sequence[Any]) -> str:
         return f" {_ONE_CLASS}, not several labels."
     if kinds == {"float"}:
         return _float_hint(np.array([float(value) for value in values]))
-    if kinds <= {"text", "bytes", "integer", "float", "bool"}:
+    if kinds <= {*_SCALARS}:
         return " Make all of one kind: [str(label) for label in y]."
     return ""
 

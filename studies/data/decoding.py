@@ -236,6 +236,8 @@ def _decoded(content: bytes, mode: str, form: Form) -> np.ndarray:
             _check_pixels(image, limit, "a progressive JPEG" if is_progressive else "JPEG")
             image.draft(mode, draft_size(form.height, form.width))
         _check_pixels(image, MOST_PIXELS, image.format or "an image")
+        # Pillow reads the pixels of a PNG file for its EXIF data, and of damaged ones raises only the first time.
+        image.load()
         turn = _turn(image)
         return _in_form(_plain(image if turn is None else image.transpose(turn), mode), form)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spaces.errors import DataError
 from studies.data import Dataset, concatenated
@@ -82,6 +83,17 @@ def test_all_parts_have_one_scale():
     assert made(IMAGES / 255, more={"test": (dark / 255, [0, 1, 2])}).test.images.max() == 2
 
 
+def test_what_numpy_takes_for_an_array_is_one():
+    """Nested lists, lists of pictures, and tensors of any library, by NumPy's own protocol."""
+
+    class Tensor:
+        def __array__(self, dtype=None, copy=None):
+            return IMAGES
+
+    for images in (IMAGES.tolist(), list(IMAGES), [Image.fromarray(image) for image in IMAGES], Tensor()):
+        assert np.array_equal(uint8_images({"train": images}, "x")["train"], IMAGES)
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
 @pytest.mark.parametrize("train", [IMAGES, IMAGES / 255, IMAGES.astype(int), IMAGES > 127])
 def test_black_is_in_every_range(train, kind):
@@ -144,6 +156,8 @@ def test_values_that_rounding_took_out_of_the_range_are_clipped(kind, top):
         (np.array(["x", "y", "z"] * 20, np.dtypes.StringDType()), {}, ("x", "y", "z")),
         ((" x", "y", "z") * 20, {}, (" x", "y", "z")),
         (np.where(LABELS == 1, 1, -1), {}, ("-1", "1")),
+        ([np.array(name) for name in "xyz"] * 20, {}, ("x", "y", "z")),
+        ([np.array(number) for number in range(3)] * 20, {}, ("0", "1", "2")),
     ],
 )
 def test_labels_become_positions_in_the_classes(labels, settings, expected):
@@ -184,7 +198,10 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES.astype(complex), LABELS, {}, "must be numbers"),
         (np.concatenate([IMAGES, IMAGES[..., :1]], -1), LABELS, {}, r"transparency: x\[..., :3\]"),
         (IMAGES.reshape(60, -1), LABELS, {}, "x.reshape"),
-        (iter(IMAGES), LABELS, {}, "must be numbers, got Python objects"),
+        (iter(IMAGES), LABELS, {}, "must be an array or a list, got .*iterator"),
+        (LABELS, IMAGES, {}, r"pair \(images, labels\), in this order"),
+        (IMAGES, set(LABELS.tolist()), {}, "must be an array or a list, got set"),
+        (IMAGES, (label for label in LABELS), {}, "must be an array or a list, got generator"),
         (IMAGES.astype(str), LABELS, {}, "must be numbers"),
         ([np.zeros((2, 2)), np.zeros((3, 2))], LABELS, {}, "images of train: not an array"),
         (np.array([None] * 60), LABELS, {}, "Python objects"),

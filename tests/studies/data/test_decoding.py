@@ -198,6 +198,18 @@ def test_what_is_no_image_is_refused_in_a_few_words(content, reason):
             pixels(content, SMALL)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_damaged_png_is_no_picture_with_black_rows(mode):
+    """A PNG file that is cut off, or has one wrong byte among its pixels, is refused as a whole."""
+    content = encoded(Image.fromarray(picture(0, 40, 40)).convert(mode))
+    pixels(content, SMALL)
+    start = content.index(b"IDAT") + 10
+    for at in range(start, len(content) - 20, 101):
+        for damaged in (content[:at], content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]):
+            with pytest.raises(Unreadable):
+                pixels(damaged, SMALL)
+
+
 def test_noise_never_ends_in_another_error():
     """Whatever bytes are flipped in a file, the result is an image or `Unreadable`."""
     random = np.random.default_rng(0)
