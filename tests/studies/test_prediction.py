@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.evaluation import evaluate
 from studies.prediction import evaluate_folder, load_export, predict
+from studies.quiet import quiet_keras
 from studies.tensorflow_export import write_saved_model
 from tests.studies.exports import digit_images, export_digits
 
@@ -179,7 +180,8 @@ def test_a_model_with_code_of_the_users_own_is_read_from_its_saved_model(copy):
 
     last = keras.layers.Dense(10, activation="softmax")
     model = keras.Sequential([keras.Input((8, 8, 1)), Halved(), keras.layers.Flatten(), last])
-    model.save(copy / "model.keras")
+    with quiet_keras():
+        model.save(copy / "model.keras")
     shutil.rmtree(copy / "saved_model")
     write_saved_model(model, copy / "saved_model")
     keras.saving.get_custom_objects().pop("tests>Halved")
