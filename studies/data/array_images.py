@@ -62,10 +62,6 @@ class _Values:
     has_fractions: bool
 
     @property
-    def is_unit(self) -> bool:
-        return not self.is_integer and self.high <= 1 + _LEVEL
-
-    @property
     def text(self) -> str:
         return f"{_number(self.low)} to {_number(self.high)}"
 
@@ -73,12 +69,14 @@ class _Values:
 def _range_of_all(values: Mapping[str, _Values], where: str) -> str:
     # Black is 0 in both ranges.
     lit = {split: each for split, each in values.items() if each.high > 0}
-    unit = [split for split, each in lit.items() if each.is_unit]
-    if unit and len(unit) < len(lit):
+    low = [split for split, each in lit.items() if each.high <= 1 + _LEVEL]
+    unit = [split for split in low if not lit[split].is_integer]
+    if 0 < len(low) < len(lit) or 0 < len(unit) < len(low):
         ranges = ", ".join(f"{split} {each.text}{' (integers)' * each.is_integer}" for split, each in lit.items())
+        named = unit or low
         raise DataError(
-            f"{where}: the splits must have one value range, but the images of {' and '.join(unit)} reach 1 at most, "
-            f"as if from {UNIT}, and those of the others do not: {ranges}. {_FIX}, in every split."
+            f"{where}: the splits must have one value range, but the images of {' and '.join(named)} reach 1 at most, "
+            f"as if from {UNIT}, and those of the others do not or are integers: {ranges}. {_FIX}, in every split."
         )
     high = max(each.high for each in values.values())
     if not unit and high < _LEAST_FRACTIONAL_MAXIMUM and any(each.has_fractions for each in values.values()):
@@ -133,7 +131,7 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
 
 def _values(images: np.ndarray, where: str) -> _Values:
     if images.dtype == np.uint8:
-        return _Values(0.0, 255.0 if images.any() else 0.0, True, False)
+        return _Values(float(images.min()), float(images.max()), True, False)
     is_float = images.dtype.kind == "f"
     low, high, has_fractions = np.inf, -np.inf, False
     for chunk in _chunks(images):

@@ -1,6 +1,7 @@
 """Names of classes as a picture can show them: whole, in lines, in fonts that hold their characters."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
@@ -124,13 +125,16 @@ def _coded(name: str) -> str:
 
 
 def _code(character: str) -> str:
+    if unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f":
+        # Joiners and variation selectors have no look of their own.
+        return ""
     if not character.isprintable():
         return _UNKNOWN
     return character if _is_held(ord(character)) else ascii(character)[1:-1]
 
 
 def _is_drawable(name: str) -> bool:
-    return all(_is_held(ord(character)) for character in name if character.isprintable())
+    return all(len(_code(character)) < 2 for character in name)
 
 
 @cache

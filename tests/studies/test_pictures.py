@@ -189,6 +189,11 @@ def test_what_no_font_holds_is_told_by_its_number_and_codes(monkeypatch):
     labels._is_held.cache_clear()
 
 
+def test_characters_without_a_look_are_left_out():
+    """Joiners and variation selectors, as in emoji and Persian, leave no code or square behind."""
+    assert numbered(["a\u200db\ufe0f", "\u200fc", "d\x07"]) == ["ab", "c", "d\N{WHITE SQUARE}"]
+
+
 def test_another_installed_font_is_used_for_what_the_usual_one_lacks():
     """A name with characters that only another font holds is drawn in both fonts, as it is."""
     usual = labels._characters(labels._file_of(FONT))
