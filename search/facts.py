@@ -55,7 +55,8 @@ def of_data(dataset: "Dataset") -> list[Fact]:
     splits = (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits)
     facts = [("data", f"{plural(len(dataset.classes), 'class')}, images {shape}: {sizes}")]
-    return [*facts, *_of_classes(dataset), *_of_imbalance(dataset), *of_skipped(dataset.skipped)]
+    notices = [("note", clean(notice)) for notice in dataset.notices]
+    return [*facts, *_of_classes(dataset), *_of_imbalance(dataset), *of_skipped(dataset.skipped), *notices]
 
 
 def of_study(event: "StudyOpened") -> list[Fact]:

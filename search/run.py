@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.environment import quieten
@@ -99,6 +100,7 @@ def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple[
     loaded = load(call.target, call.data)
     if call.test is not None:
         loaded = with_test(loaded, call.test)
+    _require_text(loaded.folder, call.output.absolute())
     study = settings_of(loaded, settings)
     if study.storage is not None:
         from studies.urls import check_url
@@ -113,6 +115,13 @@ def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple[
         )
     screen.space_loaded(loaded.space, study)
     return loaded, study
+
+
+def _require_text(*paths: Path) -> None:
+    """Paths enter the study and its export as text."""
+    for path in paths:
+        if not str(path).isprintable() and any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+            raise UsageError(f"the path {str(path)!a} must be valid UTF-8: rename the folder")
 
 
 def _option(name: str) -> str:

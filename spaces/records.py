@@ -47,6 +47,8 @@ class Rule:
             return f"{shown(value)} is not known: did you mean {' or '.join(nearest)}?"
         if isinstance(value, type) and value in self.records:
             return f"must be {self.expected()}, got the class {value.__name__}: write {value.__name__}(...)"
+        if self.kind in ("path", "share_or_folder") and _is_undecoded(value):
+            return f"must be valid UTF-8, got {shown(value)}: rename the file or folder"
         return f"must be {self.expected()}, got {shown(value)}"
 
     def expected(self) -> str:
@@ -99,7 +101,12 @@ class Rule:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and "\0" not in value
+    return isinstance(value, str) and value != "" and "\0" not in value and not _is_undecoded(value)
+
+
+def _is_undecoded(value: Any) -> bool:
+    """Return True for a path that cannot be stored as text, since its bytes are no UTF-8."""
+    return isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _is_size(rule: Rule, value: Any) -> bool:

@@ -147,7 +147,7 @@ class _Run:
         # Keras is imported here.
         from studies.first_model import check_first_model
 
-        known += [*of_precision, *dataset.notices, *dataset.duplicates.notices()]
+        known += [*of_precision, *dataset.duplicates.notices()]
         if not self.process.is_replacement:
             known += check_first_model(space, dataset, export=self.export)
         how = (self.settings, identity(dataset), self._patience, self.process.study)

@@ -10,7 +10,7 @@ from search.screen import LABEL
 from spaces.errors import OutputError
 
 ERROR = "error: "
-TOLD = ("images", "data", "skipped", "features", "note")
+TOLD = ("images", "data", "balance", "skipped", "features", "note")
 """The facts that a worker tells while it prepares and the supervisor does not know itself."""
 
 

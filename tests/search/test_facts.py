@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from search.facts import of_data
+from search.workers.logs import TOLD
 from studies.data import Dataset, Split
 
 
@@ -26,6 +27,13 @@ def test_unequal_classes_are_reported_with_the_accuracy_of_the_largest():
     facts = of_data(Dataset(split(30, 10), split(3, 1), split(3, 5), ("sick", "well")))
     expected = "unequal classes: always predicting 'sick' has an accuracy of 0.7500 on validation and 0.3750 on test"
     assert ("balance", expected) in facts
+
+
+def test_what_was_noticed_about_the_data_is_said_with_it():
+    """A supervisor passes on what its worker says before the study is open."""
+    facts = of_data(Dataset(*(split(2, 2),) * 3, ("a", "b"), notices=("photos is already split",)))
+    assert facts[-1] == ("note", "photos is already split")
+    assert {label for label, _ in facts if label} <= set(TOLD)
 
 
 @pytest.mark.parametrize("counts", [(10, 10), (14, 10)])

@@ -1,3 +1,4 @@
+import os
 import re
 import shlex
 from pathlib import Path
@@ -178,6 +179,16 @@ def test_the_next_command_reads_the_same_images(search, fake_run, tmp_path):
     assert search("run", "digits", "--data", "my photos").exit_code == 0
     assert calls[0][0].space.data == ImageFolder("my photos")
     assert Call("digits", data="my photos").again(trials=9) == "search run digits --data 'my photos' --trials 9"
+
+
+def test_a_path_that_is_no_text_is_refused(search, fake_run, tmp_path, monkeypatch):
+    """It would break the export after the whole search."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    (folder / "photos").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    calls = fake_run()
+    assert "must be valid UTF-8" in search("run", "photos").stderr
+    assert not calls
 
 
 def test_the_next_command_tests_on_the_same_images(search, fake_run, tmp_path):

@@ -103,6 +103,19 @@ def splits():
         ({"data": "photos"}, "data: must be Digits(...) or"),
         ({"data": ImageFolder("")}, "data.train: must be a path, got ''"),
         ({"data": ImageFolder("a\0b")}, "data.train: must be a path, got 'a\\x00b'"),
+        (
+            {"data": ImageFolder("a\udcff")},
+            "data.train: must be valid UTF-8, got 'a\\udcff': rename the file or folder",
+        ),
+        (
+            {"data": ImageFolder("a", classes=("b",))},
+            "data.classes: must be at least two different names of sub-folders",
+        ),
+        ({"data": ImageFolder("a", classes=("b", "b"))}, "data.classes: must be at least two different names"),
+        (
+            {"data": ImageFolder("a", test=1.5)},
+            "data.test: must be a folder, or a share above 0 up to 0.9 or None, got 1.5",
+        ),
         ({"data": ImageFolder(Choice("a", "b"))}, "data.train: must be fixed, since trials could not be compared"),
         ({"data": Choice(Digits(), Npz("x.npz"))}, "data: must be fixed, since trials could not be compared"),
         (
