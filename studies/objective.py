@@ -10,22 +10,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import keras
-import optuna
 
 from spaces.canonical import fingerprint
-from spaces.errors import EveryTrialError, ModelError, OneTrialError, SearchError
+from spaces.errors import EveryTrialError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
-from spaces.training import METRICS
-from studies import training
 from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints
 from studies.data import Dataset, Split
 from studies.data.lazy import telling_of_lost_files
 from studies.database.workers import Activity
 from studies.enqueued import RefusedValues
 from studies.epochs import total_epochs
-from studies.error_text import reason_of
-from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Best, EpochEnded, Progress, Watcher
+from studies.events import COMPLETE, FAILED, WAITING, Best, EpochEnded, Progress, Watcher
 from studies.features import IMAGES, Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
@@ -36,6 +32,7 @@ from studies.taken import TakenTrial
 from studies.time_budget import TimeBudget, TrialClock
 from studies.training import Training, train
 from studies.trial_meter import TrialMeter
+from studies.trial_outcome import after_error, after_training, beats, ends_the_run
 from studies.trials import Outcome, params_of, progress
 from studies.warm import WarmModels
 
@@ -118,28 +115,22 @@ class Objective:
                 logger.warning(trained.notice)
             if trained.untrained and self.exports:
                 raise EveryTrialError(trained.untrained)
-            outcome = self._outcome(trained, recipe, time.monotonic() - started, before)
+            seconds = time.monotonic() - started
+            outcome = after_training(trained, recipe, self._epochs, seconds, before, self.stop)
             self._keep_weights(trial, recipe, trained, outcome, before)
             first, second, costs = trained.first_phase, trained.second_phase, self._costs()
             return replace(outcome, path=self._path, first_phase=first, second_phase=second, costs=costs)
         except RefusedValues as error:
             seconds = time.monotonic() - started
             return Outcome(FAILED, None, None, 0, seconds, str(error), path=self._path, refused=True)
-        except SearchError as error:
-            if _ends_the_run(error, before):
-                raise
-            return Outcome(FAILED, None, None, 0, time.monotonic() - started, str(error), path=self._path)
-        except optuna.TrialPruned as error:
-            reason = ": ".join(["pruned by the hypermodel", *([str(error)] if str(error) else [])])
-            epochs = max(trial.steps, default=0)
-            return Outcome(PRUNED, None, None, epochs, time.monotonic() - started, reason, path=self._path)
         except DATABASE_ERRORS:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a recipe breaks ends its trial, not the search
-            state, reason = _classified(error)
+        except Exception as error:  # whatever a recipe breaks ends its trial, not the search
+            if isinstance(error, SearchError) and ends_the_run(error, before):
+                raise
             if is_out_of_memory(error):
                 self._warm.clear()
-            return Outcome(state, None, None, 0, time.monotonic() - started, reason, path=self._path)
+            return after_error(error, trial.steps, time.monotonic() - started, self._path)
         finally:
             if not self._warm.is_reused:
                 # It throws away the compiled code of kept models too.
@@ -263,7 +254,7 @@ class Objective:
         best, value = progress(trial.trial.study, before.trials).best, outcome.value
         if outcome.state == WAITING and trained.unfinished_value is not None:
             self.unfinished = Best(trial.number, trained.unfinished_value, 0, params_of(trial.trial), 0)
-        elif outcome.state != COMPLETE or value is None or (best and _beats(best.value, value, recipe.metric)):
+        elif outcome.state != COMPLETE or value is None or (best and beats(best.value, value, recipe.metric)):
             return
         if self.checkpoints is None or trained.model is None:
             return
@@ -295,45 +286,3 @@ class Objective:
             # Written with the end: a worker that dies in between must not leave it judged and running.
             return False
         return trial.write()
-
-    def _outcome(self, trained: Training, recipe: Recipe, seconds: float, before: Progress) -> Outcome:
-        value = trained.best_value if trained.best_epoch else None
-        reached = (value, trained.best_epoch, len(trained.history), seconds)
-        if trained.ended == training.STOPPED:
-            # Some of the folds compare with no mean over all: they count only where there is nothing else.
-            comparable = recipe.folds is None or before.best is None
-            is_best = value is not None and (before.best is None or _beats(value, before.best.value, recipe.metric))
-            if comparable and is_best and not self.stop.requested:
-                return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
-            return Outcome(WAITING, *reached, self.stop.signal_name or "the time was over")
-        if trained.ended == training.REFUSED:
-            return Outcome(PRUNED, *reached, f"pruned after {self._reached(trained, recipe)}")
-        if trained.ended == training.DIVERGED or value is None:
-            reason = trained.reason or f"the loss was not finite in epoch {len(trained.history)}"
-            return Outcome(PRUNED, *reached, f"diverged: {reason}")
-        return Outcome(COMPLETE, *reached, loss=trained.best_loss)
-
-    def _reached(self, trained: Training, recipe: Recipe) -> str:
-        """The last step of a trial, in words."""
-        if recipe.folds:
-            return f"fold {trained.history[-1]['fold']:.0f} of {recipe.folds}"
-        return f"epoch {len(trained.history)} of {self._epochs}"
-
-
-def _ends_the_run(error: SearchError, before: Progress) -> bool:
-    """Whether an error concerns more than its trial: while no trial has ended, any that the user can fix does."""
-    if not isinstance(error, ModelError) or isinstance(error, EveryTrialError):
-        return True
-    return before.done == 0 and not isinstance(error, OneTrialError)
-
-
-def _beats(value: float, other: float, metric: str) -> bool:
-    """Whether a value is better than another."""
-    return value > other if METRICS[metric] == "maximize" else value < other
-
-
-def _classified(error: Exception) -> tuple[str, str]:
-    """State and reason of a trial that raised: a sampler learns from a pruned trial, never from a failed one."""
-    if is_out_of_memory(error):
-        return PRUNED, f"out of memory ({type(error).__name__})"
-    return FAILED, reason_of(error)

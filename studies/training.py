@@ -54,6 +54,7 @@ class Training:
         reason: Why it has no value, where the loss does not say it; empty otherwise.
         untrained: Why the model is not the one that was judged, and cannot be exported; empty otherwise.
         notice: What the user should know about every training of this kind; empty for nothing.
+        is_comparable: Its value compares with that of a whole training, also where it was stopped.
     """
 
     model: keras.Model
@@ -68,6 +69,7 @@ class Training:
     reason: str = ""
     untrained: str = ""
     notice: str = ""
+    is_comparable: bool = True
 
 
 def train(

@@ -120,6 +120,7 @@ def _training(
         done - first,
         reason=reason,
         untrained="" if stopping.stopped or is_trained else nothing_to_export(recipe.model),
+        is_comparable=not (stopping.stopped and has_own_fit(recipe.model)),
         notice=notice_of_silence(recipe.model) if ending.history and not reports.is_used else "",
     )
 

@@ -49,7 +49,7 @@ def test_errors_and_values_end_their_trials_as_keras_tuner_says(tmp_path):
     recorder = search(tmp_path, Ending(*ends), trials=5)
     ended = [(event.state, event.value, event.reason) for event in recorder.of(TrialEnded)]
     assert ended[:3] == [
-        ("pruned", None, "pruned by the hypermodel: too slow"),
+        ("pruned", None, "pruned by the model's own code: too slow"),
         ("failed", None, "FailedTrialError: too large"),
         ("complete", 0.75, ""),
     ]
