@@ -77,6 +77,8 @@ def beside_train(path: str, root: str, part: int) -> Layout:
     alike = [each for each in by_part(siblings)[part] if each.meaning and is_of_one_set(each.meaning, meaning)]
     notices: list[str] = []
     found = _chosen(part, alike, root, notices)
+    if found is not None:
+        notices.append(f"The {PARTS[part]} images are read from {shown(found)}.")
     return Layout({} if found is None else {part: found}, tuple(notices))
 
 
@@ -87,6 +89,8 @@ def _splits_in(path: str, notices: list[str], with_test: bool) -> dict[int, str]
     if not _is_split(path, children, parts):
         return None
     trains = [each for each in parts[TRAIN] if each.is_labelled]
+    # Empty class folders are named when the images are counted.
+    trains = trains or [each for each in parts[TRAIN] if not each.has_images and subfolders(each.path)]
     if not trains:
         raise DataError(_without_classes(path, [each for part in parts.values() for each in part], children))
     train = _one_of(TRAIN, trains)
@@ -147,8 +151,8 @@ def _is_split_of_one_kind(
         return False
     is_labelled = any(each.is_labelled for each in plain)
     if others:
-        meaning = plain[0].meaning
-        if is_labelled or (meaning is not None and meaning.part == TEST and not meaning.is_either):
+        meaning = min((each.meaning for each in plain if each.meaning), key=lambda one: one.may_be_class)
+        if is_labelled or not meaning.may_be_class:
             raise DataError(_between(path, plain, others, children))
         return False
     if len(named) > 1:
@@ -204,10 +208,11 @@ def _chosen(part: int, candidates: Sequence[SubFolder], train: str, notices: lis
     labelled = [each for each in candidates if _is_labelled_as(train, each)]
     if labelled:
         return _unwrapped(_one_of(part, labelled).path)
-    instead = "20% of the training images are kept aside instead" if part == TEST else "validation=... applies instead"
+    share = "20%" if part == TEST else "a share"
     notices.append(
         f"Not used as {PARTS[part]} images: {names_of(candidates)}, "
-        f"which {'has' if len(candidates) == 1 else 'have'} no class folders and so no labels; {instead}."
+        f"which {'has' if len(candidates) == 1 else 'have'} no class folders and so no labels; {share} of the training "
+        "images is split off instead."
     )
     return None
 

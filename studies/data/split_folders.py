@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from studies.data.scanning import has_images, loose_images, subfolders
-from studies.data.split_names import TEST, TRAIN, VALIDATION, SplitName, split_name
+from studies.data.split_names import TEST, TRAIN, VALIDATION, SplitName, pair_names, split_name
 
 
 class SubFolder:
@@ -26,7 +26,11 @@ class SubFolder:
 
 def sub_folders(path: str) -> list[SubFolder]:
     """The visible sub-folders of a folder, sorted by name."""
-    return [SubFolder(name, found) for name, found in subfolders(path)]
+    children = [SubFolder(name, found) for name, found in subfolders(path)]
+    glued = pair_names([each.name for each in children if each.meaning is None])
+    for each in children:
+        each.meaning = each.meaning or glued.get(each.name)
+    return children
 
 
 def by_part(children: Sequence[SubFolder]) -> dict[int, list[SubFolder]]:

@@ -49,6 +49,7 @@ def roots(folder: Path) -> dict[int, str]:
             ("x_train", "x_test"),
             ("Train", "testing"),
             ("train2017", "test2017"),
+            ("mytrain", "mytest"),
         ],
     ],
 )
@@ -102,6 +103,7 @@ def test_more_stray_images_than_classified_ones_are_refused(tmp_path):
     [
         *[("train", "test"), ("train", "valid", "test"), ("Training", "Testing"), ("trainA", "testA", "trainB")],
         *[("train_a", "test_b"), ("01_train", "02_test"), ("cats_train", "cats_test")],
+        *[("mytrain", "mytest"), ("datatraining", "datatesting")],
     ],
 )
 def test_splits_without_class_folders_are_refused(tmp_path, folders):
@@ -129,6 +131,8 @@ def test_classes_may_have_words_of_splits_in_their_names(tmp_path, classes):
     "folders",
     [
         {"cat": 4, "dog": 4, "test": 4},
+        {"cat": 4, "dog": 4, "val": 4},
+        {"cat": 4, "dog": 4, "train_images": 4},
         {"cat": 4, "dog": 4, "test/cat": 4, "test/dog": 4},
         {"bus": 4, "car": 4, "train/steam": 4, "train/electric": 4},
         {"test/cat": 4, "test/dog": 4, "val/cat": 4, "val/dog": 4},
@@ -184,6 +188,19 @@ def test_a_stray_image_does_not_hide_the_wrapper(tmp_path, where):
     assert data.classes == PAIR
     told = [*data.notices, *(skipped.path for skipped in data.skipped)]
     assert str(stray) in told or f"Not used, directly in {tmp_path}: 1 image." in told
+
+
+def test_split_folders_without_images_name_their_empty_classes(tmp_path):
+    """They have class folders, but nothing in them."""
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        (tmp_path / name).mkdir(parents=True)
+    assert "2 classes ('cat', 'dog') without any image" in message(tmp_path)
+
+
+@pytest.mark.parametrize("classes", [("contest", "protest"), ("interval", "latest", "strain"), ("value", "trainer")])
+def test_words_that_contain_the_name_of_a_split_are_classes(tmp_path, classes):
+    """Only names that are equal but for the split belong together."""
+    assert set(loaded(write(tmp_path, ".", classes=classes)).classes) == set(classes)
 
 
 def test_one_class_with_subfolders_is_no_wrapper(tmp_path):
