@@ -29,7 +29,7 @@ def notice_outage(connection: sa.Connection, study_id: int) -> int:
     found = connection.execute(_since_the_last_heartbeat(study_id)).one_or_none()
     if found is None:
         return 0
-    heard_at = max(found.reachable_since, found.heard_at if found.heard_at is not None else found.reachable_since)
+    heard_at = found.reachable_since if found.heard_at is None else found.heard_at
     shortest = found.shortest if found.shortest is not None else LOST_AFTER_SECONDS
     # Workers beat at least twice in that time. The clock may also have been set back.
     if abs(float(found.now) - heard_at) <= shortest / 2:
