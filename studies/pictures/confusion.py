@@ -89,6 +89,9 @@ class _Ticks:
         lines = max(1, int(_MATRIX_SHARE * side * 72 / len(positions) / (_LINE_HEIGHT * size)))
         most = math.inf if lines == 1 else max(_ROOM_INCHES, _UNEVEN * max(inches) / lines)
         names = [in_lines(written[index], most, size) for index in positions]
+        while max(name.count("\n") for name in names) >= lines:
+            most *= _UNEVEN
+            names = [in_lines(written[index], most, size) for index in positions]
         are_upright = len(names) <= 12 and max(inches) * len(names) <= _UPRIGHT_INCHES
         return cls(positions, names, size, fonts_for(names), are_upright)
 

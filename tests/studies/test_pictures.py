@@ -137,9 +137,10 @@ def is_inside(figure, text) -> bool:
         [f"{index}_{LONG}" for index in range(25)],
         [f"{LONG[:40]}_{index}" for index in range(60)],
         ["W" * 255, "i" * 255, LONG],
+        ["犬" * 20, "cat"],
         NAMES,
     ],
-    ids=["two", "25", "60", "longest", "any"],
+    ids=["two", "25", "60", "longest", "codes", "any"],
 )
 def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
     """No name is cut off at an edge, shortened, or drawn over the next one."""
