@@ -15,7 +15,7 @@ from spaces.canonical import fingerprint
 from spaces.errors import EveryTrialError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
-from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints
+from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints, of_params
 from studies.data import Dataset, Split
 from studies.data.lazy import telling_of_lost_files
 from studies.database.workers import Activity
@@ -260,7 +260,7 @@ class Objective:
             return
         kept = self.checkpoints.best_weights
         weights, state = trained.model.get_weights(), {PATH: self._path}
-        kept.save(trial.number, fingerprint(recipe), trial.claim.attempt, weights, state)
+        kept.save(trial.number, of_params(params_of(trial.trial)), trial.claim.attempt, weights, state)
         kept.clear_except([trial.number, *([best.number] if best else [])])
 
     def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from spaces.canonical import fingerprint as fingerprint_of
 from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
-from studies.checkpoints import PATH, Checkpoints, TrialCheckpoints, weights_of
+from studies.checkpoints import PATH, Checkpoints, TrialCheckpoints, of_params, weights_of
 from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
@@ -178,7 +177,7 @@ class _Exporting:
     def _own(self) -> Final | None:
         """The best trial's model with the weights of its best epoch, if they were kept."""
         best, recipe = self.found.best, self.found.recipe
-        kept = self.checkpoints.best_weights.load(best.number, fingerprint_of(recipe)) if self.checkpoints else None
+        kept = self.checkpoints.best_weights.load(best.number, of_params(best.params)) if self.checkpoints else None
         if kept is None:
             return None
         is_on_images = kept.state.get(PATH) == IMAGES

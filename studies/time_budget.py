@@ -163,7 +163,7 @@ def export_seconds(costs: Costs, test_images: int, slower: float = 1.0, starts: 
 
 def reserve_seconds(left: float, retraining: float, export: float) -> float:
     """What to keep of the time that is left: for retraining and export where both fit, else for the export alone."""
-    return retraining + export if left >= retraining + export else export
+    return retraining + export if has_time_to_retrain(left, retraining, export) else export
 
 
 def has_time_to_retrain(left: float, retraining: float, export: float) -> bool:
@@ -254,7 +254,8 @@ class TimeBudget:
         self._has_best = True
         self._retraining = retraining_seconds(costs, epochs, share)
         self._export = self._export_seconds(costs, test_images)
-        if self.exports:
+        # Once time is over, what was kept is not given back to the search.
+        if self.exports and not self.stop.out_of_time:
             self.stop.reserve_seconds = reserve_seconds(self.stop.seconds_left, self._retraining, self._export)
 
     def has_time_to_begin(self) -> bool:

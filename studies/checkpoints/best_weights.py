@@ -1,5 +1,6 @@
 """The weights of the best trials, kept for an export without retraining."""
 
+import json
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spaces.parameters import Scalar
 from studies.checkpoints.places import Place
 from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
 
@@ -76,6 +78,15 @@ class BestWeights:
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
             logger.warning("The weights of the best trials could not be listed: %s", _reason(error))
             return []
+
+
+def of_params(params: Mapping[str, Scalar]) -> str:
+    """What tells the recipes of one study apart, also those of hypermodels, which are whole only after their training.
+
+    Args:
+        params: A trial's parameters by dotted name.
+    """
+    return json.dumps(dict(params), sort_keys=True)
 
 
 def weights_of(snapshot: Snapshot) -> list[np.ndarray]:

@@ -89,13 +89,13 @@ def test_a_retraining_sees_the_images_that_judged_too():
 
 
 @given(st.floats(0, 1e5), st.floats(0, 1e4), st.floats(0, 1e4))
-def test_what_is_kept_is_never_more_than_the_time_left_unless_the_export_alone_is(left, retraining, export):
+def test_a_retraining_that_time_was_kept_for_is_begun(left, retraining, export):
     """A retraining that does not fit is given up rather than begun."""
     kept = reserve_seconds(left, retraining, export)
     assert kept in (export, retraining + export)
-    assert kept <= max(left, export)
-    if kept == retraining + export:
-        assert has_time_to_retrain(kept, retraining, export)
+    assert (kept > export) <= has_time_to_retrain(left, retraining, export)
+    if has_time_to_retrain(left, retraining, export):
+        assert has_time_to_retrain(min(left, kept), retraining, export)
 
 
 def test_an_export_takes_longer_with_more_layers_more_test_images_and_on_a_slow_machine():
@@ -147,6 +147,17 @@ def test_a_retraining_that_does_not_fit_leaves_its_time_to_the_search(clock):
     clock.now = 100.0 - export_seconds(COSTS, 10) + 0.1
     assert made.stop.out_of_time
     assert not made.end_search()
+
+
+def test_what_was_kept_is_not_given_back_to_the_search(clock):
+    """The trial that is ended for the retraining's sake changes nothing in it."""
+    made = budget(clock, 100.0)
+    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
+    clock.now = 100.0 - made.stop.reserve_seconds + 3.0
+    assert made.stop.out_of_time
+    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
+    assert made.stop.out_of_time
+    assert made.end_search()
 
 
 def test_a_first_trial_is_cut_short_in_time_to_judge_and_export_it(clock):
