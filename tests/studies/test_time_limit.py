@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from spaces import Space
+from spaces import Custom, Digits, Int, KerasTunerModel, Space
 from spaces.errors import NoResultError
 from studies import Study
 from studies.events import EpochEnded, Retraining
@@ -67,12 +67,12 @@ class TimeIsOver(Recorder):
         self.told.append(trial)
 
 
-def search(output: Path, at: str = "", trials: int = 2, **named):
+def search(output: Path, at: str = "", trials: int = 2, space: Space = SPACE, **named):
     """Run a study whose time is over at an event; its heartbeats come too seldom to set the limit once more."""
     watcher = TimeIsOver(at=at, **named)
     settings = Study(trials=trials, pruner="none", timeout=LIMIT, heartbeat_seconds=60.0, lost_after_seconds=200.0)
     stop = StopRequest(clock=watcher.clock)
-    return run(Declared(), settings, output=output, export=True, watcher=watcher, stop=stop), watcher
+    return run(Declared(space), settings, output=output, export=True, watcher=watcher, stop=stop), watcher
 
 
 def written(output: Path) -> dict:
@@ -115,6 +115,39 @@ def test_the_exported_weights_are_those_of_the_best_epoch(tmp_path):
     model = keras.models.load_model(tmp_path / "tiny" / "best" / "model.keras")
     answers = np.asarray(model(np.asarray(images.images)))
     assert float(np.mean(answers.argmax(axis=1) == images.labels)) == pytest.approx(result.progress.best.value)
+
+
+def build(hp) -> keras.Model:
+    """A network with a hyperparameter that is found while it is built."""
+    layers = [keras.layers.Flatten(), keras.layers.Dense(hp.Int("units", 8, 32), activation="relu")]
+    network = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10, activation="softmax")])
+    network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return network
+
+
+def custom(recipe, input_shape, outputs) -> keras.Model:
+    """A network of the user's own."""
+    images = keras.Input(input_shape)
+    hidden = keras.layers.Dense(recipe.model.units, activation="relu")(keras.layers.Flatten()(images))
+    return keras.Model(images, keras.layers.Dense(outputs)(hidden))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space(data=Digits(), model=KerasTunerModel(build), epochs=3),
+        Space(data=Digits(), model=Custom(custom, units=Int(8, 32)), epochs=3, batch_size=64),
+        replace(SPACE, folds=3),
+    ],
+    ids=["hypermodel", "custom", "folds"],
+)
+def test_own_weights_are_exported_of_every_kind_of_model(tmp_path, space):
+    """Of a trial over folds they are those of its last whole fold."""
+    result, _ = search(tmp_path, "epoch", space=space, after_epochs=2)
+    assert result.export is not None
+    weights = written(tmp_path)["weights"]
+    assert (weights["from"], weights["complete"]) == ("trial", True)
 
 
 @pytest.mark.slow
