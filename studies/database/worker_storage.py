@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.database.changes import Changes
 from studies.database.claims import Claim
+from studies.database.distributions import Agreement
 from studies.database.reading import read_trials
 from studies.database.transactions import Database
 
@@ -44,6 +45,7 @@ class WorkerStorage(BaseStorage):
         self._backend, self._database, self._study_id = backend, database, study_id
         self._seen, self._taken = seen, taken
         self._known: dict[int, FrozenTrial] = {}
+        self._agreement = Agreement()
         self._unfinished: set[int] = set()
         self._newest = -1
         self._is_fresh = False
@@ -100,7 +102,7 @@ class WorkerStorage(BaseStorage):
             self._refresh_once()
             # As it is now: a pruner adds what it is about to write to what it has read.
             own = {self._own._trial_id: copy.copy(self._own)} if self._own else {}
-            trials = sorted((self._known | own).values(), key=lambda trial: trial.number)
+            trials = self._agreement.of(sorted((self._known | own).values(), key=lambda trial: trial.number))
         chosen = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
@@ -129,6 +131,7 @@ class WorkerStorage(BaseStorage):
             self._known[trial._trial_id] = self._seen(trial)
             (self._unfinished.discard if trial.state.is_finished() else self._unfinished.add)(trial._trial_id)
             self._newest = max(self._newest, trial._trial_id)
+        self._agreement.note([self._known[trial._trial_id] for trial in found], self._known.values())
 
     def _mine(self, trial_id: int) -> FrozenTrial:
         if self._own is None or self._own._trial_id != trial_id:
@@ -141,10 +144,8 @@ class WorkerStorage(BaseStorage):
         """Keep a parameter of the own trial, if it agrees with that of the other trials."""
         with self._lock:
             own = self._mine(trial_id)
-            for trial in self._known.values():
-                if (before := trial.distributions.get(param_name)) is not None:
-                    optuna.distributions.check_distribution_compatibility(before, distribution)
-                    break
+            if (before := self._agreement.distribution(param_name)) is not None:
+                optuna.distributions.check_distribution_compatibility(before, distribution)
             own.params = {**own.params, param_name: distribution.to_external_repr(param_value_internal)}
             own.distributions = {**own.distributions, param_name: distribution}
             self._changes.params[param_name] = (param_value_internal, distribution)

@@ -1,0 +1,41 @@
+"""Parameters that two trials have stored under one name with different options."""
+
+import optuna
+from optuna.distributions import CategoricalDistribution, IntDistribution
+
+from studies.database.distributions import Agreement
+
+
+def trial_of(number, **params):
+    """A trial that is complete, with options for each parameter."""
+    distributions = {name: options for name, (_, options) in params.items()}
+    trial = optuna.trial.create_trial(
+        value=1.0, params={name: value for name, (value, _) in params.items()}, distributions=distributions
+    )
+    trial.number = number
+    return trial
+
+
+SMALL, LARGE = CategoricalDistribution((32, 64)), CategoricalDistribution((128, 256))
+
+
+def test_the_first_trial_with_a_name_counts():
+    """Whichever is read first: others keep their other parameters, and the stored trials stay as they are."""
+    first, third = trial_of(0, size=(32, SMALL)), trial_of(2)
+    second = trial_of(1, size=(128, LARGE), kind=(32, SMALL))
+    for order in ([first, second, third], [second, third, first]):
+        agreement = Agreement()
+        for index, trial in enumerate(order, start=1):
+            agreement.note([trial], order[:index])
+        assert [trial.params for trial in agreement.of([first, second, third])] == [{"size": 32}, {"kind": 32}, {}]
+        assert agreement.distribution("size") == SMALL
+    assert second.params == {"size": 128, "kind": 32}
+
+
+def test_ranges_may_differ():
+    """Optuna takes whole numbers from other bounds as they are."""
+    agreement = Agreement()
+    trials = [trial_of(0, n=(1, IntDistribution(1, 3))), trial_of(1, n=(9, IntDistribution(1, 9)))]
+    agreement.note(trials, trials)
+    assert agreement.of(trials) == trials
+    assert agreement.distribution("other") is None
