@@ -256,6 +256,29 @@ def stop(
 
 
 @app.command(epilog=EXIT_CODES)
+def delete(
+    study: options.AStudy,
+    yes: options.Yes = False,
+    output: options.Output = Path("runs"),
+    storage: options.Storage = None,
+    debug: options.Debug = False,
+) -> None:
+    """Delete a study and its files, after confirmation.
+
+    Deletes its trials from the database, its checkpoints, its exported model and its logs. Keeps other studies in the
+    same database, files that search did not write, and the image cache. Refuses while workers are running.
+
+    Example
+
+        search delete digits --yes
+    """
+    with told(debug):
+        from search.delete import delete_study
+
+        delete_study(study, output, storage, is_confirmed=yes)
+
+
+@app.command(epilog=EXIT_CODES)
 def resume(
     context: typer.Context,
     study: options.AStudy,

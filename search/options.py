@@ -166,6 +166,7 @@ Wait: TypeAlias = Annotated[
     str,
     typer.Option(metavar="TIME", callback=_checked(_duration_problem), help="How long to wait for the workers to end."),
 ]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
 NoWait: TypeAlias = Annotated[bool, typer.Option("--no-wait", help="Ask the workers to end, and do not wait.")]
 Sampler: TypeAlias = Annotated[
     str | None,

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.disk_use import disk_facts, disk_use
 from search.facts import Fact, command
 from search.formats import clean, duration, masked, metric
 from search.json_output import say_json
@@ -39,11 +40,13 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     from studies.finding import find
     from studies.status import read_status
 
-    status = read_status(find(study, output, storage_of(study, output, storage)))
+    found = find(study, output, storage_of(study, output, storage))
+    status = read_status(found)
+    used = disk_use(found, study, output)
     if as_json:
-        say_json(_form(status))
+        say_json({**_form(status), "disk": used})
     else:
-        show([*_facts(status), *_next(status, [study, *place(output, storage)])])
+        show([*_facts(status), *disk_facts(used), *_next(status, [study, *place(output, storage)])])
 
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:

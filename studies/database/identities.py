@@ -41,7 +41,7 @@ def identify(connection: sa.Connection, study_id: int) -> str:
     if known is not None:
         return known
     identity = str(uuid.uuid4())
-    _forget(connection, study_id)
+    forget(connection, study_id)
     _forget_deleted(connection)
     attribute = {"study_id": study_id, "key": IDENTITY, "value_json": json.dumps(identity)}
     upsert(connection, STUDY_ATTRIBUTES, [attribute], keys=("study_id", "key"))
@@ -131,7 +131,7 @@ def _is_deleted(database: Database, study_id: int, identity: str) -> bool:
         return False
 
 
-def _forget(connection: sa.Connection, study_id: int) -> None:
+def forget(connection: sa.Connection, study_id: int) -> None:
     """Remove all rows of ours under a study id."""
     claimed = sa.select(CLAIMS.c.trial_id).where(CLAIMS.c.study_id == study_id)
     connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id.in_(claimed)))
@@ -144,4 +144,4 @@ def _forget_deleted(connection: sa.Connection) -> None:
     there = sa.select(STUDY.c.study_id)
     gone = connection.scalars(sa.select(IDENTITIES.c.study_id).where(IDENTITIES.c.study_id.not_in(there))).all()
     for study_id in gone:
-        _forget(connection, study_id)
+        forget(connection, study_id)

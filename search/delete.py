@@ -1,0 +1,92 @@
+"""`search delete`: removes a study from its database, and its files."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.disk_use import files_in_folder
+from search.facts import Fact
+from search.formats import clean, gigabytes, plural
+from search.kept import kept, storage_of
+from search.screen import show
+from search.terminal import say
+from spaces.errors import OutputError, StudyError, UsageError
+
+if TYPE_CHECKING:
+    from studies.study_files import StudyFile
+
+MOST_NAMES = 5
+
+
+def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed: bool) -> None:
+    """Say what will be deleted, ask, and delete it.
+
+    Args:
+        study: Name of the study, or its folder.
+        output: Folder of all studies.
+        storage: URL of the database, or None.
+        is_confirmed: Do not ask.
+
+    Raises:
+        StudyError: There is no such study, search did not make it, or workers are alive.
+        UsageError: Nobody can be asked, and `--yes` was not typed.
+        OutputError: A file cannot be removed.
+    """
+    from studies.deletion import delete_rows, identity, require_idle
+    from studies.finding import find
+    from studies.study_files import DATABASE, is_database_here, remove, remove_elsewhere
+
+    found = find(study, output, storage_of(study, output, storage), reading=False)
+    require_idle(found)
+    folder, files = files_in_folder(found, study, output)
+    if folder.is_symlink():
+        raise OutputError(f"the folder {folder} is a link to {folder.resolve()}: name that folder instead")
+    own, place = identity(found), _shared_checkpoints(folder)
+    others = [each.study_name for each in found.study._storage.get_all_studies() if each.study_name != found.name]
+    if others or not is_database_here(folder, found.url):
+        files = [file for file in files if file.kind != DATABASE]
+    trials = len(found.study.get_trials(deepcopy=False))
+    show([("study", f"{clean(found.name)}, {plural(trials, 'trial')}"), *_what(files, folder, place)])
+    if not is_confirmed and not _confirmed():
+        say("nothing was deleted")
+        return
+    moved = remove_elsewhere(f"{place.rstrip('/')}/{found.name}", own) if place else 0
+    delete_rows(found)
+    left = remove(files, folder)
+    facts = [("deleted", f"{clean(found.name)}: {gigabytes(sum(file.bytes for file in files))} freed")]
+    if moved:
+        facts.append(("", f"{plural(moved, 'checkpoint')} in {clean(place)}"))
+    if others:
+        facts.append(("kept", f"the database, which holds other studies: {', '.join(map(clean, sorted(others)))}"))
+    names = [str(path.relative_to(folder)) for path in left]
+    names = [name for name in names if not (others and name.startswith(("study.db", ".study.db")))]
+    if names:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        facts.append(("kept", f"{', '.join(map(clean, names[:MOST_NAMES]))}{more} in {clean(folder)}"))
+    show(facts)
+
+
+def _what(files: list["StudyFile"], folder: Path, place: str | None) -> list[Fact]:
+    from studies.study_files import sizes
+
+    facts = [(kind, f"{gigabytes(count)} in {clean(folder)}") for kind, count in sizes(files).items()]
+    return [*facts, *([("checkpoints", f"those in {clean(place)}")] if place else [])]
+
+
+def _shared_checkpoints(folder: Path) -> str | None:
+    """Where the study's command says that checkpoints are kept, if not in its folder."""
+    try:
+        known = kept(folder)
+    except StudyError:
+        return None
+    place = known.call.settings.get("checkpoints")
+    if not isinstance(place, str):
+        return None
+    return place if "://" in place else str(known.folder / place)
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("search delete asks before it deletes, and there is no terminal: add --yes")
+    say("delete all of it? [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,55 @@
+"""What a study takes on the disk."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.facts import Fact
+from search.formats import clean, gigabytes
+from search.kept import kept, study_folder
+from spaces.errors import StudyError
+
+if TYPE_CHECKING:
+    from studies.finding import FoundStudy
+    from studies.study_files import StudyFile
+
+
+def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path, list["StudyFile"]]:
+    """The folder of a study that was found, and the files in it that are its own.
+
+    Args:
+        found: The study.
+        study: How it was typed: its name, or its folder.
+        output: Folder of all studies.
+    """
+    from studies.deletion import identity
+    from studies.study_files import files_of, is_database_here
+
+    folder = study_folder(study, output) or output / found.name
+    is_home = is_database_here(folder, found.url) or _is_kept_in(folder, found)
+    return folder, files_of(folder, identity(found) if found.is_ours else "", is_home=is_home)
+
+
+def disk_use(found: "FoundStudy", study: str, output: Path) -> dict[str, int]:
+    """The bytes of a study's files on this machine, by kind; empty where it has none."""
+    from studies.study_files import sizes
+
+    return sizes(files_in_folder(found, study, output)[1])
+
+
+def disk_facts(used: dict[str, int]) -> list[Fact]:
+    """The same in words."""
+    if not used:
+        return []
+    kinds = ", ".join(f"{clean(kind)} {gigabytes(count)}" for kind, count in used.items() if kind != "command")
+    return [("disk", f"{gigabytes(sum(used.values()))}: {kinds}")]
+
+
+def _is_kept_in(folder: Path, found: "FoundStudy") -> bool:
+    """Whether the folder says that this study was started from it, with a database elsewhere."""
+    from studies.urls import without_secrets
+
+    try:
+        known = kept(folder)
+    except StudyError:
+        return False
+    return known.study == found.name and known.storage is not None and known.storage == without_secrets(found.url)

@@ -1,0 +1,49 @@
+"""Deletes a study from its database, with all that search has stored about it."""
+
+import sqlalchemy as sa
+
+from spaces.errors import StudyError
+from studies.database.identities import forget, identity_of
+from studies.database.tables import WORKERS
+from studies.database.workers import give_up_gone, give_up_silent, lives
+from studies.finding import FoundStudy
+from studies.storage import engine_of, explained
+
+
+def require_idle(found: FoundStudy) -> None:
+    """Raise unless search made the study, and no worker is alive.
+
+    Raises:
+        StudyError: Plain Optuna made it, or workers are alive.
+    """
+    if not found.is_ours:
+        raise StudyError(f"the study {found.name!r} was not made by search: delete it with optuna delete-study")
+
+    def alive(connection: sa.Connection) -> int:
+        give_up_gone(connection, found.study_id)
+        give_up_silent(connection, found.study_id)
+        of_study = (WORKERS.c.study_id == found.study_id) & lives()
+        return connection.scalar(sa.select(sa.func.count()).where(of_study)) or 0
+
+    with explained(found.url):
+        if count := found.database.run(alive):
+            workers = f"{count} worker{'' if count == 1 else 's'}"
+            raise StudyError(f"the study {found.name!r} has {workers} alive: run search stop {found.name} first")
+
+
+def identity(found: FoundStudy) -> str:
+    """Return the identity of a study; empty if it has none."""
+    with explained(found.url):
+        return found.database.read(lambda connection: identity_of(connection, found.study_id)) or ""
+
+
+def delete_rows(found: FoundStudy) -> list[str]:
+    """Delete a study, and return the names of those that are left in the same database."""
+    with explained(found.url):
+        storage = found.study._storage
+        name = found.name
+        storage.delete_study(found.study_id)
+        found.database.run(lambda connection: forget(connection, found.study_id))
+        left = [study.study_name for study in storage.get_all_studies() if study.study_name != name]
+        engine_of(found.study).dispose()
+    return left

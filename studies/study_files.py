@@ -1,0 +1,190 @@
+"""The files of one study: what each kind takes on the disk, and their removal; files of others are left alone."""
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaces.errors import OutputError
+from studies.checkpoints.places import place_at
+from studies.export_folder import study_of
+from studies.storage import sqlite_url
+
+DATABASE, CHECKPOINTS, EXPORT, LOGS, COMMAND = "database", "checkpoints", "export", "logs", "command"
+
+_DATABASE = re.compile(r"study\.db(-wal|-shm|-journal)?|\.study\.db\.lock")
+_COMMAND = re.compile(r"command\.json|\.command\.json\.\d+|\.writable.*")
+_LOG = re.compile(r"worker-\d+\.log")
+_CHECKPOINT = re.compile(r".*\.(checkpoint|weights|tmp)")
+_EXPORTED = {
+    "model.keras",
+    "saved_model",
+    "model.onnx",
+    "model.tflite",
+    "labels.json",
+    "preprocess.py",
+    "recipe.json",
+    "metrics.json",
+    "CARD.md",
+    "checksums",
+    "samples.png",
+    "confusion_matrix.png",
+    "mistakes.png",
+    "curves.png",
+}
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A file of a study.
+
+    Args:
+        kind: `database`, `checkpoints`, `export`, `logs` or `command`.
+        path: Where it is.
+        bytes: What it takes on the disk; nothing for a symbolic link, which is not followed.
+    """
+
+    kind: str
+    path: Path
+    bytes: int
+
+
+def files_of(folder: Path, identity: str, *, is_home: bool) -> list[StudyFile]:
+    """Return the files of a study in its folder.
+
+    Args:
+        folder: The folder, which may be gone.
+        identity: The study's identity: checkpoints and exports that carry another one are not its own.
+        is_home: Whether the folder is known to be this study's, so that its logs and its command are, too.
+    """
+    found = [*_in_checkpoints(folder / "checkpoints", identity), *_in_exports(folder, identity)]
+    if is_home:
+        found += _matching(folder / "logs", _LOG, LOGS)
+        found += _matching(folder, _COMMAND, COMMAND)
+    if (folder / "study.db").exists() and is_home:
+        found += _matching(folder, _DATABASE, DATABASE)
+    return found
+
+
+def is_database_here(folder: Path, url: str) -> bool:
+    """Return True if a URL is that of the database file in a study's folder."""
+    return url == sqlite_url(folder / "study.db")
+
+
+def sizes(files: list[StudyFile]) -> dict[str, int]:
+    """Return the bytes of some files by kind; kinds without a file are left out."""
+    found: dict[str, int] = {}
+    for file in files:
+        found[file.kind] = found.get(file.kind, 0) + file.bytes
+    return found
+
+
+def remove(files: list[StudyFile], folder: Path) -> list[Path]:
+    """Remove files, then folders that are empty; returns the files that are left in the study's folder.
+
+    Raises:
+        OutputError: A file cannot be removed.
+    """
+    paths = [file.path for file in files]
+    if any(file.kind == DATABASE for file in files):
+        # Those of SQLite come and go with its connections.
+        paths += [folder / f"study.db{suffix}" for suffix in ("-wal", "-shm", "-journal")]
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"the file {path} cannot be removed: {error.strerror}: make it writable, then the same again"
+            ) from error
+    _remove_empty(folder)
+    return [path for path in _below(folder) if not _is_folder(path)]
+
+
+def remove_elsewhere(place: str, identity: str) -> int:
+    """Remove a study's checkpoints from a place that several studies share; returns how many there were."""
+    shared = place_at(place)
+    own = [name for name in shared.names() if _is_checkpoint_of(name, identity)]
+    for name in own:
+        shared.remove(name)
+    return len(own)
+
+
+def _in_checkpoints(folder: Path, identity: str) -> Iterator[StudyFile]:
+    if folder.is_symlink():
+        yield StudyFile(CHECKPOINTS, folder, 0)
+        return
+    for file in _entries(folder):
+        if _is_checkpoint_of(file.name, identity) and not _is_folder(file):
+            yield _file(CHECKPOINTS, file)
+
+
+def _is_checkpoint_of(name: str, identity: str) -> bool:
+    return _CHECKPOINT.fullmatch(name) is not None and bool(identity) and f"-{identity[:8]}" in name
+
+
+def _in_exports(folder: Path, identity: str) -> Iterator[StudyFile]:
+    for export in _entries(folder):
+        unfinished = re.fullmatch(r"\.best\.(new-.*|previous)", export.name)
+        if export.name != "best" and not unfinished:
+            continue
+        if export.is_symlink():
+            yield StudyFile(EXPORT, export, 0)
+        elif unfinished or study_of(export) == identity:
+            for entry in _entries(export):
+                if entry.name in _EXPORTED or unfinished:
+                    yield from _whole(EXPORT, entry)
+
+
+def _whole(kind: str, path: Path) -> Iterator[StudyFile]:
+    """Every file below a path; what symbolic links point to is not followed."""
+    if not _is_folder(path):
+        yield _file(kind, path)
+        return
+    for entry in _entries(path):
+        yield from _whole(kind, entry)
+
+
+def _matching(folder: Path, names: re.Pattern[str], kind: str) -> list[StudyFile]:
+    found = [] if folder.is_symlink() else _entries(folder)
+    return [_file(kind, file) for file in found if names.fullmatch(file.name) and not _is_folder(file)]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything below a folder, what is deepest first; symbolic links are not followed."""
+    for entry in _entries(folder):
+        if _is_folder(entry):
+            yield from _below(entry)
+        yield entry
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the folders that search makes, where they are empty, and at last the study's own."""
+    made = [path for path in _entries(folder) if path.name in ("checkpoints", "logs", "best") or path.name[0] == "."]
+    within = [path for top in made if _is_folder(top) for path in (*_below(top), top)]
+    for path in [*within, folder]:
+        if _is_folder(path):
+            # Something of others may be in it.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _file(kind: str, path: Path) -> StudyFile:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return StudyFile(kind, path, 0)
+    return StudyFile(kind, path, found.st_size if stat.S_ISREG(found.st_mode) else 0)
