@@ -1,5 +1,6 @@
 """The model card: what an exported model is, how good it is and how to use it, for a person to read."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -167,7 +168,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """A class's name as Markdown shows it in a table: it may hold anything that a folder's name may."""
-    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"([\\|<*`\[])", r"\\\1", " ".join(str(text).split()))
 
 
 def _number(value: float | None) -> str:

@@ -12,7 +12,8 @@ from PIL import Image
 from spaces import from_json
 from spaces.errors import ExportError, OutputError
 from studies import export
-from studies.card import usage_code
+from studies.card import model_card
+from studies.card_code import usage_code
 from studies.export_folder import LEFTOVER_SECONDS, previous_export
 from studies.quiet import quiet_keras
 from tests.studies.exports import RECIPE, SHAPE, digit_images, digit_model, export_digits
@@ -99,6 +100,14 @@ def test_the_card(exported):
         assert text in card
     form = read(folder / "labels.json")
     assert f"```python\n{usage_code(form)}```" in card
+
+
+def test_names_are_text_in_the_card():
+    """A class may be called like Markdown or HTML, and is shown as it is called."""
+    form = {"labels": ["<b>x", "a|b", "*c* `d` [e](f)", "g\\h\ni", "snake_case"], "image_shape": [8, 8, 1]}
+    card = model_card({}, {**form, "resize": "stretch"})
+    for line in (r"0. \<b>x", r"1. a\|b", r"2. \*c\* \`d\` \[e](f)", r"3. g\\h i", "4. snake_case"):
+        assert f"\n{line}\n" in card
 
 
 def test_the_cards_code_runs(exported, capsys, monkeypatch):
