@@ -14,11 +14,11 @@ from studies.models.own_code import applied, told
 from studies.models.plain_copy import OWN_LAYERS, not_exportable
 from studies.quiet import quiet_keras
 
-MOST_WEIGHTS = 5_000_000
+MOST_WEIGHTS = 1_000_000
 """A model with more is saved and loaded without its weights, which would take seconds."""
 
 LARGEST_DIFFERENCE = 1e-4
-LARGEST_DIFFERENCE_IN_HALF = 0.05
+LARGEST_DIFFERENCE_IN_HALF = 0.1
 """Of probabilities: between a model that computes in half precision and its export, which computes in float32."""
 
 
@@ -44,28 +44,27 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
                 f"{name} returns a model that cannot be exported ({_short(error)}): {OWN_LAYERS}"
             ) from error
         raise ModelError(not_exportable(name, culprit[0], _short(culprit[1]))) from error
-    if loaded is not None:
-        check_answers(name, answers(name, model, images), answers(name, loaded, images), LARGEST_DIFFERENCE)
+    if loaded is not None and not is_close(answers(name, model, images), answers(name, loaded, images), None):
+        raise ModelError(other_answers(name))
 
 
-def check_answers(name: str, before: np.ndarray, after: np.ndarray, largest: float) -> None:
-    """Make sure that a copy of a network answers as the network does.
+def is_close(before: np.ndarray, after: np.ndarray, policy: str | None) -> bool:
+    """Whether a copy of a network, in float32, answers as the network does.
 
     Args:
-        name: What the user's function is called in messages.
         before: The network's probabilities.
         after: Those of its copy.
-        largest: Largest absolute difference allowed.
-
-    Raises:
-        ModelError: It does not.
+        policy: What the network computes in, where that is not float32.
     """
-    difference = float(np.abs(before - after).max())
-    if not difference <= largest:
-        raise ModelError(
-            f"{name} returns a model whose copy answers differently (probabilities differ by {difference:.2g}), so it "
-            f"cannot be exported: {OWN_LAYERS}"
-        )
+    if policy is None:
+        return bool(np.abs(before - after).max() <= LARGEST_DIFFERENCE)
+    # With random weights, values may be too large for half precision.
+    return bool(not np.isfinite(before).all() or np.abs(before - after).max() <= LARGEST_DIFFERENCE_IN_HALF)
+
+
+def other_answers(name: str) -> str:
+    """What to do about a network whose copy answers otherwise."""
+    return f"{name} returns a model whose copy answers differently, so it cannot be exported: {OWN_LAYERS}"
 
 
 def answers(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -74,7 +73,9 @@ def answers(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
     Raises:
         ModelError: It fails.
     """
-    outputs = applied(name, model, keras.ops.convert_to_tensor(images), training=False)
+    # On the CPU, as in the export: some GPUs round products of float32 to ten bits.
+    with keras.device("cpu:0"):
+        outputs = applied(name, model, keras.ops.convert_to_tensor(images), training=False)
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32")))
 
 

@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 import keras
 
 from spaces.errors import EveryTrialError, ModelError
-from studies.error_text import is_native, reason_of
+from studies.error_text import reason_of
 from studies.models.memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
 Result = TypeVar("Result")
+
+_NATIVE = ("most recent call last", "Detected at node", "root error(s) found", "Graph execution error")
+"""What a message of TensorFlow holds that ends, rather than begins, with what went wrong."""
 
 _ADDED = re.compile(
     r"\{\{function_node [^}]*\}\}\s*| ?\[Op:\w+\] name: *|Exception encountered when calling [\w.]+\(\)\.|\x1b\[\d*m"
@@ -122,9 +125,11 @@ def _is_one_of(error: BaseException, package: str, name: str) -> bool:
 
 def told(error: BaseException) -> str:
     """The error's type and the line of its message that says most, without what Keras and TensorFlow add around it."""
-    if is_native(str(error)):
+    text = _ADDED.sub("", str(error))
+    # Below Keras' own heading the first line says most, which may be followed by an example of code.
+    if any(sign in text for sign in _NATIVE):
         return reason_of(error)
-    lines = [line for line in _ADDED.sub("", str(error)).splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 

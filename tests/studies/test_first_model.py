@@ -188,7 +188,7 @@ def both_kinds(make, **more):
             lambda: small(Unregistered()),
             r"\(Unregistered\), .*decorated with @keras.saving.register_keras_serializable",
         ),
-        (lambda: small(Forgetful(0.1)), r"copy answers differently .*return every argument from get_config\(\)"),
+        (lambda: small(Forgetful(0.1)), r"copy answers differently, .*return every argument from get_config\(\)"),
         (lambda: small(layers.Activation(lambda values: values / 2)), r"\(Activation\), .* not lambdas"),
         (Subclass, r"\(Subclass\), .*: build it with keras.Model\(inputs, outputs\) or Sequential"),
         (
