@@ -53,6 +53,19 @@ def check_names(root: str, names: Sequence[str]) -> None:
             )
 
 
+def notices_of_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Report classes whose names differ only in case; single letters may well be different classes."""
+    by_case: dict[str, list[str]] = {}
+    for name in names:
+        by_case.setdefault(name.casefold(), []).append(name)
+    alike = [same for same in by_case.values() if len(same) > 1 and len(same[0]) > 1]
+    return tuple(
+        f"The names of classes {' and '.join(map(repr, same))} differ only in upper and lower case; they are different "
+        "classes."
+        for same in alike
+    )
+
+
 def _check_shared(root: str, inner: Mapping[str, Sequence[str]]) -> None:
     """Two thirds of the folders hold the same sub-folders: these are the classes, not the folders."""
     counts = Counter(name for names in inner.values() for name in names)

@@ -9,6 +9,7 @@ from spaces.errors import DataError
 from studies.data.decoding import shown
 from studies.data.entry import DecodedImages
 from studies.data.folders import ImageFile, Listing, SkippedFile, class_folders, kinds_below
+from studies.data.scanning import UNSUPPORTED, extension
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION
 from studies.data.splits import Skipped
 from studies.data.splitting import check_enough
@@ -84,8 +85,15 @@ def check_skipped_by_part(
 def _refuse(skipped: Sequence[Skipped], files: int, share: float, where: str) -> None:
     raise DataError(
         f"{len(skipped)} of the {files} files of {where} cannot be used; at most {share:.0%} may be left out "
-        f"(max_skipped={share:g}):{_first(skipped)}\nRemove or replace them, or allow more."
+        f"(max_skipped={share:g}):{_first(skipped)}\n{_advice(skipped)}Remove or replace them, or allow more."
     )
+
+
+def _advice(skipped: Sequence[Skipped]) -> str:
+    """What to do about files of unsupported types, if there are any."""
+    kinds = Counter(kind for path, _ in skipped if (kind := extension(path.strip("'"))) in UNSUPPORTED)
+    named = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(_NAMED_FILES))
+    return f"Convert files of unsupported types to PNG or JPEG ({named}). " if kinds else ""
 
 
 def _first(skipped: Sequence[Skipped]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from spaces.data import ImageFolder
 from spaces.errors import DataError
 from studies.data import folders
+from studies.data.class_checks import notices_of_names
 from studies.data.decoded import decoded_images
 from studies.data.decoding import Form, header_size, quiet_pillow, shown
 from studies.data.duplicates import Duplicates, summed_up
@@ -70,7 +71,14 @@ def load_image_folder(
     duplicates = _duplicates(answer.images, splits, listing.files)
     conflicts = _conflicts(answer.images, listing)
     left_out = sorted([*(file.shown for file in skipped), *listing.unused])
-    return Dataset(*splits, listing.classes, tuple(left_out), data.resize, duplicates, (*layout.notices, *conflicts))
+    return Dataset(
+        *splits,
+        listing.classes,
+        tuple(left_out),
+        data.resize,
+        duplicates,
+        (*layout.notices, *notices_of_names(listing.classes), *conflicts),
+    )
 
 
 def read_labelled_folder(

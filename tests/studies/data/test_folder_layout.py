@@ -304,6 +304,12 @@ def test_names_that_differ_in_white_space_only_are_refused(tmp_path):
     assert "differ only in white space" in message(tmp_path)
 
 
+def test_names_that_differ_in_case_only_are_reported(tmp_path):
+    """They may be one class; single letters are not."""
+    assert "'Cat' and 'cat'" in loaded(write(tmp_path / "a", ".", classes=("Cat", "cat"))).notices[0]
+    assert loaded(write(tmp_path / "b", ".", classes=("A", "a"))).notices == ()
+
+
 def test_a_link_that_leads_nowhere_is_no_missing_class(tmp_path):
     """A class that would be left out silently is refused."""
     write(tmp_path, ".")
@@ -329,6 +335,16 @@ def test_files_of_unsupported_types_are_named_where_a_class_has_no_image(tmp_pat
         (tmp_path / "dog" / f"{k}{extension}").write_bytes(b"x")
     found = message(tmp_path)
     assert f"class 'dog' without any image (files there: 3 {extension}; convert them to PNG or JPEG" in found
+
+
+def test_files_of_unsupported_types_are_counted_where_they_are_too_many(tmp_path):
+    """The message says how many of which type, and what to do."""
+    write(tmp_path, ".", count=8)
+    for name in ("a.tif", "b.tif", "c.HEIC"):
+        (tmp_path / "cat" / name).write_bytes(b"x")
+    found = message(tmp_path)
+    assert "3 of the 19 files" in found
+    assert "Convert files of unsupported types to PNG or JPEG (2 .tif, 1 .heic)" in found
 
 
 def test_a_split_that_loses_its_files_is_refused(tmp_path):
