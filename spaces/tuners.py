@@ -10,9 +10,9 @@ _INSTEAD_OF_RUN_TRIAL = (
     "Space(folds=5), and to search the batch size set Space(batch_size=Choice(16, 32, 64))"
 )
 _KINDS = {
-    "BaseTuner": "tuner",
-    "Oracle": "oracle",
-    "Objective": "objective",
+    "BaseTuner": "a tuner",
+    "Oracle": "an oracle",
+    "Objective": "an objective",
     "HyperParameters": "hyperparameters",
 }
 
@@ -24,25 +24,26 @@ def misplaced(value: Any) -> str | None:
     """
     given = value if isinstance(value, type) else type(value)
     kind = kind_of(value)
-    article = "an" if kind in ("oracle", "objective") else "a"
     if kind is None:
         return f"{given.__name__}, but {_INSTEAD_OF_RUN_TRIAL}" if _overrides_run_trial(given) else None
-    got = f"{article} {kind}, {given.__name__}: "
-    if kind == "tuner":
+    got = f"{kind}, {given.__name__}: "
+    if kind == "a tuner":
         passed = "pass the tuner's hypermodel, and set Study(trials=..., sampler=...) and Space(metric=...) beside it"
         return f"{got}{passed}{f'; {_INSTEAD_OF_RUN_TRIAL}' if _overrides_run_trial(given) else ''}"
-    if kind == "oracle":
+    if kind == "an oracle":
         return f'{got}set Study(sampler="tpe") instead'
-    if kind == "objective":
+    if kind == "an objective":
         return f"{got}set Space(metric=...) instead{_meant(value)}"
     return f"{got}pass them as KerasTunerModel(hypermodel, hyperparameters=...)"
 
 
 def objective_as_metric(value: Any) -> str | None:
     """What to write in place of an `Objective` of KerasTuner as a metric; None for anything else."""
-    if isinstance(value, list | tuple) and value and any(kind_of(each) == "objective" for each in value):
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return objective_as_metric(value[0])
+    if isinstance(value, list | tuple) and any(kind_of(each) == "an objective" for each in value):
         return f"takes one metric, got {len(value)} objectives: choose one of {', '.join(METRICS)}"
-    if kind_of(value) != "objective":
+    if kind_of(value) != "an objective":
         return None
     if getattr(value, "name", None) in METRICS:
         return f"takes the name of a metric, got an objective{_meant(value)}"

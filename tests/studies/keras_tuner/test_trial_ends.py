@@ -146,11 +146,11 @@ class Building:
 @pytest.mark.parametrize(
     "build",
     [
-        functools.partial(units, outputs=2, low=8),
+        pytest.param(functools.partial(units, outputs=2, low=8), marks=pytest.mark.slow),
         functools.partial(functools.partial(units, low=8), outputs=2),
         functools.partial(Dense(outputs=2).build),
-        Dense(outputs=2).build,
-        lambda hp: units(hp, 2, 8),
+        pytest.param(Dense(outputs=2).build, marks=pytest.mark.slow),
+        pytest.param(lambda hp: units(hp, 2, 8), marks=pytest.mark.slow),
         Building(),
     ],
     ids=["partial", "nested", "of a method", "method", "lambda", "object"],
