@@ -20,6 +20,7 @@ LEFTOVER_SECONDS = 60.0
 _FORM = {
     "format": int,
     "study": str,
+    "study_id": str | None,
     "storage": str | None,
     "secrets_left_out": bool,
     "folder": str,
@@ -46,6 +47,7 @@ class Kept:
         storage: URL of the database without its secrets; None for the file in the study's folder.
         had_secrets: Whether something was left out of that URL.
         folder: Where it was typed.
+        identity: Identity of the study; None if the file does not say.
     """
 
     call: Call
@@ -53,15 +55,17 @@ class Kept:
     storage: str | None
     had_secrets: bool
     folder: Path
+    identity: str | None = None
 
 
-def keep(call: Call, study: str, storage: str | None) -> None:
+def keep(call: Call, study: str, storage: str | None, identity: str | None = None) -> None:
     """Write a call into its study's folder.
 
     Args:
         call: What was typed.
         study: Name of the study.
         storage: URL of its database, or None for the file in its folder.
+        identity: Identity of the study.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -73,6 +77,7 @@ def keep(call: Call, study: str, storage: str | None) -> None:
     form = {
         "format": FORMAT,
         "study": study,
+        "study_id": identity or None,
         "storage": storage and without_secrets(storage),
         "secrets_left_out": storage is not None and has_secrets(storage),
         "folder": str(Path.cwd()),
@@ -158,11 +163,13 @@ def _known(form: Any) -> Kept:
     """
     if not isinstance(form, dict) or form.get("format") != FORMAT:
         raise ValueError(f"format must be {FORMAT}, as this version of search writes it")
-    _check(form, _FORM, required=_FORM)
+    _check(form, _FORM, required=_FORM.keys() - {"study_id"})
     if not valid_name(form["study"]):
         raise ValueError(f"study must be a name, got {form['study']!r}")
     call = _call(form["run"])
-    return Kept(call, form["study"], form["storage"], form["secrets_left_out"], Path(form["folder"]))
+    return Kept(
+        call, form["study"], form["storage"], form["secrets_left_out"], Path(form["folder"]), form.get("study_id")
+    )
 
 
 def _call(form: dict[str, Any]) -> Call:

@@ -83,7 +83,7 @@ class LiveScreen(Screen):
 
     def study_opened(self, event: StudyOpened) -> None:
         """Where it is kept; from here on the display shows the search."""
-        self.on_open()
+        self.on_open(event)
         self._print(facts.of_study(event))
         self._name = event.name
         self.state = self.state.study_opened(event, self._clock())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.formats import plural
-from search.kept import Kept, kept, study_folder
+from search.kept import FILE, Kept, kept, study_folder
 from search.run import run
 from search.summary import Call
 from search.terminal import say
@@ -123,6 +123,11 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     found = find_study(url, known.study, reading=False)
     status = read_status(found)
     _refuse(status)
+    if known.identity not in (None, found.identity):
+        raise StudyError(
+            f"{folder / FILE} is of another study than {known.study!r} in {status.storage}, which was started since: "
+            "give the whole command once more: search run SPACE --study NAME"
+        )
     now = status.progress.trials
     trials = now if typed is None else now + int(typed) if typed.startswith("+") else int(typed)
     if trials > MOST_TRIALS:

@@ -54,7 +54,7 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool, st
     with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
         loaded, study = _declared(call, settings, screen)
         # Only once the study is open: a call that is refused leaves the earlier one as it was.
-        screen.on_open = lambda: keep(call, study.name or loaded.name, study.storage)
+        screen.on_open = lambda event: keep(call, study.name or loaded.name, study.storage, event.identity)
         if study.is_supervised:
             os.environ.update(HIDDEN)
             from search.workers.run import supervise

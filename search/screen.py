@@ -32,7 +32,7 @@ class Screen(Watcher, AbstractContextManager["Screen"]):
     def __init__(self, *, debug: bool = False) -> None:
         self.debug = debug
         self.open = ExitStack()
-        self.on_open: Callable[[], None] = lambda: None
+        self.on_open: Callable[[StudyOpened], None] = lambda event: None
 
     def __enter__(self) -> Self:
         if not self.debug:
@@ -51,7 +51,7 @@ class Screen(Watcher, AbstractContextManager["Screen"]):
     def study_opened(self, event: StudyOpened) -> None:
         """Keras is loaded, which ends the chatter: from here on standard error is the libraries' own again."""
         self.open.close()
-        self.on_open()
+        self.on_open(event)
 
     def summary(self, facts: list[Fact]) -> None:
         """Show the outcome, after the run."""

@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial
 
 from spaces.errors import SearchError
 from studies import trials
+from studies.database.identities import StudyDeleted, identity_of, require
 from studies.database.reading import FINISHED, TRIALS
 from studies.database.steering import steering
-from studies.database.tables import CLAIMS, WORKERS
+from studies.database.tables import CLAIMS, WORKERS, has_tables
 from studies.database.transactions import Database, database_seconds
 from studies.database.worker_storage import WorkerStorage
 from studies.database.workers import ALIVE, LOST, lives, retire
@@ -40,12 +41,14 @@ class Snapshot:
         workers: The workers that are alive, or were lost lately.
         ended: The trials that have ended, in the order in which they did.
         steering: The row that steers it.
+        identity: What no other study has.
     """
 
     progress: Progress
     workers: tuple[WorkerSeen, ...]
     ended: tuple[FrozenTrial, ...]
     steering: Any
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,20 @@ class Watched:
     Args:
         study: Optuna's study, on a `WorkerStorage`.
         database: Its database.
+        identity: What no other study has.
     """
 
     study: optuna.Study
     database: Database
+    identity: str
 
     def look(self) -> Snapshot | None:
-        """The study at this moment; None while no worker has described how it is steered."""
+        """The study at this moment; None while no worker has described how it is steered.
+
+        Raises:
+            StudyDeleted: It is gone.
+        """
+        self.database.read(lambda connection: require(connection, self.study._study_id, self.identity))
         row = steering(self.database, self.study._study_id)
         if row is None:
             return None
@@ -69,7 +79,7 @@ class Watched:
         ended = [trial for trial in known if trial.state in FINISHED]
         ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
         workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
-        return Snapshot(trials.progress(self.study, row.trials), workers, tuple(ended), row)
+        return Snapshot(trials.progress(self.study, row.trials), workers, tuple(ended), row, self.identity)
 
     def give_up(self, pid: int, on: str | None = None) -> None:
         """Give up a process for lost, so that its trial goes on elsewhere at once.
@@ -89,7 +99,7 @@ class Watched:
 
 
 def watched(url: str, name: str) -> Watched | None:
-    """The study of that name, or None while there is none.
+    """The study of that name, or None while there is none that search has opened.
 
     Raises:
         SearchError: The database cannot be used.
@@ -99,11 +109,16 @@ def watched(url: str, name: str) -> Watched | None:
         open_ones.callback(looking.engine.dispose)
         if name not in optuna.get_all_study_names(looking):
             return None
+        study_id = looking.get_study_id_from_name(name)
+        with looking.engine.connect() as connection:
+            identity = identity_of(connection, study_id) if has_tables(connection) else None
+        if identity is None:
+            return None
     storage = open_storage(url)
     # Whoever looks again in a second does not wait for a database that is away.
     database = Database(storage.engine, patience_seconds=lambda: 0.0)
-    study_id = storage.get_study_id_from_name(name)
-    return Watched(optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, study_id)), database)
+    study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, study_id))
+    return Watched(study, database, identity)
 
 
 def _workers(connection: sa.Connection, study_id: int) -> tuple[WorkerSeen, ...]:
@@ -159,15 +174,24 @@ class Looking:
         """When the latest look began, on `time.monotonic`."""
 
     def look(self) -> Snapshot | None:
-        """Look now; None, or what was seen last, while the database is away."""
+        """Look now; what was seen last while the database is away, and None once the study was deleted."""
         began = time.monotonic()
         with contextlib.suppress(*_AWAY):
             self._watched = self._watched or watched(self._url, self._name)
-            if self._watched is not None:
-                self._give_up(self._watched)
-                self.latest = self._watched.look() or self.latest
+            try:
+                if self._watched is not None:
+                    self._give_up(self._watched)
+                    self.latest = self._watched.look() or self.latest
+            except StudyDeleted:
+                self._forget()
             self.looked_at = began
         return self.latest
+
+    def _forget(self) -> None:
+        """Look for another study of that name from now on."""
+        if self._watched is not None:
+            self._watched.database.engine.dispose()
+        self._watched = self.latest = None
 
     def give_up(self, pid: int) -> None:
         """Give up a process of this machine for lost, as soon as the database is there."""

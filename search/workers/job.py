@@ -33,6 +33,7 @@ class Job:
         memory: Bytes of its own memory from which on it makes room for a fresh process.
         trials: Trials after which it does so.
         is_replacement: Another process of this run has worked in its place.
+        study: Identity of the study that this run has worked on; None while that is not known.
         debug: Show tracebacks.
         started: Reading of `time.monotonic`, which all processes of a machine share, when the command began.
     """
@@ -52,6 +53,7 @@ class Job:
     device_share: float = 1.0
     gpu_memory: int | None = None
     is_replacement: bool = False
+    study: str | None = None
     debug: bool = False
     started: float | None = None
 

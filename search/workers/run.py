@@ -16,14 +16,16 @@ from search.summary import Call
 from search.workers.job import Job
 from search.workers.logs import Log, facts_in, open_logs
 from search.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, most_crashes
-from search.workers.telling import Teller, is_joined
+from search.workers.telling import Teller, elsewhere, is_joined
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
 from spaces.files import Loaded
 from spaces.parameters import Scalar
 from spaces.training import METRICS
+from studies.database.identities import StudyDeleted
 from studies.devices import Place, places, this_machine
 from studies.events import Progress, StudyOpened, WorkerSeen
+from studies.export_folder import STUDY_ID
 from studies.recycling import share_of_memory
 from studies.repeats import is_exhausted
 from studies.results import Result
@@ -68,9 +70,10 @@ def supervise(
     chosen = places(this_machine(environ), study.workers, study.devices, study.per_gpu, sizes)
     name = study.name or loaded.name
     folder = study_folder(call.output, name)
-    logs = open_logs(folder / "logs", len(chosen))
+    looking = Looking(study.storage or sqlite_url(folder / "study.db"), name)
+    now = looking.look()
+    logs = open_logs(folder / "logs", len(chosen), now.identity if now else "")
     try:
-        looking = Looking(study.storage or sqlite_url(folder / "study.db"), name)
         run = _Run(call, loaded, study, screen, stop, environ, debug, name, folder, chosen, logs, looking, started)
         return run.result()
     finally:
@@ -95,6 +98,7 @@ class _Run:
     started: float
     pids: set[int] = field(default_factory=set)
     joined: bool = False
+    identity: str | None = None
     seen: Snapshot | None = None
 
     def result(self) -> tuple[Result, dict[str, Scalar]]:
@@ -110,9 +114,12 @@ class _Run:
             has_ended_trials=self._has_ended_trials,
             looked_at=lambda: self.looking.looked_at,
             most_crashes=most_crashes(self.study.retries),
+            is_deleted=self._is_deleted,
         )
         with self._signals(supervisor), self.looking.going_on():
             self._wait(supervisor, teller)
+        if self._is_deleted():
+            raise StudyDeleted
         now = self.looking.latest
         if now is not None:
             teller.tell(now, self.pids)
@@ -133,7 +140,7 @@ class _Run:
 
     def _tell(self, supervisor: Supervisor, teller: Teller) -> None:
         now = self.looking.latest
-        if now is not None and now is not self.seen:
+        if now is not None and now is not self.seen and not self._is_deleted():
             self.seen = now
             self._has_joined()
             teller.tell(now, self.pids, self._processes(supervisor))
@@ -188,13 +195,23 @@ class _Run:
             device_share=place.share,
             gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
             is_replacement=self.joined or slot.is_replacement,
+            study=self.identity,
             debug=self.debug,
             started=self.started,
         )
 
     def _has_joined(self) -> bool:
-        self.joined = self.joined or is_joined(self.looking.latest, self.pids)
+        now = self.looking.latest
+        if not self.joined and now is not None and is_joined(now, self.pids):
+            self.joined, self.identity = True, now.identity
+            for log in self.logs:
+                log.sign(now.identity)
         return self.joined
+
+    def _is_deleted(self) -> bool:
+        """Return True if the study is gone that our processes have worked on."""
+        now = self.looking.latest
+        return self.identity is not None and (now is None or now.identity != self.identity)
 
     def _has_ended_trials(self, pid: int) -> bool:
         now = self.looking.latest
@@ -222,6 +239,7 @@ class _Run:
             sampler=self.study.sampler,
             pruner=self.study.pruner,
             seed=self.study.seed,
+            identity=now.identity,
         )
 
     def _result(self, now: Snapshot | None, before: Snapshot | None) -> Result:
@@ -247,7 +265,7 @@ class _Run:
             timed_out=progress.done < progress.trials and interrupted is None,
             already_finished=before is not None and before.progress.done >= progress.trials,
             exhausted=is_exhausted(self.loaded.space, progress),
-            elsewhere="" if metrics or now is None or interrupted else _elsewhere(now),
+            elsewhere="" if metrics or now is None or interrupted else elsewhere(now),
         )
 
     def _metrics(self, progress: Progress) -> dict[str, Any] | None:
@@ -256,7 +274,8 @@ class _Run:
             stored: dict[str, Any] = json.loads((self.folder / "best" / "metrics.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        if not self.call.export or not {"best", "trials", "test"} <= stored.keys():
+        is_own = self.identity is not None and stored.get(STUDY_ID) == self.identity
+        if not self.call.export or not is_own or not {"best", "trials", "test"} <= stored.keys():
             return None
         is_of_these = sum(stored["trials"].values()) == progress.done
         if progress.best is None:
@@ -270,15 +289,3 @@ class _Run:
         """The baseline: trial 0 also has the hyperparameters of a hypermodel, which are found while it is built."""
         first = next((trial for trial in now.ended if trial.number == 0), None) if now else None
         return {**(params_of(first) if first else {}), **baseline(self.loaded.space)}
-
-
-def _elsewhere(now: Snapshot) -> str:
-    """Who exports, or has exported, the best trial in the place of this run."""
-    exporter = next((worker for worker in now.workers if worker.worker_id == now.steering.exporter), None)
-    if exporter is not None and exporter.lives:
-        return f"{exporter.name} is retraining and exporting the best trial"
-    known = now.steering.exported or {}
-    best = now.progress.best
-    if best is not None and known.get("trial") == [best.number, now.progress.done]:
-        return f"exported on {known['host']}: {known['folder']}"
-    return ""

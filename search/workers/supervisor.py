@@ -9,6 +9,7 @@ from typing import Protocol
 
 from search.workers.job import RECYCLED
 from spaces.errors import DataError, NoResultError, SearchError, WorkerError
+from studies.database.identities import StudyDeleted
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
 """How long to wait before the first, the second and every later replacement of a worker that ends no trial."""
@@ -96,6 +97,7 @@ class Supervisor:
         has_ended_trials: Whether the process of that id has ended trials.
         looked_at: When the study was looked at that `has_ended_trials` knows.
         most_crashes: How often a worker is replaced that ends no trial.
+        is_deleted: Whether the study was deleted that the processes have worked on.
         clock: Seconds that only ever grow.
     """
 
@@ -107,6 +109,7 @@ class Supervisor:
     has_ended_trials: Callable[[int], bool]
     looked_at: Callable[[], float] = lambda: math.inf
     most_crashes: int = len(RESTART_AFTER_SECONDS)
+    is_deleted: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
 
     def tick(self) -> bool:
@@ -114,6 +117,7 @@ class Supervisor:
 
         Raises:
             SearchError: The workers cannot work, for the reason that they gave.
+            StudyDeleted: One died, and the study is gone.
             WorkerError: One died again and again.
         """
         for slot in self.slots:
@@ -150,6 +154,8 @@ class Supervisor:
         if self.looked_at() < death.at and now < death.at + LOOK_SECONDS:
             return
         slot.death = None
+        if self.is_deleted():
+            raise StudyDeleted
         if self.has_ended_trials(death.pid):
             slot.crashes.clear()
         slot.crashes = [then for then in slot.crashes if now - then < FORGOTTEN_AFTER_SECONDS]

@@ -76,6 +76,18 @@ def is_joined(now: Snapshot | None, own: set[int]) -> bool:
     return now is not None and any(worker.host == here and worker.pid in own for worker in now.workers)
 
 
+def elsewhere(now: Snapshot) -> str:
+    """Who exports, or has exported, the best trial in the place of this run."""
+    exporter = next((worker for worker in now.workers if worker.worker_id == now.steering.exporter), None)
+    if exporter is not None and exporter.lives:
+        return f"{exporter.name} is retraining and exporting the best trial"
+    known = now.steering.exported or {}
+    best = now.progress.best
+    if best is not None and known.get("trial") == [best.number, now.progress.done]:
+        return f"exported on {known['host']}: {known['folder']}"
+    return ""
+
+
 def _with_starting(seen: Sequence[WorkerSeen], processes: Sequence[WorkerSeen]) -> list[WorkerSeen]:
     """The workers, with our processes that have not joined yet, and without those that they replace."""
     joined = {worker.pid for worker in seen if worker.lives}

@@ -1,0 +1,250 @@
+"""A study is told from a deleted one that had its name, its id and the ids of its trials."""
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from studies import Study
+from studies.database.identities import IDENTITY, StudyDeleted, deletion_explained
+from studies.database.reading import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
+from studies.database.steering import Limits, claim_export, end_export, steer
+from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
+from studies.database.workers import Member
+from studies.events import COMPLETE
+from studies.finding import find_study
+from studies.listing import list_studies
+from studies.opening import open_study
+from studies.results import read_trials
+from studies.status import read_status
+from studies.stopping import StopRequest
+from studies.trials import Outcome
+from studies.watching import Looking
+from studies.worker import Worker
+from tests.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
+
+# What only looks at a study leaves its connections to be collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+DONE = Outcome(COMPLETE, 0.5, 1, 1, 0.0)
+OURS = (CLAIMS, EPOCHS, WORKERS, STUDIES, IDENTITIES)
+HANGING = (PARAMS, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
+
+
+@pytest.fixture
+def plain(url, engines):
+    """Opens the database as a program that knows only Optuna does."""
+
+    def opened():
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool})
+        engines.append(storage.engine)
+        return storage
+
+    return opened
+
+
+@pytest.fixture
+def delete(plain):
+    """Deletes a study as Optuna and its dashboard do."""
+
+    def deleted(name="tiny"):
+        optuna.delete_study(study_name=name, storage=plain())
+
+    return deleted
+
+
+def count(opened, *tables):
+    """How many rows there are."""
+    with opened.database.engine.connect() as connection:
+        return [connection.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables]
+
+
+def searched(opened, trials=2):
+    """Evaluate some trials, and leave."""
+    ledger = joined(opened, Study())
+    for _ in range(trials):
+        taken = taken_from(opened.study, ledger)
+        taken.report(0.5, 1)
+        taken.keep_epoch(1, {"val_accuracy": 0.5})
+        taken.write()
+        taken.end(DONE)
+    ledger.member.leave(opened.database)
+
+
+def test_the_identity_stays(open_worker):
+    """Every process that opens the study finds the same one, which Optuna's row carries too."""
+    first = open_worker()
+    assert open_worker().identity == first.identity == first.study.user_attrs[IDENTITY]
+    assert len(first.identity) == 36
+
+
+def test_the_same_name_again(open_worker, delete, url):
+    """A new study begins, with an identity of its own, and nothing is left of the first one."""
+    first = open_worker()
+    searched(first)
+    delete()
+    second = open_worker()
+    assert second.identity != first.identity
+    assert not second.resumed
+    assert count(second, CLAIMS, EPOCHS, WORKERS, IDENTITIES) == [0, 0, 0, 1]
+    assert read_status(find_study(url, "tiny")).workers == ()
+    searched(second)
+    assert [trial.state for trial in second.study.trials] == [TrialState.COMPLETE] * 2
+    assert read_status(find_study(url, "tiny")).progress.complete == 2
+
+
+def test_another_study_of_the_database(open_worker, open_other, delete):
+    """A study that is being searched takes trial ids which a deleted one has left claims and epochs under."""
+    other = open_other()
+    ledger = joined(other, Study())
+    searched(open_worker(), trials=3)
+    delete()
+    for _ in range(3):
+        taken = taken_from(other.study, ledger)
+        taken.keep_epoch(1, {"val_accuracy": 0.1})
+        taken.end(DONE)
+    with other.database.engine.connect() as connection:
+        rows = connection.execute(
+            sa.select(EPOCHS.c.metrics).where(EPOCHS.c.trial_id.in_(sa.select(TRIALS.c.trial_id)))
+        )
+        assert [row.metrics for row in rows] == [{"val_accuracy": 0.1}] * 3
+        assert (
+            connection.scalars(sa.select(CLAIMS.c.attempt).where(CLAIMS.c.study_id == other.study_id)).all() == [1] * 3
+        )
+
+
+def test_an_enqueued_trial_starts_without_the_losses_of_a_deleted_one(open_worker, open_other, delete):
+    """A trial that Optuna puts under a used id is claimed for the first time, and fails by nothing that was before."""
+    other = open_other()
+    first = open_worker()
+    searched(first)
+    with first.database.engine.begin() as connection:
+        connection.execute(sa.update(CLAIMS).values(losses=99, attempt=7))
+    delete()
+    other.study.enqueue_trial({"dropout": 0.25})
+    taken = taken_from(other.study, joined(other, Study()))
+    assert taken.claim.attempt == 1
+    taken.end(DONE)
+    assert [trial.state for trial in other.study.trials] == [TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize("comes_after", ["nothing", "a new study", "another program's study"])
+def test_a_worker_of_a_deleted_study_writes_nothing(open_worker, delete, comes_after, plain):
+    """Whatever it does next is told with one message, also where its ids are of another study by now."""
+    first = open_worker()
+    ledger = joined(first, Study())
+    taken = taken_from(first.study, ledger)
+    taken.report(0.5, 1)
+    delete()
+    second = open_worker() if comes_after == "a new study" else None
+    if comes_after == "another program's study":
+        study = optuna.create_study(study_name="tiny", storage=plain(), direction="maximize")
+        study.enqueue_trial({"dropout": 0.25})
+    before = count(first, TRIALS, *HANGING)
+    assert not taken.write()
+    assert isinstance(taken.taken_away, StudyDeleted)
+    taken.storage.set_trial_user_attr(taken.claim.trial_id, "late", 1)
+    ledger.hand_back(taken.claim, taken.storage.take_changes())
+    with pytest.raises(StudyDeleted, match="was deleted from its database"):
+        taken.end(DONE)
+    with pytest.raises(StudyDeleted):
+        ledger.take()
+    with pytest.raises(StudyDeleted):
+        claim_export(first.database, first.study_id, ledger.member.worker_id)
+    with pytest.raises(StudyDeleted):
+        Member(first.study_id, "fake", identity=first.identity).join(first.database)
+    ledger.member.leave(first.database)
+    assert count(first, TRIALS, *HANGING) == before
+    assert second is None or second.study.trials == []
+
+
+def test_an_export_of_a_deleted_study_is_not_put_in_place(open_worker, delete):
+    """Its claim is over."""
+    opened = open_worker()
+    claim = claim_export(opened.database, opened.study_id, joined(opened, Study()).member.worker_id)
+    delete()
+    assert not end_export(opened.database, claim, {"trial": [0, 1]}, lambda: pytest.fail("put in place"))
+
+
+def test_a_whole_worker_ends_with_one_message(open_worker, delete):
+    """A study that is deleted in the middle of a trial ends its workers, and no trial of it is written."""
+    opened = open_worker()
+
+    def evaluate(trial, recipe, before):
+        if trial.number == 1:
+            delete()
+        return CurveObjective()(trial, recipe, before)
+
+    settings, ledger = Study(trials=6, sampler="random", pruner="none"), joined(opened, Study())
+    worker = Worker(opened.study, TINY, settings, ledger, evaluate, Recorder(), StopRequest())
+    explained = deletion_explained(opened.database, opened.study_id, opened.identity)
+    with pytest.raises(StudyDeleted, match="run the same command again to start a new study"), explained:
+        worker.run()
+    assert count(opened, TRIALS, *HANGING) == [0, 0, 0, 0, 0]
+
+
+def test_what_breaks_for_want_of_the_study_is_explained(open_worker, delete):
+    """Optuna and SQLAlchemy raise all kinds of errors; other errors of a study that is there stay what they are."""
+    opened = open_worker()
+    with pytest.raises(KeyError), deletion_explained(opened.database, opened.study_id, opened.identity):
+        raise KeyError(0)
+    delete()
+    open_worker()
+    with pytest.raises(StudyDeleted), deletion_explained(opened.database, opened.study_id, opened.identity):
+        raise KeyError(0)
+    with pytest.raises(StudyDeleted), deletion_explained(opened.database, opened.study_id, opened.identity):
+        opened.database.run(lambda connection: connection.execute(sa.text("SELECT nothing FROM nowhere")))
+
+
+def test_a_copy_is_another_study(open_worker, url, engines, plain):
+    """Optuna copies the identity with the study; the copy gets one of its own, and the first one keeps it."""
+    first = open_worker()
+    searched(first)
+    storage = plain()
+    optuna.copy_study(from_study_name="tiny", to_study_name="copy", from_storage=storage, to_storage=storage)
+    assert not find_study(url, "copy").is_ours
+    copy = open_study(url, "copy", TINY, Study(trials=6), DATA)
+    engines.append(copy.database.engine)
+    assert copy.identity != first.identity == open_worker().identity
+    assert find_study(url, "copy").identity == copy.identity
+
+
+def test_what_is_left_is_shown_nowhere(open_worker, delete, plain, url, tmp_path):
+    """A study that another program makes under the same name and ids has no workers, trials or limits of ours."""
+    first = open_worker()
+    searched(first)
+    joined(first, Study())
+    delete()
+    optuna.create_study(study_name="tiny", storage=plain(), direction="maximize").ask()
+    found = find_study(url, "tiny")
+    status = read_status(found)
+    assert (found.is_ours, status.workers, status.stop, status.progress.trials) == (False, (), None, 1)
+    rows = {row.name: (row.trials, row.alive) for row in list_studies(url)}
+    assert rows == {"tiny": (None, 0)}
+    assert [(row.host, row.attempts) for row in read_trials("tiny", tmp_path, url)] == [("", 0)]
+
+
+def test_a_monitor_notices(open_worker, delete, url):
+    """It shows nothing of the study any more, and tells another one of that name from it."""
+    opened = open_worker()
+    searched(opened)
+    looking = Looking(url, "tiny")
+    before = looking.look()
+    assert before.identity == opened.identity
+    delete()
+    open_worker()
+    assert looking.look() is None
+    assert looking.look().identity not in (None, opened.identity)
+    looking._watched.database.engine.dispose()
+
+
+@pytest.fixture
+def open_other(url, engines):
+    """Opens a second study in the same database."""
+
+    def opened():
+        found = open_study(url, "other", TINY, Study(trials=6), DATA)
+        engines.append(found.database.engine)
+        steer(found.database, found.study_id, Limits(6))
+        return found
+
+    return opened
