@@ -35,6 +35,11 @@ def check_fit(space: Space, *, exports: bool) -> list[str]:
                 f'compares: return {{"{space.metric}": ...}}, or set Space(metric=...) to another one of '
                 f"{', '.join(METRICS)}"
             )
+    if METRICS[space.metric] == "maximize" and source.returns_evaluation:
+        raise ModelError(
+            f"{fit} returns what evaluate() gives, the loss and the metrics, whose mean would be the trial's value: "
+            f"return the {space.metric} alone, as in model.evaluate(...)[1]"
+        )
     if METRICS[space.metric] == "maximize" and source.returns_a_loss:
         raise ModelError(
             f'{fit} returns a loss, but {space.metric} is maximized: set Space(metric="val_loss"), which is '

@@ -112,6 +112,18 @@ class FitSource:
         return any(_is_loss(value) for value in returned)
 
     @property
+    def returns_evaluation(self) -> bool:
+        """Return True if it returns what `model.evaluate` gives: the loss, or a list of it and the metrics."""
+        calls = [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
+        return any(
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "evaluate"
+            and not any(each.arg in ("return_dict", None) for each in call.keywords)
+            for call in calls
+        )
+
+    @property
     def training_call(self) -> str:
         """The line that trains its model with the arguments that it is given."""
         names = [name for name in _positional(self.fit, self.tree)[2:] if name in ("x", "y") or len(name) == 1]

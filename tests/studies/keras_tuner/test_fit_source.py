@@ -162,8 +162,16 @@ class Loss(Dense):
         return float(best_loss)
 
 
+class Evaluation(Dense):
+    def fit(self, hp, model, x, y, validation_data, **kwargs):
+        model.fit(x, y, **kwargs)
+        return model.evaluate(*validation_data)
+
+
 def test_what_it_returns_is_refused_where_the_source_shows_it():
-    """A dict without the metric, and a loss where the highest value wins."""
+    """A dict without the metric, and a loss where the highest value wins, alone or in a list."""
+    with pytest.raises(ModelError, match=r"returns what evaluate\(\) gives, .*: return the val_accuracy alone"):
+        check_fit(Space(data=Digits(), model=KerasTunerModel(Evaluation())), exports=True)
     with pytest.raises(ModelError, match="returns a dict of accuracy, loss, without val_accuracy"):
         check_fit(Space(data=Digits(), model=KerasTunerModel(OtherNames())), exports=True)
     with pytest.raises(
