@@ -22,6 +22,10 @@ TrainFold: TypeAlias = Callable[[Split, Split, OnEpoch], Training]
 """Trains on a split, judges by another, and calls back after each epoch."""
 
 
+_NOT_KEPT = ("model", "history", "unfinished_value")
+"""Of a fold that is done; its epochs are kept beside it."""
+
+
 @dataclass(frozen=True)
 class FoldData:
     """What the folds are made of: images, or the features of a frozen backbone.
@@ -136,7 +140,7 @@ def _kept(
 
 def _result(fold: Training) -> dict[str, Any]:
     """What a training came to, without its model and its history; JSON."""
-    return {each.name: getattr(fold, each.name) for each in fields(fold) if each.name not in ("model", "history")}
+    return {each.name: getattr(fold, each.name) for each in fields(fold) if each.name not in _NOT_KEPT}
 
 
 def _mean(folds: Sequence[Training], model: Any, history: Sequence[Mapping[str, float]], ended: str) -> Training:
