@@ -18,7 +18,7 @@ from studies.keras_tuner.asking import AskedHyperParameters
 from studies.keras_tuner.feed import Form
 from studies.keras_tuner.fit_source import FitSource, source_of
 from studies.keras_tuner.models import as_the_users, name_of
-from studies.keras_tuner.reports import Reports
+from studies.keras_tuner.reports import FitEnded, Reports
 from studies.keras_tuner.returned import check_range, has_metric, metrics_returned
 
 _TWICE = re.compile(r"got multiple values for keyword argument '(\w+)'")
@@ -95,7 +95,10 @@ def call_fit(
     if recipe.balance is not None:
         raise ModelError("balance: has no effect on a hypermodel with a fit() of its own: give class_weight there")
     before = network.get_weights()
-    returned = _returned(recipe, network, hp, splits, form, reports)
+    try:
+        returned = _returned(recipe, network, hp, splits, form, reports)
+    except FitEnded:
+        returned = None
     for failure in (reports.failure, hp.failure):
         if failure is not None:  # caught within fit, though it is none of its own
             raise failure

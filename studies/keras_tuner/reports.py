@@ -8,6 +8,10 @@ import keras
 from studies.callbacks import EpochEnd, StopOnRequest
 
 
+class FitEnded(KeyboardInterrupt):
+    """Ends a loop of the user's own that goes on after it was asked to end; it is no error that such a loop catches."""
+
+
 class Reports(keras.callbacks.Callback):  # type: ignore[misc]
     """Passes the events of one network's training on to other callbacks, in order.
 
@@ -48,6 +52,7 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         """Epochs of the first call of `model.fit`, once there is a second."""
         self.failure: Exception | None = None
         """What went wrong in one of them, which is no fault of the hypermodel."""
+        self._steps_after_stop = self._epochs_after_stop = 0
         self.is_used = False
         """Whether the network's training has called this."""
         for callback in self._callbacks:
@@ -74,6 +79,7 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         """Count the calls of `model.fit`."""
         self._is_counted = False
+        self._steps_after_stop = self._epochs_after_stop = 0
         if not self._is_network:
             return
         self._network.stop_training = False
@@ -95,6 +101,8 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         """Hand on the metrics of an epoch."""
         if not self._is_network:
             return
+        if self._epochs_after_stop:
+            raise FitEnded
         self.is_used = True
         if self._is_over:
             self._end()
@@ -106,6 +114,10 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
             self._network.stop_training = True
         self._each(lambda callback: callback.on_epoch_end(self._done, metrics))
         self._done += 1
+        if self._done < self._total:
+            # A loop of the user's own may tell of no steps.
+            self._stopping.look()
+        self._epochs_after_stop += self._stopping.stopped
         if self._is_repeated:
             self._weights = self._network.get_weights()
         if self._is_over or self._first_is_over or self._network.stop_training:
@@ -125,6 +137,9 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Hand on the end of a step."""
+        self._steps_after_stop += self._stopping.stopped
+        if self._steps_after_stop > 1:
+            raise FitEnded
         if self._is_network and self._is_over:
             self._end()
         self._on(self._reached, lambda callback: callback.on_train_batch_end(batch, logs))

@@ -301,3 +301,43 @@ def test_the_export_holds_no_random_layers():
     images = images_of(10).images[:4]
     expected = keras.ops.softmax(found.model(images.astype(np.float32) / 255, training=False))
     np.testing.assert_allclose(model(images.astype(np.float32)), expected, atol=1e-5)
+
+
+class Endless(Dense):
+    """Trains in a loop that heeds nothing and catches every error."""
+
+    def __init__(self, event):
+        super().__init__()
+        self.event, self.rounds = event, 0
+
+    def fit(self, hp, model, x, y, callbacks=None, **kwargs):
+        for callback in callbacks:
+            callback.set_model(model)
+        for epoch in range(50):
+            self.rounds += 1
+            model.train_on_batch(x[:32], y[:32])
+            for callback in callbacks:
+                try:
+                    if self.event == "step":
+                        callback.on_train_batch_end(epoch)
+                    else:
+                        callback.on_epoch_end(epoch, logs={})
+                except Exception:  # noqa: BLE001 - as a user's loop may
+                    pass
+
+
+@pytest.mark.parametrize("event", ["step", "epoch"])
+def test_a_loop_that_heeds_nothing_is_ended(event):
+    """The time limit and Ctrl-C hold for it too; an epoch whose validation they ended does not count."""
+    hypermodel = Endless(event)
+    found = train(
+        recipe_of(hypermodel, epochs=50),
+        images_of(10),
+        images_of(10, seed=1),
+        classes=10,
+        seed=3,
+        folder=Path(),
+        stop=lambda: True,
+    )
+    assert hypermodel.rounds <= 3
+    assert (found.ended, found.history) == (training.STOPPED, ())
