@@ -24,7 +24,8 @@ from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS,
 from studies.database.worker_storage import WorkerStorage
 from studies.events import Progress
 from studies.imported import Imports
-from studies.storage import alone_in_schema, explained, open_storage
+from studies.schema_lock import alone_in_schema
+from studies.storage import explained, open_storage
 from studies.study import Study
 from studies.trials import progress
 

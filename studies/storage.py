@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import filelock
 import optuna
 import sqlalchemy
 from sqlalchemy import event, exc
@@ -21,11 +20,6 @@ from studies.urls import missing_driver, parse_url
 
 BUSY_TIMEOUT_SECONDS = 20.0
 CONNECT_TIMEOUT_SECONDS = 10
-CREATION_TIMEOUT_SECONDS = 120
-_LOCKS = {
-    "postgresql": ("SELECT pg_advisory_lock(7315728)", "SELECT pg_advisory_unlock(7315728)"),
-    "mysql": (f"SELECT GET_LOCK('search-schema', {CREATION_TIMEOUT_SECONDS})", "SELECT RELEASE_LOCK('search-schema')"),
-}
 DATABASE_ERRORS = (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
@@ -59,8 +53,8 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
     if is_sqlite and parsed.database:
         _refuse_foreign_file(Path(parsed.database))
         opened = _read_only(Path(parsed.database)) if reading else url
-    with explained(url), _drivers(url):
-        settings = _engine_settings(parsed)
+    with explained(url), drivers_named(url):
+        settings = engine_settings(parsed)
         storage = optuna.storages.RDBStorage(opened, engine_kwargs=settings, skip_table_creation=reading)
         if is_sqlite and not reading:
             event.listen(storage.engine, "begin", _begin_immediate)
@@ -90,7 +84,7 @@ def explained(url: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _drivers(url: str) -> Iterator[None]:
+def drivers_named(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
@@ -106,7 +100,7 @@ def _read_only(file: Path) -> str:
     return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro{still}&uri=true"
 
 
-def _engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
+def engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
     backend = url.get_backend_name()
     if backend == "sqlite":
         return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
@@ -189,53 +183,6 @@ def _reason(error: BaseException) -> str:
     while (cause := getattr(error, "orig", None) or error.__cause__) is not None:
         error = cause
     return " ".join(str(error).split())
-
-
-@contextlib.contextmanager
-def alone_in_schema(url: str) -> Iterator[None]:
-    """Hold the database while tables and studies are created: neither Optuna's nor SQLAlchemy's creation is safe else.
-
-    Raises:
-        StudyError: Another process has held it for too long, or the database cannot be used.
-    """
-    parsed = parse_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        with explained(url), _drivers(url), _server_lock(parsed):
-            yield
-    else:
-        with _file_lock(Path(parsed.database or "")):
-            yield
-
-
-@contextlib.contextmanager
-def _file_lock(database: Path) -> Iterator[None]:
-    lock = filelock.FileLock(database.with_name(f".{database.name}.lock"))
-    try:
-        lock.acquire(timeout=CREATION_TIMEOUT_SECONDS)
-    except filelock.Timeout as error:
-        raise StudyError(f"another process has been creating the database {database} for too long: end it") from error
-    except OSError as error:
-        raise OutputError(
-            f"the folder {database.parent} cannot be written ({error.strerror}): give another --output"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _server_lock(url: URL) -> Iterator[None]:
-    """A lock that the server keeps for a session, and drops when its connection ends."""
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **_engine_settings(url, pooled=False))
-    take, give = _LOCKS[url.get_backend_name()]
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(take))
-        try:
-            yield
-        finally:
-            with contextlib.suppress(exc.SQLAlchemyError):
-                connection.execute(sqlalchemy.text(give))
 
 
 def study_folder(output: Path, name: str) -> Path:
