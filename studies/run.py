@@ -162,7 +162,8 @@ class _Run:
                 before = opened.progress(Ledger(opened.database, member).wanted())
                 self._announce(opened, before, limit, known)
                 is_over = self._search(opened, space, member)
-                wait_for_others(opened.study, self.stop)
+                if is_over:
+                    wait_for_others(opened.study, self.stop)
                 now = opened.progress(Ledger(opened.database, member).wanted())
                 if not is_over:
                     return replace(self._outcome(space, now, before), recycled=True)
@@ -271,10 +272,10 @@ class _Run:
         )
         try:
             is_over = worker.run()
-            if is_over and not stop():
+            now = trials.progress(opened.study, ledger.wanted())
+            if is_over and not stop() and now.done >= now.trials:
                 # What stalled workers have left; the retraining of the best trial goes on from its own.
-                best = trials.progress(opened.study, ledger.wanted()).best
-                self.checkpoints.clear_except([best.number] if best else [])
+                self.checkpoints.clear_except([now.best.number] if now.best else [])
             return is_over
         except KeyboardInterrupt:
             # An end asked for, or time over, while images were read for a trial, which waits.
@@ -286,7 +287,7 @@ class _Run:
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
         # Another worker may have a result; whoever started the workers knows of all.
-        is_silent = self._unfinished is not None or (self.process.is_supervised and self.stop.out_of_time)
+        is_silent = self._unfinished is not None or (self.process.is_supervised and now.done < now.trials)
         return outcome(self.name, space, self.settings, now, before, self.stop, needs_best=not is_silent)
 
     def _wants_export(self, result: Result) -> bool:

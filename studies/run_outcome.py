@@ -20,15 +20,15 @@ MOST_SECONDS, SHARE, SECONDS_BETWEEN_LOOKS = 5.0, 0.2, 0.2
 
 
 def wait_for_others(study: optuna.Study, stop: StopRequest, wait: Callable[[float], None] = time.sleep) -> None:
-    """When time is over, wait a little for the trials of the other workers, one of which may be the best.
+    """Under a time limit, wait a little for the trials of the other workers, one of which may be the best.
 
     Args:
         study: The study.
-        stop: Says whether time is over, and how much is kept for the export.
+        stop: Says how much time is left.
         wait: Waits so many seconds.
     """
     until = stop.clock() + min(MOST_SECONDS, SHARE * stop.seconds_left)
-    while stop.out_of_time and not stop.requested and stop.clock() < until:
+    while stop.deadline is not None and not stop.requested and stop.clock() < until:
         if not study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             return
         wait(SECONDS_BETWEEN_LOOKS)
@@ -52,7 +52,7 @@ def outcome(
         NoResultError: No trial is complete.
     """
     if now.best is None and not stop.requested and needs_best:
-        if stop.out_of_time:
+        if now.done < now.trials:
             raise NoResultError(too_short(settings.timeout, "before one trial was complete"))
         ended = f"{now.pruned} pruned, {now.failed} failed"
         raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {name}")
