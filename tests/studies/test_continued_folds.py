@@ -137,6 +137,10 @@ def test_results_of_folds_are_json(tmp_path):
         "ended",
         "first_phase",
         "second_phase",
+        "is_comparable",
+        "notice",
+        "reason",
+        "untrained",
     }
     trial = Checkpoints(tmp_path).of_trial(0)
     trial.save(decoded(saved[3], ""))
