@@ -1,12 +1,17 @@
 """A long chaos: hundreds of workers killed, told to end and stopped, and what came of their study.
 
     python benchmarks/chaos.py [--trials 400] [--kills 200] [--stores sqlite postgresql] [--seed 0]
+    python benchmarks/chaos.py --strikes 300 --outages 1 12 [--lost-after 2] [--stores sqlite postgresql] [--seed 0]
     python benchmarks/chaos.py --training [--trials 200] [--strikes 40] [--stores sqlite postgresql] [--seed 0]
 
 Four workers, replaced when they die, with a heartbeat every 0.3 s and lost after 2 s. They do all that a worker does
 but train: their trials sleep 5 epochs of 0.2 s (tests/light.py). PostgreSQL crashes in between. With `--training` they
 train a tiny network (tests/training.py), 8 epochs of 0.3 s and more; then checkpoints are truncated as well, and the
 small disk that holds them and SQLite's file is full for a while, where one can be mounted.
+
+`--outages FROM TO` lets outages last that many seconds, most of them short: the server stays away after a crash,
+SQLite's file is locked, and all workers are stopped at once, as when their machine is suspended. Then only workers that
+were killed, told to end or stopped alone may lose a trial.
 
 At the end every trial, every epoch and every value is compared with what an undisturbed run gives. Exits with 1 if
 anything differs, or if the study was over before every kind of strike had happened.
@@ -36,12 +41,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--training", action="store_true")
     parser.add_argument("--trials", type=int, help="400, or 200 that train")
+    parser.add_argument("--outages", nargs=2, type=float, metavar=("FROM", "TO"), help="seconds that outages last")
+    parser.add_argument("--lost-after", type=float, default=2.0, help="seconds; not with --training")
     parser.add_argument("--strikes", type=int, help="of any kind: no limit, or 40 at workers that train")
-    parser.add_argument("--kills", type=int, default=200, help="workers killed, told to end or stopped")
+    parser.add_argument(
+        "--kills", type=int, help="workers killed, told to end or stopped: 200, or no limit with --outages"
+    )
     parser.add_argument("--stores", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    given.trials = given.trials or (200 if given.training else 400)
+    # Where outages are counted, the study must last for all strikes: four workers end four trials a second at most.
+    lasting = 4 * given.strikes if given.outages and given.strikes else 400
+    given.trials = given.trials or (200 if given.training else lasting)
+    given.kills = given.kills or (10**6 if given.outages else 200)
     given.strikes = given.strikes or (40 if given.training else 10**6)
     print(machine("optuna", "sqlalchemy", "psycopg", *(["keras", "tensorflow"] * given.training)), flush=True)
     wrong = []
@@ -55,15 +67,28 @@ def main() -> None:
 
 
 def _sleeping(folder: Path, server: Postgres | None, given: argparse.Namespace) -> list[str]:
-    light = Light(server.new_database() if server else sqlite_url(folder / "study.db"), given.trials, seconds=0.2)
-    crew = Crew(light.command, folder, 4, most_starts=10**6)
-    chaos = Chaos(crew, given.seed, given.strikes, (0.2, 1.5), server=server, most_kills=given.kills)
+    file = folder / "study.db"
+    url = server.new_database() if server else sqlite_url(file)
+    light = Light(url, given.trials, seconds=0.2, lost_after_seconds=given.lost_after)
+    chaos = Chaos(
+        Crew(light.command, folder, 4, most_starts=10**6),
+        given.seed,
+        given.strikes,
+        (0.1, 0.8) if given.outages else (0.2, 1.5),
+        stall=2 * given.lost_after,
+        server=server,
+        file=None if server else file,
+        outages=given.outages and tuple(given.outages),
+        most_kills=given.kills,
+    )
     seconds = _endured(chaos)
     calm_url = sqlite_url(folder / "calm.db")
     calm = Crew(Light(calm_url, given.trials, seconds=0.0).command, folder, 1)
     calm.start()
     calm.wait(PATIENCE_SECONDS)
     wrong = faults(light.url, NAME, given.trials, light.epochs) + differences(light.url, calm_url, NAME)
+    if attempts(light.url) > chaos.kills:
+        wrong.append(f"{attempts(light.url)} trials were taken from their workers, of which {chaos.kills} were struck")
     return _told(chaos, light.url, given.trials, seconds, wrong)
 
 

@@ -4,10 +4,11 @@ import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,10 @@ class Chaos:
         server: The database, which crashes.
         checkpoints: Folder of checkpoints, one of which is truncated.
         disk: A small file system, which is full for a while.
+        file: The database where it is a file: it is locked for as long as an outage lasts.
+        outages: Seconds that outages last, from and to, most of them short: of the database, and of all workers at once
+            as when their machine is suspended. None lets the server crash only, for half a second.
+        signals: What single workers are sent.
         most_kills: No more strikes after so many workers were killed, told to end, or stopped.
     """
 
@@ -44,6 +49,9 @@ class Chaos:
     server: Postgres | None = None
     checkpoints: Path | None = None
     disk: Path | None = None
+    file: Path | None = None
+    outages: tuple[float, float] | None = None
+    signals: Sequence[str] = KILLS
     most_kills: int = 10**6
     counts: Counter[str] = field(default_factory=Counter)
     _stalled: dict[int, float] = field(default_factory=dict)
@@ -51,17 +59,24 @@ class Chaos:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._strikes: dict[str, Callable[[], bool]] = {name: partial(self._signal, name) for name in KILLS}
+        self._strikes: dict[str, Callable[[], bool]] = {name: partial(self._signal, name) for name in self.signals}
         if self.server is not None:
             self._strikes["server crashed"] = self._crash
         if self.checkpoints is not None:
             self._strikes["checkpoint truncated"] = self._truncate
         if self.disk is not None:
             self._strikes["disk full"] = self._fill
+        if self.outages is not None:
+            self._strikes["machine suspended"] = self._suspend
+        if self.outages is not None and self.file is not None:
+            self._strikes["database locked"] = self._lock
 
     def run(self, patience: float) -> None:
         """Strike; then wait until all workers have found the study over, at most so many seconds."""
         began = time.monotonic()
+        if self.outages is not None:
+            # What strikes a worker that is still starting costs it no trial.
+            self.crew.wait_until_joined()
         has_struck = True
         while self._goes_on() and time.monotonic() - began < patience:
             self._pass(self._random.uniform(*self.pause) if has_struck else MOMENT_SECONDS)
@@ -105,22 +120,51 @@ class Chaos:
             time.sleep(0.05)
 
     def _signal(self, name: str) -> bool:
-        living = [worker.pid for worker in self.crew.workers if worker.poll() is None]
-        living = [pid for pid in living if pid not in self._stalled]
-        if not living:
+        running = self._running()
+        if not running:
             return False
-        pid = self._random.choice(living)
+        pid = self._random.choice(running)
         os.kill(pid, signal.Signals[name])
         if name == "SIGSTOP":
             self._stalled[pid] = time.monotonic() + self.stall
         return True
 
+    def _running(self) -> list[int]:
+        """The process ids of the workers that are alive and not stopped."""
+        living = [worker.pid for worker in self.crew.workers if worker.poll() is None]
+        return [pid for pid in living if pid not in self._stalled]
+
     def _crash(self) -> bool:
         if self.server is None:
             return False
         self.server.stop("immediate")
-        self._pass(0.5)
+        self._pass(self._outage())
         self.server.start()
+        return True
+
+    def _outage(self) -> float:
+        """How long the next outage lasts, in seconds."""
+        shortest, longest = self.outages or (0.5, 0.5)
+        return shortest * (longest / shortest) ** self._random.random()
+
+    def _suspend(self) -> bool:
+        running = self._running()
+        for pid in running:
+            os.kill(pid, signal.SIGSTOP)
+        self._pass(self._outage())
+        for pid in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return bool(running)
+
+    def _lock(self) -> bool:
+        with contextlib.closing(sqlite3.connect(self.file or "", timeout=20.0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            self._pass(self._outage())
+            connection.execute("ROLLBACK")
         return True
 
     def _truncate(self) -> bool:

@@ -176,6 +176,12 @@ class Crew:
                 raise TimeoutError(f"the study was not over after {seconds} seconds:\n{self.output()[-3000:]}")
             time.sleep(0.2)
 
+    def wait_until_joined(self, seconds: float = 120.0) -> None:
+        """Wait until as many workers as there are have joined the study, or for that many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.output().count(" joined\n") < self.size and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def _show_where(self) -> None:
         """Let those that are left print where they are, if they have PYTHONFAULTHANDLER."""
         for worker in self.workers:

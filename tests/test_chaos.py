@@ -6,10 +6,10 @@ import pytest
 
 from studies.storage import sqlite_url
 from tests import training
-from tests.chaos import Chaos, small_disk
+from tests.chaos import KILLS, Chaos, small_disk
 from tests.light import NAME, Crew, Light
 from tests.servers import postgres
-from tests.whole import differences, faults
+from tests.whole import attempts, differences, faults
 
 pytestmark = pytest.mark.slow
 TRIALS, STRIKES = 12, 8
@@ -50,6 +50,18 @@ def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
         Chaos(Crew(light.command, tmp_path, 4), 3, 30, (0.2, 1.0), server=store),
         faults=lambda: faults(light.url, NAME, light.trials, light.epochs),
     )
+
+
+@pytest.mark.parametrize(("signals", "strikes"), [((), 6), (KILLS, 15)])
+def test_outages_longer_than_the_heartbeat_cost_no_healthy_worker_its_trial(store, tmp_path, signals, strikes):
+    """The database is away, and the machine suspended: only workers that were killed or stopped alone lose trials."""
+    file = tmp_path / "study.db"
+    light = Light(store.new_database() if store else sqlite_url(file), 50, seconds=0.2, lost_after_seconds=2.0)
+    crew = Crew(light.command, tmp_path, 4)
+    locked = None if store else file
+    chaos = Chaos(crew, 5, strikes, (0.2, 1.0), server=store, file=locked, outages=(1.0, 6.0), signals=signals)
+    endure(chaos, faults=lambda: faults(light.url, NAME, light.trials, light.epochs))
+    assert attempts(light.url) <= chaos.kills, dict(chaos.counts)
 
 
 def endure(chaos, faults):
