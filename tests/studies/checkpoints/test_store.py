@@ -122,6 +122,30 @@ def test_another_recipes_checkpoint_is_passed_over(folder, caplog):
     assert "another recipe" in caplog.text
 
 
+def test_another_studys_checkpoints_are_neither_read_nor_removed(folder, caplog):
+    """A study under the same name, with the same recipe, begins from nothing; what is there is counted and kept."""
+    one = Checkpoints(folder, "11111111-1111-4111-8111-111111111111")
+    other = one.of_study("22222222-2222-4222-8222-222222222222")
+    saved(one.of_trial(0, "recipe"), 1, 2)
+    before = names(folder)
+    assert other.notices() == ["2 checkpoints of other studies are left as they are, and not used."]
+    assert loaded(other.of_trial(0, "recipe")) is None
+    saved(other.of_trial(0, "recipe", 1), 1, 2, 3)
+    other.of_trial(0).clear()
+    other.clear_except([])
+    assert names(folder) == before
+    assert (loaded(one.of_trial(0, "recipe")), one.notices()) == (2, [])
+
+
+def test_a_checkpoint_that_was_renamed_is_still_of_its_study(folder, caplog):
+    """The content says which study it is of, whatever its name says."""
+    saved(Checkpoints(folder, "11111111-1111-4111-8111-111111111111").of_trial(0), 1)
+    (file,) = folder.iterdir()
+    file.rename(file.with_name(file.name.replace("11111111", "22222222")))
+    assert loaded(Checkpoints(folder, "22222222-2222-4222-8222-222222222222").of_trial(0)) is None
+    assert "it is of another study" in caplog.text
+
+
 def test_the_newest_epoch_of_any_worker_counts(folder):
     """A trial that was taken twice goes on from where either worker was."""
     checkpoints = Checkpoints(folder)
