@@ -1,0 +1,56 @@
+"""Trials of a hypermodel that were enqueued: their values are those of its hyperparameters, or they fail alone."""
+
+import re
+
+import optuna
+from optuna.trial import TrialState
+
+from spaces import Digits, KerasTunerModel, Space
+from studies import Study
+from studies.events import COMPLETE
+from studies.storage import open_storage, sqlite_url
+from studies.trials import Outcome, outcome_of, params_of
+from tests.fakes import run_tiny
+
+
+def build(hp):
+    """A hypermodel with a conditional hyperparameter; it is not built to the end."""
+    hp.Int("units", 8, 32, step=8)
+    kind = hp.Choice("kind", ["a", "b"])
+    if kind == "b":
+        with hp.conditional_scope("kind", ["b"]):
+            hp.Float("rate", 0.0, 0.5, step=0.1)
+    raise ValueError("nothing to train in this test")
+
+
+SPACE = Space(Digits(), model=KerasTunerModel(build), epochs=2)
+CASES = [
+    ({"units": 16, "kind": "a"}, None),
+    ({"units": 12}, "units: enqueued with 12, which is not one of its values"),
+    ({"kind": "c"}, "kind: enqueued with 'c'"),
+    ({"units": "16"}, "units: enqueued with '16'"),
+    ({"layers": 3}, "layers: enqueued with 3, but the hypermodel does not ask for it"),
+    ({"kind": "a", "rate [kind=b]": 0.2}, "rate .kind=b.: enqueued with 0.2, but the hypermodel does not ask for it"),
+    ({"kind": "b", "rate [kind=b]": 0.2}, None),
+]
+
+
+def test_each_fails_alone_or_is_taken(tmp_path):
+    """Values are told by the names that the study has for the hyperparameters."""
+    settings = Study(trials=1 + len(CASES), sampler="random", pruner="none")
+
+    def evaluate(trial, recipe, before):
+        return Outcome(COMPLETE, 0.5, 1, 1, 0.0)
+
+    run_tiny(tmp_path, Study(trials=1, sampler="random", pruner="none"), evaluate, SPACE)
+    study = optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(tmp_path / "study.db")))
+    for values, _ in CASES:
+        study.enqueue_trial(values)
+    run_tiny(tmp_path, settings, evaluate, SPACE)
+    for trial, (values, reason) in zip(study.trials[1:], CASES, strict=True):
+        if reason is None:
+            assert trial.state == TrialState.COMPLETE, outcome_of(trial)
+            assert params_of(trial).items() >= {name.split(" ")[0]: value for name, value in values.items()}.items()
+        else:
+            assert trial.state == TrialState.FAIL
+            assert re.match(reason, outcome_of(trial).reason), outcome_of(trial).reason
