@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from search.stop import stop_study
 from spaces.errors import StudyError
 from studies import Study
-from studies.database.steering import Limits, ask_to_stop, end_export, steer
+from studies.database.steering import Limits, ask_to_stop, claim_export, end_export, steer
 from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
 from studies.database.workers import Activity, Member, beat
 from studies.storage import sqlite_url
@@ -107,7 +107,8 @@ def test_nobody_at_work_has_no_pace(search, folder):
     assert "none alive" in shown
     assert "pace" not in shown
     assert "search resume tiny" in shown
-    end_export(opened.database, opened.study_id, {"trial": [1, 2], "host": "node7", "folder": "/there/best"})
+    claim = claim_export(opened.database, opened.study_id, "w")
+    end_export(opened.database, claim, {"trial": [1, 2], "host": "node7", "folder": "/there/best"})
     assert "/there/best on node7 (trial 1)" in search("status", "tiny").stdout
 
 
