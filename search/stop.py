@@ -53,7 +53,12 @@ def stop_study(
     with explained(found.url):
         asked = ask_to_stop(found.database, found.study_id)
     if not asked:
-        show([("workers", "none is alive: there is nothing to end"), *_left(read_status(found), typed)])
+        show(
+            [
+                ("workers", "none is alive; a process that is still starting ends before its first trial"),
+                *_left(read_status(found), typed),
+            ]
+        )
         return
     say(f"asked {plural(asked, 'worker')} to end: each finishes its step and hands its trial back")
     if not wait_seconds:
