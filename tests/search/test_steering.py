@@ -107,7 +107,9 @@ def test_nobody_at_work_has_no_pace(search, folder):
     assert "none alive" in shown
     assert "pace" not in shown
     assert "search resume tiny" in shown
-    claim = claim_export(opened.database, opened.study_id, "w")
+    member = joined(opened, SETTINGS).member
+    claim = claim_export(opened.database, opened.study_id, member.worker_id)
+    member.leave(opened.database)
     end_export(opened.database, claim, {"trial": [1, 2], "host": "node7", "folder": "/there/best"})
     assert "/there/best on node7 (trial 1)" in search("status", "tiny").stdout
 
