@@ -97,7 +97,12 @@ def test_the_fingerprint_tells_every_change_of_a_parameter(space: s.Space, data:
     assume(holes)
     hole = data.draw(st.sampled_from(holes))
     for parameter in neighbours(hole.parameter):
-        changed = edited(space, "", hole.name, parameter)
+        try:
+            changed = edited(space, "", hole.name, parameter)
+        except s.SpaceError as error:
+            if "are equal" in str(error):  # the change made two options of a choice the same
+                continue
+            raise
         assert fingerprint(changed) != fingerprint(space)
         assert any(hole.name in line for line in differences(to_json(space), to_json(changed)))
 
