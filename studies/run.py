@@ -14,20 +14,10 @@ from spaces.functions import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies import exporting, trials
-from studies.backend import require_backend
 from studies.checkpoints import Checkpoints
 from studies.checkpoints.places import place_of_study
-from studies.checks import (
-    check_fine_tuning,
-    check_hypermodel,
-    check_metric,
-    check_weights,
-    fitted,
-    notices_of_code,
-    precision_of_file,
-)
+from studies.checks import notices_of_code
 from studies.data import identity
-from studies.data.folds import check_folds
 from studies.database.claims import Ledger
 from studies.database.identities import deletion_explained
 from studies.database.steering import Limits, steer
@@ -42,11 +32,12 @@ from studies.images import Images
 from studies.local_process import uptime
 from studies.opening import OpenStudy, open_study
 from studies.opening_event import opening
+from studies.preparation import prepare
 from studies.process import ALONE, Process
 from studies.repeats import most_of
 from studies.results import Result
 from studies.run_outcome import outcome, wait_for_others
-from studies.sampling import laid_down, most_trials
+from studies.sampling import laid_down
 from studies.stopping import StopRequest
 from studies.storage import explained, sqlite_url, study_folder
 from studies.study import Study
@@ -127,30 +118,17 @@ class _Run:
 
     def result(self) -> Result:
         """Everything, in order."""
-        if self.process.gpu_memory is not None:
-            require_backend(self.process.gpu_memory)
-        precision, of_precision = precision_of_file(self.declared.space)
-        check_weights(self.declared.space, self.declared.folder)
-        check_fine_tuning(self.declared.space)
-        known = check_hypermodel(self.declared.space, exports=self.export)
-        dataset = self.images(resolve(self.declared.space, baseline(self.declared.space)))
-        self.watcher.data_ready(dataset)
-        if self.stop.out_of_time and self.settings.storage is None and not (self.folder / "study.db").exists():
-            raise NoResultError(too_short(self.settings.timeout, "before the search began"))
-        check_metric(self.declared.space.metric, dataset)
-        if self.declared.space.folds:
-            check_folds(dataset, self.declared.space.folds)
-        space = fitted(replace(self.declared.space, precision=precision), len(dataset.train))
-        most_trials(space, self.settings.sampler)
-        require_backend()
-        space = self._with_weights(space, dataset.image_shape)
-        # Keras is imported here.
-        from studies.first_model import check_first_model
-
-        known += [*of_precision, *dataset.duplicates.notices()]
-        if not self.process.is_replacement:
-            known += check_first_model(space, dataset, export=self.export)
-        how = (self.settings, identity(dataset), self._patience, self.process.study)
+        prepared = prepare(
+            self.declared,
+            self.settings,
+            self.images,
+            self.watcher,
+            self.process,
+            export=self.export,
+            check_time=self._check_time,
+        )
+        space = prepared.space
+        how = (self.settings, identity(prepared.dataset), self._patience, self.process.study)
         opened = open_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.of_study(opened.identity)
         limit = most_of(space, opened.study.get_trials(deepcopy=False))
@@ -160,7 +138,7 @@ class _Run:
             self._activity = Activity()
             with self._working(opened) as member:
                 before = opened.progress(Ledger(opened.database, member).wanted())
-                self._announce(opened, before, limit, known)
+                self._announce(opened, before, limit, prepared.notices)
                 is_over = self._search(opened, space, member)
                 if is_over:
                     wait_for_others(opened.study, self.stop)
@@ -170,13 +148,10 @@ class _Run:
                 result = self._outcome(space, now, before)
                 return self._exported(opened, space, result, member) if self._wants_export(result) else result
 
-    def _with_weights(self, space: Space, image_shape: tuple[int, ...]) -> Space:
-        """The space, once the weights of its pretrained networks are known to be available and to fit."""
-        # Keras is imported only where it is needed.
-        from studies.models.weights_check import prepare_weights
-
-        notice = partial(self.watcher.worker_said, "weights")
-        return prepare_weights(space, self.declared.folder, image_shape, notice)
+    def _check_time(self) -> None:
+        """Raise if time is over and no earlier run has left a study."""
+        if self.stop.out_of_time and self.settings.storage is None and not (self.folder / "study.db").exists():
+            raise NoResultError(too_short(self.settings.timeout, "before the search began"))
 
     def _patience(self) -> float:
         """Seconds to wait for a database that is away: whoever asked for an end must not wait for it."""

@@ -1,0 +1,89 @@
+"""What happens before the study is opened: the space is checked, images are read, and both are fitted to each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from spaces.space import Space, baseline, resolve
+from studies.backend import require_backend
+from studies.checks import (
+    check_fine_tuning,
+    check_hypermodel,
+    check_metric,
+    check_weights,
+    fitted,
+    precision_of_file,
+)
+from studies.data import Dataset
+from studies.data.folds import check_folds
+from studies.declared import Declared
+from studies.events import Watcher
+from studies.images import Images
+from studies.process import Process
+from studies.sampling import most_trials
+from studies.study import Study
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a study searches.
+
+    Args:
+        space: The space, with the epochs, the batch size and the weights that suit the images.
+        dataset: The images of the baseline.
+        notices: What the user should know, one sentence each.
+    """
+
+    space: Space
+    dataset: Dataset
+    notices: tuple[str, ...]
+
+
+def prepare(
+    declared: Declared,
+    settings: Study,
+    images: Images,
+    watcher: Watcher,
+    process: Process,
+    *,
+    export: bool,
+    check_time: Callable[[], None],
+) -> Prepared:
+    """Check all that can be checked before the first trial, the quickest first, and read the images.
+
+    Args:
+        declared: The space and its folder.
+        settings: How it is searched.
+        images: Reads the images.
+        watcher: Is told of the images and of downloads.
+        process: What this process is among the workers of the study.
+        export: The best trial will be exported.
+        check_time: Called once the images are read; raises if nothing more can come of this run.
+
+    Raises:
+        SearchError: The space cannot be searched on these images.
+    """
+    if process.gpu_memory is not None:
+        require_backend(process.gpu_memory)
+    precision, of_precision = precision_of_file(declared.space)
+    check_weights(declared.space, declared.folder)
+    check_fine_tuning(declared.space)
+    notices = check_hypermodel(declared.space, exports=export)
+    dataset = images(resolve(declared.space, baseline(declared.space)))
+    watcher.data_ready(dataset)
+    check_time()
+    check_metric(declared.space.metric, dataset)
+    if declared.space.folds:
+        check_folds(dataset, declared.space.folds)
+    space = fitted(replace(declared.space, precision=precision), len(dataset.train))
+    most_trials(space, settings.sampler)
+    require_backend()
+    # Keras is imported only where it is needed.
+    from studies.first_model import check_first_model
+    from studies.models.weights_check import prepare_weights
+
+    space = prepare_weights(space, declared.folder, dataset.image_shape, partial(watcher.worker_said, "weights"))
+    notices += [*of_precision, *dataset.duplicates.notices()]
+    if not process.is_replacement:
+        notices += check_first_model(space, dataset, export=export)
+    return Prepared(space, dataset, tuple(notices))
