@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from studies.models.weights_content import WeightsContent
+from studies.models.weights_content import WeightsContent, fingerprint_of
 
 # Of each network and width: the fingerprint without its top, and with the top of ImageNet's 1,000 classes.
 _FINGERPRINTS: dict[tuple[str, float | None], tuple[str, str]] = {
@@ -92,6 +92,16 @@ def network_of(content: WeightsContent) -> KnownNetwork | None:
         content: What the file holds.
     """
     return _NETWORKS.get(content.fingerprint)
+
+
+def network_inside(content: WeightsContent) -> KnownNetwork | None:
+    """Return the network that is one layer of the model whose weights a file holds; None where there is none.
+
+    Args:
+        content: What the file holds.
+    """
+    found = (_NETWORKS.get(fingerprint_of(layer.shapes)) for layer in content.layers)
+    return next((network for network in found if network is not None), None)
 
 
 def widths_of(name: str) -> tuple[float, ...]:

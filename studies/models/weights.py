@@ -9,8 +9,8 @@ import numpy as np
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
 from studies.checks import weights_path
-from studies.models.known_weights import network_of
-from studies.models.weights_content import read_content
+from studies.models.known_weights import network_inside, network_of
+from studies.models.weights_content import WeightsContent, read_content
 from studies.models.weights_find import imagenet_file
 from studies.models.weights_match import first_difference, load_current, load_legacy
 from studies.quiet import quiet_keras
@@ -62,9 +62,7 @@ def check_fit(network: keras.Model, record: Pretrained, path: Path) -> None:
     difference = first_difference(network, content)
     if difference is None:
         return
-    known = network_of(content)
-    hint = f"; the file belongs to {known}" if known and str(known) != _described(record) else ""
-    raise ModelError(f"{_misfit(record, path)}: {difference}{hint}")
+    raise ModelError(f"{_misfit(record, path)}: {difference}{_owner(record, content)}")
 
 
 def refresh_normalization(model: keras.Model) -> None:
@@ -76,6 +74,18 @@ def refresh_normalization(model: keras.Model) -> None:
 def _described(record: Pretrained) -> str:
     width = "" if record.alpha is None else f" with alpha={record.alpha:g}"
     return f"{record.name}{width}"
+
+
+def _owner(record: Pretrained, content: WeightsContent) -> str:
+    """The network that a file belongs to, for the end of a message; empty where it is not known."""
+    if known := network_of(content):
+        return f"; the file belongs to {known}" if str(known) != _described(record) else ""
+    if inside := network_inside(content):
+        return (
+            f"; the file belongs to a model that has {inside} as one of its layers: save this layer alone, as in "
+            'model.get_layer(NAME).save_weights("FILE.weights.h5")'
+        )
+    return ""
 
 
 def _misfit(record: Pretrained, path: Path) -> str:

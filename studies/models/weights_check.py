@@ -17,9 +17,13 @@ from studies.checks import weights_path
 from studies.models.known_weights import network_of, widths_of
 from studies.models.pretrained import make_network
 from studies.models.weights import check_fit
-from studies.models.weights_content import read_content
+from studies.models.weights_content import check_finite, read_content
 from studies.models.weights_find import imagenet_file
+from studies.models.weights_match import first_difference
 from studies.quiet import quiet_keras
+
+_ANY_SHAPE = (64, 64, 3)
+"""The weights without a top do not depend on the size of the images."""
 
 
 def prepare_weights(space: Space, folder: Path, image_shape: tuple[int, ...], notice: Callable[[str], None]) -> Space:
@@ -38,11 +42,17 @@ def prepare_weights(space: Space, folder: Path, image_shape: tuple[int, ...], no
         ModelError: A file does not fit its network, or ImageNet's weights cannot be found or downloaded.
     """
     space = _with_widths(space, folder)
+    files: set[Path] = set()
     for record in dict.fromkeys(variant for found in _pretrained(space) for variant in _variants(found)):
         if record.weights == "imagenet":
             imagenet_file(record, (*image_shape[:2], 3), partial(_network, record, image_shape), notice)
-        elif record.weights is not None and not _is_known_to_fit(record, weights_path(record, folder)):
-            check_fit(_network(record, image_shape), record, weights_path(record, folder))
+        elif record.weights is not None:
+            path = weights_path(record, folder)
+            files.add(path)
+            if not _is_known_to_fit(record, path):
+                check_fit(_network(record, image_shape), record, path)
+    for path in sorted(files):
+        check_finite(path)
     return space
 
 
@@ -69,12 +79,17 @@ def _with_width(record: Any, folder: Path) -> Any:
 
 def _width_of_file(record: Pretrained, folder: Path) -> float | None:
     """The width multiplier that a file of weights has; 1 for ImageNet's weights; None where there is none."""
-    if not widths_of(record.name) or record.weights is None:
+    widths = widths_of(record.name)
+    if not widths or record.weights is None:
         return None
     if record.weights == "imagenet":
         return 1.0
-    known = network_of(read_content(weights_path(record, folder)))
-    return known.alpha if known and known.name == record.name else None
+    content = read_content(weights_path(record, folder))
+    if known := network_of(content):
+        return known.alpha if known.name == record.name else None
+    # A top of other classes than ImageNet's.
+    networks = ((width, _network(dataclasses.replace(record, alpha=width), _ANY_SHAPE)) for width in widths)
+    return next((width for width, network in networks if first_difference(network, content) is None), None)
 
 
 def _is_known_to_fit(record: Pretrained, path: Path) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from spaces.errors import ModelError
 
@@ -105,10 +106,33 @@ def read_content(path: Path) -> WeightsContent:
 def _read(path: Path, mtime_ns: int, size: int) -> WeightsContent:
     with opened(path) as file:
         root = legacy_root(file)
-        layers = _legacy_layers(root) if root is not None else _current_layers(file)
+        try:
+            layers = _legacy_layers(root) if root is not None else _current_layers(file)
+        except (AttributeError, TypeError):
+            # Groups and data sets in each other's place: data of another program.
+            layers = ()
     if not layers:
         raise ModelError(f"the file {path} holds no Keras weights")
     return WeightsContent(root is not None, layers)
+
+
+def check_finite(path: Path) -> None:
+    """Make sure that no weight in a file is NaN or infinite.
+
+    Args:
+        path: A file that `read_content` can read.
+
+    Raises:
+        ModelError: One is: names its layer.
+    """
+    with opened(path) as file:
+        root = legacy_root(file)
+        for layer, arrays in legacy_arrays(root) if root is not None else _current_arrays(file["layers"]):
+            if not all(np.isfinite(array[()]).all() for array in arrays if array.dtype.kind == "f"):
+                raise ModelError(
+                    f"backbone: the weights in {path} are damaged: layer {layer} holds NaN or infinite values, as a "
+                    "training that diverged leaves them; use another file"
+                )
 
 
 @contextmanager
@@ -194,6 +218,13 @@ def _shapes(group: Any) -> Iterator[Shape]:
             yield tuple(child.shape)
         elif name != "seed_generator":
             yield from _shapes(child)
+
+
+def _current_arrays(groups: Any) -> Iterator[tuple[str, list[Any]]]:
+    for name in groups:
+        found: list[Any] = []
+        groups[name].visititems(lambda _, item, found=found: found.append(item))
+        yield name, [item for item in found if isinstance(item, h5py.Dataset)]
 
 
 def _natural(name: str) -> str:

@@ -1,0 +1,74 @@
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from spaces import Digits, Pretrained, Space
+from spaces.errors import ModelError
+from studies.models.weights_check import prepare_weights
+from studies.models.weights_find import weights_files
+from tests.studies.models.weights_files import SHAPE, WRITERS, mobilenet
+
+
+def prepare(folder, name="file", alpha=None):
+    """Check a file of weights of a MobileNet, as a run does before its first trial."""
+    space = Space(data=Digits(), backbone=Pretrained("MobileNet", weights=name, alpha=alpha))
+    return prepare_weights(space, folder, SHAPE, print).backbone
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_width_of_a_network_with_another_top_is_found(kind, tmp_path):
+    """A network trained on ten classes is no network of Keras, and still says its width."""
+    WRITERS[kind](mobilenet(top=True, classes=10), tmp_path / "file")
+    assert prepare(tmp_path).alpha == 0.25
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_weights_that_are_not_finite_are_refused(kind, tmp_path):
+    """NaN is refused before the first trial, in every format, with the layer that holds it."""
+    network = mobilenet()
+    kernel, *others = network.get_weights()
+    network.set_weights([np.full_like(kernel, np.nan), *others])
+    WRITERS[kind](network, tmp_path / "file")
+    with pytest.raises(ModelError, match=r"file are damaged: layer conv\w+ holds NaN"):
+        prepare(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["current", "archive"])
+def test_a_network_inside_another_model_is_named(kind, tmp_path):
+    """The weights of a model around the network are refused with how to save the network alone."""
+    images = keras.Input(SHAPE)
+    outer = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(mobilenet()(images))))
+    WRITERS[kind](outer, tmp_path / "file")
+    with pytest.raises(ModelError, match=r"has MobileNet with alpha=0\.25 as one of its layers: save this layer"):
+        prepare(tmp_path)
+
+
+def _a_number_of_layers(file):
+    file.attrs["layer_names"] = 5
+
+
+def _a_group_as_a_weight(file):
+    file.attrs["layer_names"] = [b"conv1"]
+    file.create_group("conv1/kernel")
+    file["conv1"].attrs["weight_names"] = [b"kernel"]
+
+
+def _a_weight_as_a_layer(file):
+    file["layers/x"] = np.zeros(3)
+
+
+def _a_weight_without_a_shape(file):
+    file["layers/conv2d/vars/0"] = h5py.Empty("f")
+
+
+@pytest.mark.parametrize(
+    "write", [_a_number_of_layers, _a_group_as_a_weight, _a_weight_as_a_layer, _a_weight_without_a_shape]
+)
+def test_other_data_in_the_same_format_is_refused(write, tmp_path):
+    """HDF5 of another program is refused where it is named, and passed over in a folder of weights."""
+    with h5py.File(tmp_path / "file", "w") as file:
+        write(file)
+    with pytest.raises(ModelError, match="holds no Keras weights"):
+        prepare(tmp_path)
+    assert list(weights_files(tmp_path)) == []
