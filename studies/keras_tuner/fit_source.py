@@ -5,6 +5,7 @@ Only what is certain is told: a source that cannot be read, or that leaves somet
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,6 +56,9 @@ COPYING = frozenset(
     }
 )
 """Functions that do not change the weights of a model that they are given."""
+
+_LOSS = re.compile(r"^(?!.*(acc|score|metric)).*loss(es)?(?![a-z])")
+"""A name for a loss such as `best_loss` or `valloss`, but not `lossless` or `loss_and_accuracy`."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,7 @@ def _is_loss(value: ast.AST | None) -> bool:
         called = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
         return called in ("float", "mean", "min", "average") and _is_loss(value.args[0])
     name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
-    return "loss" in str(name).lower()
+    return bool(_LOSS.search(str(name).lower()))
 
 
 def _own_nodes(tree: Function) -> Iterator[ast.AST]:

@@ -12,12 +12,15 @@ from studies.models.memory import is_out_of_memory
 from studies.models.outputs import gives_logits
 from studies.models.own_code import told
 
+COLUMN = "integers in a column"
+"""Integers (n, 1), as Keras' own CIFAR data holds them, for a loss or metric of several outputs that needs two axes."""
+
 _SMALLEST_DIFFERENCE = 1e-3
 """Relative; a loss or metric that differs by less for right and wrong predictions does not read the labels."""
 
 
 def one_hot_columns(record: KerasTunerModel, name: str, network: keras.Model, outputs: int) -> int:
-    """Number of columns of the labels that a compiled network is trained on; 0 for integers.
+    """Number of columns of the labels that a compiled network is trained on; 0 for integers (n,), 1 for (n, 1).
 
     Args:
         record: Says how labels are passed, where the user has decided it.
@@ -39,9 +42,20 @@ def one_hot_columns(record: KerasTunerModel, name: str, network: keras.Model, ou
     form = record.labels or _needed(name, network, outputs)
     if record.labels is not None and network.loss is not None:
         failure = _judged(network, form, outputs)[1]
-        if failure:
+        if failure and form == INTEGERS and _judged(network, COLUMN, outputs)[0]:
+            form = COLUMN
+        elif failure:
             raise ModelError(f"{name}: its loss {_loss_name(network)} fails with labels={form!r}: {failure}")
-    return outputs if form == ONE_HOT else 0
+    if form == INTEGERS and _is_column_needed(network, outputs):
+        form = COLUMN
+    return {INTEGERS: 0, COLUMN: 1, ONE_HOT: outputs}[form]
+
+
+def form_of(columns: int, outputs: int) -> str:
+    """The form of labels with so many columns."""
+    if columns == 0:
+        return INTEGERS
+    return ONE_HOT if columns == outputs else COLUMN
 
 
 def check_metrics(name: str, network: keras.Model, outputs: int, columns: int) -> None:
@@ -58,12 +72,14 @@ def check_metrics(name: str, network: keras.Model, outputs: int, columns: int) -
     """
     if type(network).compute_metrics is not keras.Model.compute_metrics:
         return
-    form, other_form = (ONE_HOT, INTEGERS) if columns else (INTEGERS, ONE_HOT)
+    form = form_of(columns, outputs)
+    other_form = INTEGERS if form == ONE_HOT else ONE_HOT
     found, failure = _metrics(network, form, outputs)
     if failure:
         raise ModelError(
             f"{name}: a compiled metric fails with {_words(form)}, which the loss {_loss_name(network)} needs: "
-            f"{failure}. Choose metrics for {_words(form)}; AUC, precision, recall and F1 are measured anyway"
+            f"{failure.rstrip('.')}. Choose metrics for {_words(form)}; "
+            "AUC, precision, recall and F1 are measured anyway"
         )
     other = _metrics(network, other_form, outputs)[0]
     for metric, (right, wrong) in found.items():
@@ -115,6 +131,8 @@ def _needed(name: str, network: keras.Model, outputs: int) -> str:
     fitting = [form for form, (values, _) in judged.items() if values]
     if len(fitting) == 1 or (fitting and np.allclose(judged[INTEGERS][0], judged[ONE_HOT][0], rtol=1e-3)):
         return fitting[0]
+    if not fitting and _judged(network, COLUMN, outputs)[0]:
+        return COLUMN
     advice = "pass labels='integers' or labels='one-hot' to KerasTunerModel(...)"
     loss = _loss_name(network)
     if fitting:
@@ -131,6 +149,14 @@ def _needed(name: str, network: keras.Model, outputs: int) -> str:
         f"{name}: the form of labels that its loss {loss} needs cannot be detected, since it is the same for right and "
         f"wrong predictions: {advice}"
     )
+
+
+def _is_column_needed(network: keras.Model, outputs: int) -> bool:
+    """Whether a compiled metric fails with integers (n,), but neither it nor the loss does with (n, 1)."""
+    if type(network).compute_metrics is not keras.Model.compute_metrics or not _metrics(network, INTEGERS, outputs)[1]:
+        return False
+    is_loss_fine = network.loss is None or bool(_judged(network, COLUMN, outputs)[0])
+    return is_loss_fine and not _metrics(network, COLUMN, outputs)[1]
 
 
 def _judged(network: keras.Model, form: str, outputs: int) -> tuple[tuple[float, ...], str]:
@@ -200,7 +226,9 @@ def predictions(form: str, outputs: int, logits: bool) -> tuple[np.ndarray, np.n
     right = np.log(right / (1 - right)) if logits else right
     wrong = right[::-1] if outputs == 1 else np.roll(right, 1, axis=1)
     labels: np.ndarray = classes
-    if form == ONE_HOT:
+    if form == COLUMN:
+        labels = classes[:, None]
+    elif form == ONE_HOT:
         labels = np.eye(outputs, dtype=np.float32)[classes] if outputs > 1 else classes[:, None].astype(np.float32)
     return labels, right, wrong
 

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from spaces.errors import ModelError
-from spaces.keras_tuner import INTEGERS, ONE_HOT
-from studies.keras_tuner.labels import loss_of, predictions, single_loss
+from studies.keras_tuner.labels import form_of, loss_of, predictions, single_loss
 from studies.models.memory import is_out_of_memory
 from studies.models.outputs import gives_logits
 
@@ -31,7 +30,7 @@ def check_range(name: str, network: keras.Model, outputs: int, columns: int) -> 
     """
     takes_logits, logits = _takes_logits(single_loss(network.loss)), gives_logits(network)
     if takes_logits is None:
-        takes_logits = _takes_logits_by_value(network, outputs, ONE_HOT if columns else INTEGERS)
+        takes_logits = _takes_logits_by_value(network, outputs, form_of(columns, outputs))
     activation = "sigmoid" if outputs == 1 else "softmax"
     if logits and takes_logits is False:
         raise ModelError(

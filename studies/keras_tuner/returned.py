@@ -57,7 +57,7 @@ def check_range(value: float, metric: str, fit: str) -> None:
     if METRICS[metric] == "maximize" and math.isfinite(value) and not -_NOISE <= value <= 1 + _NOISE:
         raise ModelError(
             f"{fit} returned {value:.6g} as {metric}, which lies between 0 and 1 and is maximized: "
-            'set Space(metric="val_loss") to minimize what fit() returns'
+            'divide percentages by 100, or set Space(metric="val_loss") to minimize what fit() returns'
         )
 
 

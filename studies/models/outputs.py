@@ -8,7 +8,9 @@ from keras import layers
 from spaces.errors import ModelError
 
 _PROBABILITIES = ("sigmoid", "softmax")
-_SHAPES_ONLY = (layers.Flatten, layers.Reshape, layers.Identity)
+_KEEPING = (layers.Flatten, layers.Reshape, layers.Identity, layers.Dropout, layers.Average)
+_KEEPING_OPERATIONS = ("Cast", "Clip", "Squeeze", "Reshape")
+"""Layers and operations of which the outputs are probabilities if the inputs are."""
 
 
 def outputs_for(classes: int) -> int:
@@ -52,27 +54,46 @@ def probabilities(outputs: Any) -> Any:
 
 def gives_logits(model: keras.Model) -> bool:
     """Whether the model's last layer has neither a softmax nor a sigmoid, so that its loss must apply one."""
-    last = _last_operation(model)
-    if type(last).__name__.lower() in _PROBABILITIES:
-        return False
-    activation = getattr(last, "activation", None)
-    return getattr(activation, "__name__", "linear") not in _PROBABILITIES
+    return not all(_function_of(operation) in _PROBABILITIES for operation in _last_operations(model))
 
 
 def ends_in(model: keras.Model, activation: str) -> bool:
     """Whether the model's last layer has this activation."""
-    last = _last_operation(model)
-    named = getattr(getattr(last, "activation", None), "__name__", "")
-    return activation in (type(last).__name__.lower(), named)
+    return any(_function_of(operation) == activation for operation in _last_operations(model))
 
 
-def _last_operation(model: keras.Model) -> Any:
-    for operation in reversed(getattr(model, "operations", model.layers)):
-        if isinstance(operation, keras.Model):
-            return _last_operation(operation)
-        if not isinstance(operation, _SHAPES_ONLY) and not _is_linear(operation):
-            return operation
-    return None
+def _function_of(operation: Any) -> str:
+    """The name of the activation of a layer, of the layer that it wraps, or of an operation that is one itself."""
+    activation = getattr(operation, "activation", None)
+    if activation is None and isinstance(operation, layers.Wrapper):
+        return _function_of(operation.layer)
+    named = getattr(activation, "__name__", "") if activation is not None else type(operation).__name__
+    # TensorFlow's own softmax is called softmax_v2.
+    return str(named).lower().removesuffix("_v2")
+
+
+def _last_operations(model: keras.Model) -> list[Any]:
+    """What computes the outputs, before operations that leave probabilities what they are."""
+    outputs = keras.tree.flatten(model.outputs) if getattr(model, "outputs", None) else []
+    if outputs:
+        return [operation for output in outputs for operation in _making(output)]
+    # The connections of a subclass of Model are not known.
+    kept = [each for each in model.layers if not isinstance(each, _KEEPING) and not _is_linear(each)]
+    last = kept[-1:]
+    return _last_operations(last[0]) if last and isinstance(last[0], keras.Model) else last or [None]
+
+
+def _making(output: Any) -> list[Any]:
+    """The operations that a symbolic output comes from."""
+    operation, node, index = output._keras_history
+    if isinstance(operation, keras.Model):
+        inner = keras.tree.flatten(operation.outputs) if getattr(operation, "outputs", None) else []
+        return _making(inner[index]) if inner else _last_operations(operation)
+    inputs = operation._inbound_nodes[node].input_tensors
+    is_keeping = isinstance(operation, _KEEPING) or type(operation).__name__ in _KEEPING_OPERATIONS
+    if not inputs or not (is_keeping or _is_linear(operation)):
+        return [operation]
+    return [each for tensor in inputs for each in _making(tensor)]
 
 
 def _is_linear(operation: Any) -> bool:

@@ -17,6 +17,9 @@ OWN_LAYERS = (
 )
 """What a layer needs to be saved and loaded."""
 
+_KERAS_FUNCTIONS = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax", "swish": "silu"}
+"""Names that TensorFlow gives its functions, such as `tf.nn.softmax`, and Keras' names for the same."""
+
 
 def plain_copy(name: str, network: keras.Model) -> keras.Model:
     """An uncompiled copy with fresh weights, in which layers that change images at random leave them as they are.
@@ -57,11 +60,22 @@ def _copied(name: str, layer: Any) -> Any:
     if type(layer).__name__.startswith("Rand"):
         return layers.Identity(name=layer.name)
     try:
-        return layer.__class__.from_config(in_float32(layer.get_config()))
+        return layer.__class__.from_config(_with_keras_functions(in_float32(layer.get_config())))
     except Exception as error:
         if is_out_of_memory(error):
             raise
         raise ModelError(not_exportable(name, layer, told(error))) from error
+
+
+def _with_keras_functions(config: Any) -> Any:
+    """A layer's configuration in which functions of TensorFlow that Keras cannot load are its own of the same kind."""
+    if isinstance(config, list | tuple):
+        return [_with_keras_functions(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "function" and config.get("config") in _KERAS_FUNCTIONS:
+        return _KERAS_FUNCTIONS[config["config"]]
+    return {key: _with_keras_functions(value) for key, value in config.items()}
 
 
 def not_exportable(name: str, layer: Any, reason: str) -> str:

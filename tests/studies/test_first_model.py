@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from spaces import Choice, Custom, CustomData, Digits, KerasTunerModel, Space
@@ -159,6 +160,10 @@ def functional(function, kind=keras.Model):
     return kind(images, layers.Dense(CLASSES, activation="softmax")(layers.Flatten()(function(images))))
 
 
+def averaged(images, probabilities):
+    return keras.Model(images, layers.Average()([probabilities, probabilities]))
+
+
 def both_kinds(make, **more):
     """The network as a hypermodel's, compiled with a loss of the user's own, and as that of a `Custom` function."""
 
@@ -220,8 +225,10 @@ def test_nothing_is_refused_that_is_not_exported():
         lambda: functional(lambda images: images, OwnSteps),
         lambda: functional(lambda images: functional(lambda inner: inner, OwnSteps)(images)),
         lambda: small(layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.2)),
+        lambda: small(layers.Activation(tf.nn.swish), activation=tf.nn.softmax),
+        lambda: functional(lambda images: images, averaged),
     ],
-    ids=["operations", "own steps", "nested own steps", "random layers"],
+    ids=["operations", "own steps", "nested own steps", "random layers", "functions of TensorFlow", "average"],
 )
 def test_what_plain_keras_can_hold_is_exported(make):
     """Operations, training steps of the user's own, which an export needs nothing of, and random layers."""

@@ -1,5 +1,6 @@
 """What the source of a hypermodel's `fit` shows before it is called."""
 
+import ast
 import copy
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies.keras_tuner.fit_check import check_fit
-from studies.keras_tuner.fit_source import source_of
+from studies.keras_tuner.fit_source import FitSource, source_of
 from tests.studies.keras_tuner.hypermodels import Dense, OwnFit, OwnLoop
 
 
@@ -185,3 +186,14 @@ def test_arguments_that_it_sets_beside_its_keywords_are_seen():
     """`model.fit(*args, epochs=3, **kwargs)` takes no epochs in `kwargs`."""
     assert source_of(OwnFit().fit).keywords_set == {"batch_size", "epochs"}
     assert source_of(Super().fit).keywords_set == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_loss"),
+    [("best_loss", True), ("valloss", True), ("mean_losses", True), ("loss_2", True)]
+    + [(name, False) for name in ("lossless", "loss_and_accuracy", "neg_loss_score", "closest", "result")],
+)
+def test_a_name_is_a_loss_only_where_it_says_nothing_else(name, is_loss):
+    """A value that is no loss is never refused for the letters in its name."""
+    tree = ast.parse(f"def fit(self, hp, model):\n    return {name}").body[0]
+    assert FitSource(lambda: None, tree).returns_a_loss is is_loss

@@ -117,6 +117,24 @@ def test_a_metric_may_need_integers_in_a_column():
     assert columns_of(1, "bce", activation="sigmoid", metrics=[keras.metrics.F1Score(threshold=0.5)]) == 1
 
 
+def first_column(y_true, y_pred):
+    one_hot = ops.one_hot(ops.cast(y_true[:, 0], "int32"), y_pred.shape[-1])
+    return -ops.sum(one_hot * ops.log(y_pred + 1e-7), axis=-1)
+
+
+def share_of_first_column(y_true, y_pred):
+    return ops.mean(ops.equal(ops.cast(y_true[:, 0], "int64"), ops.cast(ops.argmax(y_pred, axis=-1), "int64")))
+
+
+@pytest.mark.parametrize("labels", [None, "integers"])
+@pytest.mark.parametrize("outputs", [2, 7])
+def test_integers_in_a_column_are_given_where_the_loss_or_a_metric_reads_one(outputs, labels):
+    """Keras' own data sets hold labels (n, 1), and code that was written for them takes nothing else."""
+    assert columns_of(outputs, first_column, labels) == 1
+    assert columns_of(outputs, "sparse_categorical_crossentropy", labels, metrics=[share_of_first_column]) == 1
+    check_metrics("build()", network_of(outputs, first_column, [share_of_first_column]), outputs, 1)
+
+
 def constant(y_true, y_pred):
     return ops.mean(y_pred)
 

@@ -1,5 +1,6 @@
 import keras
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from studies.models import gives_logits
@@ -22,6 +23,11 @@ def network(*last):
         (lambda: (layers.Dense(3, activation="softmax"), layers.Reshape((3,))), False),
         (lambda: (layers.Softmax(), layers.Activation("linear", dtype="float32")), False),
         (lambda: (layers.Softmax(), layers.Dense(3)), True),
+        (lambda: (layers.Dense(3, activation=tf.nn.softmax),), False),
+        (lambda: (layers.Activation(tf.nn.sigmoid),), False),
+        (lambda: (layers.SpectralNormalization(layers.Dense(3, activation="softmax")),), False),
+        (lambda: (layers.SpectralNormalization(layers.Dense(3)),), True),
+        (lambda: (layers.Softmax(), layers.Dropout(0.1)), False),
     ],
 )
 def test_logits_are_told_by_the_last_layer(last, expected):
@@ -34,6 +40,16 @@ def test_nested_models_and_plain_operations():
     images = keras.Input((4,))
     assert not gives_logits(keras.Model(images, network(layers.Softmax())(images)))
     assert not gives_logits(keras.Model(images, keras.ops.softmax(layers.Dense(3)(images))))
+
+
+def test_an_average_of_probabilities_is_one():
+    """Several networks may vote, and the result may be cast or clipped."""
+    images = keras.Input((4,))
+    votes = [layers.Dense(3, activation="softmax")(images) for _ in range(2)]
+    mean = layers.Average()(votes)
+    assert not gives_logits(keras.Model(images, mean))
+    assert not gives_logits(keras.Model(images, keras.ops.clip(keras.ops.cast(mean, "float32"), 0, 1)))
+    assert gives_logits(keras.Model(images, layers.Average()([votes[0], layers.Dense(3)(images)])))
 
 
 def test_ends_in():
