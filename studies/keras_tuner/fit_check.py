@@ -5,7 +5,7 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.keras_tuner.models import name_of
-from studies.keras_tuner.own_fit import fit_source, nothing_to_export
+from studies.keras_tuner.own_fit import check_arguments, fit_source, has_own_fit, nothing_to_export
 
 
 def check_fit(space: Space, *, exports: bool) -> list[str]:
@@ -22,6 +22,8 @@ def check_fit(space: Space, *, exports: bool) -> list[str]:
         ModelError: It certainly does not.
     """
     record: KerasTunerModel = space.model
+    if has_own_fit(record):
+        check_arguments(record)
     source = fit_source(record)
     if source is None:
         return []

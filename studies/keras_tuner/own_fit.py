@@ -21,6 +21,9 @@ from studies.keras_tuner.models import as_the_users, name_of
 from studies.keras_tuner.reports import FitEnded, Reports
 from studies.keras_tuner.returned import check_range, has_metric, metrics_returned
 
+KEYWORDS = ("validation_data", "callbacks", "epochs", "batch_size", "verbose")
+"""Arguments that `fit` is given by name."""
+
 _TWICE = re.compile(r"got multiple values for keyword argument '(\w+)'")
 
 
@@ -127,19 +130,17 @@ def _returned(
     # The retraining has no validation images, but a fit may need some to run.
     held = form.arrays(splits[1]) if splits[1] else (x[: recipe.batch_size], y[: recipe.batch_size])
     source = fit_source(record)
-    given = {
-        "validation_data": held,
-        "callbacks": [reports],
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "verbose": 0,
-    }
+    values = (held, [reports], recipe.epochs, recipe.batch_size, 0)
+    given = dict(zip(KEYWORDS, values, strict=True))
     given = _accepted(record.hypermodel.fit, given, source.keywords_set if source else set())
+    images_and_labels: tuple[Any, ...] = (x, y)
+    if _takes_by_name(record.hypermodel.fit):
+        images_and_labels, given = (), {"x": x, "y": y, **given}
 
     def call() -> Any:
         while True:
             try:
-                return record.hypermodel.fit(hp, network, x, y, **given)
+                return record.hypermodel.fit(hp, network, *images_and_labels, **given)
             except TypeError as error:
                 # The hypermodel sets this argument itself, in a function that its fit calls.
                 found = _TWICE.search(str(error))
@@ -154,6 +155,37 @@ def _returned(
         if reports.failure is not None:
             raise reports.failure from None
         raise
+
+
+def check_arguments(record: KerasTunerModel) -> None:
+    """Make sure that the hypermodel's own `fit` can be called with images and labels.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    fit = record.hypermodel.fit
+    try:
+        signature = inspect.signature(fit)
+    except (TypeError, ValueError):
+        return
+    given = _accepted(fit, dict.fromkeys(KEYWORDS), set())
+    try:
+        if _takes_by_name(fit):
+            signature.bind(None, None, x=None, y=None, **given)
+        else:
+            signature.bind(None, None, None, None, **given)
+    except TypeError as error:
+        raise ModelError(
+            f"{name_of(record, 'fit')} cannot be called with arrays of images and labels ({error}): write "
+            "def fit(self, hp, model, x, y, validation_data=None, **kwargs)"
+        ) from error
+
+
+def _takes_by_name(function: Any) -> bool:
+    """Whether a function has no place for images and labels but as the keywords `x` and `y`."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    positional = sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
+    return positional == 2 and inspect.Parameter.VAR_POSITIONAL not in kinds
 
 
 def _accepted(function: Any, arguments: dict[str, Any], set_by_itself: set[str]) -> dict[str, Any]:

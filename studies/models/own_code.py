@@ -130,7 +130,11 @@ def told(error: BaseException) -> str:
     if any(sign in text for sign in _NATIVE):
         return reason_of(error)
     lines = [line for line in text.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    first = lines[0].strip() if lines else ""
+    if len(lines) > 1 and first.endswith(":") and ". " in first:
+        # Its last sentence announces an example of code.
+        first = first[: first.rindex(". ") + 1]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _place(file: str | None, error: BaseException) -> str:

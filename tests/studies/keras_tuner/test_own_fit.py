@@ -8,8 +8,10 @@ import optuna
 import pytest
 from keras_tuner.errors import FailedTrialError, FatalValueError
 
+from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import EveryTrialError, ModelError
 from studies import training
+from studies.keras_tuner.fit_check import check_fit
 from tests.studies.keras_tuner.hypermodels import Dense, OwnLoop, Silent
 from tests.studies.keras_tuner.test_training import trained
 
@@ -54,6 +56,38 @@ def test_a_returned_loss_is_minimized():
     assert found.best_value == pytest.approx(told[-1][1]["my_metric"])
     with pytest.raises(ModelError, match="which lies between 0 and 1"):
         trained(OwnLoop())
+
+
+class ByName(Dense):
+    def fit(self, hp, model, **kwargs):
+        return model.fit(**kwargs)
+
+
+class OfDataset(Dense):
+    def fit(self, hp, model, dataset, validation_data=None, **kwargs):
+        return model.fit(dataset, validation_data=validation_data, **kwargs)
+
+
+class Demanding(Dense):
+    def fit(self, hp, model, x, y, class_weight, **kwargs):
+        return model.fit(x, y, class_weight=class_weight, **kwargs)
+
+
+def test_images_and_labels_are_passed_by_name_where_there_is_no_other_place():
+    """A tuner passes them as its `search` was given them, which may be by name."""
+    check_fit(Space(data=Digits(), model=KerasTunerModel(ByName())), exports=True)
+    found, told = trained(ByName())
+    assert found.best_value == pytest.approx(max(metrics["val_accuracy"] for _, metrics in told))
+
+
+@pytest.mark.parametrize(
+    ("hypermodel", "reason"), [(OfDataset(), "values for argument 'validation_data'"), (Demanding(), "'class_weight'")]
+)
+def test_a_fit_that_takes_other_arguments_is_refused(hypermodel, reason):
+    """It would fail in every trial."""
+    message = rf"cannot be called with arrays of .*{reason}.*: write def fit\(self, hp, model, x, y, validation_data"
+    with pytest.raises(ModelError, match=message):
+        check_fit(Space(data=Digits(), model=KerasTunerModel(hypermodel)), exports=True)
 
 
 @pytest.mark.parametrize("passes", [True, False])
