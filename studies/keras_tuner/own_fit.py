@@ -184,8 +184,8 @@ def check_arguments(record: KerasTunerModel) -> None:
 def _takes_by_name(function: Any) -> bool:
     """Whether a function has no place for images and labels but as the keywords `x` and `y`."""
     kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
-    positional = sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
-    return positional == 2 and inspect.Parameter.VAR_POSITIONAL not in kinds
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(kind in places for kind in kinds) == 2 and inspect.Parameter.VAR_POSITIONAL not in kinds
 
 
 def _accepted(function: Any, arguments: dict[str, Any], set_by_itself: set[str]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
             raise ModelError(
                 f"{name} returns a model that cannot be exported ({_short(error)}): {OWN_LAYERS}"
             ) from error
-        raise ModelError(not_exportable(name, culprit[0], _short(culprit[1]))) from error
+        raise ModelError(not_exportable(name, culprit[0], told(culprit[1]))) from error
     if loaded is not None and not is_close(answers(name, model, images), answers(name, loaded, images), None):
         raise ModelError(other_answers(name))
 

@@ -1,5 +1,6 @@
 """Copies a network of the user's own into the form that is exported: plain Keras, float32, nothing random."""
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,8 @@ OWN_LAYERS = (
     "get_config(), and are decorated with @keras.saving.register_keras_serializable()"
 )
 """What a layer needs to be saved and loaded."""
+
+_LONGEST_REASON = 160
 
 _KERAS_FUNCTIONS = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax", "swish": "silu"}
 """Names that TensorFlow gives its functions, such as `tf.nn.softmax`, and Keras' names for the same."""
@@ -60,7 +63,10 @@ def _copied(name: str, layer: Any) -> Any:
     if type(layer).__name__.startswith("Rand"):
         return layers.Identity(name=layer.name)
     try:
-        return layer.__class__.from_config(_with_keras_functions(in_float32(layer.get_config())))
+        with warnings.catch_warnings():
+            # Keras warns of a lambda in many lines, and then refuses it.
+            warnings.simplefilter("ignore")
+            return layer.__class__.from_config(_with_keras_functions(in_float32(layer.get_config())))
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -80,6 +86,7 @@ def _with_keras_functions(config: Any) -> Any:
 
 def not_exportable(name: str, layer: Any, reason: str) -> str:
     """What to do about a layer that cannot be saved and loaded again."""
+    reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}..."
     what = f"{name} uses the layer {layer.name!r} ({type(layer).__name__}), which cannot be exported"
     if isinstance(layer, layers.Lambda):
         return (

@@ -213,6 +213,17 @@ def test_a_format_that_answers_otherwise(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("factor", "allowed"), [(1.0, 1e-4), (1e5, 0.02)])
+def test_rounding_that_the_network_amplifies_is_allowed(factor, allowed):
+    """A network whose answers hang on the last digit of a pixel is not refused for it, within bounds."""
+    images = keras.Input(SHAPE)
+    scaled = keras.layers.Rescaling(factor)(keras.layers.GlobalAveragePooling2D()(images))
+    model = keras.Model(images, keras.layers.Activation("sigmoid")(scaled - factor * 128))
+    samples = np.full((2, *SHAPE), 128, np.uint8)
+    answers = np.asarray(model(samples))
+    assert export.largest_difference(model, samples, answers) == pytest.approx(allowed)
+
+
 def test_a_layer_that_plain_keras_does_not_know(tmp_path):
     """A layer of one's own that cannot be saved and loaded is told with what it needs."""
 
