@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any
 
 from spaces.arguments import telling
@@ -200,8 +201,15 @@ class Custom(Record):
     @property
     def option_name(self) -> str:
         """The function's name, so that several networks may be options of one `Choice`."""
-        name = getattr(self.build, "__name__", None)
-        return name if isinstance(name, str) and is_name(name) else "custom"
+        return self.function_name if is_name(self.function_name) else "custom"
+
+    @property
+    def function_name(self) -> str:
+        """The name of the function, or of that which a `functools.partial` calls."""
+        function = self.build
+        while isinstance(function, partial):
+            function = function.func
+        return str(getattr(function, "__name__", repr(function)))
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
         """The function, `rescale` and each parameter."""
@@ -216,7 +224,7 @@ class Custom(Record):
         return Custom(**{name: value for name, (value, _) in self.children().items()} | dict(values))
 
     def __repr__(self) -> str:
-        parts = [getattr(self.build, "__name__", repr(self.build))]
+        parts = [self.function_name]
         if self.rescale is not None:
             parts.append(f"rescale={self.rescale!r}")
         return f"Custom({', '.join(parts + [f'{name}={value!r}' for name, value in self.parameters])})"

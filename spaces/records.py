@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -128,7 +129,7 @@ _KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
     "share_or_folder": lambda rule, value: _is_path(value) or (is_real(value) and rule._in_range(value)),
     "size": _is_size,
     "names": lambda rule, value: _are_names(value),
-    "function": lambda rule, value: inspect.isfunction(value) or inspect.ismethod(value),
+    "function": lambda rule, value: isinstance(value, partial) or inspect.isfunction(value) or inspect.ismethod(value),
     "record": lambda rule, value: isinstance(value, rule.records),
     "object": lambda rule, value: True,
     "scalar": lambda rule, value: value is None or isinstance(value, str | bool) or is_real(value),

@@ -50,4 +50,4 @@ def built_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units:
 
 def name_of(record: Custom) -> str:
     """What the user's function is called in messages."""
-    return f"model: {getattr(record.build, '__name__', repr(record.build))}()"
+    return f"model: {record.function_name}()"

@@ -1,11 +1,15 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from spaces import Custom, Digits, Space
+from spaces.canonical import fingerprint
 from spaces.errors import ModelError
 from studies.models import build_model, gives_logits, inference_model
+from studies.models.custom import built_network
 
 
 def built(function, classes=3, shape=(8, 8, 1), **parameters):
@@ -140,3 +144,21 @@ def test_a_softmax_over_one_output():
     """A softmax over one output is always 1, which no training can change."""
     with pytest.raises(ModelError, match="always 1: use a sigmoid"):
         built(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")), 2)
+
+
+def wide(units, recipe, input_shape, outputs):
+    return keras.Sequential([layers.Flatten(), layers.Dense(units), layers.Dense(outputs)])
+
+
+def test_a_partial_function_builds_a_network():
+    """Values may be bound beforehand; the function's name stays, and the values count in the fingerprint."""
+    record = Custom(functools.partial(wide, 8), units=3)
+    assert built_network(record, None, (8, 8, 1), 3).layers[1].units == 8
+    assert repr(record) == "Custom(wide, units=3)"
+    assert record.option_name == "wide"
+    with pytest.raises(ModelError, match=r"model: wide\(\) failed in .* with ValueError"):
+        built_network(Custom(functools.partial(wide, "many")), None, (8, 8, 1), 3)
+    eight, again, nine = (
+        fingerprint(Space(data=Digits(), model=Custom(functools.partial(wide, units)))) for units in (8, 8, 9)
+    )
+    assert eight == again != nine
