@@ -42,6 +42,11 @@ def check_fit(space: Space, *, exports: bool) -> list[str]:
             f"{fit} returns what evaluate() gives, the loss and the metrics, whose mean would be the trial's value: "
             f"return the {space.metric} alone, as in model.evaluate(...)[1]"
         )
+    if METRICS[space.metric] == "maximize" and source.returns_an_error_rate:
+        raise ModelError(
+            f"{fit} returns a number that is smallest for the best accuracy, but {space.metric} is maximized: "
+            "return the accuracy itself"
+        )
     if METRICS[space.metric] == "maximize" and source.returns_a_loss:
         raise ModelError(
             f'{fit} returns a loss, but {space.metric} is maximized: set Space(metric="val_loss"), which is '

@@ -116,6 +116,12 @@ class FitSource:
         return any(_is_loss(value) for value in returned)
 
     @property
+    def returns_an_error_rate(self) -> bool:
+        """Return True if it returns an accuracy with its sign changed, or what an accuracy lacks to 1."""
+        returned = [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
+        return any(_is_error_rate(value) for value in returned)
+
+    @property
     def returns_evaluation(self) -> bool:
         """Return True if it returns what `model.evaluate` gives: the loss, or a list of it and the metrics."""
         calls = [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
@@ -253,6 +259,19 @@ def _is_loss(value: ast.AST | None) -> bool:
         return called in ("float", "mean", "min", "average") and _is_loss(value.args[0])
     name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
     return bool(_LOSS.search(str(name).lower()))
+
+
+def _is_error_rate(value: ast.AST | None) -> bool:
+    """Whether an expression is `1 - accuracy` or `-accuracy`, as the names and texts in it say."""
+    match value:
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=subtracted):
+            pass
+        case ast.UnaryOp(op=ast.USub(), operand=subtracted):
+            pass
+        case _:
+            return False
+    words = [getattr(node, name, "") for node in ast.walk(subtracted) for name in ("id", "attr", "value")]
+    return any(isinstance(word, str) and "acc" in word.lower() for word in words)
 
 
 def _own_nodes(tree: Function) -> Iterator[ast.AST]:

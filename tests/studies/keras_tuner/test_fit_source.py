@@ -197,3 +197,33 @@ def test_a_name_is_a_loss_only_where_it_says_nothing_else(name, is_loss):
     """A value that is no loss is never refused for the letters in its name."""
     tree = ast.parse(f"def fit(self, hp, model):\n    return {name}").body[0]
     assert FitSource(lambda: None, tree).returns_a_loss is is_loss
+
+
+@pytest.mark.parametrize(
+    ("returned", "is_error_rate"),
+    [
+        ("1 - best_acc", True),
+        ("1.0 - max(history.history['val_accuracy'])", True),
+        ("-np.mean(accuracies)", True),
+        ("1 - error", False),
+        ("best_acc", False),
+        ("-loss", False),
+        ("2 - accuracy", False),
+    ],
+)
+def test_an_accuracy_turned_round_is_seen(returned, is_error_rate):
+    """Its highest value would be that of the worst model."""
+    tree = ast.parse(f"def fit(self, hp, model):\n    return {returned}").body[0]
+    assert FitSource(lambda: None, tree).returns_an_error_rate is is_error_rate
+
+
+class Turned(Dense):
+    def fit(self, hp, model, *args, **kwargs):
+        return 1 - max(model.fit(*args, **kwargs).history["val_accuracy"])
+
+
+def test_an_accuracy_turned_round_is_refused_where_the_highest_value_wins():
+    """Where the lowest wins it is what is asked for."""
+    with pytest.raises(ModelError, match="smallest for the best accuracy, but val_accuracy is maximized: return the"):
+        check_fit(Space(data=Digits(), model=KerasTunerModel(Turned())), exports=True)
+    assert check_fit(Space(data=Digits(), model=KerasTunerModel(Turned()), metric="val_loss"), exports=True) == []
