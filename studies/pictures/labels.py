@@ -1,9 +1,12 @@
 """Names of classes as a picture can show them: whole, in lines, in fonts that hold their characters."""
 
+import importlib.util
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 
 from matplotlib import font_manager, ft2font
 from matplotlib.backends.backend_agg import RendererAgg
@@ -14,9 +17,13 @@ FONT = "DejaVu Sans"
 
 NOTE = (
     "A name with a number in front holds characters that no installed font has; CARD.md has it under this number. "
-    "The fonts named Noto Sans have most characters."
+    "The fonts named Noto Sans have most characters; pip install 'search[cjk]' brings those of Chinese, Japanese and "
+    "Korean."
 )
 """Below a picture with a name that cannot be drawn."""
+
+FONT_PACKAGE = "manimgx_fonts_cjk"
+"""Holds Noto Sans CJK; installed with the extra `cjk`."""
 
 LONGEST_NAME = 256
 """Characters; a folder's name is no longer, and of a longer one the middle is left out."""
@@ -160,11 +167,21 @@ def _others() -> tuple[font_manager.FontEntry, ...]:
 def _add_new_fonts() -> None:
     """Look for fonts that were installed after matplotlib listed them, which it does only once."""
     known = {font.fname for font in font_manager.fontManager.ttflist}
-    for file in sorted(set(font_manager.findSystemFonts()) - known):
+    for file in sorted({*font_manager.findSystemFonts(), *_packaged_fonts()} - known):
         try:
             font_manager.fontManager.addfont(file)
         except (OSError, RuntimeError, ValueError, KeyError):
             continue
+
+
+def _packaged_fonts() -> list[str]:
+    """The files of the font package, if it is installed."""
+    found = importlib.util.find_spec(FONT_PACKAGE)
+    if found is None or found.origin is None:
+        return []
+    # Its variable fonts come in one weight only, of which matplotlib would warn.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    return [str(file) for file in Path(found.origin).parent.iterdir() if file.suffix in (".ttc", ".ttf", ".otf")]
 
 
 def _weight(font: font_manager.FontEntry) -> int:

@@ -21,7 +21,7 @@ from studies.pictures import (
     mistakes_picture,
     samples_picture,
 )
-from studies.pictures.labels import FONT, NOTE, fonts_for, in_lines, numbered, readable
+from studies.pictures.labels import FONT, NOTE, fonts_for, in_lines, needs_note, numbered, readable
 
 NAMES = ["猫", "a$x^2$", "🐈", "line\nbreak", "العربية", "bad\udcff", "\x07bell", "\\frac{", "<b>", "Größe " * 30]
 
@@ -203,6 +203,15 @@ def test_another_installed_font_is_used_for_what_the_usual_one_lacks():
     assert numbered([name]) == [name]
     assert fonts_for([name])[0] == FONT
     assert len(fonts_for([name])) == 2
+
+
+@pytest.mark.parametrize("name", ["猫", "いぬ", "고양이", "强化学习 cat", "學習"])
+def test_names_in_chinese_japanese_and_korean_are_drawn(name):
+    """With the font package no character is replaced by its code, and no note is needed."""
+    assert numbered([name, "dog"]) == [name, "dog"]
+    assert not needs_note([name])
+    assert fonts_for([name])[0] == FONT
+    assert len(fonts_for([name])) > 1
 
 
 def test_fonts_are_added_only_where_they_are_needed():
