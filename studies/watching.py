@@ -42,6 +42,7 @@ class Snapshot:
         ended: The trials that have ended, in the order in which they did.
         steering: The row that steers it.
         identity: What no other study has.
+        age_seconds: Time since its first worker joined, on the database's clock.
     """
 
     progress: Progress
@@ -49,6 +50,7 @@ class Snapshot:
     ended: tuple[FrozenTrial, ...]
     steering: Any
     identity: str = ""
+    age_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,14 @@ class Watched:
         ended = [trial for trial in known if trial.state in FINISHED]
         ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
         workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
-        return Snapshot(trials.progress(self.study, row.trials), workers, tuple(ended), row, self.identity)
+        progress = trials.progress(self.study, row.trials)
+        return Snapshot(progress, workers, tuple(ended), row, self.identity, self._age())
+
+    def _age(self) -> float:
+        """Seconds since the first worker of the study joined."""
+        age = sa.func.coalesce(database_seconds() - sa.func.min(WORKERS.c.started_at), 0.0)
+        query = sa.select(age).where(WORKERS.c.study_id == self.study._study_id)
+        return float(self.database.read(lambda connection: connection.scalar(query)) or 0.0)
 
     def give_up(self, pid: int, on: str | None = None) -> None:
         """Give up a process for lost, so that its trial goes on elsewhere at once.

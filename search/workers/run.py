@@ -232,7 +232,8 @@ class _Run:
             storage=shown(self.study.storage or sqlite_url(self.folder / "study.db")),
             metric=self.loaded.space.metric,
             direction=METRICS[self.loaded.space.metric],
-            resumed=bool(now.ended),
+            # A worker joined before this command was started: it may have ended no trial.
+            resumed=bool(now.ended) or now.age_seconds > time.monotonic() - self.started,
             progress=now.progress,
             timeout_seconds=None if timeout is None else timeout - (time.monotonic() - self.started),
             device=f"{count} worker{'s' if count > 1 else ''}: {devices}",

@@ -169,13 +169,18 @@ def test_the_second_signal_kills(program):
 
 @pytest.mark.slow
 def test_workers_end_when_their_supervisor_was_killed(program):
-    """They notice, and hand their trials back."""
+    """They notice and requeue their trials, which the next run resumes as those of a study that is known."""
     program.start(epochs=200)
     pids = program.until(program.training)
     program.process.kill()
+    program.process.communicate()
     program.until(lambda: not any(map(is_running, pids)), seconds=20)
     assert "RUNNING" not in program.states()
     assert sorted(program.pids("ended")) == sorted(pids)
+    program.start("workers=2", "--trials", "1", "--no-export", "--timeout", "20s", epochs=200)
+    output, errors = program.process.communicate(timeout=300)
+    assert program.process.returncode == 0, errors
+    assert "mine goes on, 0 of 1 trial done" in output
 
 
 @pytest.mark.slow
