@@ -1,5 +1,7 @@
 """A study is told from a deleted one that had its name, its id and the ids of its trials."""
 
+import gc
+
 import optuna
 import pytest
 import sqlalchemy as sa
@@ -28,6 +30,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 DONE = Outcome(COMPLETE, 0.5, 1, 1, 0.0)
 OURS = (CLAIMS, EPOCHS, WORKERS, STUDIES, IDENTITIES)
 HANGING = (PARAMS, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """Those connections are collected here, where their warnings are ignored, and not in the tests of other files."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
