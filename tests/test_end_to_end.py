@@ -77,6 +77,7 @@ def finish(started, project):
     return output, json.loads((project / "runs/mine/best/metrics.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )

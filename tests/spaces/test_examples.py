@@ -35,7 +35,7 @@ SHOWN = (
     *(layers.Conv2D, layers.MaxPooling2D, layers.Concatenate, layers.Flatten, layers.GlobalAveragePooling2D),
     *(layers.Dense, layers.Dropout, layers.BatchNormalization, keras.Model),
 )
-SLOW = {"transfer"}
+SLOW = set(built_in()) - {"digits", "small_cnn"}
 RUNS = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in built_in()]
 
 

@@ -76,6 +76,7 @@ def assert_equal(one, two):
         assert here.tobytes() == there.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", range(1, FOLDS * EPOCHS + 1))
 def test_folds_go_on_where_they_were(epoch):
     """Folds that are done are not trained again, the one in training goes on, and the means are the same."""
@@ -90,6 +91,7 @@ def test_folds_go_on_where_they_were(epoch):
     assert folds_again == folds
 
 
+@pytest.mark.slow
 def test_checkpoints_change_nothing():
     """Folds that are saved end as ones that are not."""
     found, told, folds = trained(EveryEpoch())
@@ -98,6 +100,7 @@ def test_checkpoints_change_nothing():
     assert [told, folds] == expected
 
 
+@pytest.mark.slow
 def test_a_restored_fold_may_be_refused():
     """Where the pruner has not been asked after a fold, it is asked when the trial goes on."""
     _, told, _, saved = undisturbed()
@@ -117,6 +120,7 @@ def test_a_fold_of_another_model_begins_again(caplog):
     assert [metrics["fold"] for metrics in found.history] == [1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_diverged_fold_is_not_saved():
     """The checkpoint before it is the last."""
     checkpoints = EveryEpoch()

@@ -206,6 +206,7 @@ def assert_equal(one, two):
         assert here.tobytes() == there.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "epoch"), INTERRUPTED)
 def test_a_continued_training_ends_as_an_undisturbed_one(name, epoch, folder):
     """Weights, history, best epoch and phases are the same, and no epoch is trained or told twice."""
@@ -222,18 +223,21 @@ def test_a_continued_training_ends_as_an_undisturbed_one(name, epoch, folder):
     assert told == list(enumerate(whole.history, start=1))[epoch:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["augmented", "fine-tuned"])
 def test_checkpoints_change_nothing(name, folder):
     """A training that is saved ends as one that is not."""
     assert_equal(trained(CASES[name]), undisturbed(name, folder))
 
 
+@pytest.mark.slow
 def test_patience_is_not_begun_anew(folder):
     """Epochs without progress before an interruption count after it."""
     assert undisturbed("out of patience", folder).ended == training.OUT_OF_PATIENCE
     assert undisturbed("out of patience twice", folder).ended == training.OUT_OF_PATIENCE
 
 
+@pytest.mark.slow
 def test_warm_models_are_continued_too(folder):
     """Also in a kept model of another trial a training ends as one that was left alone in a model of its own."""
     warm = WarmModels()
@@ -243,6 +247,7 @@ def test_warm_models_are_continued_too(folder):
     assert_equal(continued, undisturbed("augmented", folder))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_warm_model_is_used_by_any(folder, tmp_path):
     """A worker that keeps models and one that keeps none go on from each other's checkpoints."""
     warm = WarmModels()
@@ -256,6 +261,7 @@ class Killed(Exception):
     """In place of a process that is killed."""
 
 
+@pytest.mark.slow
 def test_an_epoch_is_saved_after_it_was_told(tmp_path, always_due):
     """The database is never behind a checkpoint: whoever dies while storing an epoch trains that one again."""
 
@@ -269,6 +275,7 @@ def test_an_epoch_is_saved_after_it_was_told(tmp_path, always_due):
     assert checkpoints.of_trial(0).load().epoch == 2
 
 
+@pytest.mark.slow
 def test_a_refused_epoch_is_not_saved(tmp_path, always_due):
     """A pruned trial needs no checkpoint."""
     checkpoints = Checkpoints(tmp_path)
@@ -284,6 +291,7 @@ def test_a_diverged_epoch_is_not_saved(tmp_path, always_due):
     assert found is None or np.isfinite(found.arrays["model/0"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("between", "seconds", "saved"), [(0, 0.01, 3), (1e9, 0.01, 1), (0, 9.0, 1)])
 def test_a_request_to_end_saves_the_last_epoch(tmp_path, monkeypatch, between, seconds, saved):
     """It is saved though it was not due, unless copying each epoch costs too much, or writing takes too long."""
@@ -299,6 +307,7 @@ def test_a_request_to_end_saves_the_last_epoch(tmp_path, monkeypatch, between, s
     assert Checkpoints(tmp_path).of_trial(0).load().epoch == saved
 
 
+@pytest.mark.slow
 def test_a_request_at_the_beginning_of_the_second_phase_loses_nothing(tmp_path, monkeypatch, folder):
     """The last epoch of the first phase is saved then, and the second phase begins once more."""
     monkeypatch.setattr(checkpoint, "TIMES_BETWEEN_COPIES", 0)
@@ -324,6 +333,7 @@ def test_a_checkpoint_of_another_model_is_not_used(tmp_path, caplog):
     assert "built otherwise" in caplog.text
 
 
+@pytest.mark.slow
 def test_frozen_and_best_weights_are_kept_once(folder):
     """After a best epoch its weights are the last ones; later, only those that have changed are kept beside."""
     whole = undisturbed("fine-tuned", folder)

@@ -90,6 +90,7 @@ def test_the_study_goes_on(started):
     assert len(started) == 2 + len(REFUSED) + len(ACCEPTED)
 
 
+@pytest.mark.slow
 def test_a_trial_created_with_parameters_is_checked_as_an_enqueued_one(tmp_path):
     """It may have other distributions: equal values are taken with those of the space, others fail their trial."""
     settings = Study(trials=1, sampler="random")

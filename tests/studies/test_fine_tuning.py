@@ -100,6 +100,7 @@ def script(monkeypatch):
     return use
 
 
+@pytest.mark.slow
 def test_epochs_go_on_counting(script):
     """The second phase trains the last layers at a constant share of the learning rate, after the first one."""
     scripted, told = script(0.1, 0.2, 0.3, 0.4, 0.5), []
@@ -111,6 +112,7 @@ def test_epochs_go_on_counting(script):
     assert (found.best_epoch, found.first_phase, found.second_phase) == (5, 2, 3)
 
 
+@pytest.mark.slow
 def test_batch_normalisation_keeps_its_statistics():
     """The second phase changes layers of the network, but no statistic of a normalisation."""
     recipe = replace(RECIPE, fine_tune=FineTune(layers=1000, epochs=1, learning_rate=1.0), patience=None)
@@ -134,6 +136,7 @@ def test_the_second_phase_begins_with_the_best_weights(script):
     assert (found.best_epoch, found.first_phase, found.second_phase) == (2, 2, 0)
 
 
+@pytest.mark.slow
 def test_a_retraining_repeats_what_led_to_the_weights(script):
     """The same epochs of both phases, without validation, give the weights that the trial had."""
     script(0.1, 0.2, 0.3, 0.9, 0.4)
@@ -145,6 +148,7 @@ def test_a_retraining_repeats_what_led_to_the_weights(script):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_the_last_phase_cools_down(script):
     """The learning rate falls in the last phase of the retraining, and only there."""
     scripted = script(0.1, 0.2, 0.3, 0.4, 0.5)
@@ -152,6 +156,7 @@ def test_the_last_phase_cools_down(script):
     assert [rate for rate, _ in scripted.seen] == pytest.approx([0.01, 0.01, 0.0005, 0.00025, 0.0])
 
 
+@pytest.mark.slow
 def test_epochs_that_came_to_nothing_are_not_retrained(script):
     """A first phase counts up to its best epoch, from which the second one began."""
     script(0.1, 0.9, 0.2, 0.95, 0.3, 0.1)
@@ -165,6 +170,7 @@ def test_a_best_epoch_of_the_first_phase_is_retrained_alone():
     assert (len(found.history), found.first_phase, found.second_phase) == (2, 2, 0)
 
 
+@pytest.mark.slow
 def test_a_pruned_first_phase_has_no_second():
     """Also at its last epoch a first phase may be ended, since epochs would follow; the very last one may not."""
     assert len(trained(on_epoch=lambda epoch, metrics: epoch < 2).history) == 2
@@ -211,6 +217,7 @@ def test_layers_that_were_trained_stay_so():
     assert len(model.trainable_weights) > before
 
 
+@pytest.mark.slow
 def test_a_search_counts_both_phases(tmp_path):
     """The watcher, the pruner and the export hear of all epochs, and the retraining repeats those of both phases."""
     space = replace(RECIPE, batch_size=256, patience=None)

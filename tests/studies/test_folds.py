@@ -129,6 +129,7 @@ class StopAfter(Recorder):
                 self.stop.deadline = 0.0
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_ends_as_an_undisturbed_one(tmp_path):
     """A signal in the second fold: the trial waits, and run again it has the same values, without gaps or doubles."""
     stopper = StopAfter()
@@ -142,6 +143,7 @@ def test_an_interrupted_trial_ends_as_an_undisturbed_one(tmp_path):
     assert len(read_epochs(engine_of(study), study.trials[0]._trial_id)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "done"), [(1, 1), (3, 3)])
 def test_when_time_is_over_the_first_trial_counts_with_what_it_reached(tmp_path, epochs, done):
     """The folds that are whole count, or the best epoch of the first one."""

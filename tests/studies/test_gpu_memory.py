@@ -25,6 +25,7 @@ def test_each_gpu_is_limited(monkeypatch):
     assert limited == [("GPU:0", [8192]), ("GPU:1", [8192])]
 
 
+@pytest.mark.slow
 def test_a_gpu_in_use_cannot_be_limited(monkeypatch):
     """The message says what in the space file has started it."""
 

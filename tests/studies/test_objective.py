@@ -50,6 +50,7 @@ def test_a_trial_stores_every_epoch_and_its_best(tmp_path):
     assert [event.epoch for event in recorder.of(EpochEnded)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_values(tmp_path):
     """Two studies of one seed agree trial by trial."""
     studies = []

@@ -158,6 +158,7 @@ def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [["a", LONG], NAMES, ["W" * 255, "i" * 255, LONG]], ids=["two", "any", "longest"])
 def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
     """Above an image the names are broken into lines, none of them wider than its column."""
@@ -219,6 +220,7 @@ def test_fonts_are_added_only_where_they_are_needed():
     assert fonts_for(["Größe", "cat\nlines"]) == [FONT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 10, 100, 300])
 def test_confusion_matrices_of_any_size_are_drawn(tmp_path, classes):
     """The picture grows with the classes, up to what a screen shows; a class without images is no error."""

@@ -50,6 +50,7 @@ def probabilities(recipe, model, classes, split):
     return inference_model(recipe, model, SHAPE, classes).predict(evaluation_data(split, 32), verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logits_and_probabilities_train_the_same(classes):
     """A loss of logits and one of probabilities give the same epochs and the same answers, up to rounding."""
@@ -78,6 +79,7 @@ def test_a_network_of_your_own_gives_what_is_asked_for(from_logits):
         assert gives_logits(build_model(recipe, SHAPE, 3)) is expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [CNN(4, 1), Branches(Branch(4), Branch(4, 5))])
 def test_mixed_precision_trains_and_is_exported_in_float32(backbone, tmp_path):
     """Layers compute in bfloat16; weights and outputs are float32, and the export is float32 throughout."""
@@ -125,6 +127,7 @@ def test_an_error_puts_the_precision_back():
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_balance_finds_more_of_the_small_class():
     """Of ten to one, a balanced training finds more of the few."""
     rng = np.random.default_rng(0)
@@ -146,6 +149,7 @@ def test_balance_finds_more_of_the_small_class():
     assert all(found(replace(recipe, balance=balance)) > plain + 0.2 for balance in ("class_weights", "sampling"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "classes"),
     [("val_auc", 2), ("val_recall", 2), ("val_precision", 7), ("val_f1", 7), ("val_top_5_accuracy", 7)],
@@ -165,6 +169,7 @@ def test_every_metric_is_the_one_of_the_test(metric, classes):
         assert measured == pytest.approx(getattr(scores, name.removeprefix("val_")), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"from_logits": False}, {"precision": "mixed_bfloat16"}], ids=str)
 @pytest.mark.parametrize(("classes", "balance"), [(2, None), (7, "class_weights")])
 def test_accuracy_and_loss_are_keras_own(classes, balance, changes, monkeypatch):

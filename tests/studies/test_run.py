@@ -84,6 +84,7 @@ def test_the_same_command_again_says_that_it_is_finished(output):
     assert result.metrics["test"]["images"] == 359
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_before_its_export_exports_the_next_time(tmp_path):
     """Without an export the finished study retrains and exports; with more trials it goes on."""
     first, _ = search(tmp_path, trials=1, export=False)

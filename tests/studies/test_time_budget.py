@@ -88,6 +88,7 @@ def test_a_retraining_sees_the_images_that_judged_too():
     assert retrained_share(90, 30, folds=4) == pytest.approx(1.2)
 
 
+@pytest.mark.slow
 @given(st.floats(0, 1e5), st.floats(0, 1e4), st.floats(0, 1e4))
 def test_a_retraining_that_time_was_kept_for_is_begun(left, retraining, export):
     """A retraining that does not fit is given up rather than begun."""

@@ -97,6 +97,7 @@ def test_a_refused_epoch_is_the_last():
     assert len(refused.history) == 2
 
 
+@pytest.mark.slow
 def test_a_request_ends_the_training_and_its_epoch_does_not_count():
     """An epoch that was cut short has no metrics."""
     asked = iter([False, True])

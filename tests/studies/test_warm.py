@@ -105,6 +105,7 @@ def changed(recipe, **more):
     return replace(recipe, **{"learning_rate": 0.003, "dropout": 0.45, **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_another_learning_rate_dropout_and_batch_size(classes):
     """What is changed most often reuses a convolutional network, whatever its head."""
@@ -118,6 +119,7 @@ def test_a_model_that_can_be_kept_trains_as_a_new_one():
     assert_equal(weights(fitted(recipe, 1, WarmModels())), weights(fitted(recipe, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -155,6 +157,7 @@ def test_every_kind_of_training_is_reused_exactly(first, second, monkeypatch):
     assert_trains_as_new(recipe, changed(recipe, **second), shape=shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(12,), (3, 12)])
 def test_a_head_on_features_is_reused_exactly(shape):
     """Also one that draws from several views."""
@@ -216,6 +219,7 @@ def test_a_frozen_dropout_is_not_kept(monkeypatch):
     assert_not_shared(recipe, changed(recipe), shape=(SIDE, SIDE, 3))
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
     """The next training of the kept model is that of a new one."""
     recipe = replace(FIRST, optimizer=SGD(), backbone=CNN(filters=4, blocks=1), epochs=9)
@@ -229,6 +233,7 @@ def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
     assert warm.reused == 2
 
 
+@pytest.mark.slow
 def test_a_model_is_lost_when_its_training_fails():
     """After an error nobody knows what a model holds."""
     warm = WarmModels()
@@ -270,6 +275,7 @@ def test_nothing_is_kept_after_clearing():
     assert prepared(FIRST, warm) is not before
 
 
+@pytest.mark.slow
 def test_a_kept_model_is_exported_with_plain_layers(tmp_path):
     """An inference model of it holds Keras' own layers alone, and is loaded without custom objects."""
     trained = fitted(FIRST, 1, WarmModels())

@@ -165,6 +165,7 @@ def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
     assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_fell_silent_is_given_up_and_its_trial_goes_on(tmp_path):
     """Nobody is told that it died: its silence is enough, and its trial keeps number and parameters."""
     settings = Study(trials=3, heartbeat_seconds=0.1, lost_after_seconds=0.5)

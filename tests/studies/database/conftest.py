@@ -11,8 +11,9 @@ from studies.storage import sqlite_url
 from studies.study import Study
 from tests.fakes import DATA, TINY
 from tests.servers import MYSQL_VARIABLE, drop_database, new_database, postgres, with_database
+from tests.studies.database.stores import MYSQL
 
-STORES = ("sqlite", "postgresql", "mysql")
+STORES = ("sqlite", "postgresql", MYSQL)
 
 
 @pytest.fixture(scope="session")

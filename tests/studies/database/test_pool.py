@@ -20,8 +20,9 @@ from studies.stopping import StopRequest
 from studies.study import Study
 from tests.fakes import DATA, TINY, joined
 from tests.servers import postgres
+from tests.studies.database.stores import MYSQL
 
-SERVERS = pytest.mark.parametrize("url", ["postgresql", "mysql"], indirect=True)
+SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 
 
 def connections_to(url):

@@ -16,8 +16,9 @@ from studies.database.transactions import Database
 from studies.database.workers import LOST, Activity, beat, is_alive, retire
 from studies.study import Study
 from tests.fakes import joined
+from tests.studies.database.stores import MYSQL
 
-SERVERS = pytest.mark.parametrize("url", ["postgresql", "mysql"], indirect=True)
+SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 DEADLOCKS = ("deadlock", "lock wait", "lock timeout")
 
 
@@ -60,6 +61,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @SERVERS
 @pytest.mark.parametrize("step", list(STEPS))
 @pytest.mark.parametrize("how", ["heartbeat", "retire"])
@@ -143,6 +145,7 @@ def test_a_trial_that_another_program_has_taken_is_left_to_it(open_worker, open_
     assert not isinstance(again, Claim) or again.number != claim.number
 
 
+@pytest.mark.slow
 @SERVERS
 def test_many_ends_and_heartbeats_at_once_undo_nothing_and_never_deadlock(open_worker):
     """Six workers that were silent end their trials while three others retire them, again and again."""

@@ -48,6 +48,7 @@ def test_what_others_report_is_seen_with_the_next_report(worker):
     assert seen == {0: {1: 0.5, 2: 0.5}, 1: {1: 0.25}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pruner",
     [

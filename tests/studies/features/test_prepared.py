@@ -58,6 +58,7 @@ def trained_on(features, recipe=RECIPE, seed=1, data=None):
     )
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_whole_network(folder, warm, counted):
     """A cached row is what the recipe's own model gives at its pooling, for every image."""
     data = dataset()
@@ -132,6 +133,7 @@ def test_a_slice_of_decoded_images_is_named_after_its_place(folder, tmp_path, un
     assert (kinds.count("images"), kinds.count("features")) == (1, 4)
 
 
+@pytest.mark.slow
 def test_views_are_drawn_once_and_differ(folder, warm, tmp_path):
     """Each training image has K views, the same ones whenever they are computed; validation images stay as they are."""
     recipe, data = replace(RECIPE, augment=VIEWS), dataset()
@@ -159,6 +161,7 @@ def test_training_draws_from_all_views_and_answers_follow_the_first():
     np.testing.assert_array_equal(OneView(3)(views, training=False), np.zeros((300, 5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"augment": VIEWS, "precision": "mixed_bfloat16"}, {"from_logits": False}],

@@ -44,6 +44,7 @@ class TimeIsOver(Recorder):
         self.stop.deadline = 0.0
 
 
+@pytest.mark.slow
 def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
     """The run ends as after any time limit: the trial waits, and the next run has all its time again."""
 

@@ -29,6 +29,7 @@ class Returning(Dense):
         return self.returned(history) if callable(self.returned) else self.returned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passes", [True, False])
 @pytest.mark.parametrize(
     ("returned", "value"),
@@ -50,6 +51,7 @@ def test_the_returned_value_is_the_trials(returned, value, passes):
     assert len(told) == (2 if passes else 1)
 
 
+@pytest.mark.slow
 def test_a_returned_loss_is_minimized():
     """The metric says what a number means: KerasTuner's guide returns the loss of its own loop."""
     found, told = trained(OwnLoop(), metric="val_loss")
@@ -90,6 +92,7 @@ def test_a_fit_that_takes_other_arguments_is_refused(hypermodel, reason):
         check_fit(Space(data=Digits(), model=KerasTunerModel(hypermodel)), exports=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passes", [True, False])
 def test_what_it_does_not_return_is_measured(passes):
     """A fit without a return, or a History without the metric, leaves the model that it has trained to be judged."""
@@ -104,6 +107,7 @@ def test_what_it_does_not_return_is_measured(passes):
     assert found.best_value == max(metrics["val_accuracy"] for _, metrics in told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("returned", [{"accuracy": 0.5}, "good", []])
 def test_what_is_no_value_ends_the_run(returned):
     """Every other trial would meet it too."""
@@ -149,6 +153,7 @@ def test_folds_are_judged_by_what_is_returned(passes):
     assert found.untrained == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passes", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_model_that_was_never_trained_is_told(passes):
     """The value counts, and the training says that there is nothing to export."""

@@ -72,8 +72,8 @@ def trained(
     ("outputs", "activation", "loss", "classes"),
     [
         (10, None, keras.losses.SparseCategoricalCrossentropy(from_logits=True), 10),
-        (3, "softmax", keras.losses.categorical_crossentropy, 3),
-        (1, "sigmoid", "binary_crossentropy", 2),
+        pytest.param(3, "softmax", keras.losses.categorical_crossentropy, 3, marks=pytest.mark.slow),
+        pytest.param(1, "sigmoid", "binary_crossentropy", 2, marks=pytest.mark.slow),
         (2, "softmax", "categorical_crossentropy", 2),
         pytest.param(10, "softmax", "sparse_categorical_crossentropy", 10, marks=pytest.mark.slow),
         pytest.param(10, "softmax", "categorical_crossentropy", 10, marks=pytest.mark.slow),
@@ -129,6 +129,7 @@ def test_loss_and_metrics_are_those_of_keras_own_validation():
     assert {name: measured[f"val_{name}"] for name in scores} == pytest.approx(scores, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_f1"])
 def test_what_the_hypermodel_does_not_measure_is_measured(metric):
     """A search may aim at any metric, whatever the hypermodel compiles."""
@@ -154,6 +155,7 @@ def test_equal_seeds_train_equal_models():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_trial_can_be_pruned_within_the_models_fit():
     """Our callbacks end a hypermodel's training, also in a `fit` of its own."""
     for hypermodel in (Dense(), OwnFit()):
@@ -184,6 +186,7 @@ def test_a_retraining_ends_where_it_is_told_to():
     assert len(found.history) == len(told) == 1
 
 
+@pytest.mark.slow
 def test_a_fit_that_trains_twice_counts_on():
     """Epochs of a second `model.fit`, to fine-tune, come after those of the first."""
     found, told = trained(TwoFits())
@@ -192,6 +195,7 @@ def test_a_fit_that_trains_twice_counts_on():
     assert len(found.history) == 2 * epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "patience", "phases"),
     [(0.5, None, (3, 3)), (1e6, None, (3, 0)), (1e-12, 1, (3, 0)), (10.0, None, (3, 3))],
@@ -208,6 +212,7 @@ def test_a_retraining_repeats_every_call_of_fit(rate, patience, phases):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_call_of_fit_that_patience_had_ended_is_repeated_as_short():
     """A retraining gives the first call the epochs that it had, and the others the rest."""
     again, told = trained(TwoFits(1.0), validation=False, epochs=1, second=2, values={"learning_rate": 1e-3})

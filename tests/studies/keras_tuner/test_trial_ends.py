@@ -77,6 +77,7 @@ class Picky(Dense):
         return super().build(hp)
 
 
+@pytest.mark.slow
 def test_defaults_that_cannot_be_built_fail_trial_0_alone(tmp_path):
     """The search goes on with the others, and says so before."""
     recorder = search(tmp_path, Picky(outputs=2), trials=6)
@@ -123,6 +124,7 @@ class OwnEpochs(Dense):
         return model.fit(*args, epochs=hp.Int("rounds", 2, 3), **kwargs)
 
 
+@pytest.mark.slow
 def test_epochs_that_fit_sets_are_shown(tmp_path):
     """Epoch 2 of 2, never 2 of 1."""
     recorder = search(tmp_path, OwnEpochs(outputs=2), trials=2)

@@ -68,6 +68,7 @@ def test_inference_weights_are_a_copy():
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDS)
 def test_saved_and_loaded_by_plain_keras(name, tmp_path):
     """An inference model is saved and loaded without custom objects and takes raw uint8 and float images."""
@@ -81,6 +82,7 @@ def test_saved_and_loaded_by_plain_keras(name, tmp_path):
         np.testing.assert_allclose(loaded.predict(images.astype(dtype), verbose=0), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDS)
 def test_equal_seeds_give_equal_models(name):
     """With the same global seed two models have the same weights and the same random changes in training."""

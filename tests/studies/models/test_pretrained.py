@@ -54,6 +54,7 @@ def test_frozen():
     assert [weight.path for weight in model.trainable_weights] == ["logits/kernel", "logits/bias"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 1000])
 def test_the_last_layers_are_trained(count):
     """So many layers are trained, counted from the end of the network, but for batch normalisation."""
@@ -73,6 +74,7 @@ def test_batch_normalisation_keeps_its_statistics():
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, statistics, strict=True))
 
 
+@pytest.mark.slow
 def test_the_network_never_acts_as_in_training():
     """A network's own dropout is for training it from scratch: here its features are always the same."""
     model = model_of("EfficientNetB0", trainable_layers=1000)
@@ -122,6 +124,7 @@ def saves_and_loads(name, side, folder, **fields):
     assert np.isfinite(expected).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNetV3Small"])
 def test_saved_and_loaded(name, tmp_path):
     """A network with its preprocessing, in the model or in itself, is loaded by plain Keras."""

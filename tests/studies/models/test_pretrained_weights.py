@@ -69,15 +69,6 @@ def test_a_relative_path_starts_at_the_folder(file):
         build(file.name, folder=file.parent / "sub")
 
 
-@pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.5), ("MobileNetV2", 0.25)])
-def test_a_file_that_does_not_fit(file, name, alpha):
-    """Weights of another width or network are refused with the file, the network and its width."""
-    with pytest.raises(ModelError, match=rf"{file.name} do not fit {name} with alpha={alpha}: .*differs is \w+: the"):
-        build(file, name=name, alpha=alpha)
-    with pytest.raises(ModelError, match=r"the file belongs to MobileNet with alpha=0\.25"):
-        build(file, name=name, alpha=alpha)
-
-
 def test_a_file_that_lacks_some_weights(file):
     """No weight stays random without a word."""
     import h5py

@@ -34,6 +34,7 @@ def test_weights_that_are_not_finite_are_refused(kind, tmp_path):
         prepare(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["current", "archive"])
 def test_a_network_inside_another_model_is_named(kind, tmp_path):
     """The weights of a model around the network are refused with how to save the network alone."""

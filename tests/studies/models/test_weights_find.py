@@ -113,6 +113,7 @@ def test_a_file_without_a_top_comes_first(places):
     assert equal(loaded(), source.get_weights())
 
 
+@pytest.mark.slow
 def test_two_files_that_could_be_meant_are_refused(places):
     """Nothing is guessed: both names are told, and equal copies are one file."""
     folder, _ = places

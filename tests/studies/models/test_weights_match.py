@@ -46,6 +46,7 @@ def test_first_layer_that_differs_is_named(write, tmp_path):
     assert message.endswith("the file belongs to MobileNet with alpha=0.25")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.25), ("MobileNet", 1.0), ("MobileNetV2", 0.35)])
 @pytest.mark.parametrize("top", [False, True])
 def test_networks_are_known_by_their_shapes(name, alpha, top, tmp_path):

@@ -1,0 +1,6 @@
+"""The kinds of stores as parameters of tests."""
+
+import pytest
+
+MYSQL = pytest.param("mysql", marks=pytest.mark.slow)
+"""MariaDB: most of its differences from PostgreSQL are the same for every test, so the longer run has them."""
