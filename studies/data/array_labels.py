@@ -1,5 +1,6 @@
 """Arrays of labels as positions in the classes: one label for each image, an integer or a text."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spaces.errors import DataError
+from studies.data.class_checks import unshowable
 
 _ONE_CLASS = "`search` trains classifiers with one class for each image"
 _AS_TEXTS = "Pass the labels as texts: y.astype(str)."
@@ -37,7 +39,7 @@ def class_numbers(labels: Mapping[str, Any], classes: Any, where: str) -> tuple[
         )
     names = _class_names(classes, where)
     named_values = np.unique(arrays["train"]) if names is None else np.array(names)
-    _check_spaces(named_values.tolist(), where)
+    _check_names([str(value) for value in named_values.tolist()], where)
     is_numbered = names is not None and kinds["train"] == _INTEGERS
     values = np.arange(len(named_values)) if is_numbered else named_values
     found = {split: _positions(array, values, f"{where}: labels of {split}") for split, array in arrays.items()}
@@ -199,15 +201,18 @@ def _class_names(classes: Any, where: str) -> tuple[str, ...] | None:
     return names
 
 
-def _check_spaces(values: Sequence[Any], where: str) -> None:
-    """Refuse classes that differ only in spaces around them, which a reader cannot tell apart."""
+def _check_names(names: Sequence[str], where: str) -> None:
+    """Refuse classes that cannot be shown or stored, and those that a reader cannot tell apart."""
     first: dict[str, str] = {}
-    for value in values:
-        if isinstance(value, str) and (other := first.setdefault(value.strip(), value)) != value:
-            raise DataError(
-                f"{where}: the classes {other!r} and {value!r} differ only in spaces. "
-                "Remove them: [label.strip() for label in y]."
-            )
+    for name in names:
+        if what := unshowable(name):
+            raise DataError(f"{where}: the name of the class {name!r} {what}. Rename it in the labels.")
+        look = unicodedata.normalize("NFC", " ".join(name.split()))
+        if (other := first.setdefault(look, name)) != name:
+            differ = "in spaces. Remove them: [label.strip() for label in y]"
+            if " ".join(other.split()) != " ".join(name.split()):
+                differ = 'in how letters are coded. Make them one: unicodedata.normalize("NFC", label)'
+            raise DataError(f"{where}: the classes {other!a} and {name!a} differ only {differ}.")
 
 
 def _check_negative(values: np.ndarray, where: str) -> None:

@@ -9,12 +9,16 @@ import numpy as np
 from spaces.errors import DataError
 from studies.data.array_images import uint8_images
 from studies.data.array_labels import class_numbers
+from studies.data.class_checks import notices_of_names
 from studies.data.duplicates import Duplicates, equals, prints, summed_up
 from studies.data.label_conflicts import label_conflicts
 from studies.data.splits import Dataset, Split
 from studies.data.splitting import check_enough, different, shuffled_ranks, split_off
 
 PARTS = ("train", "validation", "test")
+
+_DARK = 32
+"""Images without a brighter pixel than this of 255 are reported."""
 
 
 def dataset_of(
@@ -61,7 +65,12 @@ def dataset_of(
         found["validation"], found["train"] = found["train"].divided(validation)
     train, validation_split, test_split = (found[part].split for part in PARTS)
     return Dataset(
-        train, validation_split, test_split, names, duplicates=_duplicates(found, left_out), notices=conflicts
+        train,
+        validation_split,
+        test_split,
+        names,
+        duplicates=_duplicates(found, left_out),
+        notices=(*_notices_of_values(images), *notices_of_names(names), *conflicts),
     )
 
 
@@ -118,6 +127,17 @@ def _duplicates(
     images = {part: found.images for part, found in parts.items()}
     looks = {part: found.looks for part, found in parts.items()}
     return summed_up(images, looks, lambda part, row: str(parts[part].names[row]), left_out)
+
+
+def _notices_of_values(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Report images that are almost black, which were often divided twice or have a range of their own."""
+    high = max(int(array.max()) for array in images.values())
+    if not 0 < high < _DARK:
+        return ()
+    return (
+        f"No pixel is brighter than {high} of 255, so the images are almost black. If {high} is white, divide every "
+        "split by the largest value that a pixel can have.",
+    )
 
 
 def _check_lengths(images: np.ndarray, labels: np.ndarray, where: str) -> None:

@@ -27,18 +27,29 @@ def explicitly(path: str, names: Sequence[str]) -> str:
     )
 
 
-def check_class_folders(root: str) -> None:
-    """Raise `DataError` where the sub-folders of a folder look like folds, years, sources or copies of the data."""
+def check_class_folders(root: str) -> tuple[str, ...]:
+    """Raise `DataError` where the sub-folders of a folder look like folds, years, sources or copies of the data.
+
+    Returns:
+        A notice where class folders hold folders of their own, whose images count as images of their class.
+    """
     inner = {name: _inner(path) for name, path in subfolders(root)}
     _check_copies(root, inner)
     _check_shared(root, inner)
+    nested = [f"{name!r} ({_few(sorted(names))})" for name, names in sorted(inner.items()) if names]
+    if not nested:
+        return ()
+    more = f" and {len(nested) - 3} more" if len(nested) > 3 else ""
+    return (
+        f"Class folders of {shown(root)} have sub-folders, whose images count as images of their class: "
+        f"{', '.join(nested[:3])}{more}.",
+    )
 
 
 def check_names(root: str, names: Sequence[str]) -> None:
     """Raise `DataError` for names of classes that cannot be shown or stored, or that look the same."""
     for name in names:
-        if any(unicodedata.category(letter) in _CONTROLS for letter in name):
-            what = "is not valid UTF-8" if any(map(_is_undecoded, name)) else "holds a control character"
+        if what := unshowable(name):
             raise DataError(
                 f"The name of the class folder {shown(name)} in {shown(root)} {what}, so it cannot be the name of a "
                 "class. Rename the folder."
@@ -51,6 +62,13 @@ def check_names(root: str, names: Sequence[str]) -> None:
                 f"The class folders {other!r} and {name!r} in {shown(root)} differ only in white space. "
                 "Rename one of them, or put their images in one folder."
             )
+
+
+def unshowable(name: str) -> str | None:
+    """Why a name cannot be shown or stored, in a few words; None where it can."""
+    if not any(unicodedata.category(letter) in _CONTROLS for letter in name):
+        return None
+    return "is not valid UTF-8" if any(map(_is_undecoded, name)) else "holds a control character"
 
 
 def notices_of_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -44,14 +44,14 @@ def layout_of(path: str, *, with_test: bool = True) -> Layout:
     for _ in range(_MOST_WRAPPERS):
         roots = _splits_in(path, notices, with_test)
         if roots is not None:
-            check_class_folders(roots[TRAIN])
+            notices += check_class_folders(roots[TRAIN])
             return Layout(roots, tuple(notices))
         inner = _wrapped(path)
         if inner is None:
             break
         notices += [_entered(path, inner), *_unused_images(path)]
         path = inner
-    check_class_folders(path)
+    notices += check_class_folders(path)
     return Layout({TRAIN: path}, tuple(notices))
 
 

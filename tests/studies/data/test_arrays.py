@@ -94,6 +94,21 @@ def test_what_numpy_takes_for_an_array_is_one():
         assert np.array_equal(uint8_images({"train": images}, "x")["train"], IMAGES)
 
 
+def test_almost_black_images_are_reported():
+    """Values from 0 to 15 count as nearly black, which is said; images with a bright pixel are not reported."""
+    dark = (IMAGES // 16).astype(np.float32)
+    assert made(dark).notices == (
+        "No pixel is brighter than 15 of 255, so the images are almost black. If 15 is white, divide every split by "
+        "the largest value that a pixel can have.",
+    )
+    assert made().notices == ()
+
+
+def test_names_that_differ_only_in_case_are_reported():
+    """They may be different classes, or one."""
+    assert any("case" in notice for notice in made(labels=["Cat", "cat", "dog"] * 20).notices)
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
 @pytest.mark.parametrize("train", [IMAGES, IMAGES / 255, IMAGES.astype(int), IMAGES > 127])
 def test_black_is_in_every_range(train, kind):
@@ -231,6 +246,10 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES, np.array([2**64 - 1, 1] * 30, np.uint64), {}, "too large"),
         (IMAGES, [b"a", b"\xff"] * 30, {}, "not UTF-8"),
         (IMAGES, ["cat", "cat "] * 30, {}, "'cat' and 'cat ' differ only in spaces"),
+        (IMAGES, ["a cat", "a  cat"] * 30, {}, "'a  cat' and 'a cat' differ only in spaces"),
+        (IMAGES, ["caf\u00e9", "cafe\u0301"] * 30, {}, "differ only in how letters are coded"),
+        (IMAGES, ["caf\udce9", "dog"] * 30, {}, "is not valid UTF-8. Rename it in the labels"),
+        (IMAGES, ["two\nlines", "dog"] * 30, {}, "holds a control character. Rename it in the labels"),
         (IMAGES, LABELS - 1, {}, "-1 is no class number"),
         (IMAGES, np.ma.array(LABELS, mask=LABELS > 1), {}, "missing labels"),
         (IMAGES, np.datetime64("2020-01-01") + LABELS, {}, "must be integers or texts"),

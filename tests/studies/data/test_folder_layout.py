@@ -363,3 +363,15 @@ def test_a_class_that_loses_most_of_its_files_is_refused(tmp_path):
     for k in range(5):
         (tmp_path / "owl" / f"owl_{k:04d}.png").write_bytes(b"")
     assert "5 of the 8 files of class 'owl'" in message(tmp_path)
+
+
+def test_sub_folders_of_classes_are_reported(tmp_path):
+    """Their images count as images of the class that holds them, which is said."""
+    for name in ("animals/lion", "animals/zebra", "plants/rose"):
+        write_classes(tmp_path, {name: 6})
+    found = layout_of(str(tmp_path))
+    assert list(found.roots.values()) == [str(tmp_path)]
+    assert found.notices == (
+        f"Class folders of {tmp_path} have sub-folders, whose images count as images of their class: "
+        "'animals' ('lion', 'zebra'), 'plants' ('rose').",
+    )
