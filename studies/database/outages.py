@@ -5,6 +5,7 @@ since the last heartbeat of any worker is longer than it ever is while they work
 time to be heard again.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +18,22 @@ MOST_MISSED_OUTAGES = 10
 """A worker that missed more of them counts as lost although each began its time again: others came back each time."""
 
 
-def notice_outage(connection: sa.Connection, study_id: int) -> int:
-    """Note an outage of the database that has just ended; returns how many the study has had.
+@dataclass(frozen=True)
+class Look:
+    """What a transaction saw when it looked for an outage.
+
+    Args:
+        outages: How many the study has had.
+        now: The database's clock. Whom this same transaction gives up is judged at that time: its process may be
+            suspended at any moment, with a lock for which the others wait.
+    """
+
+    outages: int
+    now: float
+
+
+def notice_outage(connection: sa.Connection, study_id: int) -> Look:
+    """Note an outage of the database that has just ended.
 
     To be called before a heartbeat is written, which hides the gap.
 
@@ -28,15 +43,15 @@ def notice_outage(connection: sa.Connection, study_id: int) -> int:
     """
     found = connection.execute(_since_the_last_heartbeat(study_id)).one_or_none()
     if found is None:
-        return 0
+        return Look(0, 0.0)
     heard_at = found.reachable_since if found.heard_at is None else found.heard_at
     shortest = found.shortest if found.shortest is not None else LOST_AFTER_SECONDS
     # Workers beat at least twice in that time. The clock may also have been set back.
     if abs(float(found.now) - heard_at) <= shortest / 2:
-        return int(found.outages)
+        return Look(int(found.outages), float(found.now))
     change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id, STUDIES.c.outages == found.outages)
     connection.execute(change.values(outages=found.outages + 1, reachable_since=database_seconds()))
-    return int(found.outages) + 1
+    return Look(int(found.outages) + 1, float(found.now))
 
 
 def _since_the_last_heartbeat(study_id: int) -> Any:

@@ -89,7 +89,7 @@ class Member:
         def enter(connection: sa.Connection) -> None:
             identity = require(connection, self.study_id, self.identity)
             if connection.scalar(sa.select(WORKERS.c.pid).where(WORKERS.c.worker_id == self.worker_id)) is None:
-                outages = notice_outage(connection, self.study_id)
+                outages = notice_outage(connection, self.study_id).outages
                 connection.execute(sa.insert(WORKERS).values(identity=identity, outages=outages, **self._columns()))
 
         database.run(enter)
@@ -117,20 +117,23 @@ class Member:
         database.run(lambda connection: retire(connection, self.worker_id, ENDED))
 
 
-def silent_seconds() -> Any:
+def silent_seconds(now: Any = None) -> Any:
     """The time for which a worker was not heard while the database could be reached, as an SQL expression.
 
     It is counted on the database's clock, from the worker's last heartbeat or from the end of the study's last outage.
+
+    Args:
+        now: A reading of that clock, or None for the time at which the expression is evaluated.
     """
     outages, since = (_of_study(column) for column in (STUDIES.c.outages, STUDIES.c.reachable_since))
     heard_at = sa.case((WORKERS.c.outages == outages, WORKERS.c.heartbeat_at), else_=since)
-    return database_seconds() - sa.func.coalesce(heard_at, WORKERS.c.heartbeat_at)
+    return (database_seconds() if now is None else now) - sa.func.coalesce(heard_at, WORKERS.c.heartbeat_at)
 
 
-def is_lost() -> Any:
+def is_lost(now: Any = None) -> Any:
     """Whether a worker that has not left counts as lost, as an SQL expression: the one rule for all who ask."""
     missed = sa.func.coalesce(_of_study(STUDIES.c.outages), 0) - WORKERS.c.outages
-    is_silent = (silent_seconds() > WORKERS.c.lost_after) | (missed > MOST_MISSED_OUTAGES)
+    is_silent = (silent_seconds(now) > WORKERS.c.lost_after) | (missed > MOST_MISSED_OUTAGES)
     return (WORKERS.c.state == LOST) | ((WORKERS.c.state == ALIVE) & is_silent)
 
 
@@ -143,9 +146,9 @@ def _of_study(column: Any) -> Any:
     return sa.select(column).where(STUDIES.c.study_id == WORKERS.c.study_id).correlate(WORKERS).scalar_subquery()
 
 
-def _missed_a_heartbeat() -> Any:
+def _missed_a_heartbeat(now: Any) -> Any:
     """Whether a worker was not heard when it should have been, for whatever reason, as an SQL expression."""
-    return WORKERS.c.heartbeat_at < database_seconds() - WORKERS.c.lost_after / 2
+    return WORKERS.c.heartbeat_at < now - WORKERS.c.lost_after / 2
 
 
 def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_ending: bool = False) -> Any:
@@ -155,9 +158,9 @@ def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_en
         The study's row, with the database's `now`, what its workers have `used` of their devices in seconds, and how
         many are `alive`.
     """
-    is_alive(connection, member, **activity.columns() | ({"doing": ENDING} if is_ending else {}))
+    now = is_alive(connection, member, **activity.columns() | ({"doing": ENDING} if is_ending else {}))
     _forgive_return(connection, member)
-    _give_up_lost(connection, member.study_id)
+    _give_up_lost(connection, member.study_id, now)
     used = device_seconds(member.study_id)
     alive = sa.select(sa.func.count()).where(WORKERS.c.study_id == member.study_id, WORKERS.c.state == ALIVE)
     query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"))
@@ -165,11 +168,12 @@ def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_en
     return connection.execute(query.where(STUDIES.c.study_id == member.study_id)).one()
 
 
-def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> None:
-    """Note that a worker lives, even if it had been given up for lost."""
-    outages = notice_outage(connection, member.study_id)
+def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> float:
+    """Note that a worker lives, even if it had been given up for lost; returns the time by the database's clock."""
+    look = notice_outage(connection, member.study_id)
     row = sa.update(WORKERS).where(WORKERS.c.worker_id == member.worker_id)
-    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, outages=outages, **changes))
+    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, outages=look.outages, **changes))
+    return look.now
 
 
 def _forgive_return(connection: sa.Connection, member: Member) -> None:
@@ -193,35 +197,35 @@ def give_up_silent(connection: sa.Connection, study_id: int) -> None:
 
     An outage that has just ended is noticed first.
     """
-    notice_outage(connection, study_id)
-    _give_up_lost(connection, study_id)
+    _give_up_lost(connection, study_id, notice_outage(connection, study_id).now)
 
 
 def give_up_gone(connection: sa.Connection, study_id: int) -> None:
     """Mark the workers as lost whose processes on this machine have ended, whoever else was heard and when."""
-    suspects = _suspects(connection, study_id, WORKERS.c.machine == machine())
-    _retire(connection, [row.worker_id for row in suspects if is_gone(row.pid, row.process_start)])
+    now = database_seconds()
+    suspects = _suspects(connection, study_id, WORKERS.c.machine == machine(), now)
+    _retire(connection, now, [row.worker_id for row in suspects if is_gone(row.pid, row.process_start)])
 
 
-def _give_up_lost(connection: sa.Connection, study_id: int) -> None:
-    suspects = _suspects(connection, study_id, is_lost() | (WORKERS.c.machine == machine()))
+def _give_up_lost(connection: sa.Connection, study_id: int, now: float) -> None:
+    suspects = _suspects(connection, study_id, is_lost(now) | (WORKERS.c.machine == machine()), now)
     here = {row.worker_id: row for row in suspects if row.machine == machine() and row.process_start is not None}
     gone = {worker_id for worker_id, row in here.items() if is_gone(row.pid, row.process_start)}
     lost = {row.worker_id for row in suspects if row.is_lost}
     # Of those that somebody has stopped, the trial is not to blame; of one that hangs it may be.
     stopped = {worker_id for worker_id in here.keys() & lost - gone if is_stopped(here[worker_id].pid)}
-    _retire(connection, [*{*lost, *gone}], blameless=stopped)
+    _retire(connection, now, [*{*lost, *gone}], blameless=stopped)
 
 
-def _suspects(connection: sa.Connection, study_id: int, which: Any) -> list[Any]:
+def _suspects(connection: sa.Connection, study_id: int, which: Any, now: Any) -> list[Any]:
     """The workers that have missed a heartbeat, or for which it does not count any more."""
     columns = (WORKERS.c.worker_id, WORKERS.c.pid, WORKERS.c.machine, WORKERS.c.process_start)
     of_study = (WORKERS.c.study_id == study_id) & (WORKERS.c.state == ALIVE) & which
-    query = sa.select(*columns, is_lost().label("is_lost")).where(of_study, is_lost() | _missed_a_heartbeat())
+    query = sa.select(*columns, is_lost(now).label("is_lost")).where(of_study, is_lost(now) | _missed_a_heartbeat(now))
     return [*connection.execute(query).all()]
 
 
-def _retire(connection: sa.Connection, worker_ids: Sequence[str], blameless: Container[str] = ()) -> None:
+def _retire(connection: sa.Connection, now: Any, worker_ids: Sequence[str], blameless: Container[str] = ()) -> None:
     """Mark workers as lost that are still silent, and let their trials wait for others.
 
     What another transaction has locked is left to it, or to the next heartbeat: it never waits for one that waits for
@@ -229,7 +233,7 @@ def _retire(connection: sa.Connection, worker_ids: Sequence[str], blameless: Con
     """
     if not worker_ids:
         return
-    still = (WORKERS.c.state == ALIVE) & (is_lost() | _missed_a_heartbeat())
+    still = (WORKERS.c.state == ALIVE) & (is_lost(now) | _missed_a_heartbeat(now))
     query = sa.select(WORKERS.c.worker_id).where(WORKERS.c.worker_id.in_(worker_ids), still)
     locked = connection.scalars(query.order_by(WORKERS.c.worker_id).with_for_update(skip_locked=True)).all()
     _requeue_trials(connection, locked, LOST, blameless, waits=False)

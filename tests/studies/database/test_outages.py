@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from studies.database import workers
 from studies.database.changes import Changes
 from studies.database.claims import Nothing, TrialTaken
 from studies.database.outages import MOST_MISSED_OUTAGES
@@ -26,13 +27,13 @@ def clock():
 @pytest.fixture
 def crew(open_worker, clock):
     """Three workers of a study with ten seconds to be heard, each with a trial."""
-    workers = []
+    crew = []
     for _ in range(3):
         opened = open_worker(3)
         clock.govern(opened.database.engine)
         ledger = joined(opened, Study(trials=3))
-        workers.append((opened, ledger, ledger.take()))
-    return workers
+        crew.append((opened, ledger, ledger.take()))
+    return crew
 
 
 def beats(worker):
@@ -90,6 +91,22 @@ def test_who_stays_silent_for_the_whole_time_after_an_outage_is_lost(crew, clock
     assert [state_of(worker) for worker in crew] == [ALIVE, ALIVE, LOST]
     assert not writes(crew[2])
     assert losses(crew[0][0]) == [0, 0, 1]
+
+
+def test_a_worker_suspended_within_its_transaction_gives_nobody_up(crew, clock, monkeypatch):
+    """The others waited for its lock: they are judged at the time at which it looked for an outage."""
+    forgive_return = workers._forgive_return
+
+    def suspended(*args):
+        clock.move(60.0)
+        forgive_return(*args)
+
+    monkeypatch.setattr(workers, "_forgive_return", suspended)
+    beats(crew[0])
+    monkeypatch.undo()
+    assert [state_of(worker) for worker in crew] == [ALIVE] * 3
+    beats(crew[1])
+    assert [writes(worker) for worker in crew] == [True] * 3
 
 
 def test_another_outage_begins_the_time_again(crew, clock):
