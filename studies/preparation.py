@@ -84,6 +84,6 @@ def prepare(
 
     space = prepare_weights(space, declared.folder, dataset.image_shape, partial(watcher.worker_said, "weights"))
     notices += [*of_precision, *dataset.duplicates.notices()]
-    if not process.is_replacement:
+    if process.checks_model and not process.is_replacement:
         notices += check_first_model(space, dataset, export=export)
     return Prepared(space, dataset, tuple(notices))

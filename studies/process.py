@@ -16,6 +16,7 @@ class Process:
         has_enough: Whether it should make room for a fresh process after so many trials.
         parent_lives: Whether whoever started it is still there.
         is_replacement: It goes on where another process of the same run has ended: the limits of the study stay.
+        checks_model: Build the first model before the first trial; not where an earlier process died without a word.
         study: Identity of the study that the run works on; None while that is not known.
         is_supervised: Another process has started it, and says what came of the search.
         started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
@@ -28,6 +29,7 @@ class Process:
     has_enough: Callable[[int], bool] = lambda evaluated: False
     parent_lives: Callable[[], bool] = lambda: True
     is_replacement: bool = False
+    checks_model: bool = True
     study: str | None = None
     is_supervised: bool = False
     started: float | None = None

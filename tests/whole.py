@@ -56,6 +56,15 @@ def faults(url: str, name: str, trials: int, epochs: int) -> list[str]:
     return wrong
 
 
+def best_trial(url: str, name: str) -> int:
+    """The number of the best trial."""
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        return optuna.load_study(study_name=name, storage=storage).best_trial.number
+    finally:
+        storage.engine.dispose()
+
+
 def differences(url: str, calm_url: str, name: str) -> list[str]:
     """Where a study's trials are not, to the last bit, those of the same study in another database."""
     ours, theirs = _contents(url, name), _contents(calm_url, name)

@@ -69,6 +69,7 @@ def process_of(job: Job) -> Process:
         has_enough=has_enough(job.trials, job.memory),
         parent_lives=lambda: os.getppid() == job.parent,
         is_replacement=job.is_replacement,
+        checks_model=job.checks_model,
         study=job.study,
         is_supervised=True,
         started=job.started,

@@ -33,6 +33,8 @@ class Job:
         memory: Bytes of its own memory from which on it makes room for a fresh process.
         trials: Trials after which it does so.
         is_replacement: Another process of this run has worked in its place.
+        checks_model: Build the first model before the first trial; not where an earlier process died without a word,
+            which that model may have killed: it then fails as a trial, and the others are evaluated.
         study: Identity of the study that this run has worked on; None while that is not known.
         debug: Show tracebacks.
         started: Reading of `time.monotonic`, which all processes of a machine share, when the command began.
@@ -53,6 +55,7 @@ class Job:
     device_share: float = 1.0
     gpu_memory: int | None = None
     is_replacement: bool = False
+    checks_model: bool = True
     study: str | None = None
     debug: bool = False
     started: float | None = None

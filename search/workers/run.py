@@ -195,6 +195,7 @@ class _Run:
             device_share=place.share,
             gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
             is_replacement=self.joined or slot.is_replacement,
+            checks_model=not slot.crashes,
             study=self.identity,
             debug=self.debug,
             started=self.started,

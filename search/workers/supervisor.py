@@ -209,9 +209,10 @@ class Supervisor:
 def most_crashes(retries: int) -> int:
     """How often a worker is replaced that ends no trial, where each trial may take `retries + 1` workers with it.
 
-    Two such trials, one after the other, are told from a machine that has broken down.
+    Two such trials, one after the other, are told from a machine that has broken down. The first of them may also kill
+    the process that checks its model before the search.
     """
-    return max(len(RESTART_AFTER_SECONDS), 2 * (retries + 1))
+    return max(len(RESTART_AFTER_SECONDS), 2 * (retries + 1) + 1)
 
 
 def how(code: int) -> str:

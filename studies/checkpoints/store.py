@@ -85,6 +85,7 @@ class Checkpoints:
         trials = {file.trial for file in files if file is not None and file.study == _short(self._study)}
         for number in trials - set(numbers):
             self.of_trial(number).clear()
+        self.best_weights.clear_except(numbers)
 
 
 class TrialCheckpoints:

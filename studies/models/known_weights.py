@@ -45,7 +45,7 @@ _FINGERPRINTS: dict[tuple[str, float | None], tuple[str, str]] = {
     ("MobileNetV3Large", 1.0): ("6a9c2cd18b58b0d6", "e63d7160069013a7"),
     ("MobileNetV3Small", 0.75): ("922e27806fc4ebcc", "d3c7046465802b45"),
     ("MobileNetV3Small", 1.0): ("c0906a54fe4ba6a3", "74f6024ff151a52a"),
-    ("NASNetLarge", None): ("ce793999872d596d", "b76db014516d43dc"),
+    ("NASNetLarge", None): ("71614c4ddb308557", "b76db014516d43dc"),
     ("NASNetMobile", None): ("d3a5054556fddd34", "789e8298145e3abe"),
     ("ResNet50", None): ("d457ea3344051b0d", "6221308ed23563f0"),
     ("ResNet101", None): ("739455f98b40e544", "3dc1c7815a041ad4"),
