@@ -35,7 +35,7 @@ def stop_study(
         output: Folder of all studies.
         storage: URL of the database, or None.
         wait_seconds: How long to wait; 0 to say no more than that they were asked.
-        sleep: Waits so many seconds.
+        sleep: Waits for a number of seconds.
         clock: Seconds that only ever grow.
 
     Raises:

@@ -49,7 +49,7 @@ class Exporter:
         watcher: Is told what happens.
         stop: Asks for an end.
         checkpoints: Where trials and the retraining are saved.
-        has_time: Whether there is time to write a model of so many layers in a second format.
+        has_time: Returns whether there is time to write a model with this many layers in a second format.
         wait: Waits so many seconds.
     """
 

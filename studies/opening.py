@@ -64,7 +64,7 @@ class OpenStudy:
         return self.study._study_id
 
     def progress(self, wanted: int) -> Progress:
-        """How far the study is, of so many trials; trials that others have added and that cannot count have failed."""
+        """Return the progress towards the wanted number of trials. Added trials that the space refuses count as failed."""
         now = progress(self.study, wanted)
         self.imports.write(self.database)
         return now

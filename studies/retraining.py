@@ -85,7 +85,7 @@ def retrain_and_export(
             interruption; None saves nothing.
         publish: Puts the export in place while it is this worker's.
         retrains: Whether there is time for it.
-        has_time: Whether there is time to write a model of so many layers in a second format.
+        has_time: Returns whether there is time to write a model with this many layers in a second format.
         interrupted: Whether it was stopped for another reason than time, so that nothing is exported; None for always.
 
     Returns:

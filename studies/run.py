@@ -158,7 +158,7 @@ class _Run:
         return HURRIED_SECONDS if self.stop.requested else PATIENCE_SECONDS
 
     def _steer(self, opened: OpenStudy, total: int) -> None:
-        """Set the limits of the study; end where somebody has ended it since the command was started."""
+        """Set the limits of the study, and stop if it was stopped after this command was started."""
         limits, is_replacement = self._limits(total), self.process.is_replacement
         stopped_by = steer(
             opened.database, opened.study_id, limits, goes_on=is_replacement, age_seconds=lambda: uptime() - self.began
@@ -261,7 +261,7 @@ class _Run:
             self._unfinished = evaluate.unfinished
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
-        # Another worker may have a result; whoever started the workers knows of all.
+        # Another worker may have a result; the supervisor sees them all.
         is_silent = self._unfinished is not None or (self.process.is_supervised and now.done < now.trials)
         return outcome(self.name, space, self.settings, now, before, self.stop, needs_best=not is_silent)
 

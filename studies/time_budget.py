@@ -18,8 +18,7 @@ EXPORT_SECONDS, SECONDS_PER_LAYER = 2.5, 0.1
 MobileNetV2, ResNet50 and EfficientNetV2B0."""
 
 STARTS_PER_EXPORT, STARTS_OF_A_TRAINING = 1.5, 3.0
-"""An export takes so many times as long as compiling the network for training, and that so many times as long as
-compiling it for its answers."""
+"""Ratios: of an export to compiling the network for training, and of that to compiling it for inference."""
 
 FIRST_START_SECONDS = 1.5
 TOLERANCE_SECONDS = 8.0
@@ -76,7 +75,7 @@ class TrialClock:
         self._begun = self._last_epoch = self.clock()
 
     def step_ended(self, steps: int) -> None:
-        """Note that so many steps of the epoch are done."""
+        """Note how many steps of the epoch are done."""
         now = self.clock()
         if self._first_step is None:
             self._first_step = now, steps
@@ -242,7 +241,7 @@ class TimeBudget:
         return starts + export_seconds(backbone, 0, self.slower()) > left
 
     def has_time_to_write(self, layers: int) -> bool:
-        """Whether to write a model of so many layers in a second format; a little more than the limit is fine."""
+        """Return whether to write a model with this many layers in a second format, even a little past the limit."""
         return self.stop.seconds_left + TOLERANCE_SECONDS >= self.slower() * SECONDS_PER_LAYER * layers
 
     def trial_ended(self, costs: Costs) -> None:
@@ -265,7 +264,7 @@ class TimeBudget:
         return self._has_time(statistics.median(self._starts) if self._starts else 0.0)
 
     def has_time_to_restart(self, seconds: float) -> bool:
-        """Whether a fresh process, which takes so many seconds to start, would evaluate a trial."""
+        """Return whether a fresh process that takes this many seconds to start would still evaluate a trial."""
         return self._has_time(2 * seconds)
 
     def end_search(self) -> bool:

@@ -27,7 +27,7 @@ class TrialMeter:
     _has_counted: bool = field(default=False, init=False)
 
     def steps_ended(self, model: Any, steps: int) -> None:
-        """Note that so many steps of an epoch of a Keras model are done."""
+        """Note how many steps of an epoch of a Keras model are done."""
         if not self._has_counted:
             self._has_counted = True
             own = sum(1 for _ in all_layers(model))

@@ -91,7 +91,7 @@ class Watched:
         return float(self.database.read(lambda connection: connection.scalar(query)) or 0.0)
 
     def give_up(self, pid: int, on: str | None = None) -> None:
-        """Give up a process for lost, so that its trial goes on elsewhere at once.
+        """Mark a process as lost, so that another worker resumes its trial at once.
 
         Args:
             pid: Its process id.

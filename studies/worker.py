@@ -47,7 +47,7 @@ class Worker:
         may_begin: Asked before each trial: whether there is time for one more.
         ended: Called with the progress after each trial.
         has_enough: Whether this process should make room for a fresh one after so many trials.
-        wait: Waits so many seconds.
+        wait: Waits for a number of seconds.
         imports: Trials that others have added to the study; None looks for none.
     """
 

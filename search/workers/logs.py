@@ -73,7 +73,7 @@ class Log:
 
 
 def open_logs(folder: Path, count: int, study: str = "") -> list[Log]:
-    """As many log files, each of them written by nobody else: another supervisor may work on the same study.
+    """Open one log file for each worker, and lock it: another supervisor may work on the same study.
 
     Args:
         folder: Where they are. Those of another study are moved out of the way, and kept.
@@ -109,7 +109,7 @@ def _free(folder: Path, study: str) -> Iterator[Log]:
 
 
 def _held(path: Path) -> int | None:
-    """A descriptor of a log file that nobody else writes; None if somebody does."""
+    """Return a descriptor of a locked log file, or None if another process holds the lock."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         # Held through the descriptors of the worker's processes, too: also when their supervisor was killed.

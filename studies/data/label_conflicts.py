@@ -8,7 +8,7 @@ import numpy as np
 def label_conflicts(
     pictures: np.ndarray, labels: np.ndarray, name: Callable[[int], str], classes: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return a sentence for the user if equal images stand in several classes, else nothing.
+    """Return a sentence for the user if equal images are in several classes, else nothing.
 
     Args:
         pictures: (n,) hash of each image's pixels.

@@ -14,7 +14,7 @@ from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.transactions import Database, upsert
 
 IDENTITY = "search:identity"
-"""The attribute of Optuna's study that holds its identity: it disappears with the study, whoever deletes it."""
+"""The attribute of Optuna's study that holds its identity: Optuna and its dashboard delete it with the study."""
 
 
 class StudyDeleted(StudyError):

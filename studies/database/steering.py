@@ -44,9 +44,9 @@ def steer(
     """Set the limits of a study.
 
     While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
-    running stays. The first worker after a pause sets all of them, and takes back that somebody had ended the study;
-    the trials that have ended stay trials of it. A worker whose command was started before somebody asked for the end
-    takes nothing back: it was still starting then, and ends as the others do. Only how long ago that was is compared,
+    running stays. The first worker after a pause sets all of them, and clears an earlier request to stop;
+    finished trials stay. A worker whose command was started before that request does not clear it: it was still
+    starting then, and stops like the others. Only how long ago that was is compared,
     on the database's clock, so that the clocks of the machines do not matter.
 
     Args:

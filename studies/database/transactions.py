@@ -52,7 +52,7 @@ class Database:
         patience_seconds: How long to repeat a transaction that fails for a reason that may pass; asked at each
             failure, so that it can shrink when an end is asked for.
         clock: Seconds that only ever grow.
-        sleep: Waits so many seconds.
+        sleep: Waits for a number of seconds.
     """
 
     engine: sa.Engine

@@ -201,7 +201,7 @@ def give_up_silent(connection: sa.Connection, study_id: int) -> None:
 
 
 def give_up_gone(connection: sa.Connection, study_id: int) -> None:
-    """Mark the workers as lost whose processes on this machine have ended, whoever else was heard and when."""
+    """Mark the workers as lost whose processes on this machine have ended, without waiting for their timeout."""
     now = database_seconds()
     suspects = _suspects(connection, study_id, WORKERS.c.machine == machine(), now)
     _retire(connection, now, [row.worker_id for row in suspects if is_gone(row.pid, row.process_start)])
@@ -212,7 +212,7 @@ def _give_up_lost(connection: sa.Connection, study_id: int, now: float) -> None:
     here = {row.worker_id: row for row in suspects if row.machine == machine() and row.process_start is not None}
     gone = {worker_id for worker_id, row in here.items() if is_gone(row.pid, row.process_start)}
     lost = {row.worker_id for row in suspects if row.is_lost}
-    # Of those that somebody has stopped, the trial is not to blame; of one that hangs it may be.
+    # A worker that was stopped (SIGSTOP) is not counted against its trial; one that hangs is.
     stopped = {worker_id for worker_id in here.keys() & lost - gone if is_stopped(here[worker_id].pid)}
     _retire(connection, now, [*{*lost, *gone}], blameless=stopped)
 

@@ -66,7 +66,7 @@ class FitSource:
     """A hypermodel's `fit`, bound, and its source.
 
     Args:
-        fit: The bound method, or a function that stands in its place.
+        fit: The bound method, or a function that replaces it.
         tree: Its source.
     """
 

@@ -52,7 +52,7 @@ def one_hot_columns(record: KerasTunerModel, name: str, network: keras.Model, ou
 
 
 def form_of(columns: int, outputs: int) -> str:
-    """The form of labels with so many columns."""
+    """Return the form of labels that have this many columns."""
     if columns == 0:
         return INTEGERS
     return ONE_HOT if columns == outputs else COLUMN

@@ -9,7 +9,7 @@ from studies.callbacks import EpochEnd, StopOnRequest
 
 
 class FitEnded(KeyboardInterrupt):
-    """Ends a loop of the user's own that goes on after it was asked to end; it is no error that such a loop catches."""
+    """Ends a training loop that ignored `stop_training`. Loops that catch `Exception` do not catch it."""
 
 
 class Reports(keras.callbacks.Callback):  # type: ignore[misc]

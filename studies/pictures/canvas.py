@@ -11,7 +11,7 @@ _NOTE_SIZE = 7.5
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, which no global state knows of."""
+    """Return a figure of this size in inches, without touching pyplot's global state."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -81,7 +81,7 @@ class _Ticks:
 
     @classmethod
     def of(cls, classes: Sequence[str], side: float) -> "_Ticks":
-        """The ticks of a matrix of so many inches."""
+        """Return the ticks for a matrix of this size in inches."""
         positions = range(0, len(classes), -(-len(classes) // _MOST_WITH_NAMES))
         size = float(np.clip(180 / len(positions), 4.5, 10.0))
         written = numbered(classes)
