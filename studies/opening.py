@@ -64,7 +64,7 @@ class OpenStudy:
         return self.study._study_id
 
     def progress(self, wanted: int) -> Progress:
-        """Return the progress towards the wanted number of trials. Added trials that the space refuses count as failed."""
+        """Return the progress towards the wanted number of trials; added trials that the space refuses have failed."""
         now = progress(self.study, wanted)
         self.imports.write(self.database)
         return now
