@@ -43,6 +43,7 @@ class Snapshot:
         steering: The row that steers it.
         identity: What no other study has.
         age_seconds: Time since its first worker joined, on the database's clock.
+        joined: Host and process id of every worker that has joined, also of those that have left.
     """
 
     progress: Progress
@@ -51,6 +52,7 @@ class Snapshot:
     steering: Any
     identity: str = ""
     age_seconds: float = 0.0
+    joined: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,14 @@ class Watched:
         ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
         workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
         progress = trials.progress(self.study, row.trials)
-        return Snapshot(progress, workers, tuple(ended), row, self.identity, self._age())
+        return Snapshot(progress, workers, tuple(ended), row, self.identity, *self._joined())
 
-    def _age(self) -> float:
-        """Seconds since the first worker of the study joined."""
-        age = sa.func.coalesce(database_seconds() - sa.func.min(WORKERS.c.started_at), 0.0)
-        query = sa.select(age).where(WORKERS.c.study_id == self.study._study_id)
-        return float(self.database.read(lambda connection: connection.scalar(query)) or 0.0)
+    def _joined(self) -> tuple[float, frozenset[tuple[str, int]]]:
+        """Seconds since the first worker of the study joined, and all that have joined."""
+        age = (database_seconds() - WORKERS.c.started_at).label("age")
+        query = sa.select(WORKERS.c.host, WORKERS.c.pid, age).where(WORKERS.c.study_id == self.study._study_id)
+        rows = self.database.read(lambda connection: connection.execute(query).all())
+        return max((float(row.age) for row in rows), default=0.0), frozenset((row.host, row.pid) for row in rows)
 
     def give_up(self, pid: int, on: str | None = None) -> None:
         """Mark a process as lost, so that another worker resumes its trial at once.

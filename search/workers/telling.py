@@ -71,9 +71,9 @@ class Teller:
 
 
 def is_joined(now: Snapshot | None, own: set[int]) -> bool:
-    """Whether one of these processes of this machine works on the study."""
+    """Whether one of these processes of this machine works on the study, or has done so."""
     here = socket.gethostname()[:255]
-    return now is not None and any(worker.host == here and worker.pid in own for worker in now.workers)
+    return now is not None and any((here, pid) in now.joined for pid in own)
 
 
 def elsewhere(now: Snapshot) -> str:

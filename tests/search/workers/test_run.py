@@ -1,6 +1,7 @@
 """Several worker processes, as a user starts and ends them."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -128,7 +129,7 @@ def test_workers_share_a_study_and_one_exports(program):
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(program):
     """Its trial is taken by another within seconds, and the study has exactly its trials."""
-    program.start()
+    program.start(epochs=60)
     victim = program.until(program.training)[0]
     os.kill(victim, signal.SIGKILL)
     program.until(lambda: victim in program.pids("lost"), seconds=5)
@@ -180,7 +181,7 @@ def test_workers_end_when_their_supervisor_was_killed(program):
     program.start("workers=2", "--trials", "1", "--no-export", "--timeout", "20s", epochs=200)
     output, errors = program.process.communicate(timeout=300)
     assert program.process.returncode == 0, errors
-    assert "mine goes on, 0 of 1 trial done" in output
+    assert re.search(r"mine goes on, [01] of 1 trial done", output), output
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ class Heard(Watcher):
 
 
 def snapshot(*workers, ended=(), exporter=None):
-    return Snapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter=exporter))
+    joined = frozenset((worker.host, worker.pid) for worker in workers)
+    return Snapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter=exporter), joined=joined)
 
 
 def teller(**known):
@@ -58,6 +59,13 @@ def test_nothing_is_told_before_a_worker_of_this_run_has_joined():
     telling.tell(snapshot(OTHER, OWN), {11})
     assert len(heard.opened) == 1
     assert heard.workers == [OTHER, OWN] or heard.workers == [OWN, OTHER]
+
+
+def test_a_worker_that_has_left_again_had_joined():
+    """It may have found nothing to do between two looks: the study is told all the same."""
+    heard, telling = teller()
+    telling.tell(replace(snapshot(OTHER), joined=frozenset({(OWN.host, OWN.pid)})), {11})
+    assert len(heard.opened) == 1
 
 
 def test_each_trial_is_told_once_in_order_with_the_count_of_its_moment(tmp_path):
