@@ -23,12 +23,12 @@ from evidence import machine, spread
 from studies.database.claims import Ledger
 from studies.database.steering import Limits, steer
 from studies.database.workers import Member
-from studies.events import COMPLETE
 from studies.opening import open_study
+from studies.outcome import COMPLETE, Outcome
 from studies.storage import sqlite_url
 from studies.study import Study
 from studies.taken import TakenTrial, take
-from studies.trials import Outcome, progress
+from studies.trials import progress
 from tests.fakes import DATA, TINY
 from tests.servers import postgres
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from search.formats import clean, metric, scalar, tail
 from search.state import Running, State
 from spaces.parameters import MISSING, Scalar
-from studies.events import Best
+from studies.outcome import Best
 
 WIDE = 120
 ABSENT = "-"

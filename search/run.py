@@ -23,7 +23,7 @@ from studies.process import Process
 if TYPE_CHECKING:
     from spaces.files import Loaded
     from spaces.space import Space
-    from studies.results import Result
+    from studies.outcome import Result
     from studies.stopping import StopRequest
     from studies.study import Study
 

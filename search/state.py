@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spaces.parameters import Scalar
-from studies.events import EpochEnded, Progress, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
+from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
+from studies.outcome import Progress
 
 RECENT = 12
 

@@ -9,7 +9,7 @@ from typing import Any
 from search.facts import Fact, command
 from search.formats import clean, duration, metric, plural, scalar
 from spaces.parameters import MISSING, Scalar
-from studies.results import Result
+from studies.outcome import Result
 
 OPTIONS = {"name": "study"}
 STORAGE = "SEARCH_STORAGE"

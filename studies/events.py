@@ -6,66 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spaces.parameters import Scalar
+from studies.outcome import Progress
 
 if TYPE_CHECKING:
     from studies.data import Dataset
-    from studies.results import Result
-
-COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best complete trial so far.
-
-    Args:
-        number: Its number.
-        value: Its value: its best epoch's metric.
-        epoch: That epoch, counted from 1; 0 where it is unknown, since the trial was evaluated elsewhere.
-        params: Its parameters by dotted name.
-        first_phase: Epochs of the first phase that led to its weights; None for all up to the best one.
-        second_phase: Epochs of the second phase that led to its weights; 0 without one.
-    """
-
-    number: int
-    value: float
-    epoch: int
-    params: Mapping[str, Scalar]
-    first_phase: int | None = None
-    second_phase: int = 0
-
-    @property
-    def epochs(self) -> tuple[int, int]:
-        """Epochs of the first and of the second phase that give its weights again."""
-        return self.first_phase or self.epoch, self.second_phase
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the study is.
-
-    Args:
-        trials: Trials to evaluate in all.
-        complete: Trials that ended by themselves.
-        pruned: Trials that were ended early, with their reasons in the database.
-        failed: Trials that could not be evaluated.
-        baseline: Value of trial 0, or None while it has none.
-        best: The best complete trial, or None.
-        recipes: How many different recipes have been evaluated.
-    """
-
-    trials: int
-    complete: int = 0
-    pruned: int = 0
-    failed: int = 0
-    baseline: float | None = None
-    best: Best | None = None
-    recipes: int = 0
-
-    @property
-    def done(self) -> int:
-        """Trials that have ended."""
-        return self.complete + self.pruned + self.failed
 
 
 @dataclass(frozen=True)
@@ -245,6 +189,3 @@ class Watcher:
 
     def stopping(self, signal_name: str) -> None:
         """A signal asked for an end; the current step is finished first."""
-
-    def finished(self, result: "Result") -> None:
-        """The run is over."""

@@ -21,11 +21,11 @@ from studies.database.steering import ExportClaim, claim_export, end_export, exp
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
 from studies.epochs import second_phase, total_epochs
-from studies.events import Best, Progress, Watcher
+from studies.events import Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
 from studies.opening import OpenStudy
-from studies.results import Result
+from studies.outcome import Best, Progress, Result
 from studies.sampling import seed_of
 from studies.stopping import StopRequest
 from studies.storage import engine_of

@@ -11,7 +11,6 @@ from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
 from studies.opening import FINGERPRINT
-from studies.results import located
 from studies.storage import explained, open_storage
 
 PATIENCE_SECONDS = 5.0
@@ -107,15 +106,6 @@ def _refuse_several_objectives(study: optuna.Study) -> None:
         )
 
 
-def load_study(url: str, name: str) -> optuna.Study:
-    """Load a study that is there, to read it.
-
-    Raises:
-        StudyError: The database cannot be used or has no study of that name.
-    """
-    return find_study(url, name).study
-
-
 def open_existing(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
     """Open a database to read it; returns also whether it has the tables of search.
 
@@ -126,3 +116,26 @@ def open_existing(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
     storage = open_storage(url, reading=True)
     with explained(url), storage.engine.connect() as connection:
         return storage, has_tables(connection)
+
+
+def located(name_or_folder: str, output: Path, storage: str | None) -> tuple[str, str]:
+    """The study's name and the URL of its database.
+
+    Args:
+        name_or_folder: Name of the study, or its folder.
+        output: Folder of all studies.
+        storage: URL of the database; None takes `study.db` in the study's folder.
+
+    Raises:
+        StudyError: There is no such folder.
+    """
+    from studies.storage import sqlite_url
+
+    if storage is not None:
+        return Path(name_or_folder).name, storage
+    folder = next((f for f in (output / name_or_folder, Path(name_or_folder)) if (f / "study.db").is_file()), None)
+    if folder is None:
+        known = sorted(file.parent.name for file in output.glob("*/study.db"))
+        there = f"there are {', '.join(known)}" if known else "there is none"
+        raise StudyError(f"there is no study {name_or_folder!r} in {output}: {there}")
+    return folder.absolute().name, sqlite_url(folder / "study.db")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spaces.space import Recipe
-from studies.events import Best, Progress
+from studies.outcome import Best, Progress
 from studies.pictures import Epochs
 
 

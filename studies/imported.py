@@ -19,8 +19,8 @@ from studies.database.changes import Changes
 from studies.database.reading import TRIALS
 from studies.database.transactions import Database
 from studies.enqueued import possible_value
-from studies.events import FAILED
-from studies.trials import OUTCOME, PARAMS, Outcome, outcome_of
+from studies.outcome import FAILED, Outcome
+from studies.trials import OUTCOME, PARAMS, outcome_of
 
 JUDGED = (TrialState.COMPLETE, TrialState.PRUNED)
 

@@ -21,10 +21,11 @@ from studies.data.lazy import telling_of_lost_files
 from studies.database.workers import Activity
 from studies.enqueued import RefusedValues
 from studies.epochs import total_epochs
-from studies.events import COMPLETE, FAILED, WAITING, Best, EpochEnded, Progress, Watcher
+from studies.events import EpochEnded, Watcher
 from studies.features import IMAGES, Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
+from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.sampling import asking_in_fit, seed_of
 from studies.stopping import StopRequest
 from studies.storage import DATABASE_ERRORS
@@ -33,7 +34,7 @@ from studies.time_budget import TimeBudget, TrialClock
 from studies.training import Training, train
 from studies.trial_meter import TrialMeter
 from studies.trial_outcome import after_error, after_training, beats, ends_the_run
-from studies.trials import Outcome, params_of, progress
+from studies.trials import params_of, progress
 from studies.warm import WarmModels
 
 logger = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from studies.database.identities import StudyDeleted, identify, identity_of
 from studies.database.tables import create_tables
 from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
 from studies.database.worker_storage import WorkerStorage
-from studies.events import Progress
 from studies.imported import Imports
+from studies.outcome import Progress
 from studies.schema_lock import alone_in_schema
 from studies.storage import explained, open_storage
 from studies.study import Study

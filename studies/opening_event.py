@@ -4,8 +4,9 @@ import math
 
 from spaces.space import Space
 from spaces.training import METRICS
-from studies.events import Progress, StudyOpened
+from studies.events import StudyOpened
 from studies.opening import OpenStudy
+from studies.outcome import Progress
 from studies.storage import shown
 from studies.study import Study
 

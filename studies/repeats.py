@@ -14,7 +14,7 @@ from spaces.parameters import Scalar
 from spaces.space import Recipe, Space, combinations
 from studies.database.claims import Ledger
 from studies.database.reservations import reserve
-from studies.events import Progress
+from studies.outcome import Progress
 from studies.sampling import LARGEST_GRID, laid_down, make_sampler, points, seed_of, suggest
 from studies.study import Study
 from studies.taken import TakenTrial

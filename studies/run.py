@@ -24,7 +24,7 @@ from studies.database.steering import Limits, steer
 from studies.database.transactions import PATIENCE_SECONDS
 from studies.database.workers import Activity, Member
 from studies.declared import Declared
-from studies.events import Best, Progress, Watcher
+from studies.events import Watcher
 from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
@@ -32,10 +32,10 @@ from studies.images import Images
 from studies.local_process import uptime
 from studies.opening import OpenStudy, open_study
 from studies.opening_event import opening
+from studies.outcome import Best, Progress, Result
 from studies.preparation import prepare
 from studies.process import ALONE, Process
 from studies.repeats import most_of
-from studies.results import Result
 from studies.run_outcome import outcome, wait_for_others
 from studies.sampling import laid_down
 from studies.stopping import StopRequest

@@ -9,9 +9,8 @@ from optuna.trial import TrialState
 from spaces.errors import NoResultError
 from spaces.space import Space
 from spaces.training import METRICS
-from studies.events import Progress
+from studies.outcome import Progress, Result
 from studies.repeats import is_exhausted
-from studies.results import Result
 from studies.stopping import StopRequest
 from studies.study import Study
 from studies.time_budget import too_short

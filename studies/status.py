@@ -13,9 +13,9 @@ from studies.database.reading import as_utc_seconds
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import database_seconds
 from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
-from studies.events import RUNNING, WAITING, Progress
 from studies.finding import FoundStudy
 from studies.opening import SPACE
+from studies.outcome import RUNNING, WAITING, Progress
 from studies.storage import explained, shown
 
 RECENT_TRIALS = 30

@@ -12,8 +12,8 @@ from studies.checkpoints import TrialCheckpoints
 from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
 from studies.database.identities import StudyDeleted
 from studies.database.worker_storage import WorkerStorage
-from studies.events import COMPLETE, WAITING
-from studies.trials import OUTCOME, PARAMS, STATES, Outcome
+from studies.outcome import COMPLETE, WAITING, Outcome
+from studies.trials import OUTCOME, PARAMS, STATES
 
 _TOLD = {name: state for state, name in STATES.items()}
 

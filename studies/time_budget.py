@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from studies.outcome import Costs
 from studies.stopping import StopRequest
 
 MARGIN = 1.3
@@ -32,25 +33,6 @@ START_CPU_SECONDS = 5.0
 MOST_TIMES_SLOWER = 6.0
 MOST_OF_THE_TIME = 0.6
 """Of what is left when the search begins, at most for an export: its expected time may be far too long."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What the training of one trial cost, in seconds.
-
-    Args:
-        start_seconds: Until the first step was done: building and compiling.
-        epoch_seconds: One epoch with its validation.
-        image_seconds: At most, for one image through the whole network.
-        layers: Layers of the whole network; None where that is not known.
-        is_whole: Whether the whole network was trained, rather than its head on features.
-    """
-
-    start_seconds: float
-    epoch_seconds: float
-    image_seconds: float
-    layers: int | None = None
-    is_whole: bool = True
 
 
 @dataclass

@@ -4,7 +4,7 @@ import optuna
 
 from spaces.space import Space
 from studies.data import Dataset
-from studies.events import Progress
+from studies.outcome import Progress
 from studies.time_budget import TimeBudget, retrained_share
 from studies.trials import costs_of
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from studies.models.layers import all_layers
-from studies.time_budget import Costs, TimeBudget, TrialClock
+from studies.outcome import Costs
+from studies.time_budget import TimeBudget, TrialClock
 
 
 @dataclass

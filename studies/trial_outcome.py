@@ -9,11 +9,10 @@ from spaces.space import Recipe
 from spaces.training import METRICS
 from studies import training
 from studies.error_text import reason_of
-from studies.events import COMPLETE, FAILED, PRUNED, WAITING, Progress
 from studies.models.memory import is_out_of_memory
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome, Progress
 from studies.stopping import StopRequest
 from studies.training import Training
-from studies.trials import Outcome
 
 
 def after_training(

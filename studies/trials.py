@@ -3,16 +3,14 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import fields
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from spaces.contents import hashed
 from spaces.parameters import Scalar
-from studies.events import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Progress
-from studies.time_budget import Costs
+from studies.outcome import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Costs, Outcome, Progress
 
 OUTCOME, PARAMS = "search:outcome", "search:params"
 RECIPE = "search:recipe"
@@ -25,39 +23,6 @@ STATES = {
     TrialState.WAITING: WAITING,
     TrialState.RUNNING: RUNNING,
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a trial ended.
-
-    Args:
-        state: `complete`, `pruned`, `failed` or `waiting`.
-        value: Its best epoch's metric, or None.
-        epoch: That epoch, counted from 1, or None.
-        epochs: Whole epochs that were trained.
-        seconds: How long it took.
-        reason: Why it did not end by itself; empty when complete.
-        loss: The validation loss of its best epoch, or None; it decides between trials of equal value.
-        path: What it was trained on: `images`, or `features` or `cached views` of a frozen backbone.
-        first_phase: Epochs of the first phase that led to its weights, or None.
-        second_phase: Epochs of the second phase that led to its weights; 0 without one.
-        costs: What its training cost: the fields of `time_budget.Costs`; None where that was not measured.
-        refused: It was never trained here, because of the values that it was enqueued or added with.
-    """
-
-    state: str
-    value: float | None
-    epoch: int | None
-    epochs: int
-    seconds: float
-    reason: str = ""
-    loss: float | None = None
-    path: str = ""
-    first_phase: int | None = None
-    second_phase: int = 0
-    costs: Mapping[str, Any] | None = None
-    refused: bool = False
 
 
 def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:

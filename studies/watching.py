@@ -22,8 +22,9 @@ from studies.database.tables import CLAIMS, WORKERS, has_tables
 from studies.database.transactions import Database, database_seconds
 from studies.database.worker_storage import WorkerStorage
 from studies.database.workers import ALIVE, LOST, lives, retire
-from studies.events import Progress, WorkerSeen
+from studies.events import WorkerSeen
 from studies.local_process import machine
+from studies.outcome import Progress
 from studies.storage import DATABASE_ERRORS, open_storage
 
 SECONDS_BETWEEN_LOOKS = 1.0

@@ -15,15 +15,15 @@ from studies.database.claims import Ledger, Nothing, TrialTaken
 from studies.database.workers import Activity
 from studies.enqueued import RefusedValues
 from studies.epochs import most_epochs, total_epochs
-from studies.events import FAILED, WAITING, Progress, TrialEnded, TrialStarted, Watcher
+from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.imported import Imports
+from studies.outcome import FAILED, WAITING, Outcome, Progress
 from studies.pruning import make_pruner
 from studies.repeats import Recipes, most_of, size_of
 from studies.sampling import make_sampler, seed_of
 from studies.stopping import StopRequest
 from studies.study import Study
 from studies.taken import TakenTrial, take
-from studies.trials import Outcome
 
 MOST_FAILURES_AT_FIRST = 5
 IDLE_SECONDS = 0.5

@@ -11,23 +11,13 @@ from studies import Study
 from studies.database.claims import Ledger
 from studies.database.steering import Limits, steer
 from studies.database.workers import Member
-from studies.events import (
-    COMPLETE,
-    PRUNED,
-    EpochEnded,
-    Progress,
-    Retraining,
-    StudyOpened,
-    TrialEnded,
-    TrialStarted,
-    Watcher,
-)
+from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, Watcher
 from studies.opening import OpenStudy, open_study
+from studies.outcome import COMPLETE, PRUNED, Outcome, Progress
 from studies.sampling import laid_down, make_sampler
 from studies.stopping import StopRequest
 from studies.storage import sqlite_url
 from studies.taken import TakenTrial, take
-from studies.trials import Outcome
 from studies.worker import Worker
 
 EPOCHS = 9

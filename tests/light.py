@@ -18,12 +18,12 @@ from studies import Study
 from studies.database.claims import Ledger
 from studies.database.steering import Limits, steer
 from studies.database.workers import Activity, Member
-from studies.events import COMPLETE, WAITING, Progress, TrialEnded, TrialStarted, Watcher
+from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.heartbeat import beating
 from studies.opening import open_study
+from studies.outcome import COMPLETE, WAITING, Outcome, Progress
 from studies.stopping import StopRequest, signals
 from studies.taken import TakenTrial
-from studies.trials import Outcome
 from studies.worker import Worker
 from tests.fakes import DATA, TINY
 

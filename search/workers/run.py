@@ -24,11 +24,11 @@ from spaces.parameters import Scalar
 from spaces.training import METRICS
 from studies.database.identities import StudyDeleted
 from studies.devices import Place, places, this_machine
-from studies.events import Progress, StudyOpened, WorkerSeen
+from studies.events import StudyOpened, WorkerSeen
 from studies.export_folder import STUDY_ID
+from studies.outcome import Progress, Result
 from studies.recycling import share_of_memory
 from studies.repeats import is_exhausted
-from studies.results import Result
 from studies.stopping import StopRequest, signals
 from studies.storage import shown, sqlite_url, study_folder
 from studies.study import Study

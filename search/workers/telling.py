@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from optuna.trial import FrozenTrial
 
-from studies.events import COMPLETE, FAILED, PRUNED, Progress, StudyOpened, TrialEnded, Watcher, WorkerSeen
+from studies.events import StudyOpened, TrialEnded, Watcher, WorkerSeen
+from studies.outcome import COMPLETE, FAILED, PRUNED, Progress
 from studies.trials import STATES, outcome_of
 from studies.watching import Snapshot
 

@@ -11,8 +11,8 @@ from studies.database.changes import Changes
 from studies.database.identities import is_of_trial
 from studies.database.reading import TRIALS, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
-from studies.events import FAILED
-from studies.trials import OUTCOME, Outcome
+from studies.outcome import FAILED, Outcome
+from studies.trials import OUTCOME
 
 LOG = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from spaces import Custom, Digits, Float, Int, Space, baseline
 from studies.data.splits import Dataset, Skipped, Split
-from studies.events import Best, EpochEnded, Progress, Retraining, StudyOpened, TrialEnded, TrialStarted
-from studies.results import Result, TrialRow
+from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted
+from studies.outcome import Best, Progress, Result
+from studies.results import TrialRow
 
 METRICS = {
     "test": {"accuracy": 0.98612, "loss": 0.05123, "confusion_matrix": [[180, 2], [3, 175]]},

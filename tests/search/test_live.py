@@ -11,7 +11,8 @@ from search.live import LiveScreen
 from search.stderr import lines_of_stderr
 from search.terminal import is_drawable
 from spaces import flatten
-from studies.events import EpochEnded, Progress, TrialStarted
+from studies.events import EpochEnded, TrialStarted
+from studies.outcome import Progress
 from studies.study import Study
 from tests.search import stream
 

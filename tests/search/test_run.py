@@ -9,7 +9,7 @@ from search.plain import Plain
 from search.screen import lines
 from search.summary import Call, summary
 from spaces import ImageFolder, baseline
-from studies.events import Progress
+from studies.outcome import Progress
 from tests.search import stream
 
 

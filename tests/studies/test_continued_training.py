@@ -35,10 +35,11 @@ from studies import training
 from studies.callbacks import checkpoint
 from studies.checkpoints import Checkpoints, store
 from studies.data import Dataset, Split
-from studies.events import Best, EpochEnded, Progress
+from studies.events import EpochEnded
 from studies.features import Features
 from studies.features.heads import build_head
 from studies.models import build_model
+from studies.outcome import Best, Progress
 from studies.retraining import Found, retrain_and_export
 from studies.training import train
 from studies.warm import WarmModels

@@ -9,10 +9,9 @@ from optuna.trial import TrialState
 from spaces import Choice, Float
 from spaces.errors import StudyError
 from studies import Study
-from studies.events import COMPLETE, FAILED, PRUNED
 from studies.opening import open_study
+from studies.outcome import COMPLETE, FAILED, PRUNED, Outcome
 from studies.storage import open_storage, sqlite_url
-from studies.trials import Outcome
 from tests.fakes import DATA, TINY, CurveObjective, joined, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=3, sampler="random")

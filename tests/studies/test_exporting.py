@@ -16,7 +16,7 @@ from studies.database.tables import WORKERS
 from studies.export_folder import ExportTaken
 from studies.exporting import Exporter, notices, stored_metrics
 from studies.features import Features
-from studies.results import Result
+from studies.outcome import Result
 from studies.stopping import StopRequest
 from tests.fakes import TINY, Recorder, joined, opened_tiny, run_tiny
 

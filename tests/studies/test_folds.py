@@ -12,8 +12,9 @@ from spaces import SGD
 from studies import Study, objective
 from studies.data import Dataset, Split
 from studies.database.tables import read_epochs
-from studies.events import COMPLETE, PRUNED, EpochEnded, TrialStarted
+from studies.events import EpochEnded, TrialStarted
 from studies.objective import Objective
+from studies.outcome import COMPLETE, PRUNED
 from studies.stopping import StopRequest
 from studies.storage import engine_of
 from studies.training import FINISHED, Training

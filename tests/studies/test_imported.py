@@ -10,8 +10,8 @@ from optuna.trial import TrialState, create_trial
 from spaces import FineTune, Pretrained
 from spaces.space import resolve
 from studies import Study
-from studies.events import Best
 from studies.exporting import with_epochs
+from studies.outcome import Best
 from studies.storage import open_storage, sqlite_url
 from studies.trials import outcome_of, progress
 from tests.fakes import EPOCHS, TINY, CurveObjective, opened_tiny, run_tiny

@@ -14,12 +14,13 @@ from studies import Study, objective, training
 from studies.data import Dataset
 from studies.database.claims import Ledger
 from studies.database.tables import read_epochs
-from studies.events import COMPLETE, FAILED, PRUNED, WAITING, EpochEnded, TrialEnded
+from studies.events import EpochEnded, TrialEnded
 from studies.objective import Objective
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.stopping import StopRequest
 from studies.storage import engine_of
 from studies.training import train
-from studies.trials import Outcome, outcome_of, progress
+from studies.trials import outcome_of, progress
 from tests.fakes import TINY, Recorder, run_tiny
 from tests.studies.test_training import TRAIN, VALIDATION
 

@@ -14,7 +14,7 @@ import pytest
 from spaces import Float
 from spaces.errors import OutputError, StudyError
 from studies import Study
-from studies.finding import load_study
+from studies.finding import find_study
 from studies.opening import open_study
 from studies.storage import open_storage, shown, sqlite_url, study_folder
 from tests.fakes import DATA, TINY, open_tiny
@@ -91,11 +91,11 @@ def test_a_study_of_several_objectives_is_refused(tmp_path):
 def test_reading_writes_nothing(tmp_path):
     """A study is read from a file that may not be written, and a missing file is not created."""
     with pytest.raises(StudyError, match="there is no database"):
-        load_study(sqlite_url(tmp_path / "typo.db"), "tiny")
+        find_study(sqlite_url(tmp_path / "typo.db"), "tiny")
     assert list(tmp_path.iterdir()) == []
     open_tiny(tmp_path, Study())
     before = (tmp_path / "study.db").read_bytes()
-    assert load_study(sqlite_url(tmp_path / "study.db"), "tiny").user_attrs["search:fingerprint"]
+    assert find_study(sqlite_url(tmp_path / "study.db"), "tiny").study.user_attrs["search:fingerprint"]
     assert (tmp_path / "study.db").read_bytes() == before
 
 
@@ -140,7 +140,7 @@ def test_an_unknown_study_names_those_that_are_there(tmp_path):
     """The message lists the studies of the database."""
     open_tiny(tmp_path, Study())
     with pytest.raises(StudyError, match="it has tiny"):
-        load_study(sqlite_url(tmp_path / "study.db"), "other")
+        find_study(sqlite_url(tmp_path / "study.db"), "other")
 
 
 def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path):

@@ -10,11 +10,11 @@ from optuna.trial import create_trial
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from spaces.space import combinations, resolve
 from studies import Study
-from studies.events import COMPLETE, FAILED, PRUNED, WAITING
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.repeats import is_exhausted, most_of
 from studies.stopping import StopRequest
 from studies.storage import open_storage, sqlite_url
-from studies.trials import Outcome, key_of, progress
+from studies.trials import key_of, progress
 from studies.worker import Worker
 from tests.fakes import Recorder, joined, opened_tiny, run_tiny
 

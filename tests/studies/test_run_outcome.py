@@ -4,7 +4,7 @@ import pytest
 
 from spaces.errors import NoResultError
 from studies import Study
-from studies.events import Best, Progress
+from studies.outcome import Best, Progress
 from studies.run_outcome import MOST_SECONDS, SECONDS_BETWEEN_LOOKS, outcome, wait_for_others
 from studies.stopping import StopRequest
 from tests.fakes import TINY, joined, opened_tiny, taken_from

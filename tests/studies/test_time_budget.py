@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studies.outcome import Costs
 from studies.stopping import StopRequest
 from studies.time_budget import (
     MARGIN,
     MOST_OF_THE_TIME,
-    Costs,
     TimeBudget,
     TrialClock,
     export_seconds,

@@ -8,9 +8,10 @@ from spaces.errors import ModelError, NoResultError
 from studies import Study
 from studies.database.claims import Ledger, TrialTaken
 from studies.database.workers import Member, retire
-from studies.events import FAILED, WAITING, TrialEnded
+from studies.events import TrialEnded
+from studies.outcome import FAILED, WAITING, Outcome
 from studies.stopping import StopRequest
-from studies.trials import Outcome, progress
+from studies.trials import progress
 from tests.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 
 

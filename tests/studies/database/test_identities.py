@@ -13,14 +13,13 @@ from studies.database.reading import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, U
 from studies.database.steering import Limits, claim_export, end_export, steer
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.workers import Member
-from studies.events import COMPLETE
 from studies.finding import find_study
 from studies.listing import list_studies
 from studies.opening import open_study
+from studies.outcome import COMPLETE, Outcome
 from studies.results import read_trials
 from studies.status import read_status
 from studies.stopping import StopRequest
-from studies.trials import Outcome
 from studies.watching import Looking
 from studies.worker import Worker
 from tests.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from

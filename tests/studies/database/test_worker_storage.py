@@ -5,9 +5,9 @@ import pytest
 from optuna.trial import TrialState
 
 from studies.database.worker_storage import WorkerStorage
+from studies.outcome import Outcome
 from studies.study import Study
 from studies.taken import take
-from studies.trials import Outcome
 from tests.fakes import joined
 
 

@@ -9,9 +9,10 @@ import pytest
 from spaces import CustomData, Float
 from spaces.errors import NoResultError
 from studies import Study
-from studies.events import Best, Progress, Watcher
+from studies.events import Watcher
 from studies.features import FEATURES, Features
 from studies.objective import Objective
+from studies.outcome import Best, Progress
 from studies.results import read_trials
 from studies.run import run
 from studies.stopping import StopRequest

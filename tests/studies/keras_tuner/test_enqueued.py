@@ -7,9 +7,9 @@ from optuna.trial import TrialState
 
 from spaces import Digits, KerasTunerModel, Space
 from studies import Study
-from studies.events import COMPLETE
+from studies.outcome import COMPLETE, Outcome
 from studies.storage import open_storage, sqlite_url
-from studies.trials import Outcome, outcome_of, params_of
+from studies.trials import outcome_of, params_of
 from tests.fakes import run_tiny
 
 

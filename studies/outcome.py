@@ -1,0 +1,157 @@
+"""What came of a trial, of the trials so far and of a run: plain records that load neither Optuna nor Keras."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spaces.parameters import Scalar
+
+COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best complete trial so far.
+
+    Args:
+        number: Its number.
+        value: Its value: its best epoch's metric.
+        epoch: That epoch, counted from 1; 0 where it is unknown, since the trial was evaluated elsewhere.
+        params: Its parameters by dotted name.
+        first_phase: Epochs of the first phase that led to its weights; None for all up to the best one.
+        second_phase: Epochs of the second phase that led to its weights; 0 without one.
+    """
+
+    number: int
+    value: float
+    epoch: int
+    params: Mapping[str, Scalar]
+    first_phase: int | None = None
+    second_phase: int = 0
+
+    @property
+    def epochs(self) -> tuple[int, int]:
+        """Epochs of the first and of the second phase that give its weights again."""
+        return self.first_phase or self.epoch, self.second_phase
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the study is.
+
+    Args:
+        trials: Trials to evaluate in all.
+        complete: Trials that ended by themselves.
+        pruned: Trials that were ended early, with their reasons in the database.
+        failed: Trials that could not be evaluated.
+        baseline: Value of trial 0, or None while it has none.
+        best: The best complete trial, or None.
+        recipes: How many different recipes have been evaluated.
+    """
+
+    trials: int
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    baseline: float | None = None
+    best: Best | None = None
+    recipes: int = 0
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended."""
+        return self.complete + self.pruned + self.failed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Args:
+        state: `complete`, `pruned`, `failed` or `waiting`.
+        value: Its best epoch's metric, or None.
+        epoch: That epoch, counted from 1, or None.
+        epochs: Whole epochs that were trained.
+        seconds: How long it took.
+        reason: Why it did not end by itself; empty when complete.
+        loss: The validation loss of its best epoch, or None; it decides between trials of equal value.
+        path: What it was trained on: `images`, or `features` or `cached views` of a frozen backbone.
+        first_phase: Epochs of the first phase that led to its weights, or None.
+        second_phase: Epochs of the second phase that led to its weights; 0 without one.
+        costs: What its training cost: the fields of `time_budget.Costs`; None where that was not measured.
+        refused: It was never trained here, because of the values that it was enqueued or added with.
+    """
+
+    state: str
+    value: float | None
+    epoch: int | None
+    epochs: int
+    seconds: float
+    reason: str = ""
+    loss: float | None = None
+    path: str = ""
+    first_phase: int | None = None
+    second_phase: int = 0
+    costs: Mapping[str, Any] | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one call of `search run`.
+
+    Args:
+        study: Name of the study.
+        metric: What was compared.
+        direction: `maximize` or `minimize`.
+        progress: Trials by state, the baseline's value and the best trial.
+        metrics: What stands in `metrics.json`; None when nothing was exported in this run or before it.
+        export: Folder of the exported model, or None.
+        interrupted: Name of the signal that ended the run, or None.
+        timed_out: The run's time was over before all trials were evaluated.
+        already_finished: All trials had been evaluated before this run.
+        elsewhere: Who exports the best trial in place of this run, in words; empty when nobody else does.
+        recycled: A fresh process should go on: this one has done its share of trials.
+        exhausted: Every recipe of the space has been evaluated.
+    """
+
+    study: str
+    metric: str
+    direction: str
+    progress: Progress
+    metrics: Mapping[str, Any] | None
+    export: Path | None
+    interrupted: str | None = None
+    timed_out: bool = False
+    already_finished: bool = False
+    elsewhere: str = ""
+    recycled: bool = False
+    exhausted: bool = False
+
+    @property
+    def gain(self) -> float | None:
+        """How much better the best trial is than the baseline; above 0 is better, whatever the direction."""
+        best, base = self.progress.best, self.progress.baseline
+        if best is None or base is None:
+            return None
+        return best.value - base if self.direction == "maximize" else base - best.value
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the training of one trial cost, in seconds.
+
+    Args:
+        start_seconds: Until the first step was done: building and compiling.
+        epoch_seconds: One epoch with its validation.
+        image_seconds: At most, for one image through the whole network.
+        layers: Layers of the whole network; None where that is not known.
+        is_whole: Whether the whole network was trained, rather than its head on features.
+    """
+
+    start_seconds: float
+    epoch_seconds: float
+    image_seconds: float
+    layers: int | None = None
+    is_whole: bool = True
