@@ -25,8 +25,8 @@ from studies.database.steering import Limits, steer
 from studies.database.workers import Member
 from studies.opening import open_study
 from studies.outcome import COMPLETE, Outcome
+from studies.settings import Study
 from studies.storage import sqlite_url
-from studies.study import Study
 from studies.taken import TakenTrial, take
 from studies.trials import progress
 from tests.fakes import DATA, TINY

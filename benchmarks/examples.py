@@ -91,7 +91,7 @@ def _exported(loaded: Loaded, settings: Study, output: Path) -> dict[str, Any]:
     # Optuna and Keras are loaded here, so that wrong arguments are answered at once.
     from studies.events import Watcher
     from studies.run import run
-    from studies.stopping import StopRequest
+    from studies.stop_request import StopRequest
 
     result = run(loaded, settings, output=output, export=True, watcher=Watcher(), stop=StopRequest())
     if result.metrics is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spaces.space import Space
     from studies.data import Dataset, Skipped
     from studies.events import StudyOpened
-    from studies.study import Study
+    from studies.settings import Study
 
 Fact: TypeAlias = tuple[str, str]
 """A label, empty to go on with the one before, and a text."""

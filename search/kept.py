@@ -12,7 +12,7 @@ from typing import Any
 from search.formats import clean
 from search.summary import Call
 from spaces.errors import OutputError, SpaceError, StudyError
-from studies.study import Study, valid_name
+from studies.settings import Study, valid_name
 
 FILE = "command.json"
 FORMAT = 1

@@ -23,7 +23,7 @@ from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, Tria
 if TYPE_CHECKING:
     from spaces.space import Space
     from studies.data import Dataset
-    from studies.study import Study
+    from studies.settings import Study
 
 SHOW_CURSOR = b"\x1b[?25h"
 

@@ -9,7 +9,8 @@ import typer
 
 from spaces.errors import SpaceError, UsageError
 from spaces.held_out import share_of_images
-from studies.study import DEVICES, MOST_TRIALS, PRUNERS, SAMPLERS, memory_bytes, seconds, valid_devices, valid_name
+from studies.settings import DEVICES, MOST_TRIALS, PRUNERS, SAMPLERS, valid_devices, valid_name
+from studies.units import memory_bytes, seconds
 
 
 def _checked(problem: Callable[[str], str | None]) -> Callable[[str | None], str | None]:

@@ -13,7 +13,7 @@ from search.summary import Call
 from search.terminal import say
 from spaces.errors import SpaceError, StudyError, UsageError
 from spaces.held_out import share_of_images
-from studies.study import MOST_TRIALS
+from studies.settings import MOST_TRIALS
 
 if TYPE_CHECKING:
     from studies.finding import FoundStudy

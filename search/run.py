@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from spaces.files import Loaded
     from spaces.space import Space
     from studies.outcome import Result
-    from studies.stopping import StopRequest
-    from studies.study import Study
+    from studies.settings import Study
+    from studies.stop_request import StopRequest
 
 SUPERVISED = {"workers", "devices"}
 SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
@@ -43,7 +43,7 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool, st
         started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
     """
     started = time.monotonic() if started is None else started
-    from studies.stopping import StopRequest
+    from studies.stop_request import StopRequest
 
     quieten()
     environ = dict(os.environ)
@@ -131,7 +131,7 @@ def _option(name: str) -> str:
 def _evaluate(
     call: Call, loaded: "Loaded", study: "Study", screen: Screen, stop: "StopRequest", process: Process
 ) -> tuple["Result", dict[str, Scalar]]:
-    from studies.stopping import signals
+    from studies.stop_request import signals
 
     with signals(stop, screen.stopping):
         # Here Optuna and Keras are loaded, which takes seconds.

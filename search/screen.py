@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spaces.space import Space
-    from studies.study import Study
+    from studies.settings import Study
 
 LABEL = 10
 COMMAND = "search "

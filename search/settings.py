@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spaces.errors import SpaceError
-from studies.study import Study
+from studies.settings import Study
 
 if TYPE_CHECKING:
     from spaces.files import Loaded

@@ -52,7 +52,7 @@ def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]"
     if not isinstance(space.model, KerasTunerModel):
         return [], {}
     with waiting("loading Keras and building the hypermodel", debug=False):
-        from studies.backend import require_backend
+        from studies.backend.keras_backend import require_backend
 
         require_backend()
         from studies.keras_tuner.suggesting import met_by_building

@@ -92,7 +92,7 @@ def stop(
     """
     with told(debug):
         from search.stop import stop_study
-        from studies.study import seconds
+        from studies.units import seconds
 
         stop_study(study, output, storage, wait_seconds=0 if no_wait else seconds(wait))
 

@@ -1,5 +1,5 @@
 """Studies: searching a space with Optuna and Keras. Importing this package imports neither."""
 
-from studies.study import Study
+from studies.settings import Study
 
 __all__ = ["Study"]

@@ -12,7 +12,7 @@ from spaces.keras_tuner import DECIDED, KerasTunerModel
 from spaces.parameters import Choice, Int
 from spaces.space import Space, records_in
 from spaces.training import PRECISIONS, FineTune
-from studies.backend import require_backend
+from studies.backend.keras_backend import require_backend
 
 if TYPE_CHECKING:
     from studies.data import Dataset

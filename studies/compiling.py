@@ -7,7 +7,7 @@ import keras
 
 from spaces.space import Recipe
 from spaces.training import SGD, Constant
-from studies import device
+from studies.backend import device_info
 from studies.models import gives_logits
 
 
@@ -43,7 +43,7 @@ def compile_model(
         loss=loss,
         metrics=[accuracy],
         steps_per_execution=steps_per_execution,
-        jit_compile=device.jit_compile(),
+        jit_compile=device_info.jit_compile(),
     )
 
 

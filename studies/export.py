@@ -14,9 +14,9 @@ import keras
 import numpy as np
 
 from spaces.errors import ExportError, SearchError
+from studies.backend.quiet import quiet_keras
 from studies.card import model_card
 from studies.export_folder import METRICS, Publish, publish_at_once, replacing
-from studies.quiet import quiet_keras
 
 _ROUNDING, _MARGIN = 1e-6, 10.0
 """A relative change of pixels by a few last digits of float32, and how many times its effect a format may be off."""

@@ -27,7 +27,7 @@ from studies.features import Features
 from studies.opening import OpenStudy
 from studies.outcome import Best, Progress, Result
 from studies.sampling import seed_of
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import engine_of
 
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -9,7 +9,7 @@ from typing import Any
 
 from studies.database.transactions import Database
 from studies.database.workers import HEARTBEAT_SECONDS, Activity, Member, beat
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import DATABASE_ERRORS
 
 LOG = logging.getLogger(__name__)

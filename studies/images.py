@@ -7,7 +7,7 @@ from typing import Any
 from spaces.space import Recipe
 from studies.data import Dataset, load
 from studies.events import Watcher
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 
 
 @dataclass

@@ -27,7 +27,7 @@ from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.sampling import asking_in_fit, seed_of
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import DATABASE_ERRORS
 from studies.taken import TakenTrial
 from studies.time_budget import TimeBudget, TrialClock

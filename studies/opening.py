@@ -25,8 +25,8 @@ from studies.database.worker_storage import WorkerStorage
 from studies.imported import Imports
 from studies.outcome import Progress
 from studies.schema_lock import alone_in_schema
+from studies.settings import Study
 from studies.storage import explained, open_storage
-from studies.study import Study
 from studies.trials import progress
 
 OPENING_SECONDS = 10.0

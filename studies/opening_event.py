@@ -7,8 +7,8 @@ from spaces.training import METRICS
 from studies.events import StudyOpened
 from studies.opening import OpenStudy
 from studies.outcome import Progress
+from studies.settings import Study
 from studies.storage import shown
-from studies.study import Study
 
 
 def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, seconds_left: float) -> StudyOpened:
@@ -22,7 +22,7 @@ def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, 
         seconds_left: Until the time limit; infinite without one.
     """
     # Keras is imported here.
-    from studies import device
+    from studies.backend import device_info
 
     return StudyOpened(
         name=opened.study.study_name,
@@ -32,7 +32,7 @@ def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, 
         resumed=opened.resumed,
         progress=before,
         timeout_seconds=None if math.isinf(seconds_left) else seconds_left,
-        device=device.describe(),
+        device=device_info.describe(),
         sampler=settings.sampler,
         pruner=settings.pruner,
         seed=settings.seed,

@@ -9,8 +9,8 @@ import numpy as np
 
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
+from studies.backend.quiet import quiet_keras
 from studies.features import Prepared
-from studies.quiet import quiet_keras
 
 logger = logging.getLogger(__name__)
 

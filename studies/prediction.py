@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from spaces.errors import DataError, ExportError, UnreadableImagesError
+from studies.backend.quiet import quiet_keras
 from studies.evaluation import Scores, class_probabilities, evaluate, predict_probabilities
 from studies.export import KERAS_FILE, LABELS, SAVED_MODEL
 from studies.export_folder import METRICS, previous_export
-from studies.quiet import quiet_keras
 
 if TYPE_CHECKING:
     from studies.data import Skipped

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from spaces.space import Space, baseline, resolve
-from studies.backend import require_backend
+from studies.backend.keras_backend import require_backend
 from studies.checks import (
     check_fine_tuning,
     check_hypermodel,
@@ -21,7 +21,7 @@ from studies.events import Watcher
 from studies.images import Images
 from studies.process import Process
 from studies.sampling import most_trials
-from studies.study import Study
+from studies.settings import Study
 
 
 @dataclass(frozen=True)

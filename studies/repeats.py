@@ -16,7 +16,7 @@ from studies.database.claims import Ledger
 from studies.database.reservations import reserve
 from studies.outcome import Progress
 from studies.sampling import LARGEST_GRID, laid_down, make_sampler, points, seed_of, suggest
-from studies.study import Study
+from studies.settings import Study
 from studies.taken import TakenTrial
 from studies.trials import key_of, params_of, tried
 

@@ -38,9 +38,9 @@ from studies.process import ALONE, Process
 from studies.repeats import most_of
 from studies.run_outcome import outcome, wait_for_others
 from studies.sampling import laid_down
-from studies.stopping import StopRequest
+from studies.settings import Study
+from studies.stop_request import StopRequest
 from studies.storage import explained, sqlite_url, study_folder
-from studies.study import Study
 from studies.time_budget import TimeBudget, times_slower, too_short
 from studies.time_for_best import keep_time_for_best
 
@@ -172,12 +172,12 @@ class _Run:
         return Limits(total, None if math.isinf(left) else left, None if hours is None else hours * 3600)
 
     def _working(self, opened: OpenStudy) -> AbstractContextManager[Member]:
-        from studies import device
+        from studies.backend import device_info
 
         settings = self.settings
         member = Member(
             opened.study_id,
-            self.process.device or device.describe(),
+            self.process.device or device_info.describe(),
             device_share=self.process.device_share,
             lost_after_seconds=settings.lost_after_seconds,
             log=self.process.log,

@@ -11,8 +11,8 @@ from spaces.space import Space
 from spaces.training import METRICS
 from studies.outcome import Progress, Result
 from studies.repeats import is_exhausted
-from studies.stopping import StopRequest
-from studies.study import Study
+from studies.settings import Study
+from studies.stop_request import StopRequest
 from studies.time_budget import too_short
 
 MOST_SECONDS, SHARE, SECONDS_BETWEEN_LOOKS = 5.0, 0.2, 0.2

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from studies.outcome import Costs
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 
 MARGIN = 1.3
 """A retraining is expected to take this much longer than the trial's own epochs say."""

@@ -8,10 +8,10 @@ from spaces.errors import EveryTrialError, ModelError, OneTrialError, SearchErro
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies import training
-from studies.error_text import reason_of
+from studies.backend.error_text import reason_of
 from studies.models.memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome, Progress
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.training import Training
 
 

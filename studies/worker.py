@@ -21,8 +21,8 @@ from studies.outcome import FAILED, WAITING, Outcome, Progress
 from studies.pruning import make_pruner
 from studies.repeats import Recipes, most_of, size_of
 from studies.sampling import make_sampler, seed_of
-from studies.stopping import StopRequest
-from studies.study import Study
+from studies.settings import Study
+from studies.stop_request import StopRequest
 from studies.taken import TakenTrial, take
 
 MOST_FAILURES_AT_FIRST = 5

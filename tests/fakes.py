@@ -15,7 +15,7 @@ from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, Tria
 from studies.opening import OpenStudy, open_study
 from studies.outcome import COMPLETE, PRUNED, Outcome, Progress
 from studies.sampling import laid_down, make_sampler
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import sqlite_url
 from studies.taken import TakenTrial, take
 from studies.worker import Worker

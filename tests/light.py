@@ -22,7 +22,7 @@ from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.heartbeat import beating
 from studies.opening import open_study
 from studies.outcome import COMPLETE, WAITING, Outcome, Progress
-from studies.stopping import StopRequest, signals
+from studies.stop_request import StopRequest, signals
 from studies.taken import TakenTrial
 from studies.worker import Worker
 from tests.fakes import DATA, TINY

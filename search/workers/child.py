@@ -41,7 +41,7 @@ def work(job: Job) -> int:
     """Do the job, and return the exit code."""
     from search.plain import Plain
     from studies.recycling import resident
-    from studies.stopping import StopRequest
+    from studies.stop_request import StopRequest
 
     settings = dict(job.settings)
     if storage := os.environ.get(STORAGE):

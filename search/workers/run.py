@@ -29,9 +29,9 @@ from studies.export_folder import STUDY_ID
 from studies.outcome import Progress, Result
 from studies.recycling import share_of_memory
 from studies.repeats import is_exhausted
-from studies.stopping import StopRequest, signals
+from studies.settings import Study
+from studies.stop_request import StopRequest, signals
 from studies.storage import shown, sqlite_url, study_folder
-from studies.study import Study
 from studies.time_budget import too_short
 from studies.trials import params_of
 from studies.watching import Looking, Snapshot

@@ -9,7 +9,7 @@ from typing import Any
 
 from spaces.data import KerasDataset
 from spaces.errors import DataError
-from studies.backend import require_backend
+from studies.backend.keras_backend import require_backend
 from studies.data.arrays import dataset_of
 from studies.data.splits import Dataset
 

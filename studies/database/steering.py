@@ -13,7 +13,7 @@ from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
 from studies.database.workers import ALIVE, device_seconds, give_up_gone, give_up_silent, lives
 from studies.local_process import process_age
-from studies.study import MOST_TRIALS
+from studies.settings import MOST_TRIALS
 
 STOP = "search stop"
 

@@ -9,6 +9,7 @@ from spaces.backbones import CNN, Branches, Custom, Pretrained
 from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
+from studies.backend.quiet import quiet_keras
 from studies.models.augmentation import augmentation_layers
 from studies.models.branches import branches_outputs
 from studies.models.convolutional import convolutional_outputs
@@ -17,7 +18,6 @@ from studies.models.outputs import gives_logits, outputs_for, probabilities
 from studies.models.precision import precision
 from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
-from studies.quiet import quiet_keras
 
 
 def build_model(

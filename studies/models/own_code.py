@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import keras
 
 from spaces.errors import EveryTrialError, ModelError
-from studies.error_text import reason_of
+from studies.backend.error_text import reason_of
 from studies.models.memory import is_out_of_memory
 from studies.models.outputs import ends_in
 

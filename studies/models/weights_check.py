@@ -13,6 +13,7 @@ from spaces.backbones import Pretrained
 from spaces.errors import ModelError
 from spaces.parameters import Choice, Float, Int
 from spaces.space import Space, records_in
+from studies.backend.quiet import quiet_keras
 from studies.checks import weights_path
 from studies.models.known_weights import network_of, widths_of
 from studies.models.pretrained import make_network
@@ -20,7 +21,6 @@ from studies.models.weights import check_fit
 from studies.models.weights_content import check_finite, read_content
 from studies.models.weights_find import imagenet_file
 from studies.models.weights_match import first_difference
-from studies.quiet import quiet_keras
 
 _ANY_SHAPE = (64, 64, 3)
 """The weights without a top do not depend on the size of the images."""

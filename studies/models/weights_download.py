@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from keras.src.utils import file_utils
 
 from spaces.errors import ModelError
+from studies.backend.quiet import quiet_keras
 from studies.models.memory import is_out_of_memory
-from studies.quiet import quiet_keras
 
 CONNECT_SECONDS = 10.0
 """A server that does not answer for so long, or that sends nothing for so long, is given up."""

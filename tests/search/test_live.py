@@ -13,7 +13,7 @@ from search.terminal import is_drawable
 from spaces import flatten
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import Progress
-from studies.study import Study
+from studies.settings import Study
 from tests.search import stream
 
 SIZES = [(80, 24), (140, 40), (140, 24), (60, 12), (40, 8)]

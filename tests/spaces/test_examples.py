@@ -27,7 +27,7 @@ from studies import Study
 from studies.models import build_inference_model
 from studies.prediction import load_export, predict
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import Recorder
 from tests.images import write_classes, write_image
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studies.backend.quiet import quiet_keras
 from studies.card_code import evaluation_code, usage_code
 from studies.data.decoding import Form, pixels, quiet_pillow, read_image
-from studies.quiet import quiet_keras
 from tests.images import picture
 from tests.kinds import every_kind, png
 

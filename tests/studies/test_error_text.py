@@ -2,7 +2,7 @@
 
 import pytest
 
-from studies.error_text import is_native, reason_of, summary_of
+from studies.backend.error_text import is_native, reason_of, summary_of
 
 GRAPH = """Graph execution error:
 

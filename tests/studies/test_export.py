@@ -12,10 +12,10 @@ from PIL import Image
 from spaces import from_json
 from spaces.errors import ExportError, OutputError
 from studies import export
+from studies.backend.quiet import quiet_keras
 from studies.card import model_card
 from studies.card_code import usage_code
 from studies.export_folder import LEFTOVER_SECONDS, previous_export
-from studies.quiet import quiet_keras
 from tests.studies.exports import RECIPE, SHAPE, digit_images, digit_model, export_digits
 
 FILES = {"model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"}

@@ -17,7 +17,7 @@ from studies.export_folder import ExportTaken
 from studies.exporting import Exporter, notices, stored_metrics
 from studies.features import Features
 from studies.outcome import Result
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import TINY, Recorder, joined, opened_tiny, run_tiny
 
 SETTINGS = Study(trials=2, sampler="random")

@@ -20,7 +20,7 @@ from studies.events import EpochEnded, Retraining, TrialStarted
 from studies.models import build_model, fine_tune
 from studies.results import read_trials
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.training import train
 from tests.fakes import Recorder
 

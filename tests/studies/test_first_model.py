@@ -14,7 +14,7 @@ from spaces.errors import ModelError
 from studies import Study
 from studies.first_model import check_first_model
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import Recorder
 
 SHAPE, CLASSES = (8, 8, 1), 3

@@ -15,7 +15,7 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialStarted
 from studies.objective import Objective
 from studies.outcome import COMPLETE, PRUNED
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import engine_of
 from studies.training import FINISHED, Training
 from studies.trials import outcome_of, progress

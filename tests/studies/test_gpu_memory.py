@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from spaces.errors import ModelError
-from studies import tensorflow_memory
+from studies.backend import tensorflow_memory
 
 
 def config(limit):

@@ -18,7 +18,7 @@ from spaces.files import Loaded
 from studies import Study
 from studies.events import Watcher
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 
 space = Space(
     data=Digits(),

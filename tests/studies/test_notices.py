@@ -10,7 +10,7 @@ from spaces import CustomData
 from studies import Study
 from studies.events import StudyOpened
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import TINY, Recorder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 1), np.uint8)

@@ -17,7 +17,7 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
 from studies.objective import Objective
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import engine_of
 from studies.training import train
 from studies.trials import outcome_of, progress

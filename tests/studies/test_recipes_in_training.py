@@ -10,13 +10,13 @@ import pytest
 from spaces import CNN, Branch, Branches, Constant, Custom, Digits, Space
 from spaces.errors import DataError
 from studies import training
+from studies.backend.quiet import quiet_keras
 from studies.checks import check_metric
 from studies.data import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import evaluate
 from studies.models import build_model, gives_logits, inference_model
 from studies.models.precision import precision
-from studies.quiet import quiet_keras
 from studies.training import train
 
 RECIPE = Space(

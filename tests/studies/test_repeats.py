@@ -12,7 +12,7 @@ from spaces.space import combinations, resolve
 from studies import Study
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.repeats import is_exhausted, most_of
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import open_storage, sqlite_url
 from studies.trials import key_of, progress
 from studies.worker import Worker

@@ -15,7 +15,7 @@ from studies import Study
 from studies.checks import fitted
 from studies.events import StudyOpened, TrialStarted
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import TINY, Recorder
 
 SPACE = replace(TINY, epochs=2, backbone=CNN(filters=4, blocks=1), batch_size=Choice(128, 256))

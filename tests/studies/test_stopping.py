@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from studies.stopping import StopRequest, signals
+from studies.stop_request import StopRequest, signals
 
 TWICE = """
 import os, signal, sys
-from studies.stopping import StopRequest, signals
+from studies.stop_request import StopRequest, signals
 with signals(StopRequest(leaves_at_second=sys.argv[1] == "leaves"), on_second=lambda: os.write(1, b"killed ")):
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -4,7 +4,8 @@ import pytest
 
 from spaces.errors import SpaceError
 from studies import Study
-from studies.study import memory_bytes, seconds, valid_devices, valid_name
+from studies.settings import valid_devices, valid_name
+from studies.units import memory_bytes, seconds
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studies.outcome import Costs
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.time_budget import (
     MARGIN,
     MOST_OF_THE_TIME,

@@ -14,8 +14,8 @@ from studies import Study
 from studies.events import EpochEnded, Retraining
 from studies.process import Process
 from studies.run import run
-from studies.stopping import StopRequest
-from studies.study import seconds
+from studies.stop_request import StopRequest
+from studies.units import seconds
 from tests.fakes import TINY, Recorder
 
 LIMIT = 1000.0

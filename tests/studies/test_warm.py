@@ -24,11 +24,11 @@ from spaces import (
     Space,
 )
 from studies import training
+from studies.backend.quiet import quiet_keras
 from studies.data import Split
 from studies.data.feed import training_feed
 from studies.features.heads import build_head
 from studies.models import build_model, inference_model, pretrained
-from studies.quiet import quiet_keras
 from studies.training import train
 from studies.warm import WarmModels
 

@@ -10,7 +10,7 @@ from studies.database.claims import Ledger, TrialTaken
 from studies.database.workers import Member, retire
 from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, Outcome
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.trials import progress
 from tests.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 

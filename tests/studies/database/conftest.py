@@ -7,8 +7,8 @@ import pytest
 
 from studies.database.steering import Limits, steer
 from studies.opening import open_study
+from studies.settings import Study
 from studies.storage import sqlite_url
-from studies.study import Study
 from tests.fakes import DATA, TINY
 from tests.servers import MYSQL_VARIABLE, drop_database, new_database, postgres, with_database
 from tests.studies.database.stores import MYSQL

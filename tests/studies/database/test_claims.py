@@ -15,7 +15,7 @@ from studies.database.claims import Claim, Nothing, TrialTaken
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.transactions import Database
 from studies.database.workers import give_up_silent
-from studies.study import Study
+from studies.settings import Study
 from tests.fakes import TINY, joined
 
 HALF = FloatDistribution(0.0, 0.5)

@@ -19,7 +19,7 @@ from studies.opening import open_study
 from studies.outcome import COMPLETE, Outcome
 from studies.results import read_trials
 from studies.status import read_status
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.watching import Looking
 from studies.worker import Worker
 from tests.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from

@@ -9,8 +9,8 @@ from studies.database.steering import Limits, add_trials, ask_to_stop, claim_exp
 from studies.database.tables import WORKERS
 from studies.database.workers import Activity, Member, beat
 from studies.heartbeat import beating, heed
-from studies.stopping import StopRequest
-from studies.study import Study
+from studies.settings import Study
+from studies.stop_request import StopRequest
 from tests.fakes import joined, opened_tiny, run_tiny
 
 

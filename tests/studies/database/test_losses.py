@@ -10,7 +10,7 @@ from studies.database.changes import Changes
 from studies.database.claims import Nothing
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.workers import ENDED, LOST, Activity, beat, hand_back_ownerless, retire
-from studies.study import Study
+from studies.settings import Study
 from studies.trials import outcome_of
 from tests.fakes import joined
 from tests.studies.database.test_claims import AnswerLost

@@ -13,7 +13,7 @@ from studies.database.outages import MOST_MISSED_OUTAGES
 from studies.database.steering import Limits, ask_to_stop, steer
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.workers import ALIVE, LOST, Activity, beat, give_up_silent
-from studies.study import Study
+from studies.settings import Study
 from tests.fakes import joined
 from tests.studies.database.clock import SetClock
 

@@ -16,8 +16,8 @@ from studies.database.tables import STUDIES
 from studies.database.workers import Activity, Member
 from studies.heartbeat import beating
 from studies.opening import open_study
-from studies.stopping import StopRequest
-from studies.study import Study
+from studies.settings import Study
+from studies.stop_request import StopRequest
 from tests.fakes import DATA, TINY, joined
 from tests.servers import postgres
 from tests.studies.database.stores import MYSQL

@@ -14,7 +14,7 @@ from studies.database.reading import TRIALS
 from studies.database.tables import CLAIMS, WORKERS
 from studies.database.transactions import Database
 from studies.database.workers import LOST, Activity, beat, is_alive, retire
-from studies.study import Study
+from studies.settings import Study
 from tests.fakes import joined
 from tests.studies.database.stores import MYSQL
 

@@ -16,10 +16,10 @@ from studies.events import Watcher
 from studies.finding import find_study
 from studies.heartbeat import beating
 from studies.opening import open_study
+from studies.settings import Study
 from studies.status import read_status
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.storage import explained
-from studies.study import Study
 from studies.worker import Worker
 from tests.fakes import DATA, TINY
 from tests.light import NAME, Light, Sleeping

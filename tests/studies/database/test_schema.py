@@ -22,7 +22,7 @@ from studies.database.tables import (
 )
 from studies.database.workers import Member
 from studies.opening import open_study
-from studies.study import Study
+from studies.settings import Study
 from tests.fakes import DATA, TINY, joined
 
 

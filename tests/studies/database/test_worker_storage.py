@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from studies.database.worker_storage import WorkerStorage
 from studies.outcome import Outcome
-from studies.study import Study
+from studies.settings import Study
 from studies.taken import take
 from tests.fakes import joined
 

@@ -10,8 +10,8 @@ from studies.database.tables import WORKERS
 from studies.database.transactions import database_seconds
 from studies.database.workers import ALIVE, ENDED, LOST, Activity, Member, beat
 from studies.heartbeat import beating
-from studies.stopping import StopRequest
-from studies.study import Study
+from studies.settings import Study
+from studies.stop_request import StopRequest
 from tests.fakes import joined
 
 

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from studies.backend.quiet import quiet_keras
 from studies.features import Features
-from studies.quiet import quiet_keras
 from tests.studies.data.conftest import cache  # noqa: F401
 from tests.studies.features.tiny import RECIPE, SIDE, dataset
 

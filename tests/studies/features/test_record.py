@@ -15,7 +15,7 @@ from studies.objective import Objective
 from studies.outcome import Best, Progress
 from studies.results import read_trials
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from studies.trials import outcome_of
 from tests.fakes import Recorder, run_tiny
 from tests.studies.features.tiny import RECIPE, dataset

@@ -17,7 +17,7 @@ from studies.events import TrialStarted
 from studies.prediction import evaluate_folder, load_export, predict
 from studies.results import read_trials
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import Recorder
 from tests.studies.keras_tuner.hypermodels import OwnFit
 from tests.studies.test_run import Declared

@@ -12,7 +12,7 @@ from spaces.errors import EveryTrialError, ModelError
 from studies import Study
 from studies.events import EpochEnded, StudyOpened, TrialEnded, TrialStarted
 from studies.run import run
-from studies.stopping import StopRequest
+from studies.stop_request import StopRequest
 from tests.fakes import Recorder
 from tests.studies.keras_tuner.hypermodels import Dense
 from tests.studies.keras_tuner.test_runs import two_classes

@@ -5,9 +5,9 @@ import pytest
 from spaces import Digits, Pretrained, Space
 from spaces.backbones import APPLICATIONS
 from spaces.errors import ModelError
+from studies.backend.quiet import quiet_keras
 from studies.models import build_inference_model, build_model
 from studies.models.pretrained import preprocessing
-from studies.quiet import quiet_keras
 
 # One network for each way of preprocessing: tf, torch, caffe, and none since the network has its own.
 MODES = {

@@ -6,7 +6,7 @@ import h5py
 import keras
 import numpy as np
 
-from studies.quiet import quiet_keras
+from studies.backend.quiet import quiet_keras
 
 SHAPE = (32, 32, 3)
 

@@ -22,6 +22,6 @@ def require_backend(gpu_memory: int | None = None) -> None:
             f"the Keras backend {name!r} cannot be imported ({error}): install it, or set KERAS_BACKEND"
         ) from error
     if gpu_memory is not None and keras.backend.backend() == "tensorflow":
-        from studies.tensorflow_memory import limit_gpu_memory
+        from studies.backend.tensorflow_memory import limit_gpu_memory
 
         limit_gpu_memory(gpu_memory)
