@@ -26,7 +26,7 @@ from pathlib import Path
 
 from evidence import machine
 
-from studies.storage import sqlite_url
+from studies.database.urls import sqlite_url
 from tests import training
 from tests.chaos import Chaos, small_disk
 from tests.light import NAME, Crew, Light

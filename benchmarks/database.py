@@ -21,14 +21,14 @@ import sqlalchemy as sa
 from evidence import machine, spread
 
 from studies.database.claims import Ledger
-from studies.database.steering import Limits, steer
+from studies.database.create_study import open_study
+from studies.database.stored_trials import progress
+from studies.database.study_control import Limits, steer
+from studies.database.urls import sqlite_url
 from studies.database.workers import Member
-from studies.opening import open_study
 from studies.outcome import COMPLETE, Outcome
 from studies.settings import Study
-from studies.storage import sqlite_url
 from studies.taken import TakenTrial, take
-from studies.trials import progress
 from tests.fakes import DATA, TINY
 from tests.servers import postgres
 

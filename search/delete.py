@@ -32,8 +32,8 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
         UsageError: Nobody can be asked, and `--yes` was not typed.
         OutputError: A file cannot be removed.
     """
-    from studies.deletion import delete_rows, identity, require_idle
-    from studies.finding import find
+    from studies.database.deletion import delete_rows, identity, require_idle
+    from studies.database.lookup import find
     from studies.study_files import DATABASE, is_database_here, remove, remove_elsewhere
 
     found = find(study, output, storage_of(study, output, storage), reading=False)

@@ -9,7 +9,7 @@ from search.kept import kept, study_folder
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
-    from studies.finding import FoundStudy
+    from studies.database.lookup import FoundStudy
     from studies.study_files import StudyFile
 
 
@@ -21,7 +21,7 @@ def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path
         study: How it was typed: its name, or its folder.
         output: Folder of all studies.
     """
-    from studies.deletion import identity
+    from studies.database.deletion import identity
     from studies.study_files import files_of, is_database_here
 
     folder = study_folder(study, output) or output / found.name
@@ -46,7 +46,7 @@ def disk_facts(used: dict[str, int]) -> list[Fact]:
 
 def _is_kept_in(folder: Path, found: "FoundStudy") -> bool:
     """Whether the folder says that this study was started from it, with a database elsewhere."""
-    from studies.urls import without_secrets
+    from studies.database.urls import without_secrets
 
     try:
         known = kept(folder)

@@ -70,7 +70,7 @@ def keep(call: Call, study: str, storage: str | None, identity: str | None = Non
     Raises:
         OutputError: The folder cannot be written.
     """
-    from studies.urls import has_secrets, without_secrets
+    from studies.database.urls import has_secrets, without_secrets
 
     settings = {name: value for name, value in call.settings.items() if name != "storage"}
     typed = {field.name: _kept(getattr(replace(call, settings=settings), field.name)) for field in fields(call)}
@@ -148,7 +148,7 @@ def _kept(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, str) and "://" in value:
-        from studies.urls import without_secrets
+        from studies.database.urls import without_secrets
 
         return without_secrets(value)
     return value

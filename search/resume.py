@@ -16,7 +16,7 @@ from spaces.held_out import share_of_images
 from studies.settings import MOST_TRIALS
 
 if TYPE_CHECKING:
-    from studies.finding import FoundStudy
+    from studies.database.lookup import FoundStudy
     from studies.status import Status
 
 
@@ -115,9 +115,9 @@ def _require_space(known: Kept, call: Call) -> None:
 
 def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -> tuple[int, list[str]]:
     """How many trials the study is to have, set at once where others work on it, and what to say of that."""
-    from studies.finding import find_study
+    from studies.database.lookup import find_study
+    from studies.database.urls import sqlite_url
     from studies.status import read_status
-    from studies.storage import sqlite_url
 
     url = storage or sqlite_url(folder.absolute() / "study.db")
     found = find_study(url, known.study, reading=False)
@@ -147,8 +147,8 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
 
 
 def _raised(found: "FoundStudy", more: int) -> int:
-    from studies.database.steering import add_trials
-    from studies.storage import explained
+    from studies.database.errors import explained
+    from studies.database.study_control import add_trials
 
     # At once, since the others may have ended by the time that Keras is loaded here.
     with explained(found.url):
@@ -157,7 +157,7 @@ def _raised(found: "FoundStudy", more: int) -> int:
 
 def _is_grid(found: "FoundStudy") -> bool:
     """Whether the number of trials has a limit that only the space tells; it is raised once that is known."""
-    from studies.opening import SETTINGS
+    from studies.database.create_study import SETTINGS
 
     settings = found.study.user_attrs.get(SETTINGS)
     return isinstance(settings, dict) and settings.get("sampler") == "grid"

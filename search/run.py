@@ -103,7 +103,7 @@ def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple[
     _require_text(loaded.folder, call.output.absolute())
     study = settings_of(loaded, settings)
     if study.storage is not None:
-        from studies.urls import check_url
+        from studies.database.urls import check_url
 
         check_url(study.storage)
     if not study.is_supervised and (alone := SHARED & settings.keys()):

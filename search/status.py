@@ -37,7 +37,7 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     if study is None:
         _list(output, storage, as_json=as_json)
         return
-    from studies.finding import find
+    from studies.database.lookup import find
     from studies.status import read_status
 
     found = find(study, output, storage_of(study, output, storage))
@@ -50,8 +50,8 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
 
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
+    from studies.database.urls import shown, sqlite_url
     from studies.listing import list_studies
-    from studies.storage import shown, sqlite_url
 
     files = [] if storage is not None else sorted(output.glob("*/study.db"))
     rows, problems = [], []
@@ -85,7 +85,7 @@ def _elsewhere(output: Path) -> list[Fact]:
         except StudyError:
             continue
         if known.storage:
-            from studies.storage import shown
+            from studies.database.urls import shown
 
             facts.append(("elsewhere", f"{clean(known.study)} in {clean(shown(known.storage))}"))
     return facts

@@ -41,10 +41,10 @@ def stop_study(
     Raises:
         StudyError: There is no such study, its database cannot be used, or workers have not ended in that time.
     """
-    from studies.database.steering import ask_to_stop
-    from studies.finding import find
+    from studies.database.errors import explained
+    from studies.database.lookup import find
+    from studies.database.study_control import ask_to_stop
     from studies.status import read_status
-    from studies.storage import explained
 
     typed = [study, *place(output, storage)]
     found = find(study, output, storage_of(study, output, storage), reading=False)

@@ -28,7 +28,7 @@ def list_workers(study: str, output: Path, storage: str | None, *, ended: bool, 
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.finding import find
+    from studies.database.lookup import find
     from studies.status import read_workers
 
     found = find(study, output, storage_of(study, output, storage))

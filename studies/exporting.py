@@ -12,23 +12,23 @@ import optuna
 
 from spaces.canonical import to_json
 from spaces.space import Recipe, Space, resolve
-from studies import trials
 from studies.checkpoints import Checkpoints
 from studies.data import Dataset
 from studies.data.lazy import telling_of_lost_files
+from studies.database import stored_trials
+from studies.database.connection import engine_of
+from studies.database.create_study import OpenStudy
 from studies.database.identities import require
-from studies.database.steering import ExportClaim, claim_export, end_export, exporter_heard_at, steering
+from studies.database.study_control import ExportClaim, claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
 from studies.epochs import second_phase, total_epochs
 from studies.events import Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
-from studies.opening import OpenStudy
 from studies.outcome import Best, Progress, Result
 from studies.sampling import seed_of
 from studies.stop_request import StopRequest
-from studies.storage import engine_of
 
 SECONDS_BETWEEN_LOOKS = 0.5
 BY_ANOTHER = "another worker is retraining and exporting the best trial"
@@ -102,7 +102,7 @@ class Exporter:
             progress=replace(result.progress, best=best),
             recipe=recipe,
             seed=seed_of(self.seed, best.number),
-            search_seconds=trials.total_seconds(self.opened.study),
+            search_seconds=stored_trials.total_seconds(self.opened.study),
             epochs=_epochs(self.opened.study, {0, best.number}),
             identity=self.opened.identity,
             attempt=claim.attempt,

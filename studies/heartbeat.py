@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from studies.database.errors import DATABASE_ERRORS
 from studies.database.transactions import Database
 from studies.database.workers import HEARTBEAT_SECONDS, Activity, Member, beat
 from studies.stop_request import StopRequest
-from studies.storage import DATABASE_ERRORS
 
 LOG = logging.getLogger(__name__)
 

@@ -10,14 +10,15 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from studies.database.errors import explained
 from studies.database.identities import identities
-from studies.database.reading import TRIALS, VALUES
+from studies.database.lookup import PATIENCE_SECONDS, open_existing
+from studies.database.optuna_tables import TRIALS, VALUES
+from studies.database.stored_trials import STATES
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database
+from studies.database.urls import shown
 from studies.database.workers import lives
-from studies.finding import PATIENCE_SECONDS, open_existing
-from studies.storage import explained, shown
-from studies.trials import STATES
 
 STUDY: Any = models.StudyModel.__table__
 DIRECTIONS: Any = models.StudyDirectionModel.__table__

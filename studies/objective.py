@@ -18,8 +18,10 @@ from spaces.space import Recipe
 from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints, of_params
 from studies.data import Dataset, Split
 from studies.data.lazy import telling_of_lost_files
+from studies.database.enqueued import RefusedValues
+from studies.database.errors import DATABASE_ERRORS
+from studies.database.stored_trials import params_of, progress
 from studies.database.workers import Activity
-from studies.enqueued import RefusedValues
 from studies.epochs import total_epochs
 from studies.events import EpochEnded, Watcher
 from studies.features import IMAGES, Features, Prepared
@@ -28,13 +30,11 @@ from studies.models.memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.sampling import asking_in_fit, seed_of
 from studies.stop_request import StopRequest
-from studies.storage import DATABASE_ERRORS
 from studies.taken import TakenTrial
 from studies.time_budget import TimeBudget, TrialClock
 from studies.training import Training, train
 from studies.trial_meter import TrialMeter
 from studies.trial_outcome import after_error, after_training, beats, ends_the_run
-from studies.trials import params_of, progress
 from studies.warm import WarmModels
 
 logger = logging.getLogger(__name__)

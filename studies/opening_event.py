@@ -4,11 +4,11 @@ import math
 
 from spaces.space import Space
 from spaces.training import METRICS
+from studies.database.create_study import OpenStudy
+from studies.database.urls import shown
 from studies.events import StudyOpened
-from studies.opening import OpenStudy
 from studies.outcome import Progress
 from studies.settings import Study
-from studies.storage import shown
 
 
 def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, seconds_left: float) -> StudyOpened:

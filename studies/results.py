@@ -53,9 +53,9 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.finding import find
+    from studies.database.errors import explained
+    from studies.database.lookup import find
     from studies.status import read_claims
-    from studies.storage import explained
 
     found = find(name_or_folder, output, storage)
     with explained(found.url):
@@ -64,7 +64,7 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
 
 
 def _row(trial: "FrozenTrial", host: str, attempts: int) -> TrialRow:
-    from studies.trials import STATES, outcome_of, params_of
+    from studies.database.stored_trials import STATES, outcome_of, params_of
 
     outcome = outcome_of(trial)
     return TrialRow(

@@ -13,15 +13,20 @@ from spaces.errors import NoResultError
 from spaces.functions import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
-from studies import exporting, trials
+from studies import exporting
 from studies.checkpoints import Checkpoints
 from studies.checkpoints.places import place_of_study
 from studies.checks import notices_of_code
 from studies.data import identity
+from studies.database import stored_trials
 from studies.database.claims import Ledger
+from studies.database.create_study import OpenStudy, open_study
+from studies.database.errors import explained
 from studies.database.identities import deletion_explained
-from studies.database.steering import Limits, steer
+from studies.database.local_process import uptime
+from studies.database.study_control import Limits, steer
 from studies.database.transactions import PATIENCE_SECONDS
+from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, Member
 from studies.declared import Declared
 from studies.events import Watcher
@@ -29,8 +34,6 @@ from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
 from studies.images import Images
-from studies.local_process import uptime
-from studies.opening import OpenStudy, open_study
 from studies.opening_event import opening
 from studies.outcome import Best, Progress, Result
 from studies.preparation import prepare
@@ -40,7 +43,7 @@ from studies.run_outcome import outcome, wait_for_others
 from studies.sampling import laid_down
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.storage import explained, sqlite_url, study_folder
+from studies.study_folder import study_folder
 from studies.time_budget import TimeBudget, times_slower, too_short
 from studies.time_for_best import keep_time_for_best
 
@@ -227,7 +230,7 @@ class _Run:
         keep_time = partial(
             keep_time_for_best, self._budget, opened.study, space, self.images(resolve(space, baseline(space)))
         )
-        keep_time(trials.progress(opened.study, settings.trials))
+        keep_time(stored_trials.progress(opened.study, settings.trials))
         seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(
             opened.study,
@@ -247,7 +250,7 @@ class _Run:
         )
         try:
             is_over = worker.run()
-            now = trials.progress(opened.study, ledger.wanted())
+            now = stored_trials.progress(opened.study, ledger.wanted())
             if is_over and not stop() and now.done >= now.trials:
                 # What stalled workers have left; the retraining of the best trial goes on from its own.
                 self.checkpoints.clear_except([now.best.number] if now.best else [])

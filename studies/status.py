@@ -8,15 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
-from studies import trials
-from studies.database.reading import as_utc_seconds
+from studies.database import stored_trials
+from studies.database.create_study import SPACE
+from studies.database.errors import explained
+from studies.database.lookup import FoundStudy
+from studies.database.optuna_tables import as_utc_seconds
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import database_seconds
+from studies.database.urls import shown
 from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
-from studies.finding import FoundStudy
-from studies.opening import SPACE
 from studies.outcome import RUNNING, WAITING, Progress
-from studies.storage import explained, shown
 
 RECENT_TRIALS = 30
 
@@ -111,8 +112,8 @@ def read_status(found: FoundStudy) -> Status:
         rows = read_workers(found)
         steering = _steering(found)
         wanted = steering.trials if steering else len(known)
-        progress = trials.progress(found.study, wanted)
-        names = [trials.STATES[trial.state] for trial in known]
+        progress = stored_trials.progress(found.study, wanted)
+        names = [stored_trials.STATES[trial.state] for trial in known]
         pace = _pace(known, rows, steering.now) if steering else None
         return Status(
             name=found.name,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from spaces.errors import OutputError
 from studies.checkpoints.places import place_at
+from studies.database.urls import sqlite_url
 from studies.export_folder import study_of
-from studies.storage import sqlite_url
 
 DATABASE, CHECKPOINTS, EXPORT, LOGS, COMMAND = "database", "checkpoints", "export", "logs", "command"
 

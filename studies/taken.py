@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.checkpoints import TrialCheckpoints
 from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
 from studies.database.identities import StudyDeleted
+from studies.database.stored_trials import OUTCOME, PARAMS, STATES
 from studies.database.worker_storage import WorkerStorage
 from studies.outcome import COMPLETE, WAITING, Outcome
-from studies.trials import OUTCOME, PARAMS, STATES
 
 _TOLD = {name: state for state, name in STATES.items()}
 

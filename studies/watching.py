@@ -14,18 +14,19 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from spaces.errors import SearchError
-from studies import trials
+from studies.database import stored_trials
+from studies.database.connection import open_storage
+from studies.database.errors import DATABASE_ERRORS
 from studies.database.identities import StudyDeleted, identity_of, require
-from studies.database.reading import FINISHED, TRIALS
-from studies.database.steering import steering
+from studies.database.local_process import machine
+from studies.database.optuna_tables import FINISHED, TRIALS
+from studies.database.study_control import steering
 from studies.database.tables import CLAIMS, WORKERS, has_tables
 from studies.database.transactions import Database, database_seconds
 from studies.database.worker_storage import WorkerStorage
 from studies.database.workers import ALIVE, LOST, lives, retire
 from studies.events import WorkerSeen
-from studies.local_process import machine
 from studies.outcome import Progress
-from studies.storage import DATABASE_ERRORS, open_storage
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LOST_IS_SHOWN_SECONDS = 60.0
@@ -84,7 +85,7 @@ class Watched:
         ended = [trial for trial in known if trial.state in FINISHED]
         ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
         workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
-        progress = trials.progress(self.study, row.trials)
+        progress = stored_trials.progress(self.study, row.trials)
         return Snapshot(progress, workers, tuple(ended), row, self.identity, *self._joined())
 
     def _joined(self) -> tuple[float, frozenset[tuple[str, int]]]:

@@ -10,13 +10,13 @@ import optuna
 
 from spaces.errors import NoResultError
 from spaces.space import Space
-from studies import trials
+from studies.database import stored_trials
 from studies.database.claims import Ledger, Nothing, TrialTaken
+from studies.database.enqueued import RefusedValues
+from studies.database.imported import Imports
 from studies.database.workers import Activity
-from studies.enqueued import RefusedValues
 from studies.epochs import most_epochs, total_epochs
 from studies.events import TrialEnded, TrialStarted, Watcher
-from studies.imported import Imports
 from studies.outcome import FAILED, WAITING, Outcome, Progress
 from studies.pruning import make_pruner
 from studies.repeats import Recipes, most_of, size_of
@@ -132,7 +132,7 @@ class Worker:
         epochs = total_epochs(recipe) * (recipe.folds or 1)
         self._note("training", taken.number, epochs)
         taken.write()
-        started = TrialStarted(taken.number, trials.params_of(taken.trial), epochs, bool(taken.judged))
+        started = TrialStarted(taken.number, stored_trials.params_of(taken.trial), epochs, bool(taken.judged))
         self.watcher.trial_started(started)
         return self.evaluate(taken, recipe, self._progress(taken))
 
@@ -141,7 +141,7 @@ class Worker:
         now.doing, now.trial, now.epoch, now.epochs, now.value = doing, trial, None, epochs, None
 
     def _progress(self, taken: TakenTrial) -> Progress:
-        now = trials.progress(self.study, taken.claim.wanted)
+        now = stored_trials.progress(self.study, taken.claim.wanted)
         if self.imports is not None:
             self.imports.write(self.ledger.database)
         return now
@@ -163,7 +163,9 @@ class Worker:
     def _give_up_if_hopeless(self, now: Progress) -> None:
         if now.complete or now.pruned:
             return
-        outcomes = [found for trial in self.study.get_trials(deepcopy=False) if (found := trials.outcome_of(trial))]
+        outcomes = [
+            found for trial in self.study.get_trials(deepcopy=False) if (found := stored_trials.outcome_of(trial))
+        ]
         failed = [outcome for outcome in outcomes if not outcome.refused]
         if len(failed) >= MOST_FAILURES_AT_FIRST:
             raise NoResultError(

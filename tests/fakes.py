@@ -9,14 +9,14 @@ import optuna
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from studies import Study
 from studies.database.claims import Ledger
-from studies.database.steering import Limits, steer
+from studies.database.create_study import OpenStudy, open_study
+from studies.database.study_control import Limits, steer
+from studies.database.urls import sqlite_url
 from studies.database.workers import Member
 from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, Watcher
-from studies.opening import OpenStudy, open_study
 from studies.outcome import COMPLETE, PRUNED, Outcome, Progress
 from studies.sampling import laid_down, make_sampler
 from studies.stop_request import StopRequest
-from studies.storage import sqlite_url
 from studies.taken import TakenTrial, take
 from studies.worker import Worker
 

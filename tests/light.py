@@ -16,11 +16,11 @@ from pathlib import Path
 from spaces import Float, Space
 from studies import Study
 from studies.database.claims import Ledger
-from studies.database.steering import Limits, steer
+from studies.database.create_study import open_study
+from studies.database.study_control import Limits, steer
 from studies.database.workers import Activity, Member
 from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.heartbeat import beating
-from studies.opening import open_study
 from studies.outcome import COMPLETE, WAITING, Outcome, Progress
 from studies.stop_request import StopRequest, signals
 from studies.taken import TakenTrial

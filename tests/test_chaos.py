@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from studies.storage import sqlite_url
+from studies.database.urls import sqlite_url
 from tests import training
 from tests.chaos import KILLS, Chaos, small_disk
 from tests.light import NAME, Crew, Light

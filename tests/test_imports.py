@@ -116,7 +116,9 @@ def test_models_data_and_training_know_nothing_of_optuna(file):
         assert "optuna" not in tops(imported(file))
 
 
-@pytest.mark.parametrize("module", ["studies.storage", "studies.worker", "studies.results", "search.workers.run"])
+@pytest.mark.parametrize(
+    "module", ["studies.database.connection", "studies.worker", "studies.results", "search.workers.run"]
+)
 def test_storage_worker_and_results_do_not_load_keras(module):
     """Reading a study, or starting workers, initialises no device."""
     assert not loaded_with(module) & {"keras", "tensorflow", "jax"}

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from studies.storage import sqlite_url
+from studies.database.urls import sqlite_url
 
 NAME, EPOCHS = "training", 8
 EPOCH_SECONDS = "TEST_EPOCH_SECONDS"

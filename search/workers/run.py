@@ -23,6 +23,8 @@ from spaces.files import Loaded
 from spaces.parameters import Scalar
 from spaces.training import METRICS
 from studies.database.identities import StudyDeleted
+from studies.database.stored_trials import params_of
+from studies.database.urls import shown, sqlite_url
 from studies.devices import Place, places, this_machine
 from studies.events import StudyOpened, WorkerSeen
 from studies.export_folder import STUDY_ID
@@ -31,9 +33,8 @@ from studies.recycling import share_of_memory
 from studies.repeats import is_exhausted
 from studies.settings import Study
 from studies.stop_request import StopRequest, signals
-from studies.storage import shown, sqlite_url, study_folder
+from studies.study_folder import study_folder
 from studies.time_budget import too_short
-from studies.trials import params_of
 from studies.watching import Looking, Snapshot
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from optuna.trial import FrozenTrial
 
+from studies.database.stored_trials import STATES, outcome_of
 from studies.events import StudyOpened, TrialEnded, Watcher, WorkerSeen
 from studies.outcome import COMPLETE, FAILED, PRUNED, Progress
-from studies.trials import STATES, outcome_of
 from studies.watching import Snapshot
 
 _COUNTS = (COMPLETE, PRUNED, FAILED)

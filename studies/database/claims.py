@@ -13,13 +13,13 @@ from sqlalchemy import exc
 
 from spaces.errors import SearchError
 from spaces.parameters import Scalar
-from studies.database.changes import Changes, End, Held, write_held
 from studies.database.identities import StudyDeleted, is_employed, is_of_its_study, is_of_trial
-from studies.database.losses import epochs_now, fail_deadly, losses_now
+from studies.database.optuna_tables import FINISHED, STUDY, TRIALS, now_utc
 from studies.database.postgresql import write_at_once
-from studies.database.reading import FINISHED, STUDY, TRIALS, now_utc
+from studies.database.retries import epochs_now, fail_deadly, losses_now
 from studies.database.tables import CLAIMS, EPOCHS, STUDIES
 from studies.database.transactions import Database, upsert
+from studies.database.trial_writes import Changes, End, Held, write_held
 from studies.database.workers import Member, give_up_silent, hand_back_ownerless, is_alive
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
-from studies.database.reading import STUDY, STUDY_ATTRIBUTES, TRIALS
+from studies.database.optuna_tables import STUDY, STUDY_ATTRIBUTES, TRIALS
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.transactions import Database, upsert
 

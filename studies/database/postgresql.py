@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from studies.database.changes import HOLD, KEYS, Changes, End, Held
-from studies.database.reading import TRIALS, now_utc
+from studies.database.optuna_tables import TRIALS, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
+from studies.database.trial_writes import HOLD, KEYS, Changes, End, Held
 
 
 def write_at_once(connection: sa.Connection, held: Held, changes: Changes, end: End | None = None) -> bool:

@@ -5,10 +5,10 @@ import json
 import sqlalchemy as sa
 
 from studies.database.claims import Claim
-from studies.database.reading import TRIALS, USER_ATTRIBUTES
+from studies.database.optuna_tables import TRIALS, USER_ATTRIBUTES
+from studies.database.stored_trials import RECIPE
 from studies.database.tables import STUDIES
 from studies.database.transactions import Database, upsert
-from studies.trials import RECIPE
 
 
 def reserve(database: Database, study_id: int, claim: Claim, recipe: str, *, is_wanted: bool) -> bool:

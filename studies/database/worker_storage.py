@@ -12,11 +12,11 @@ from optuna.study._frozen import FrozenStudy
 from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.database.changes import Changes
 from studies.database.claims import Claim
 from studies.database.distributions import Agreement
-from studies.database.reading import read_trials
+from studies.database.optuna_tables import read_trials
 from studies.database.transactions import Database
+from studies.database.trial_writes import Changes
 
 
 class WorkerStorage(BaseStorage):

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies.database.identities import is_of_trial, require
-from studies.database.losses import forgive, requeue
+from studies.database.local_process import is_gone, is_stopped, machine, start_ticks
+from studies.database.optuna_tables import TRIALS
 from studies.database.outages import LOST_AFTER_SECONDS, MOST_MISSED_OUTAGES, notice_outage
-from studies.database.reading import TRIALS
+from studies.database.retries import forgive, requeue
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds
-from studies.local_process import is_gone, is_stopped, machine, start_ticks
 
 ALIVE, ENDED, LOST = "alive", "ended", "lost"
 ENDING = "ending, as it was told to"

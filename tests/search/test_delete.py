@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from search.cli import app
 from studies import Study
+from studies.database.connection import open_storage
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
-from studies.storage import open_storage, sqlite_url
+from studies.database.urls import sqlite_url
 from tests.fakes import joined, opened_tiny, run_tiny
 
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from studies import Study
-from studies.storage import sqlite_url
+from studies.database.urls import sqlite_url
 from tests.fakes import open_tiny, run_tiny
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")

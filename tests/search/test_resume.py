@@ -16,9 +16,9 @@ from search.run import run
 from search.summary import Call
 from spaces.errors import OutputError
 from studies import Study
-from studies.database.steering import ask_to_stop
+from studies.database.study_control import ask_to_stop
 from studies.database.tables import STUDIES
-from studies.storage import sqlite_url
+from studies.database.urls import sqlite_url
 from tests.fakes import joined, opened_tiny, run_tiny
 from tests.search import stream
 

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from search.stop import stop_study
 from spaces.errors import StudyError
 from studies import Study
-from studies.database.steering import Limits, ask_to_stop, claim_export, end_export, steer
+from studies.database.study_control import Limits, ask_to_stop, claim_export, end_export, steer
 from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
+from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, Member, beat
-from studies.storage import sqlite_url
 from tests.fakes import joined, open_tiny, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
@@ -144,7 +144,9 @@ def test_a_folder_that_cannot_be_written_is_read(search, folder, monkeypatch):
     run_tiny(folder, Study(trials=2, pruner="none"))
     before = sorted(folder.iterdir())
     # A real one stops nobody who is root.
-    monkeypatch.setattr("studies.storage.os", SimpleNamespace(access=lambda path, mode: False, W_OK=os.W_OK))
+    monkeypatch.setattr(
+        "studies.database.connection.os", SimpleNamespace(access=lambda path, mode: False, W_OK=os.W_OK)
+    )
     assert "2 complete" in search("status", "tiny").stdout
     assert set(folder.iterdir()) <= set(before)
 

@@ -12,9 +12,9 @@ from optuna.samplers import CmaEsSampler
 from optuna.trial import TrialState
 
 from studies import Study
-from studies.database.reading import PARAMS, SYSTEM_ATTRIBUTES
+from studies.database.connection import engine_of
+from studies.database.optuna_tables import PARAMS, SYSTEM_ATTRIBUTES
 from studies.sampling import make_sampler
-from studies.storage import engine_of
 from tests.fakes import run_tiny
 
 GENERATION = "cma:generation"

@@ -9,9 +9,10 @@ from optuna.trial import TrialState
 from spaces import Choice, Float
 from spaces.errors import StudyError
 from studies import Study
-from studies.opening import open_study
+from studies.database.connection import open_storage
+from studies.database.create_study import open_study
+from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, Outcome
-from studies.storage import open_storage, sqlite_url
 from tests.fakes import DATA, TINY, CurveObjective, joined, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=3, sampler="random")

@@ -11,8 +11,9 @@ from optuna.trial import TrialState, create_trial
 
 from spaces import CNN, Choice, Float, Int, Pretrained
 from studies import Study
-from studies.storage import open_storage, sqlite_url
-from studies.trials import outcome_of
+from studies.database.connection import open_storage
+from studies.database.stored_trials import outcome_of
+from studies.database.urls import sqlite_url
 from tests.fakes import TINY, run_tiny
 
 SPACE = dataclasses.replace(

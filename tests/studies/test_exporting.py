@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from spaces import to_json
-from studies import Study, trials
+from studies import Study
 from studies.checkpoints import Checkpoints
-from studies.database.steering import claim_export, end_export, steering
+from studies.database import stored_trials
+from studies.database.study_control import claim_export, end_export, steering
 from studies.database.tables import WORKERS
 from studies.export_folder import ExportTaken
 from studies.exporting import Exporter, notices, stored_metrics
@@ -38,7 +39,7 @@ def export(opened, tmp_path, monkeypatch):
         study="tiny",
         metric="val_accuracy",
         direction="maximize",
-        progress=trials.progress(opened.study, 2),
+        progress=stored_trials.progress(opened.study, 2),
         metrics=None,
         export=None,
         interrupted=None,

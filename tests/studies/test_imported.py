@@ -10,10 +10,11 @@ from optuna.trial import TrialState, create_trial
 from spaces import FineTune, Pretrained
 from spaces.space import resolve
 from studies import Study
+from studies.database.connection import open_storage
+from studies.database.stored_trials import outcome_of, progress
+from studies.database.urls import sqlite_url
 from studies.exporting import with_epochs
 from studies.outcome import Best
-from studies.storage import open_storage, sqlite_url
-from studies.trials import outcome_of, progress
 from tests.fakes import EPOCHS, TINY, CurveObjective, opened_tiny, run_tiny
 
 GOOD = {"backbone.filters": 4, "dropout": 0.25, "learning_rate": 0.01, "batch_size": 128}

@@ -13,14 +13,14 @@ from spaces.training import METRICS
 from studies import Study, objective, training
 from studies.data import Dataset
 from studies.database.claims import Ledger
+from studies.database.connection import engine_of
+from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
 from studies.objective import Objective
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.stop_request import StopRequest
-from studies.storage import engine_of
 from studies.training import train
-from studies.trials import outcome_of, progress
 from tests.fakes import TINY, Recorder, run_tiny
 from tests.studies.test_training import TRAIN, VALIDATION
 

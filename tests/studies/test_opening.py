@@ -14,9 +14,11 @@ import pytest
 from spaces import Float
 from spaces.errors import OutputError, StudyError
 from studies import Study
-from studies.finding import find_study
-from studies.opening import open_study
-from studies.storage import open_storage, shown, sqlite_url, study_folder
+from studies.database.connection import open_storage
+from studies.database.create_study import open_study
+from studies.database.lookup import find_study
+from studies.database.urls import shown, sqlite_url
+from studies.study_folder import study_folder
 from tests.fakes import DATA, TINY, open_tiny
 
 SECRET = "hunter2"
@@ -164,7 +166,7 @@ def test_a_database_of_another_program_is_refused_and_kept(tmp_path):
 
 def test_a_locked_database_is_said_to_be_locked(tmp_path, monkeypatch):
     """Another process that holds the file is named as the cause."""
-    monkeypatch.setattr("studies.storage.BUSY_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("studies.database.connection.BUSY_TIMEOUT_SECONDS", 0.1)
     open_tiny(tmp_path, Study())
     holder = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -10,11 +10,12 @@ from optuna.trial import create_trial
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from spaces.space import combinations, resolve
 from studies import Study
+from studies.database.connection import open_storage
+from studies.database.stored_trials import key_of, progress
+from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.repeats import is_exhausted, most_of
 from studies.stop_request import StopRequest
-from studies.storage import open_storage, sqlite_url
-from studies.trials import key_of, progress
 from studies.worker import Worker
 from tests.fakes import Recorder, joined, opened_tiny, run_tiny
 

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from studies import Study
-from studies.database.reading import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
+from studies.database.optuna_tables import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from studies.database.tables import STUDIES, WORKERS
 from tests.fakes import joined, opened_tiny, run_tiny
 

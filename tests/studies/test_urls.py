@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from spaces.errors import StudyError
-from studies.urls import check_url, parse_url
+from studies.database.urls import check_url, parse_url
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from studies import Study
-from studies.database.steering import Limits, ask_to_stop, steer, steering
+from studies.database.study_control import Limits, ask_to_stop, steer, steering
+from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, beat
-from studies.storage import sqlite_url
 from studies.watching import Looking, watched
 from tests.fakes import joined, opened_tiny, run_tiny, taken_from
 

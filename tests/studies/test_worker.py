@@ -7,11 +7,11 @@ from spaces import baseline
 from spaces.errors import ModelError, NoResultError
 from studies import Study
 from studies.database.claims import Ledger, TrialTaken
+from studies.database.stored_trials import progress
 from studies.database.workers import Member, retire
 from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, Outcome
 from studies.stop_request import StopRequest
-from studies.trials import progress
 from tests.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 
 

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from studies.storage import sqlite_url
-from studies.trials import outcome_of
+from studies.database.stored_trials import outcome_of
+from studies.database.urls import sqlite_url
 
 SPACE = """
 import os

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 from search.workers.telling import Teller
 from studies import Study
+from studies.database.urls import sqlite_url
 from studies.events import Watcher, WorkerSeen
 from studies.outcome import Progress
-from studies.storage import sqlite_url
 from studies.watching import Looking, Snapshot
 from tests.fakes import run_tiny
 

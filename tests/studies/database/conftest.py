@@ -5,10 +5,10 @@ import os
 import optuna
 import pytest
 
-from studies.database.steering import Limits, steer
-from studies.opening import open_study
+from studies.database.create_study import open_study
+from studies.database.study_control import Limits, steer
+from studies.database.urls import sqlite_url
 from studies.settings import Study
-from studies.storage import sqlite_url
 from tests.fakes import DATA, TINY
 from tests.servers import MYSQL_VARIABLE, drop_database, new_database, postgres, with_database
 from tests.studies.database.stores import MYSQL

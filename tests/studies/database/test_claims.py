@@ -10,10 +10,10 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from spaces import baseline
-from studies.database.changes import Changes
 from studies.database.claims import Claim, Nothing, TrialTaken
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.transactions import Database
+from studies.database.trial_writes import Changes
 from studies.database.workers import give_up_silent
 from studies.settings import Study
 from tests.fakes import TINY, joined

@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies import Study
+from studies.database.create_study import open_study
 from studies.database.identities import IDENTITY, StudyDeleted, deletion_explained
-from studies.database.reading import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
-from studies.database.steering import Limits, claim_export, end_export, steer
+from studies.database.lookup import find_study
+from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
+from studies.database.study_control import Limits, claim_export, end_export, steer
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.workers import Member
-from studies.finding import find_study
 from studies.listing import list_studies
-from studies.opening import open_study
 from studies.outcome import COMPLETE, Outcome
 from studies.results import read_trials
 from studies.status import read_status

@@ -5,7 +5,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from studies.database.steering import Limits, add_trials, ask_to_stop, claim_export, end_export, steer, steering
+from studies.database.study_control import Limits, add_trials, ask_to_stop, claim_export, end_export, steer, steering
 from studies.database.tables import WORKERS
 from studies.database.workers import Activity, Member, beat
 from studies.heartbeat import beating, heed

@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from studies.database.changes import Changes
 from studies.database.claims import Nothing
+from studies.database.stored_trials import outcome_of
 from studies.database.tables import WORKERS, read_epochs
+from studies.database.trial_writes import Changes
 from studies.database.workers import ENDED, LOST, Activity, beat, hand_back_ownerless, retire
 from studies.settings import Study
-from studies.trials import outcome_of
 from tests.fakes import joined
 from tests.studies.database.test_claims import AnswerLost
 

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies.database import workers
-from studies.database.changes import Changes
 from studies.database.claims import Nothing, TrialTaken
 from studies.database.outages import MOST_MISSED_OUTAGES
-from studies.database.steering import Limits, ask_to_stop, steer
+from studies.database.study_control import Limits, ask_to_stop, steer
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
+from studies.database.trial_writes import Changes
 from studies.database.workers import ALIVE, LOST, Activity, beat, give_up_silent
 from studies.settings import Study
 from tests.fakes import joined

@@ -10,12 +10,12 @@ from sqlalchemy import exc
 
 from studies.database import pool
 from studies.database.claims import Claim
+from studies.database.create_study import open_study
 from studies.database.pool import FewConnections
-from studies.database.steering import Limits, steer
+from studies.database.study_control import Limits, steer
 from studies.database.tables import STUDIES
 from studies.database.workers import Activity, Member
 from studies.heartbeat import beating
-from studies.opening import open_study
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from tests.fakes import DATA, TINY, joined

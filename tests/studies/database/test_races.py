@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from studies.database.changes import Changes
 from studies.database.claims import Claim, TrialTaken
-from studies.database.reading import TRIALS
+from studies.database.optuna_tables import TRIALS
 from studies.database.tables import CLAIMS, WORKERS
 from studies.database.transactions import Database
+from studies.database.trial_writes import Changes
 from studies.database.workers import LOST, Activity, beat, is_alive, retire
 from studies.settings import Study
 from tests.fakes import joined

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from studies.storage import sqlite_url
+from studies.database.urls import sqlite_url
 from tests.light import NAME, Crew, Light
 from tests.servers import postgres
 from tests.whole import attempts, faults

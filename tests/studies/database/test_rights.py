@@ -10,16 +10,16 @@ import sqlalchemy as sa
 
 from spaces.errors import StudyError
 from studies.database.claims import Ledger
-from studies.database.steering import Limits, steer
+from studies.database.create_study import open_study
+from studies.database.errors import explained
+from studies.database.lookup import find_study
+from studies.database.study_control import Limits, steer
 from studies.database.workers import Activity, Member
 from studies.events import Watcher
-from studies.finding import find_study
 from studies.heartbeat import beating
-from studies.opening import open_study
 from studies.settings import Study
 from studies.status import read_status
 from studies.stop_request import StopRequest
-from studies.storage import explained
 from studies.worker import Worker
 from tests.fakes import DATA, TINY
 from tests.light import NAME, Light, Sleeping

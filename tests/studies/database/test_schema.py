@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
-from studies.database.changes import Changes
 from studies.database.claims import Ledger
-from studies.database.steering import Limits, steer
+from studies.database.create_study import open_study
+from studies.database.study_control import Limits, steer
 from studies.database.tables import (
     CLAIMS,
     METADATA,
@@ -20,8 +20,8 @@ from studies.database.tables import (
     create_tables,
     read_epochs,
 )
+from studies.database.trial_writes import Changes
 from studies.database.workers import Member
-from studies.opening import open_study
 from studies.settings import Study
 from tests.fakes import DATA, TINY, joined
 

@@ -3,8 +3,8 @@
 import pytest
 
 from spaces.errors import StudyError
-from studies import schema_lock
-from studies.schema_lock import alone_in_schema
+from studies.database import schema_lock
+from studies.database.schema_lock import alone_in_schema
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from studies.database.connection import open_storage
 from studies.database.transactions import Database, may_pass, upsert
-from studies.storage import open_storage, sqlite_url
+from studies.database.urls import sqlite_url
 
 PASSING = {
     "sqlite, locked": (exc.OperationalError, sqlite3.OperationalError("database is locked")),

@@ -9,6 +9,7 @@ import pytest
 from spaces import CustomData, Float
 from spaces.errors import NoResultError
 from studies import Study
+from studies.database.stored_trials import outcome_of
 from studies.events import Watcher
 from studies.features import FEATURES, Features
 from studies.objective import Objective
@@ -16,7 +17,6 @@ from studies.outcome import Best, Progress
 from studies.results import read_trials
 from studies.run import run
 from studies.stop_request import StopRequest
-from studies.trials import outcome_of
 from tests.fakes import Recorder, run_tiny
 from tests.studies.features.tiny import RECIPE, dataset
 from tests.studies.test_run import Declared

@@ -7,9 +7,10 @@ from optuna.trial import TrialState
 
 from spaces import Digits, KerasTunerModel, Space
 from studies import Study
+from studies.database.connection import open_storage
+from studies.database.stored_trials import outcome_of, params_of
+from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, Outcome
-from studies.storage import open_storage, sqlite_url
-from studies.trials import outcome_of, params_of
 from tests.fakes import run_tiny
 
 

@@ -8,9 +8,9 @@ from keras_tuner.errors import FailedTrialError
 
 from spaces import Choice, Digits, Int, KerasTunerModel, Space
 from spaces.errors import ModelError, SpaceError
+from studies.database.stored_trials import PARAMS, params_of
 from studies.keras_tuner.suggesting import check_hypermodel, defaults_of, met_by_building
 from studies.sampling import asking_in_fit, make_sampler, most_trials, suggest
-from studies.trials import PARAMS, params_of
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, two_kinds
 
 

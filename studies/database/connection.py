@@ -10,32 +10,16 @@ from urllib.parse import quote
 
 import optuna
 import sqlalchemy
-from sqlalchemy import event, exc
+from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
 
-from spaces.errors import OutputError, StudyError
+from spaces.errors import StudyError
+from studies.database.errors import BUSY_TIMEOUT_SECONDS, explained
 from studies.database.pool import TURN_SECONDS, FewConnections, ping_rarely, share_one_connection
 from studies.database.transactions import READING
-from studies.urls import missing_driver, parse_url
+from studies.database.urls import missing_driver, parse_url
 
-BUSY_TIMEOUT_SECONDS = 20.0
 CONNECT_TIMEOUT_SECONDS = 10
-DATABASE_ERRORS = (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
-
-
-def sqlite_url(file: Path) -> str:
-    """The URL of a SQLite file."""
-    return URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
-
-
-def shown(url: str) -> str:
-    """The URL as it may be shown: without user, password and options, whatever characters they are made of."""
-    scheme, _, rest = url.partition("://")
-    if scheme.startswith("sqlite"):
-        return rest.removeprefix("/").partition("?")[0] or ":memory:"
-    place, _, options = rest.partition("?")
-    _, secret, server = place.rpartition("@")
-    return f"{scheme}://***" if "@" in options else f"{scheme}://{'***@' if secret else ''}{server}"
 
 
 def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStorage:
@@ -64,23 +48,6 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
             ping_rarely(storage.engine)
             share_one_connection(storage.engine)
         return storage
-
-
-@contextlib.contextmanager
-def explained(url: str) -> Iterator[None]:
-    """Turn errors of the database into one message that never holds the password.
-
-    Raises:
-        StudyError: In place of any error of SQLAlchemy or of Optuna's storage.
-    """
-    try:
-        yield
-    except DATABASE_ERRORS as error:
-        raise StudyError(_explanation(url, _reason(error))) from error
-    except RuntimeError as error:
-        if "table schema" not in str(error):
-            raise
-        raise StudyError(f"the database {shown(url)} was made by another version of Optuna: {error}") from error
 
 
 @contextlib.contextmanager
@@ -155,52 +122,6 @@ def _refuse_foreign_file(file: Path) -> None:
         raise StudyError(f"the file {file} is not a SQLite database: move it away or give another one") from error
     if tables and "trials" not in tables:
         raise StudyError(f"the database {file} belongs to another program: give another file for the study")
-
-
-def _explanation(url: str, reason: str) -> str:
-    """What the driver's words mean for the user."""
-    if "locked" in reason:
-        return (
-            f"the database {shown(url)} has been locked by another process for {BUSY_TIMEOUT_SECONDS:g} seconds: "
-            "end that process, then give the same command again"
-        )
-    if any(sign in reason for sign in ("permission denied", "command denied")):
-        return (
-            f"the database {shown(url)} refuses its user what search needs ({reason}): docs/many-machines.md says "
-            "which rights to grant"
-        )
-    if any(sign in reason for sign in ("readonly", "disk", "unable to open")):
-        return f"the database {shown(url)} cannot be written ({reason}): free space or give another --output"
-    if "version_info" in reason:
-        return f"the database {shown(url)} holds no studies yet: search run creates them"
-    if "password" in reason:
-        reason += ": passwords are not kept: give the whole URL in SEARCH_STORAGE or with --storage"
-    return f"the database {shown(url)} cannot be used: {reason}"
-
-
-def _reason(error: BaseException) -> str:
-    """The driver's own words, on one line."""
-    while (cause := getattr(error, "orig", None) or error.__cause__) is not None:
-        error = cause
-    return " ".join(str(error).split())
-
-
-def study_folder(output: Path, name: str) -> Path:
-    """Make sure that the study's folder is there and can be written.
-
-    Raises:
-        OutputError: It cannot be made or written.
-    """
-    folder = output / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_bytes(b"")
-        # Another process that starts at the same time may have done so.
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be written: {error.strerror}: give another --output") from error
-    return folder
 
 
 def engine_of(study: optuna.Study) -> sqlalchemy.Engine:

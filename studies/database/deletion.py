@@ -3,11 +3,12 @@
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
+from studies.database.connection import engine_of
+from studies.database.errors import explained
 from studies.database.identities import forget, identity_of
+from studies.database.lookup import FoundStudy
 from studies.database.tables import WORKERS
 from studies.database.workers import give_up_gone, give_up_silent, lives
-from studies.finding import FoundStudy
-from studies.storage import engine_of, explained
 
 
 def require_idle(found: FoundStudy) -> None:

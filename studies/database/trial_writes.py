@@ -13,7 +13,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from studies.database.identities import is_of_its_study
-from studies.database.reading import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES, VALUES, now_utc
+from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES, VALUES, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
 from studies.database.transactions import database_seconds, upsert
 

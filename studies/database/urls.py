@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -109,3 +110,18 @@ def _refuse_memory(url: URL) -> None:
         )
     if database.startswith("file:"):
         raise StudyError("storage: SQLite's file: URIs are not supported: write sqlite:/// and the path of the file")
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite file."""
+    return URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
+
+
+def shown(url: str) -> str:
+    """The URL as it may be shown: without user, password and options, whatever characters they are made of."""
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith("sqlite"):
+        return rest.removeprefix("/").partition("?")[0] or ":memory:"
+    place, _, options = rest.partition("?")
+    _, secret, server = place.rpartition("@")
+    return f"{scheme}://***" if "@" in options else f"{scheme}://{'***@' if secret else ''}{server}"

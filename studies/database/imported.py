@@ -15,12 +15,12 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import MISSING, Choice, Float, Int, Parameter
 from spaces.space import Space, flatten, resolve
 from spaces.training import METRICS
-from studies.database.changes import Changes
-from studies.database.reading import TRIALS
+from studies.database.enqueued import possible_value
+from studies.database.optuna_tables import TRIALS
+from studies.database.stored_trials import OUTCOME, PARAMS, outcome_of
 from studies.database.transactions import Database
-from studies.enqueued import possible_value
+from studies.database.trial_writes import Changes
 from studies.outcome import FAILED, Outcome
-from studies.trials import OUTCOME, PARAMS, outcome_of
 
 JUDGED = (TrialState.COMPLETE, TrialState.PRUNED)
 

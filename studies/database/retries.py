@@ -7,12 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from studies.database.changes import Changes
 from studies.database.identities import is_of_trial
-from studies.database.reading import TRIALS, now_utc
+from studies.database.optuna_tables import TRIALS, now_utc
+from studies.database.stored_trials import OUTCOME
 from studies.database.tables import CLAIMS, EPOCHS
+from studies.database.trial_writes import Changes
 from studies.outcome import FAILED, Outcome
-from studies.trials import OUTCOME
 
 LOG = logging.getLogger(__name__)
 

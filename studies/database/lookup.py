@@ -6,12 +6,13 @@ from pathlib import Path
 import optuna
 
 from spaces.errors import StudyError
+from studies.database.connection import open_storage
+from studies.database.create_study import FINGERPRINT
+from studies.database.errors import explained
 from studies.database.identities import identity_of
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
-from studies.opening import FINGERPRINT
-from studies.storage import explained, open_storage
 
 PATIENCE_SECONDS = 5.0
 
@@ -129,7 +130,7 @@ def located(name_or_folder: str, output: Path, storage: str | None) -> tuple[str
     Raises:
         StudyError: There is no such folder.
     """
-    from studies.storage import sqlite_url
+    from studies.database.urls import sqlite_url
 
     if storage is not None:
         return Path(name_or_folder).name, storage

@@ -16,18 +16,19 @@ from spaces.errors import StudyError
 from spaces.functions import places
 from spaces.space import Space
 from spaces.training import METRICS
-from studies.corrections import can_be_corrected, start_again
 from studies.database.claims import is_claimed
+from studies.database.connection import open_storage
+from studies.database.corrections import can_be_corrected, start_again
+from studies.database.errors import explained
 from studies.database.identities import StudyDeleted, identify, identity_of
+from studies.database.imported import Imports
+from studies.database.schema_lock import alone_in_schema
+from studies.database.stored_trials import progress
 from studies.database.tables import create_tables
 from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
 from studies.database.worker_storage import WorkerStorage
-from studies.imported import Imports
 from studies.outcome import Progress
-from studies.schema_lock import alone_in_schema
 from studies.settings import Study
-from studies.storage import explained, open_storage
-from studies.trials import progress
 
 OPENING_SECONDS = 10.0
 SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"

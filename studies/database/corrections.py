@@ -8,10 +8,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from spaces.errors import StudyError
 from spaces.space import Space, baseline
-from studies.database.reading import read_trials
+from studies.database.local_process import is_gone, machine
+from studies.database.optuna_tables import read_trials
 from studies.database.tables import CLAIMS, WORKERS
 from studies.database.workers import lives
-from studies.local_process import is_gone, machine
 
 
 def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -> bool:

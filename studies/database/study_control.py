@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from studies.database.identities import StudyDeleted, is_employed
-from studies.database.reading import FINISHED, TRIALS
+from studies.database.local_process import process_age
+from studies.database.optuna_tables import FINISHED, TRIALS
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
 from studies.database.workers import ALIVE, device_seconds, give_up_gone, give_up_silent, lives
-from studies.local_process import process_age
 from studies.settings import MOST_TRIALS
 
 STOP = "search stop"

@@ -12,8 +12,9 @@ from sqlalchemy import exc
 from sqlalchemy.engine import URL
 
 from spaces.errors import OutputError, StudyError
-from studies.storage import drivers_named, engine_settings, explained, shown
-from studies.urls import parse_url
+from studies.database.connection import drivers_named, engine_settings
+from studies.database.errors import explained
+from studies.database.urls import parse_url, shown
 
 CREATION_TIMEOUT_SECONDS, TOLD_AFTER_SECONDS, SECONDS_BETWEEN_TRIES = 60.0, 5.0, 0.1
 _LOCKS = {
