@@ -28,7 +28,7 @@ from studies.database.urls import sqlite_url
 from studies.database.workers import Member
 from studies.outcome import COMPLETE, Outcome
 from studies.settings import Study
-from studies.taken import TakenTrial, take
+from studies.trials.claimed_trial import TakenTrial, take
 from tests.fakes import DATA, TINY
 from tests.servers import postgres
 

@@ -19,8 +19,8 @@ from evidence import machine, spread
 from spaces.files import load as load_space
 from spaces.space import Recipe
 from studies.data import Dataset, load
-from studies.sampling import suggest
 from studies.training import train
+from studies.trials.samplers import suggest
 from studies.warm import WarmModels
 
 

@@ -17,7 +17,7 @@ from studies.settings import MOST_TRIALS
 
 if TYPE_CHECKING:
     from studies.database.lookup import FoundStudy
-    from studies.status import Status
+    from studies.status.status import Status
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     """How many trials the study is to have, set at once where others work on it, and what to say of that."""
     from studies.database.lookup import find_study
     from studies.database.urls import sqlite_url
-    from studies.status import read_status
+    from studies.status.status import read_status
 
     url = storage or sqlite_url(folder.absolute() / "study.db")
     found = find_study(url, known.study, reading=False)

@@ -16,8 +16,8 @@ from search.terminal import say, show_table
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
-    from studies.listing import StudyRow
-    from studies.status import Status
+    from studies.status.listing import StudyRow
+    from studies.status.status import Status
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
@@ -38,7 +38,7 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
         _list(output, storage, as_json=as_json)
         return
     from studies.database.lookup import find
-    from studies.status import read_status
+    from studies.status.status import read_status
 
     found = find(study, output, storage_of(study, output, storage))
     status = read_status(found)
@@ -51,7 +51,7 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
     from studies.database.urls import shown, sqlite_url
-    from studies.listing import list_studies
+    from studies.status.listing import list_studies
 
     files = [] if storage is not None else sorted(output.glob("*/study.db"))
     rows, problems = [], []

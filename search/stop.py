@@ -14,7 +14,7 @@ from search.terminal import say
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
-    from studies.status import Status
+    from studies.status.status import Status
 
 POLL_SECONDS = 0.5
 
@@ -44,7 +44,7 @@ def stop_study(
     from studies.database.errors import explained
     from studies.database.lookup import find
     from studies.database.study_control import ask_to_stop
-    from studies.status import read_status
+    from studies.status.status import read_status
 
     typed = [study, *place(output, storage)]
     found = find(study, output, storage_of(study, output, storage), reading=False)

@@ -12,7 +12,7 @@ from search.terminal import say, show_table
 from spaces.parameters import MISSING
 
 if TYPE_CHECKING:
-    from studies.results import TrialRow
+    from studies.status.trial_table import TrialRow
 
 # A space may have a parameter `epochs`, so the epochs of a trial go by a longer name.
 COLUMNS = (
@@ -35,7 +35,7 @@ def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) 
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.results import read_trials
+    from studies.status.trial_table import read_trials
 
     trials = read_trials(study, output, storage_of(study, output, storage))
     if as_csv:

@@ -10,7 +10,7 @@ from search.kept import storage_of
 from search.terminal import say, show_table
 
 if TYPE_CHECKING:
-    from studies.status import WorkerRow
+    from studies.status.status import WorkerRow
 
 STATES = {"alive": "green", "lost": "red", "ended": "dim"}
 
@@ -29,7 +29,7 @@ def list_workers(study: str, output: Path, storage: str | None, *, ended: bool, 
         StudyError: There is no such study, or its database cannot be used.
     """
     from studies.database.lookup import find
-    from studies.status import read_workers
+    from studies.status.status import read_workers
 
     found = find(study, output, storage_of(study, output, storage))
     known = [row for _, row in read_workers(found)]

@@ -27,8 +27,8 @@ from studies.events import Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
 from studies.outcome import Best, Progress, Result
-from studies.sampling import seed_of
 from studies.stop_request import StopRequest
+from studies.trials.samplers import seed_of
 
 SECONDS_BETWEEN_LOOKS = 0.5
 BY_ANOTHER = "another worker is retraining and exporting the best trial"

@@ -16,12 +16,12 @@ from studies.checks import (
 )
 from studies.data import Dataset
 from studies.data.folds import check_folds
-from studies.declared import Declared
 from studies.events import Watcher
-from studies.images import Images
 from studies.process import Process
-from studies.sampling import most_trials
 from studies.settings import Study
+from studies.trials.dataset_loader import Images
+from studies.trials.declared import Declared
+from studies.trials.samplers import most_trials
 
 
 @dataclass(frozen=True)

@@ -28,24 +28,24 @@ from studies.database.study_control import Limits, steer
 from studies.database.transactions import PATIENCE_SECONDS
 from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, Member
-from studies.declared import Declared
 from studies.events import Watcher
 from studies.exporting import Exporter
 from studies.features import Features
 from studies.heartbeat import beating
-from studies.images import Images
 from studies.opening_event import opening
 from studies.outcome import Best, Progress, Result
 from studies.preparation import prepare
 from studies.process import ALONE, Process
-from studies.repeats import most_of
 from studies.run_outcome import outcome, wait_for_others
-from studies.sampling import laid_down
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.study_folder import study_folder
-from studies.time_budget import TimeBudget, times_slower, too_short
-from studies.time_for_best import keep_time_for_best
+from studies.trials.dataset_loader import Images
+from studies.trials.declared import Declared
+from studies.trials.repeats import most_of
+from studies.trials.samplers import laid_down
+from studies.trials.time_budget import TimeBudget, times_slower, too_short
+from studies.trials.time_for_best import keep_time_for_best
 
 HURRIED_SECONDS = 4.0
 
@@ -207,7 +207,7 @@ class _Run:
 
     def _search(self, opened: OpenStudy, space: Space, member: Member) -> bool:
         """Evaluate trials; returns whether the search is over for this process."""
-        from studies.objective import Objective
+        from studies.trials.evaluate import Objective
         from studies.worker import Worker
 
         settings, stop = self.settings, self.stop

@@ -10,10 +10,10 @@ from spaces.errors import NoResultError
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.outcome import Progress, Result
-from studies.repeats import is_exhausted
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.time_budget import too_short
+from studies.trials.repeats import is_exhausted
+from studies.trials.time_budget import too_short
 
 MOST_SECONDS, SHARE, SECONDS_BETWEEN_LOOKS = 5.0, 0.2, 0.2
 

@@ -18,12 +18,12 @@ from studies.database.workers import Activity
 from studies.epochs import most_epochs, total_epochs
 from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.outcome import FAILED, WAITING, Outcome, Progress
-from studies.pruning import make_pruner
-from studies.repeats import Recipes, most_of, size_of
-from studies.sampling import make_sampler, seed_of
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.taken import TakenTrial, take
+from studies.trials.claimed_trial import TakenTrial, take
+from studies.trials.pruners import make_pruner
+from studies.trials.repeats import Recipes, most_of, size_of
+from studies.trials.samplers import make_sampler, seed_of
 
 MOST_FAILURES_AT_FIRST = 5
 IDLE_SECONDS = 0.5

@@ -15,9 +15,9 @@ from studies.database.urls import sqlite_url
 from studies.database.workers import Member
 from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, Watcher
 from studies.outcome import COMPLETE, PRUNED, Outcome, Progress
-from studies.sampling import laid_down, make_sampler
 from studies.stop_request import StopRequest
-from studies.taken import TakenTrial, take
+from studies.trials.claimed_trial import TakenTrial, take
+from studies.trials.samplers import laid_down, make_sampler
 from studies.worker import Worker
 
 EPOCHS = 9

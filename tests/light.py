@@ -23,7 +23,7 @@ from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.heartbeat import beating
 from studies.outcome import COMPLETE, WAITING, Outcome, Progress
 from studies.stop_request import StopRequest, signals
-from studies.taken import TakenTrial
+from studies.trials.claimed_trial import TakenTrial
 from studies.worker import Worker
 from tests.fakes import DATA, TINY
 

@@ -30,12 +30,12 @@ from studies.events import StudyOpened, WorkerSeen
 from studies.export_folder import STUDY_ID
 from studies.outcome import Progress, Result
 from studies.recycling import share_of_memory
-from studies.repeats import is_exhausted
 from studies.settings import Study
+from studies.status.monitor import Looking, Snapshot
 from studies.stop_request import StopRequest, signals
 from studies.study_folder import study_folder
-from studies.time_budget import too_short
-from studies.watching import Looking, Snapshot
+from studies.trials.repeats import is_exhausted
+from studies.trials.time_budget import too_short
 
 
 def supervise(

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from studies.database.stored_trials import STATES, outcome_of
 from studies.events import StudyOpened, TrialEnded, Watcher, WorkerSeen
 from studies.outcome import COMPLETE, FAILED, PRUNED, Progress
-from studies.watching import Snapshot
+from studies.status.monitor import Snapshot
 
 _COUNTS = (COMPLETE, PRUNED, FAILED)
 

@@ -19,7 +19,7 @@ from studies.features.keys import content_of, key_of
 from studies.features.paths import CACHED_VIEWS, IMAGES, path_of
 from studies.features.store import computed, costs_of, in_memory, keep_costs, kept
 from studies.outcome import Costs
-from studies.time_budget import UNKNOWN_IMAGE_SECONDS
+from studies.trials.time_budget import UNKNOWN_IMAGE_SECONDS
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ from spaces import Custom, Digits, Float, Int, Space, baseline
 from studies.data.splits import Dataset, Skipped, Split
 from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted
 from studies.outcome import Best, Progress, Result
-from studies.results import TrialRow
+from studies.status.trial_table import TrialRow
 
 METRICS = {
     "test": {"accuracy": 0.98612, "loss": 0.05123, "confusion_matrix": [[180, 2], [3, 175]]},

@@ -74,7 +74,7 @@ def test_interrupts_outside_a_run_end_with_130(search, monkeypatch):
     def read_trials(*words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("studies.results.read_trials", read_trials)
+    monkeypatch.setattr("studies.status.trial_table.read_trials", read_trials)
     done = search("trials", "digits")
     assert done.exit_code == 130
     assert done.output == ""

@@ -18,7 +18,7 @@ from tests.search import stream
 @pytest.fixture
 def trials(monkeypatch):
     """A study of three trials."""
-    monkeypatch.setattr("studies.results.read_trials", lambda *words: stream.trial_rows())
+    monkeypatch.setattr("studies.status.trial_table.read_trials", lambda *words: stream.trial_rows())
 
 
 @pytest.fixture

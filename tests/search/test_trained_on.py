@@ -17,7 +17,7 @@ def listed(search, monkeypatch):
 
     def show(paths, *words):
         rows = [replace(row, path=path) for row, path in zip(stream.trial_rows(), paths, strict=True)]
-        monkeypatch.setattr("studies.results.read_trials", lambda *_: rows)
+        monkeypatch.setattr("studies.status.trial_table.read_trials", lambda *_: rows)
         return search("trials", "digits", *words).stdout
 
     return show

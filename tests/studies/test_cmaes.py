@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from studies import Study
 from studies.database.connection import engine_of
 from studies.database.optuna_tables import PARAMS, SYSTEM_ATTRIBUTES
-from studies.sampling import make_sampler
+from studies.trials.samplers import make_sampler
 from tests.fakes import run_tiny
 
 GENERATION = "cma:generation"

@@ -18,8 +18,8 @@ from studies.data import Split
 from studies.epochs import most_epochs, total_epochs
 from studies.events import EpochEnded, Retraining, TrialStarted
 from studies.models import build_model, fine_tune
-from studies.results import read_trials
 from studies.run import run
+from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
 from studies.training import train
 from tests.fakes import Recorder

@@ -9,16 +9,17 @@ import pytest
 from optuna.trial import TrialState
 
 from spaces import SGD
-from studies import Study, objective
+from studies import Study
 from studies.data import Dataset, Split
 from studies.database.connection import engine_of
 from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialStarted
-from studies.objective import Objective
 from studies.outcome import COMPLETE, PRUNED
 from studies.stop_request import StopRequest
 from studies.training import FINISHED, Training
+from studies.trials import evaluate as objective
+from studies.trials.evaluate import Objective
 from tests.fakes import TINY, Recorder, run_tiny
 
 FOLDS = 3

@@ -10,17 +10,18 @@ from sqlalchemy.exc import OperationalError
 from spaces import SGD, Float
 from spaces.errors import ModelError
 from spaces.training import METRICS
-from studies import Study, objective, training
+from studies import Study, training
 from studies.data import Dataset
 from studies.database.claims import Ledger
 from studies.database.connection import engine_of
 from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
-from studies.objective import Objective
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.stop_request import StopRequest
 from studies.training import train
+from studies.trials import evaluate as objective
+from studies.trials.evaluate import Objective
 from tests.fakes import TINY, Recorder, run_tiny
 from tests.studies.test_training import TRAIN, VALIDATION
 

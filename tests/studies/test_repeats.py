@@ -14,8 +14,8 @@ from studies.database.connection import open_storage
 from studies.database.stored_trials import key_of, progress
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
-from studies.repeats import is_exhausted, most_of
 from studies.stop_request import StopRequest
+from studies.trials.repeats import is_exhausted, most_of
 from studies.worker import Worker
 from tests.fakes import Recorder, joined, opened_tiny, run_tiny
 

@@ -5,7 +5,7 @@ import pytest
 from spaces import CNN, SGD, Adam, Choice, Constant, Digits, Float, Int, Space, baseline, resolve
 from spaces.errors import SpaceError
 from studies import Study
-from studies.sampling import laid_down, make_sampler, most_trials, seed_of
+from studies.trials.samplers import laid_down, make_sampler, most_trials, seed_of
 from tests.fakes import TINY, run_tiny
 
 FINITE = Space(

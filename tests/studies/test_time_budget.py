@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from studies.outcome import Costs
 from studies.stop_request import StopRequest
-from studies.time_budget import (
+from studies.trials.time_budget import (
     MARGIN,
     MOST_OF_THE_TIME,
     TimeBudget,

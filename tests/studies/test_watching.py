@@ -8,7 +8,7 @@ from studies import Study
 from studies.database.study_control import Limits, ask_to_stop, steer, steering
 from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, beat
-from studies.watching import Looking, watched
+from studies.status.monitor import Looking, watched
 from tests.fakes import joined, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=4, sampler="random", pruner="none")

@@ -10,7 +10,7 @@ from studies import Study
 from studies.database.urls import sqlite_url
 from studies.events import Watcher, WorkerSeen
 from studies.outcome import Progress
-from studies.watching import Looking, Snapshot
+from studies.status.monitor import Looking, Snapshot
 from tests.fakes import run_tiny
 
 OWN = WorkerSeen("a", socket.gethostname(), 11, "CPU", True, log="logs/worker-1.log")

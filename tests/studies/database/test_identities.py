@@ -15,12 +15,12 @@ from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRI
 from studies.database.study_control import Limits, claim_export, end_export, steer
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.workers import Member
-from studies.listing import list_studies
 from studies.outcome import COMPLETE, Outcome
-from studies.results import read_trials
-from studies.status import read_status
+from studies.status.listing import list_studies
+from studies.status.monitor import Looking
+from studies.status.status import read_status
+from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
-from studies.watching import Looking
 from studies.worker import Worker
 from tests.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
 

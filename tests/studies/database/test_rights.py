@@ -18,7 +18,7 @@ from studies.database.workers import Activity, Member
 from studies.events import Watcher
 from studies.heartbeat import beating
 from studies.settings import Study
-from studies.status import read_status
+from studies.status.status import read_status
 from studies.stop_request import StopRequest
 from studies.worker import Worker
 from tests.fakes import DATA, TINY

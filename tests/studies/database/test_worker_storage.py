@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from studies.database.worker_storage import WorkerStorage
 from studies.outcome import Outcome
 from studies.settings import Study
-from studies.taken import take
+from studies.trials.claimed_trial import take
 from tests.fakes import joined
 
 

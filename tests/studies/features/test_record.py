@@ -12,11 +12,11 @@ from studies import Study
 from studies.database.stored_trials import outcome_of
 from studies.events import Watcher
 from studies.features import FEATURES, Features
-from studies.objective import Objective
 from studies.outcome import Best, Progress
-from studies.results import read_trials
 from studies.run import run
+from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
+from studies.trials.evaluate import Objective
 from tests.fakes import Recorder, run_tiny
 from tests.studies.features.tiny import RECIPE, dataset
 from tests.studies.test_run import Declared

@@ -15,8 +15,8 @@ from spaces.errors import ModelError
 from studies import Study
 from studies.events import TrialStarted
 from studies.prediction import evaluate_folder, load_export, predict
-from studies.results import read_trials
 from studies.run import run
+from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
 from tests.fakes import Recorder
 from tests.studies.keras_tuner.hypermodels import OwnFit

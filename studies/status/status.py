@@ -13,7 +13,7 @@ from studies.database.create_study import SPACE
 from studies.database.errors import explained
 from studies.database.lookup import FoundStudy
 from studies.database.optuna_tables import as_utc_seconds
-from studies.database.tables import CLAIMS, STUDIES, WORKERS
+from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import database_seconds
 from studies.database.urls import shown
 from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
@@ -141,18 +141,6 @@ def read_workers(found: FoundStudy) -> list[tuple[str, WorkerRow]]:
     with explained(found.url):
         rows = found.database.read(lambda connection: connection.execute(query.order_by(WORKERS.c.started_at)).all())
     return [(row.worker_id, _worker(row)) for row in rows]
-
-
-def read_claims(found: FoundStudy) -> dict[int, tuple[str, int]]:
-    """By the id of a trial: the host of the worker that has it or had it last, and how often it was taken."""
-    if not found.is_ours:
-        return {}
-    joined = sa.outerjoin(CLAIMS, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
-    query = sa.select(CLAIMS.c.trial_id, WORKERS.c.host, CLAIMS.c.attempt).select_from(joined)
-    rows = found.database.read(
-        lambda connection: connection.execute(query.where(CLAIMS.c.study_id == found.study_id)).all()
-    )
-    return {row.trial_id: (row.host or "", row.attempt) for row in rows}
 
 
 def _worker(row: Any) -> WorkerRow:

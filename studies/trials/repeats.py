@@ -16,9 +16,9 @@ from studies.database.claims import Ledger
 from studies.database.reservations import reserve
 from studies.database.stored_trials import key_of, params_of, tried
 from studies.outcome import Progress
-from studies.sampling import LARGEST_GRID, laid_down, make_sampler, points, seed_of, suggest
 from studies.settings import Study
-from studies.taken import TakenTrial
+from studies.trials.claimed_trial import TakenTrial
+from studies.trials.samplers import LARGEST_GRID, laid_down, make_sampler, points, seed_of, suggest
 
 ASKS = 5
 """How often a sampler is asked again that proposes a recipe which has been tried."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from studies.models.layers import all_layers
 from studies.outcome import Costs
-from studies.time_budget import TimeBudget, TrialClock
+from studies.trials.time_budget import TimeBudget, TrialClock
 
 
 @dataclass

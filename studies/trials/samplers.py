@@ -15,10 +15,10 @@ from spaces.errors import ModelError, SpaceError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
-from studies.cmaes import ReplayedCmaEsSampler
 from studies.database.enqueued import RefusedValues, accept, given_values, refuse_unused
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.stored_trials import PARAMS, params_of
+from studies.trials.cmaes import ReplayedCmaEsSampler
 
 LARGEST_GRID = 100_000
 

@@ -6,7 +6,7 @@ from spaces.space import Space
 from studies.data import Dataset
 from studies.database.stored_trials import costs_of
 from studies.outcome import Progress
-from studies.time_budget import TimeBudget, retrained_share
+from studies.trials.time_budget import TimeBudget, retrained_share
 
 
 def keep_time_for_best(budget: TimeBudget, study: optuna.Study, space: Space, dataset: Dataset, now: Progress) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from optuna.trial import FrozenTrial
 
 from spaces.parameters import Scalar
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+from studies.database.lookup import FoundStudy
+from studies.database.tables import CLAIMS, WORKERS
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
     """
     from studies.database.errors import explained
     from studies.database.lookup import find
-    from studies.status import read_claims
+    from studies.status.trial_table import read_claims
 
     found = find(name_or_folder, output, storage)
     with explained(found.url):
@@ -80,3 +81,15 @@ def _row(trial: "FrozenTrial", host: str, attempts: int) -> TrialRow:
         host=host,
         attempts=attempts,
     )
+
+
+def read_claims(found: FoundStudy) -> dict[int, tuple[str, int]]:
+    """By the id of a trial: the host of the worker that has it or had it last, and how often it was taken."""
+    if not found.is_ours:
+        return {}
+    joined = sa.outerjoin(CLAIMS, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
+    query = sa.select(CLAIMS.c.trial_id, WORKERS.c.host, CLAIMS.c.attempt).select_from(joined)
+    rows = found.database.read(
+        lambda connection: connection.execute(query.where(CLAIMS.c.study_id == found.study_id)).all()
+    )
+    return {row.trial_id: (row.host or "", row.attempt) for row in rows}

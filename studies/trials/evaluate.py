@@ -28,13 +28,13 @@ from studies.features import IMAGES, Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
 from studies.models.memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
-from studies.sampling import asking_in_fit, seed_of
 from studies.stop_request import StopRequest
-from studies.taken import TakenTrial
-from studies.time_budget import TimeBudget, TrialClock
 from studies.training import Training, train
-from studies.trial_meter import TrialMeter
-from studies.trial_outcome import after_error, after_training, beats, ends_the_run
+from studies.trials.claimed_trial import TakenTrial
+from studies.trials.samplers import asking_in_fit, seed_of
+from studies.trials.time_budget import TimeBudget, TrialClock
+from studies.trials.trial_meter import TrialMeter
+from studies.trials.trial_outcome import after_error, after_training, beats, ends_the_run
 from studies.warm import WarmModels
 
 logger = logging.getLogger(__name__)
