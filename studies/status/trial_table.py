@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from spaces.parameters import Scalar
-from studies.database.lookup import FoundStudy
+from studies.database.errors import explained
+from studies.database.lookup import FoundStudy, find
+from studies.database.stored_trials import STATES, outcome_of, params_of
 from studies.database.tables import CLAIMS, WORKERS
 
 
@@ -54,19 +56,13 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.database.errors import explained
-    from studies.database.lookup import find
-    from studies.status.trial_table import read_claims
-
     found = find(name_or_folder, output, storage)
     with explained(found.url):
         claims = read_claims(found)
         return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
 
 
-def _row(trial: "FrozenTrial", host: str, attempts: int) -> TrialRow:
-    from studies.database.stored_trials import STATES, outcome_of, params_of
-
+def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialRow:
     outcome = outcome_of(trial)
     return TrialRow(
         number=trial.number,
