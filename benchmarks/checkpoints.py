@@ -24,7 +24,8 @@ from spaces import Constant, Digits, Pretrained, Space
 from spaces.space import Recipe, baseline, resolve
 from studies.callbacks import Checkpointing
 from studies.checkpoints import Checkpoints, TrialCheckpoints
-from studies.data import Split, load
+from studies.data.dataset import Split
+from studies.data.sources import load
 from studies.training import train
 
 

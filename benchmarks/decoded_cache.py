@@ -36,7 +36,7 @@ began = time.perf_counter()
 import resource, sys
 from pathlib import Path
 from spaces.data import ImageFolder
-from studies.data import load
+from studies.data.sources import load
 data = load(ImageFolder(sys.argv[1], image_size=int(sys.argv[2]), max_skipped=1.0), Path.cwd(), cache=Path(sys.argv[3]))
 seconds = time.perf_counter() - began
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -22,8 +22,9 @@ from evidence import machine, spread
 
 from spaces import CNN, Constant, Digits, ImageFolder, Space
 from studies.compiling import compile_model
-from studies.data import Split, load
+from studies.data.dataset import Split
 from studies.data.feed import Feed, steps_per_execution, training_feed
+from studies.data.sources import load
 from studies.models import build_model
 
 RECIPE = Space(

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _decode(space: Path) -> None:
-    code = "import runpy, sys; from pathlib import Path; from studies.data import load\n"
+    code = "import runpy, sys; from pathlib import Path; from studies.data.sources import load\n"
     code += "load(runpy.run_path(sys.argv[1])['space'].data, Path.cwd())"
     subprocess.run([sys.executable, "-c", code, str(space)], check=True, env=_environment(space, "features"))
 

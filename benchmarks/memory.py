@@ -36,7 +36,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from spaces.data import ImageFolder
-from studies.data import load
+from studies.data.sources import load
 data = load(ImageFolder(sys.argv[1], image_size=int(sys.argv[2]), max_skipped=1.0), Path.cwd(), cache=Path(sys.argv[3]))
 import time; time.sleep(0.2)
 """
@@ -45,7 +45,7 @@ TRAIN = (
     + TRAINING_IMPORTS
     + """
 from spaces import CNN, Constant, Digits, Space
-from studies.data.splits import Split
+from studies.data.dataset import Split
 backbone = CNN(filters=32, blocks=1, padding="valid", batch_norm=False, dense_units=64)
 recipe = Space(data=Digits(), backbone=backbone, augment=None, dropout=0.0, learning_rate=1e-3, schedule=Constant(),
                epochs=1, batch_size=128)

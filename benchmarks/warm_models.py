@@ -18,7 +18,8 @@ from evidence import machine, spread
 
 from spaces.files import load as load_space
 from spaces.space import Recipe
-from studies.data import Dataset, load
+from studies.data.dataset import Dataset
+from studies.data.sources import load
 from studies.training import train
 from studies.trials.samplers import suggest
 from studies.warm import WarmModels

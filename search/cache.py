@@ -9,7 +9,7 @@ from search.terminal import say, show_table
 from spaces.errors import OutputError
 
 if TYPE_CHECKING:
-    from studies.data.cache import Entry
+    from studies.images.image_cache import Entry
 
 
 def show_cache() -> None:
@@ -18,7 +18,7 @@ def show_cache() -> None:
     Raises:
         OutputError: The cache folder is no folder, or cannot be read.
     """
-    from studies.data.cache import entries
+    from studies.images.image_cache import entries
 
     folder = _folder()
     found = entries()
@@ -35,7 +35,7 @@ def clear_cache() -> None:
     Raises:
         OutputError: The cache folder is no folder, or something in it cannot be removed.
     """
-    from studies.data.cache import clear, entries
+    from studies.images.image_cache import clear, entries
 
     folder = _folder()
     freed = clear()
@@ -48,7 +48,7 @@ def clear_cache() -> None:
 
 
 def _folder() -> Path:
-    from studies.data.cache import cache_root
+    from studies.images.image_cache import cache_root
 
     folder = cache_root().parent
     try:

@@ -12,7 +12,7 @@ from spaces.training import METRICS
 
 if TYPE_CHECKING:
     from spaces.space import Space
-    from studies.data import Dataset, Skipped
+    from studies.data.dataset import Dataset, Skipped
     from studies.events import StudyOpened
     from studies.settings import Study
 

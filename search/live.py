@@ -22,7 +22,7 @@ from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, Tria
 
 if TYPE_CHECKING:
     from spaces.space import Space
-    from studies.data import Dataset
+    from studies.data.dataset import Dataset
     from studies.settings import Study
 
 SHOW_CURSOR = b"\x1b[?25h"

@@ -13,7 +13,7 @@ from studies.events import Retraining, StudyOpened, TrialEnded
 
 if TYPE_CHECKING:
     from spaces.space import Space
-    from studies.data import Dataset
+    from studies.data.dataset import Dataset
     from studies.settings import Study
 
 SECONDS_BETWEEN_LINES = 10.0

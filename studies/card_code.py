@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from studies.data.decoding import FORMATS, MOST_JPEG_PIXELS, draft_size
+from studies.images.decoding import FORMATS, MOST_JPEG_PIXELS, draft_size
 
 _RESIZED = {
     "stretch": 'image.convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)',
@@ -12,7 +12,7 @@ _RESIZED = {
     "pad": 'ImageOps.pad(image.convert("{mode}"), ({width}, {height}), Image.Resampling.BILINEAR)',
 }
 
-# Step for step as in `studies.data.decoding`, on which a test holds it.
+# Step for step as in `studies.images.decoding`, on which a test holds it.
 _READ = """\
 import json
 

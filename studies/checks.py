@@ -15,7 +15,7 @@ from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend
 
 if TYPE_CHECKING:
-    from studies.data import Dataset
+    from studies.data.dataset import Dataset
 
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default

@@ -9,7 +9,7 @@ from spaces.parameters import Scalar
 from studies.outcome import Progress
 
 if TYPE_CHECKING:
-    from studies.data import Dataset
+    from studies.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import optuna
 from spaces.canonical import to_json
 from spaces.space import Recipe, Space, resolve
 from studies.checkpoints import Checkpoints
-from studies.data import Dataset
-from studies.data.lazy import telling_of_lost_files
+from studies.data.dataset import Dataset
 from studies.database import stored_trials
 from studies.database.connection import engine_of
 from studies.database.create_study import OpenStudy
@@ -26,6 +25,7 @@ from studies.epochs import second_phase, total_epochs
 from studies.events import Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features import Features
+from studies.images.lazy_images import telling_of_lost_files
 from studies.outcome import Best, Progress, Result
 from studies.stop_request import StopRequest
 from studies.trials.samplers import seed_of

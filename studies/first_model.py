@@ -10,7 +10,7 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice
 from spaces.space import Recipe, Space, baseline, resolve
-from studies.data import Dataset
+from studies.data.dataset import Dataset
 from studies.models import gives_logits, inference_model
 from studies.models.custom import built_network, name_of
 from studies.models.exportable import answers, check_exportable, custom_objects, is_close, other_answers

@@ -10,7 +10,7 @@ import numpy as np
 
 from spaces.space import Recipe
 from studies.checkpoints import FoldCheckpoints, FoldsDone
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 from studies.data.folds import fold_numbers, picked
 from studies.features import CACHED_VIEWS, IMAGES, Features, Prepared
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training

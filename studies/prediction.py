@@ -17,7 +17,7 @@ from studies.export import KERAS_FILE, LABELS, SAVED_MODEL
 from studies.export_folder import METRICS, previous_export
 
 if TYPE_CHECKING:
-    from studies.data import Skipped
+    from studies.data.dataset import Skipped
 
 TOP = 3
 
@@ -126,7 +126,7 @@ def evaluate_folder(exported: Exported, folder: Path) -> Evaluation:
     Raises:
         DataError: The folder cannot be used, or holds other classes.
     """
-    from studies.data import read_labelled_folder
+    from studies.data.image_folder import read_labelled_folder
 
     split, skipped = read_labelled_folder(folder, exported.labels, exported.image_shape, exported.resize)
     probabilities = predict_probabilities(exported.model, split.images)
@@ -135,7 +135,7 @@ def evaluate_folder(exported: Exported, folder: Path) -> Evaluation:
 
 def _predict_batch(exported: Exported, paths: Sequence[Path], problems: list[str]) -> list[Prediction]:
     """The predictions of the images that can be read; what is wrong with the others is added to `problems`."""
-    from studies.data import read_image
+    from studies.images.decoding import read_image
 
     images: dict[int, np.ndarray] = {}
     for index, path in enumerate(paths):

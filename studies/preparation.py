@@ -14,7 +14,7 @@ from studies.checks import (
     fitted,
     precision_of_file,
 )
-from studies.data import Dataset
+from studies.data.dataset import Dataset
 from studies.data.folds import check_folds
 from studies.events import Watcher
 from studies.process import Process

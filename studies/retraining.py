@@ -15,7 +15,7 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
 from studies.checkpoints import PATH, Checkpoints, TrialCheckpoints, of_params, weights_of
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
 from studies.events import EpochEnded, Retraining, Watcher

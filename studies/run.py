@@ -17,7 +17,7 @@ from studies import exporting
 from studies.checkpoints import Checkpoints
 from studies.checkpoints.places import place_of_study
 from studies.checks import notices_of_code
-from studies.data import identity
+from studies.data.dataset import identity
 from studies.database import stored_trials
 from studies.database.claims import Ledger
 from studies.database.create_study import OpenStudy, open_study

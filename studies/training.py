@@ -22,7 +22,7 @@ from studies.callbacks import (
 )
 from studies.checkpoints import FoldCheckpoints, TrialCheckpoints
 from studies.compiling import compile_model, cooled
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.epochs import second_phase
 from studies.models import build_model, fine_tune

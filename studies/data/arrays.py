@@ -10,10 +10,10 @@ from spaces.errors import DataError
 from studies.data.array_images import uint8_images
 from studies.data.array_labels import class_numbers
 from studies.data.class_checks import notices_of_names
+from studies.data.dataset import Dataset, Split
 from studies.data.duplicates import Duplicates, equals, prints, summed_up
 from studies.data.label_conflicts import label_conflicts
-from studies.data.splits import Dataset, Split
-from studies.data.splitting import check_enough, different, shuffled_ranks, split_off
+from studies.data.stratify import check_enough, different, shuffled_ranks, split_off
 
 PARTS = ("train", "validation", "test")
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from spaces.errors import DataError
-from studies.data.decoding import shown
 from studies.data.scanning import has_images, subfolders
+from studies.images.decoding import shown
 
 _FEWEST_SHARED = 2
 _CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))

@@ -7,7 +7,7 @@ from typing import Any
 from spaces.data import CustomData
 from spaces.errors import DataError, SearchError
 from studies.data.arrays import PARTS, dataset_of
-from studies.data.splits import Dataset
+from studies.data.dataset import Dataset
 
 
 def load_custom(data: CustomData) -> Dataset:

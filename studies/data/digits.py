@@ -4,7 +4,7 @@ import numpy as np
 
 from spaces.data import Digits
 from studies.data.arrays import dataset_of
-from studies.data.splits import Dataset
+from studies.data.dataset import Dataset
 
 
 def load_digits(data: Digits) -> Dataset:

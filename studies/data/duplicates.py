@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.data.parallel import cores
+from studies.images.parallel_decode import cores
 
 COMPARED = (("test", "train"), ("validation", "train"), ("validation", "test"))
 """The pairs of parts that are compared; of equal pictures the first part loses its own."""

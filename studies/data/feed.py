@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.data import Split
 from studies.data.balance import class_weights, epoch_order
+from studies.data.dataset import Split
 
 _PIXELS_PER_EXECUTION = 2**20
 _MOST_STEPS_PER_EXECUTION = 32

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spaces.errors import DataError
-from studies.data.decoding import shown
-from studies.data.entry import DecodedImages
+from studies.data.dataset import Skipped
 from studies.data.folders import ImageFile, Listing, SkippedFile, class_folders, kinds_below
 from studies.data.scanning import UNSUPPORTED, extension
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION
-from studies.data.splits import Skipped
-from studies.data.splitting import check_enough
+from studies.data.stratify import check_enough
+from studies.images.cache_entry import DecodedImages
+from studies.images.decoding import shown
 
 _NAMED_FILES = 5
 _MOST_OF_A_CLASS = 0.5

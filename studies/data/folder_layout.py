@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from spaces.errors import DataError
 from studies.data.class_checks import check_class_folders, explicitly
-from studies.data.decoding import shown
 from studies.data.scanning import has_images, loose_images, outnumbered, scan, subfolders
 from studies.data.split_folders import SubFolder, are_of_one_set, by_part, is_of_one_set, names_of, sub_folders
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION, split_name
+from studies.images.decoding import shown
 
 _MOST_WRAPPERS = 8
 

@@ -19,11 +19,11 @@ import numpy as np
 
 from spaces.errors import DataError
 from studies.data.class_checks import check_names
-from studies.data.decoding import EXTENSIONS, shown
+from studies.data.dataset import Skipped
 from studies.data.scanning import SUPPORTED, UNSUPPORTED, extension, is_something_else, loose_images, scan, subfolders
 from studies.data.scanning import walk as files_below
 from studies.data.split_names import PARTS, TEST, TRAIN
-from studies.data.splits import Skipped
+from studies.images.decoding import EXTENSIONS, shown
 
 __all__ = ["PARTS", "TEST", "TRAIN", "ImageFile", "Listing", "absolute", "listed", "listed_as", "require_folder"]
 

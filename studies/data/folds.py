@@ -3,8 +3,8 @@
 import numpy as np
 
 from spaces.errors import DataError
-from studies.data.splits import Dataset, Split, chosen, concatenated, copied_if_few
-from studies.data.splitting import EqualPictures, named, shuffled_ranks
+from studies.data.dataset import Dataset, Split, chosen, concatenated, copied_if_few
+from studies.data.stratify import EqualPictures, named, shuffled_ranks
 
 
 def check_folds(dataset: Dataset, folds: int) -> None:

@@ -10,23 +10,23 @@ import numpy as np
 from spaces.data import ImageFolder
 from spaces.errors import DataError
 from studies.data import folders
+from studies.data.cached_images import decoded_images
 from studies.data.class_checks import notices_of_names
-from studies.data.decoded import decoded_images
-from studies.data.decoding import Form, header_size, quiet_pillow, shown
+from studies.data.dataset import Dataset, Skipped, Split
 from studies.data.duplicates import Duplicates, summed_up
-from studies.data.entry import DecodedImages
 from studies.data.folder_checks import check_counts, check_decoded, check_skipped, check_skipped_by_part
 from studies.data.folder_layout import Layout, beside_train, layout_of, without_wrappers
 from studies.data.folders import ImageFile, SkippedFile
+from studies.data.image_request import Wanted
 from studies.data.label_conflicts import label_conflicts
-from studies.data.lazy import part_of
-from studies.data.parallel import Job, Progress, decode_files
 from studies.data.scanning import subfolders
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION
-from studies.data.splits import Dataset, Skipped, Split
-from studies.data.splitting import head_end
-from studies.data.undecoded import undecoded_images
-from studies.data.wanted import Wanted
+from studies.data.stratify import head_end
+from studies.data.streamed_images import undecoded_images
+from studies.images.cache_entry import DecodedImages
+from studies.images.decoding import Form, header_size, quiet_pillow, shown
+from studies.images.lazy_images import part_of
+from studies.images.parallel_decode import Job, Progress, decode_files
 
 TEST_SHARE = 0.2
 """Share of the images that is kept aside where no test folder is given."""

@@ -11,7 +11,7 @@ from spaces.data import KerasDataset
 from spaces.errors import DataError
 from studies.backend.keras_backend import require_backend
 from studies.data.arrays import dataset_of
-from studies.data.splits import Dataset
+from studies.data.dataset import Dataset
 
 _TENSORFLOW = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"

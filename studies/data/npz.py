@@ -11,9 +11,9 @@ import numpy as np
 from spaces.data import Npz
 from spaces.errors import DataError
 from studies.data.arrays import PARTS, dataset_of
-from studies.data.decoding import shown
+from studies.data.dataset import Dataset
 from studies.data.folders import absolute
-from studies.data.splits import Dataset
+from studies.images.decoding import shown
 
 NAMES = (*(f"{kind}_{part}" for part in PARTS for kind in "xy"), "classes")
 """The arrays that an archive may hold, each under this name alone."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spaces.errors import DataError
-from studies.data.decoding import EXTENSIONS, shown
+from studies.images.decoding import EXTENSIONS, shown
 
 SUPPORTED = "JPEG, PNG, BMP, GIF or WebP"
 

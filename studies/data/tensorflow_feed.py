@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from studies.data import Split
-from studies.data.splits import Images
+from studies.data.dataset import Images, Split
 
 IN_MEMORY_BYTES = 2**26
 """Splits up to this size are held as a tensor, which takes twice their size; the rows of larger ones are read from the

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.data import entry as entries
-from studies.data.cache import UNFINISHED
-from studies.data.decode_worker import Decoded
-from studies.data.wanted import Wanted
+from studies.data.image_request import Wanted
+from studies.images import cache_entry
+from studies.images.decode_worker import Decoded
+from studies.images.image_cache import UNFINISHED
 
 DONE = "done.json"
 
@@ -35,12 +35,12 @@ def keep(root: Path, wanted: Wanted, folder: Path, done: Mapping[int, Decoded]) 
     target.mkdir(parents=True)
     rows = [(row, found.digest.hex(), found.problem) for row, found in sorted(done.items())]
     content = {
-        "version": entries.VERSION,
+        "version": cache_entry.VERSION,
         "manifest": wanted.manifest,
-        "sample": entries.sample_of(folder / entries.IMAGES),
+        "sample": cache_entry.sample_of(folder / cache_entry.IMAGES),
         "rows": rows,
     }
-    (folder / entries.IMAGES).rename(target / entries.IMAGES)
+    (folder / cache_entry.IMAGES).rename(target / cache_entry.IMAGES)
     (target / DONE).write_text(json.dumps(content))
 
 
@@ -53,11 +53,11 @@ def resume(root: Path, wanted: Wanted, folder: Path) -> dict[int, Decoded]:
     kept = root / UNFINISHED / wanted.folder_key
     try:
         content = json.loads((kept / DONE).read_text())
-        is_same = (content["version"], content["manifest"]) == (entries.VERSION, wanted.manifest)
-        if not is_same or content["sample"] != entries.sample_of(kept / entries.IMAGES):
+        is_same = (content["version"], content["manifest"]) == (cache_entry.VERSION, wanted.manifest)
+        if not is_same or content["sample"] != cache_entry.sample_of(kept / cache_entry.IMAGES):
             return {}
         done = {int(row): Decoded(bytes.fromhex(digest), problem) for row, digest, problem in content["rows"]}
-        (kept / entries.IMAGES).rename(folder / entries.IMAGES)
+        (kept / cache_entry.IMAGES).rename(folder / cache_entry.IMAGES)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     finally:

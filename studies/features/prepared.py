@@ -13,11 +13,11 @@ import numpy as np
 
 from spaces.errors import ExportError
 from spaces.space import Recipe
-from studies.data import Dataset, Split, concatenated
-from studies.data.cache import cache_root
+from studies.data.dataset import Dataset, Split, concatenated
 from studies.features.keys import content_of, key_of
 from studies.features.paths import CACHED_VIEWS, IMAGES, path_of
 from studies.features.store import computed, costs_of, in_memory, keep_costs, kept
+from studies.images.image_cache import cache_root
 from studies.outcome import Costs
 from studies.trials.time_budget import UNKNOWN_IMAGE_SECONDS
 

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.data import cache as caches
-from studies.data import entry as entries
+from studies.images import cache_entry, image_cache
 
 ARRAY, COSTS = "features.npy", "costs.json"
 
@@ -45,17 +44,17 @@ class Rows:
 def kept(root: Path, key: str) -> np.ndarray | None:
     """The features of that name, memory-mapped and read-only; None when they are absent or damaged."""
     folder = root / "entries" / key
-    shape = entries.features_shape(folder)
+    shape = cache_entry.features_shape(folder)
     if shape is None:
         return None
     try:
         found: np.ndarray = np.load(folder / ARRAY, mmap_mode="r")
-        described = json.loads((folder / entries.DESCRIPTION).read_text())
-        if found.shape != shape or entries.sample_of(folder / ARRAY) != described["sample"]:
+        described = json.loads((folder / cache_entry.DESCRIPTION).read_text())
+        if found.shape != shape or cache_entry.sample_of(folder / ARRAY) != described["sample"]:
             return None
     except (OSError, ValueError, EOFError, KeyError):
         return None
-    entries.mark_used(folder)
+    cache_entry.mark_used(folder)
     return found
 
 
@@ -103,19 +102,19 @@ def in_memory(rows: Rows) -> np.ndarray:
 
 
 def _computed_once(root: Path, key: str, rows: Rows, waiting: Callable[[], None]) -> np.ndarray:
-    with caches.exclusive(root, key, "computing these features", waiting=waiting):
+    with image_cache.exclusive(root, key, "computing these features", waiting=waiting):
         found = kept(root, key)
         if found is not None:
             return found
         if shutil.disk_usage(root).free < rows.bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        with caches.scratch_folder(root, key) as folder:
+        with image_cache.scratch_folder(root, key) as folder:
             _write(folder, rows)
-            caches.publish(folder, root / "entries" / key)
+            image_cache.publish(folder, root / "entries" / key)
         found = kept(root, key)
     if found is None:
         raise OSError(None, "what was written cannot be read again")
-    caches.shrink(root, keep=key)
+    image_cache.shrink(root, keep=key)
     return found
 
 
@@ -127,8 +126,8 @@ def _write(folder: Path, rows: Rows) -> None:
             file.write(np.ascontiguousarray(batch, "<f4").tobytes())
         file.flush()
         os.fsync(file.fileno())
-    content = {"kind": "features", "shape": rows.shape, "sample": entries.sample_of(folder / ARRAY)}
-    with (folder / entries.DESCRIPTION).open("w") as described:
+    content = {"kind": "features", "shape": rows.shape, "sample": cache_entry.sample_of(folder / ARRAY)}
+    with (folder / cache_entry.DESCRIPTION).open("w") as described:
         json.dump(content, described)
         described.flush()
         os.fsync(described.fileno())

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.data import Split
+from studies.data.dataset import Split
 
 
 @dataclass(frozen=True)

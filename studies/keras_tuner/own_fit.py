@@ -13,7 +13,7 @@ import numpy as np
 from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.keras_tuner.asking import AskedHyperParameters
 from studies.keras_tuner.feed import Form
 from studies.keras_tuner.fit_source import FitSource, source_of

@@ -10,7 +10,7 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, validates_itself
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.data.feed import Feed, evaluation_data, training_feed
 from studies.keras_tuner.asking import Ask, hyperparameters_for
 from studies.keras_tuner.compiled import fitting_network

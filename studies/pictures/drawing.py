@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.data import Dataset
+from studies.data.dataset import Dataset
 from studies.pictures.confusion import confusion_picture
 from studies.pictures.curves import Curve, curves_picture
 from studies.pictures.grids import mistakes_picture, samples_picture

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spaces.space import Recipe
-from studies.data import Dataset, load
+from studies.data.dataset import Dataset
+from studies.data.sources import load
 from studies.events import Watcher
 from studies.stop_request import StopRequest
 

@@ -16,8 +16,7 @@ from spaces.errors import EveryTrialError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
 from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints, of_params
-from studies.data import Dataset, Split
-from studies.data.lazy import telling_of_lost_files
+from studies.data.dataset import Dataset, Split
 from studies.database.enqueued import RefusedValues
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.stored_trials import params_of, progress
@@ -26,6 +25,7 @@ from studies.epochs import total_epochs
 from studies.events import EpochEnded, Watcher
 from studies.features import IMAGES, Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
+from studies.images.lazy_images import telling_of_lost_files
 from studies.models.memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.stop_request import StopRequest

@@ -3,7 +3,7 @@
 import optuna
 
 from spaces.space import Space
-from studies.data import Dataset
+from studies.data.dataset import Dataset
 from studies.database.stored_trials import costs_of
 from studies.outcome import Progress
 from studies.trials.time_budget import TimeBudget, retrained_share

@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 
 from spaces import Custom, Digits, Float, Int, Space, baseline
-from studies.data.splits import Dataset, Skipped, Split
+from studies.data.dataset import Dataset, Skipped, Split
 from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted
 from studies.outcome import Best, Progress, Result
 from studies.status.trial_table import TrialRow

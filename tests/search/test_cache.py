@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spaces import ImageFolder
-from studies.data import cache as caches
-from studies.data import load
+from studies.data.sources import load
+from studies.images import image_cache
 from tests.images import write_classes
 
 
@@ -29,11 +29,11 @@ def test_entries_and_total_are_listed(search, folder, tmp_path):
 
 def test_clear_frees_what_was_listed(search, folder):
     """It says how much, and nothing is left."""
-    size = sum(entry.bytes for entry in caches.entries())
+    size = sum(entry.bytes for entry in image_cache.entries())
     done = search("cache", "--clear")
     assert done.exit_code == 0
     assert done.stdout == f"{size / 1e3:.3g} kB freed in {folder}\n"
-    assert caches.entries() == []
+    assert image_cache.entries() == []
     assert search("cache").stdout == f"0 entries, 0 kB in {folder}\n"
 
 
@@ -45,7 +45,7 @@ def test_another_folder_can_be_given(search, folder, tmp_path, monkeypatch):
 
 def test_what_cannot_be_removed_ends_with_8(search, folder, monkeypatch):
     """One message that names the folder; nothing is claimed to be freed."""
-    monkeypatch.setattr(caches.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(image_cache.shutil, "rmtree", lambda *_, **__: None)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     done = search("cache", "--clear")
     assert done.exit_code == 8

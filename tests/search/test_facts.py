@@ -5,7 +5,7 @@ import pytest
 
 from search.facts import of_data
 from search.workers.logs import TOLD
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 
 
 def test_class_names_are_shown_as_they_are_on_one_line():

@@ -4,7 +4,7 @@ import pytest
 
 from search.facts import of_data
 from search.formats import clean, duration, elapsed, masked, metric, plural, scalar, shortest, tail
-from studies.data.splits import Skipped
+from studies.data.dataset import Skipped
 from tests.search import stream
 
 

@@ -10,7 +10,7 @@ import pytest
 from search.evaluate import evaluate_folder
 from search.json_output import say_json
 from spaces.errors import UnreadableImagesError
-from studies.data.splits import Skipped
+from studies.data.dataset import Skipped
 from studies.evaluation import ClassScores, Scores
 from tests.search import stream
 

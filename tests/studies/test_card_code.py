@@ -10,7 +10,7 @@ from PIL import Image
 
 from studies.backend.quiet import quiet_keras
 from studies.card_code import evaluation_code, usage_code
-from studies.data.decoding import Form, pixels, quiet_pillow, read_image
+from studies.images.decoding import Form, pixels, quiet_pillow, read_image
 from tests.images import picture
 from tests.kinds import every_kind, png
 

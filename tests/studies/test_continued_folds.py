@@ -11,7 +11,7 @@ import pytest
 from spaces import CNN, SGD, Augment, Constant, Digits, Space
 from studies.checkpoints import Checkpoints, FoldCheckpoints
 from studies.checkpoints.snapshot import decoded, encoded
-from studies.data import Dataset
+from studies.data.dataset import Dataset
 from studies.features import Features
 from studies.folds import fold_data, train_folds
 from studies.training import DIVERGED, FINISHED, REFUSED, train

@@ -34,7 +34,7 @@ from spaces import (
 from studies import training
 from studies.callbacks import checkpoint
 from studies.checkpoints import Checkpoints, store
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded
 from studies.features import Features
 from studies.features.heads import build_head

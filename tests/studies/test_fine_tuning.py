@@ -14,7 +14,7 @@ from spaces.files import Loaded
 from spaces.space import baseline, resolve
 from studies import Study, training
 from studies.checks import check_fine_tuning
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.epochs import most_epochs, total_epochs
 from studies.events import EpochEnded, Retraining, TrialStarted
 from studies.models import build_model, fine_tune

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from spaces import SGD
 from studies import Study
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 from studies.database.connection import engine_of
 from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
@@ -18,7 +18,7 @@ from studies.events import EpochEnded, TrialStarted
 from studies.outcome import COMPLETE, PRUNED
 from studies.stop_request import StopRequest
 from studies.training import FINISHED, Training
-from studies.trials import evaluate as objective
+from studies.trials import evaluate
 from studies.trials.evaluate import Objective
 from tests.fakes import TINY, Recorder, run_tiny
 
@@ -60,7 +60,7 @@ def scripted(monkeypatch):
                 on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
             return Training(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
 
-        monkeypatch.setattr(objective, "train", train)
+        monkeypatch.setattr(evaluate, "train", train)
         return calls
 
     return install

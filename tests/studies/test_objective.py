@@ -11,7 +11,7 @@ from spaces import SGD, Float
 from spaces.errors import ModelError
 from spaces.training import METRICS
 from studies import Study, training
-from studies.data import Dataset
+from studies.data.dataset import Dataset
 from studies.database.claims import Ledger
 from studies.database.connection import engine_of
 from studies.database.stored_trials import outcome_of, progress

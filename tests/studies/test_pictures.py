@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 from studies.pictures import (
     Curve,
     confusion,

@@ -12,7 +12,7 @@ from spaces.errors import DataError
 from studies import training
 from studies.backend.quiet import quiet_keras
 from studies.checks import check_metric
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import evaluate
 from studies.models import build_model, gives_logits, inference_model

@@ -66,7 +66,7 @@ def test_a_run_leaves_an_export_that_says_what_it_is(output):
 
 def test_the_export_scores_on_the_test_images_what_was_written(output):
     """Plain Keras loads the model, which reads raw pixels."""
-    from studies.data import load
+    from studies.data.sources import load
 
     best = output / "tiny" / "best"
     test = load(Digits(), Path()).test

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.data.feed import evaluation_data, training_feed
 
 IMAGES, SIDE = 350_000, 32

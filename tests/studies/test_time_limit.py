@@ -108,7 +108,7 @@ def test_without_time_to_retrain_the_best_trials_own_weights_are_exported(tmp_pa
 def test_the_exported_weights_are_those_of_the_best_epoch(tmp_path):
     """They answer on the validation images as the trial's value says."""
     from spaces.space import baseline, resolve
-    from studies.data import load
+    from studies.data.sources import load
 
     result, _ = search(tmp_path, "epoch", after_epochs=3)
     images = load(resolve(SPACE, baseline(SPACE)).data, Path()).validation

@@ -10,7 +10,7 @@ import pytest
 from spaces import CNN, SGD, Adam, AdamW, Constant, Cosine, Digits, RMSprop, Space
 from studies import training
 from studies.compiling import cooled, learning_rate, optimizer
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.data.feed import ShuffledBatches, evaluation_data, steps_per_execution, training_feed
 from studies.training import train
 

@@ -25,7 +25,7 @@ from spaces import (
 )
 from studies import training
 from studies.backend.quiet import quiet_keras
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.data.feed import training_feed
 from studies.features.heads import build_head
 from studies.models import build_model, inference_model, pretrained

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from spaces.errors import DataError
-from studies.data import Dataset, concatenated
 from studies.data.array_images import uint8_images
 from studies.data.arrays import dataset_of
+from studies.data.dataset import Dataset, concatenated
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 5, 3), np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (9, 4, 5, 3), np.uint8)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
-from studies.data import Split
 from studies.data.balance import class_weights, epoch_order
+from studies.data.dataset import Split
 from studies.data.feed import ShuffledBatches, training_feed
 
 LABELS = np.repeat([0, 1, 3], [70, 25, 8])

@@ -16,9 +16,11 @@ import pytest
 
 from spaces import ImageFolder
 from spaces.errors import DataError
-from studies.data import Dataset, building, load
-from studies.data.cache import clear, entries
-from studies.data.decode_worker import FileRows
+from studies.data import decode_to_cache
+from studies.data.dataset import Dataset
+from studies.data.sources import load
+from studies.images.decode_worker import FileRows
+from studies.images.image_cache import clear, entries
 from tests.images import picture, write_classes, write_image
 
 LOAD = """
@@ -26,7 +28,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from spaces import ImageFolder
-from studies.data import load
+from studies.data.sources import load
 decoded = []
 data = load(ImageFolder(sys.argv[1]), Path.cwd(), progress=lambda done, total: decoded.append(total))
 print(decoded[-1] if decoded else 0, int(data.train.images.sum()))
@@ -42,13 +44,13 @@ def photos(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many files each call decodes."""
     calls: list[int] = []
-    decode_files = building.decode_files
+    decode_files = decode_to_cache.decode_files
 
     def counting(jobs, *rest):
         calls.append(len(jobs))
         return decode_files(jobs, *rest)
 
-    monkeypatch.setattr(building, "decode_files", counting)
+    monkeypatch.setattr(decode_to_cache, "decode_files", counting)
     return calls
 
 
@@ -82,7 +84,7 @@ def test_images_are_decoded_once(photos, decoded):
 
 def test_training_and_validation_images_are_neighbours(photos):
     """Joining them for retraining copies nothing."""
-    from studies.data import concatenated
+    from studies.data.dataset import concatenated
 
     data = loaded(photos)
     assert isinstance(concatenated(data.train, data.validation).images, np.memmap)

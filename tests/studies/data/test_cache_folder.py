@@ -1,6 +1,6 @@
 """Where the cache of decoded images is."""
 
-from studies.data.cache import cache_root
+from studies.images.image_cache import cache_root
 
 
 def test_the_cache_folder_is_the_argument_the_variable_or_the_users(monkeypatch, tmp_path):

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from spaces.errors import DataError
-from studies.data import decoding, read_image
-from studies.data.decoding import MOST_PIXELS, Form, Unreadable, draft_size, header_size, pixels
+from studies.images import decoding
+from studies.images.decoding import MOST_PIXELS, Form, Unreadable, draft_size, header_size, pixels, read_image
 from tests.images import picture, write_image
 
 SMALL = Form(8, 8, 3, "stretch")

@@ -8,9 +8,11 @@ from PIL import Image, ImageEnhance
 
 from spaces import ImageFolder
 from spaces.errors import DataError
-from studies.data import Dataset, building, load
+from studies.data import decode_to_cache
 from studies.data.arrays import dataset_of
+from studies.data.dataset import Dataset
 from studies.data.duplicates import Duplicates, Pair, prints
+from studies.data.sources import load
 from tests.images import picture, write_classes, write_image
 
 
@@ -60,7 +62,7 @@ def test_the_second_load_remembers_and_decodes_nothing(photos, monkeypatch):
     """What was left out is known again from the cache, also for a copy of the folder elsewhere."""
     copy(photos, "train/a/a_0000.png", "test/a/x.png")
     first = loaded(photos)
-    monkeypatch.setattr(building, "decode_files", None)
+    monkeypatch.setattr(decode_to_cache, "decode_files", None)
     second = loaded(photos)
     assert second.duplicates == first.duplicates
     assert bytes_of(second.test) == bytes_of(first.test)

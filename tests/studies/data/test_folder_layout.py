@@ -7,8 +7,9 @@ import pytest
 
 from spaces import ImageFolder
 from spaces.errors import DataError
-from studies.data import Dataset, load
+from studies.data.dataset import Dataset
 from studies.data.folder_layout import layout_of
+from studies.data.sources import load
 from studies.data.split_names import TEST, TRAIN, VALIDATION
 from tests.images import write_classes, write_image
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from spaces.errors import DataError
-from studies.data import Dataset, Split, splits
+from studies.data.dataset import Dataset, Split
 from studies.data.folds import check_folds, fold_numbers, picked
-from studies.data.lazy import LazyImages
+from studies.images.lazy_images import LazyImages
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), np.uint8)
 LABELS = np.repeat([0, 1], [30, 10])
@@ -43,7 +43,7 @@ def test_folds_of_a_large_memory_map_are_not_read(tmp_path, monkeypatch):
     data = Dataset(*(Split(images[rows], LABELS[rows]) for rows in (slice(10, 40), slice(10), slice(10))), CLASSES)
     of_train, of_validation = (numbers != 0 for numbers in fold_numbers(data, 4))
     copied = picked(data.train, data.validation, of_train, of_validation)
-    monkeypatch.setattr(splits, "MOST_COPIED_BYTES", copied.images.nbytes - 1)
+    monkeypatch.setattr("studies.data.dataset.MOST_COPIED_BYTES", copied.images.nbytes - 1)
     lazy = picked(data.train, data.validation, of_train, of_validation)
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)

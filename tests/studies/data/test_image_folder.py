@@ -9,7 +9,8 @@ import pytest
 
 from spaces import ImageFolder
 from spaces.errors import DataError
-from studies.data import Dataset, Split, load
+from studies.data.dataset import Dataset, Split
+from studies.data.sources import load
 from tests.images import picture, write_classes, write_image
 
 COUNTS = {"cat": 20, "dog": 10}

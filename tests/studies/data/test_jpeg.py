@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.data import decoding
-from studies.data.decoding import Form, Unreadable, pixels
-from studies.data.jpeg import plain_jpeg
+from studies.images import decoding
+from studies.images.decoding import Form, Unreadable, pixels
+from studies.images.jpeg import plain_jpeg
 from tests.images import picture
 
 MOST = (64, 64)

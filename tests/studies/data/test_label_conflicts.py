@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from spaces import ImageFolder
-from studies.data import load
 from studies.data.arrays import dataset_of
 from studies.data.label_conflicts import label_conflicts
+from studies.data.sources import load
 from tests.images import picture, write_classes
 
 

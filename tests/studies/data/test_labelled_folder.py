@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spaces.errors import DataError
-from studies.data import read_labelled_folder
+from studies.data.image_folder import read_labelled_folder
 from tests.images import picture, write_classes
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from spaces import ImageFolder
 from spaces.errors import DataError
-from studies.data import Dataset, Split, concatenated, identity, load, splits
-from studies.data.cache import entries
+from studies.data import dataset
+from studies.data.dataset import Dataset, Split, chosen, concatenated, copied_if_few, identity
 from studies.data.feed import evaluation_data, training_feed
-from studies.data.lazy import LazyImages, telling_of_lost_files
-from studies.data.splits import chosen, copied_if_few
+from studies.data.sources import load
+from studies.images.image_cache import entries
+from studies.images.lazy_images import LazyImages, telling_of_lost_files
 from tests.images import write_classes
 
 
@@ -147,7 +148,7 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
     data = loaded(photos)
     rows = np.array([5, 1, 3])
     copied = copied_if_few(chosen(data.train, rows))
-    monkeypatch.setattr(splits, "MOST_COPIED_BYTES", 0)
+    monkeypatch.setattr(dataset, "MOST_COPIED_BYTES", 0)
     lazy = copied_if_few(chosen(data.train, rows))
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)
@@ -163,7 +164,7 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
 @pytest.mark.parametrize("limit", [0, 2**30])
 def test_images_of_two_arrays_are_one_list(limit, monkeypatch):
     """What does not lie side by side is copied where it is little, else read when it is asked for."""
-    monkeypatch.setattr(splits, "MOST_COPIED_BYTES", limit)
+    monkeypatch.setattr(dataset, "MOST_COPIED_BYTES", limit)
     a, b = (np.full((3, 2, 2, 1), value, np.uint8) for value in (1, 2))
     labels = np.arange(2)
     joined = concatenated(*(Split(LazyImages(images, np.array([0, 2])), labels) for images in (a, b)))

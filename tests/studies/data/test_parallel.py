@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data import decode_worker, parallel
-from studies.data.decoding import Form, digest
-from studies.data.entry import array_file
-from studies.data.parallel import ArrayFile, Job, decode_files
+from studies.images import decode_worker, parallel_decode
+from studies.images.cache_entry import array_file
+from studies.images.decoding import Form, digest
+from studies.images.parallel_decode import ArrayFile, Job, decode_files
 from tests.images import picture, write_image
 
 FORM = Form(8, 8, 3, "stretch")
@@ -31,8 +31,8 @@ def jobs(tmp_path):
 
 @pytest.fixture(params=["threads", "processes"])
 def way(request, monkeypatch):
-    monkeypatch.setattr(parallel, "PROCESSES_FROM", 0 if request.param == "processes" else 10**9)
-    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    monkeypatch.setattr(parallel_decode, "PROCESSES_FROM", 0 if request.param == "processes" else 10**9)
+    monkeypatch.setattr(parallel_decode, "cores", lambda: 2)
     return request.param
 
 
@@ -82,11 +82,11 @@ def test_no_process_is_left_behind(way, jobs, tmp_path, monkeypatch):
 
 def test_a_file_that_kills_its_process_is_skipped(jobs, tmp_path, monkeypatch):
     """Only the file itself is lost."""
-    monkeypatch.setattr(parallel, "PROCESSES_FROM", 0)
-    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    monkeypatch.setattr(parallel_decode, "PROCESSES_FROM", 0)
+    monkeypatch.setattr(parallel_decode, "cores", lambda: 2)
     deadly = tmp_path / "deadly.py"
     deadly.write_text(
-        "import os\nfrom studies.data import decode_worker\nread = decode_worker.read_bytes\n"
+        "import os\nfrom studies.images import decode_worker\nread = decode_worker.read_bytes\n"
         "def killing(path):\n    return os._exit(9) if path.endswith('1.png') else read(path)\n"
         "decode_worker.read_bytes = killing\ndecode_worker.main()\n"
     )
@@ -99,8 +99,8 @@ def test_a_file_that_kills_its_process_is_skipped(jobs, tmp_path, monkeypatch):
 
 def test_where_no_process_can_be_started_threads_decode(jobs, tmp_path, monkeypatch):
     """A missing or broken interpreter costs speed, nothing else."""
-    monkeypatch.setattr(parallel, "PROCESSES_FROM", 0)
-    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    monkeypatch.setattr(parallel_decode, "PROCESSES_FROM", 0)
+    monkeypatch.setattr(parallel_decode, "cores", lambda: 2)
     for executable in ("/absent/python", "/bin/false"):
         monkeypatch.setattr(sys, "executable", executable)
         found = decode_files(jobs, array_file(tmp_path / "x.npy", 5, FORM), FORM)

@@ -9,8 +9,8 @@ import pytest
 
 from spaces import CustomData, Digits, KerasDataset, Npz
 from spaces.errors import DataError
-from studies.data import load
 from studies.data.keras_datasets import _CLASSES
+from studies.data.sources import load
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (10, 4, 4, 3), np.uint8)

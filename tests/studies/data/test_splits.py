@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from studies.data import Dataset, Split, concatenated
+from studies.data.dataset import Dataset, Split, concatenated
 
 
 def cut(images: np.ndarray, *ends: int) -> list[Split]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.errors import DataError
-from studies.data.splitting import arranged, check_enough, head_length, shuffled_ranks, split_off, stratified_order
+from studies.data.stratify import arranged, check_enough, head_length, shuffled_ranks, split_off, stratified_order
 
 COUNTS = st.lists(st.integers(2, 40), min_size=2, max_size=6)
 SHARES = st.floats(0.01, 0.9)

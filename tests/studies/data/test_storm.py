@@ -18,7 +18,7 @@ LOAD = """
 import hashlib, logging, os, sys
 from pathlib import Path
 from spaces import ImageFolder
-from studies.data import load
+from studies.data.sources import load
 
 pipe = os.fdopen(int(sys.argv[2]), "w", buffering=1)
 class Told(logging.Handler):

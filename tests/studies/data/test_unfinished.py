@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from spaces import ImageFolder
-from studies.data import Dataset, load, parallel
-from studies.data.cache import clear
-from studies.data.decode_worker import decode_into
+from studies.data.dataset import Dataset
+from studies.data.sources import load
+from studies.images import parallel_decode
+from studies.images.decode_worker import decode_into
+from studies.images.image_cache import clear
 from tests.images import write_classes, write_image
 
 
@@ -27,7 +29,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         paths.append(path)
         return decode_into(rows, row, path, form)
 
-    monkeypatch.setattr(parallel, "decode_into", counting)
+    monkeypatch.setattr(parallel_decode, "decode_into", counting)
     return paths
 
 
@@ -45,9 +47,9 @@ def interrupt(folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch,
     """Ask for an end once so many files are decoded; returns how many were."""
     with monkeypatch.context() as patched:
         # One file at a time, so that an end comes in the middle.
-        patched.setattr(parallel, "cores", lambda: 1)
-        patched.setattr(parallel, "_MOST_PER_CHUNK", 1)
-        count = parallel.decode_into
+        patched.setattr(parallel_decode, "cores", lambda: 1)
+        patched.setattr(parallel_decode, "_MOST_PER_CHUNK", 1)
+        count = parallel_decode.decode_into
 
         def slow(rows, row, path, form):
             if len(decoded) >= after:
@@ -61,7 +63,7 @@ def interrupt(folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch,
                 stopped.set()
                 raise KeyboardInterrupt
 
-        patched.setattr(parallel, "decode_into", slow)
+        patched.setattr(parallel_decode, "decode_into", slow)
         with pytest.raises(KeyboardInterrupt):
             loaded(folder, progress)
     return len(decoded)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from spaces import ImageFolder
-from studies.data import cache as caches
-from studies.data import load
-from studies.data.cache import cache_root, clear, exclusive
+from studies.data.sources import load
+from studies.images import image_cache
+from studies.images.image_cache import cache_root, clear, exclusive
 from tests.images import write_classes
 
 
@@ -17,9 +17,9 @@ from tests.images import write_classes
 def key(tmp_path, monkeypatch):
     """What the images of `photos` are locked by."""
     seen = []
-    original = caches.exclusive
+    original = image_cache.exclusive
     monkeypatch.setattr(
-        caches, "exclusive", lambda root, key, **named: seen.append(key) or original(root, key, **named)
+        image_cache, "exclusive", lambda root, key, **named: seen.append(key) or original(root, key, **named)
     )
     load(ImageFolder(write_classes(tmp_path / "photos", {"a": 10, "b": 10})), Path("/nowhere"))
     clear()

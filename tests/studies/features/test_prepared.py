@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from spaces import ImageFolder
 from spaces.errors import ExportError, ModelError
-from studies.data import Split, load
-from studies.data.cache import entries
+from studies.data.dataset import Split
+from studies.data.sources import load
 from studies.features import CACHED_VIEWS, FEATURES, IMAGES, Features, extraction, prepared
 from studies.features.heads import OneView
+from studies.images.image_cache import entries
 from studies.models import build_model, inference_model
 from studies.training import train
 from tests.images import write_classes

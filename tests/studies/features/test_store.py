@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data.cache import cache_root, entries, exclusive
 from studies.features.store import Rows, computed, kept
+from studies.images.image_cache import cache_root, entries, exclusive
 
 KEY, OTHER = "0a" * 20, "0b" * 20
 VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)

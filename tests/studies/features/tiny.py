@@ -3,7 +3,7 @@
 import numpy as np
 
 from spaces import Augment, Constant, Digits, Pretrained, Space
-from studies.data import Dataset, Split
+from studies.data.dataset import Dataset, Split
 
 SIDE = 32
 BACKBONE = Pretrained("MobileNet", alpha=0.25, weights="tiny.weights.h5", dense_units=8)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.data.feed import ShuffledBatches, evaluation_data
 from studies.keras_tuner.feed import Form
 

@@ -10,7 +10,7 @@ from keras import layers
 from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import training
-from studies.data import Split
+from studies.data.dataset import Split
 from studies.evaluation import SCORES
 from studies.models import inference_model
 from studies.training import train

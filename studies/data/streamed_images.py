@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from studies.data.decode_worker import Decoded
 from studies.data.duplicates import Prints, prints
-from studies.data.entry import DecodedImages
-from studies.data.lazy import ImageFiles, LazyImages, LostFiles
-from studies.data.parallel import Job, Progress, decode_files
-from studies.data.wanted import Answer, Wanted
+from studies.data.image_request import Answer, Wanted
+from studies.images.cache_entry import DecodedImages
+from studies.images.decode_worker import Decoded
+from studies.images.lazy_images import ImageFiles, LazyImages, LostFiles
+from studies.images.parallel_decode import Job, Progress, decode_files
 
 _BLOCK_BYTES = 2**26
 

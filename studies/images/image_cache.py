@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spaces.errors import DataError
-from studies.data import entry as stored
+from studies.images import cache_entry
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -157,7 +157,7 @@ def scratch_folder(root: Path, key: str) -> Iterator[Path]:
 def publish(folder: Path, target: Path) -> None:
     """Give a finished entry its name, in one step; a sound entry of that name is kept, a damaged one replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if stored.read(target) is not None:
+    if cache_entry.read(target) is not None:
         return
     if target.exists():
         target.rename(folder / "damaged")
@@ -182,7 +182,7 @@ def remove(path: Path) -> int:
     """Remove an entry, first what makes it valid; the bytes that were freed."""
     size = _size(path)
     with contextlib.suppress(OSError):
-        (path / stored.DESCRIPTION).unlink(missing_ok=True)
+        (path / cache_entry.DESCRIPTION).unlink(missing_ok=True)
     shutil.rmtree(path, ignore_errors=True)
     return size - _size(path)
 
@@ -221,14 +221,14 @@ def _remove_scratch(root: Path, number: str) -> None:
 
 
 def _entry(path: Path) -> Entry | None:
-    description = stored.describe(path)
+    description = cache_entry.describe(path)
     if description is None:
-        features = stored.features_shape(path)
+        features = cache_entry.features_shape(path)
         if features is None:
             return None
-        return Entry(path.name, features, _size(path), stored.last_used(path), (), "features")
+        return Entry(path.name, features, _size(path), cache_entry.last_used(path), (), "features")
     shape = (sum(description.counts), *description.form.shape)
-    used = stored.last_used(path)
+    used = cache_entry.last_used(path)
     return Entry(path.name, shape, _size(path), used, description.classes, source=description.source)
 
 

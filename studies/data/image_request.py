@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.data.decoding import Form, digest
 from studies.data.duplicates import equals
-from studies.data.entry import VERSION, DecodedImages
 from studies.data.folders import Listing
 from studies.data.split_names import PARTS
-from studies.data.splitting import Counts, arranged
+from studies.data.stratify import Counts, arranged
+from studies.images.cache_entry import VERSION, DecodedImages
+from studies.images.decoding import Form, digest
 
 
 @dataclass(frozen=True)

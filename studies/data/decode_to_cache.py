@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from spaces.errors import OutputError
-from studies.data import cache as caches
-from studies.data import entry as entries
 from studies.data import unfinished
-from studies.data.decode_worker import Decoded, FileRows
 from studies.data.duplicates import prints
-from studies.data.entry import IMAGES, DecodedImages, Description
-from studies.data.parallel import ArrayFile, Job, Progress, decode_files
+from studies.data.image_request import Answer, Wanted
 from studies.data.split_names import TRAIN
-from studies.data.wanted import Answer, Wanted
+from studies.images import cache_entry, image_cache
+from studies.images.cache_entry import IMAGES, DecodedImages, Description
+from studies.images.decode_worker import Decoded, FileRows
+from studies.images.parallel_decode import ArrayFile, Job, Progress, decode_files
 
 
 def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | None, Answer]:
@@ -30,7 +29,7 @@ def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | 
         OSError: The cache folder cannot be written, or is full.
     """
     _check_room(root, len(wanted.listing.files) * wanted.form.bytes)
-    with caches.scratch_folder(root, wanted.folder_key) as folder:
+    with image_cache.scratch_folder(root, wanted.folder_key) as folder:
         order = _first_order(wanted)
         found = _decode_or_keep(root, wanted, folder, order, progress)
         problems = _problems(wanted, found)
@@ -39,10 +38,10 @@ def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | 
             return None, Answer(decoded, problems)
         if not _unchanged(rows, order):
             _keep_rows(folder, wanted, rows)
-        entries.write(folder, _description(wanted, decoded, found), decoded)
+        cache_entry.write(folder, _description(wanted, decoded, found), decoded)
         key = wanted.content_key([result.digest for result in found])
-        caches.publish(folder, root / "entries" / key)
-    images = entries.read(root / "entries" / key)
+        image_cache.publish(folder, root / "entries" / key)
+    images = cache_entry.read(root / "entries" / key)
     if images is None:
         raise OSError(None, "what was written cannot be read again")
     return key, Answer(images, problems)
@@ -86,7 +85,7 @@ def _decode_or_keep(
 ) -> list[Decoded]:
     """Decode every file into the array file of a scratch folder; what is decoded when an end is asked for is kept."""
     done = unfinished.resume(root, wanted, folder)
-    target = entries.array_file(folder / IMAGES, len(order), wanted.form, is_new=not done)
+    target = cache_entry.array_file(folder / IMAGES, len(order), wanted.form, is_new=not done)
     try:
         return _decode(wanted, order, target, progress, done)
     except KeyboardInterrupt:
@@ -140,7 +139,7 @@ def _unchanged(rows: np.ndarray, order: np.ndarray) -> bool:
 def _keep_rows(folder: Path, wanted: Wanted, kept: np.ndarray) -> None:
     """Write the array file anew with some of its rows, so that they are stratified again."""
     images = np.load(folder / IMAGES, mmap_mode="r")
-    target = entries.array_file(folder / "kept.npy", len(kept), wanted.form)
+    target = cache_entry.array_file(folder / "kept.npy", len(kept), wanted.form)
     with closing(FileRows(*target, wanted.form.bytes)) as rows:
         for row, old in enumerate(kept):
             rows[row] = images[old]

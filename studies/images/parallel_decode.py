@@ -15,8 +15,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from studies.data.decode_worker import Decoded, FileRows, Rows, decode_into
-from studies.data.decoding import Form, Unreadable, digest, quiet_pillow, read_bytes
+from studies.images.decode_worker import Decoded, FileRows, Rows, decode_into
+from studies.images.decoding import Form, Unreadable, digest, quiet_pillow, read_bytes
 
 Progress = Callable[[int, int], None]
 """Called with the files done and the files in all."""
@@ -230,7 +230,7 @@ class _ProcessDecoder:
 
     def __init__(self, target: ArrayFile, form: Form) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "studies.data.decode_worker"],
+            [sys.executable, "-P", "-m", "studies.images.decode_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

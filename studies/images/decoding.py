@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from spaces.errors import DataError
-from studies.data.jpeg import plain_jpeg
+from studies.images.jpeg import plain_jpeg
 
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp"))
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP")

@@ -1,4 +1,4 @@
-"""A process that decodes images: `python -m studies.data.decode_worker`, driven over its standard input and output.
+"""A process that decodes images: `python -m studies.images.decode_worker`, driven over its standard input and output.
 
 The first line it reads is [array file, offset of its rows, form of the images]; each further line is a list of
 [row, path], answered by a line with a list of [digest, reason or null]. It ends with its input.
@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from studies.data.decoding import Form, Unreadable, digest, pixels, read_bytes
+from studies.images.decoding import Form, Unreadable, digest, pixels, read_bytes
 
 
 class Decoded(NamedTuple):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.data.decoding import Form
-from studies.data.lazy import LazyImages
-from studies.data.parallel import ArrayFile
+from studies.images.decoding import Form
+from studies.images.lazy_images import LazyImages
+from studies.images.parallel_decode import ArrayFile
 
 VERSION = 3
 """Of the layout and of the decoding; entries of another version are never found again."""

@@ -5,11 +5,10 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.data import cache as caches
-from studies.data import entry as entries
-from studies.data.building import build, decode_in_memory
-from studies.data.parallel import Progress, digests
-from studies.data.wanted import Answer, Wanted
+from studies.data.decode_to_cache import build, decode_in_memory
+from studies.data.image_request import Answer, Wanted
+from studies.images import cache_entry, image_cache
+from studies.images.parallel_decode import Progress, digests
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +19,8 @@ def decoded_images(wanted: Wanted, cache: Path | None, progress: Progress | None
     Raises:
         OutputError: There is neither a usable cache nor enough memory.
     """
-    root = caches.cache_root(cache)
-    caches.limit_bytes()
+    root = image_cache.cache_root(cache)
+    image_cache.limit_bytes()
     try:
         return _remembered(root, wanted) or _decoded_once(root, wanted, progress)
     except OSError as error:
@@ -44,10 +43,10 @@ def _remembered(root: Path, wanted: Wanted) -> Answer | None:
         folder, problems = root / "entries" / memory["entry"], dict(memory["problems"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    found = entries.read(folder)
+    found = cache_entry.read(folder)
     if found is None:
         return None
-    entries.mark_used(folder)
+    cache_entry.mark_used(folder)
     return Answer(found, problems)
 
 
@@ -64,7 +63,7 @@ def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answ
         if progress is not None:
             progress(0, len(wanted.listing.files))
 
-    with caches.exclusive(root, wanted.folder_key, waiting=waiting):
+    with image_cache.exclusive(root, wanted.folder_key, waiting=waiting):
         found = _remembered(root, wanted)
         if found is not None:
             return found
@@ -76,12 +75,12 @@ def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answ
 
 def _of_content(root: Path, wanted: Wanted) -> tuple[str, Answer] | None:
     """The images of another folder, or of an earlier time, with the same content; read only where names are alike."""
-    descriptions = (entries.describe(folder) for folder in caches.entry_folders(root))
+    descriptions = (cache_entry.describe(folder) for folder in image_cache.entry_folders(root))
     if not any(found is not None and found.likeness == wanted.likeness for found in descriptions):
         return None
     contents = digests([file.path for file in wanted.listing.files])
     key = wanted.content_key(contents)
-    found = entries.read(root / "entries" / key)
+    found = cache_entry.read(root / "entries" / key)
     if found is None:
         return None
     files = zip(wanted.listing.files, contents, strict=True)
@@ -90,8 +89,8 @@ def _of_content(root: Path, wanted: Wanted) -> tuple[str, Answer] | None:
 
 
 def _keep(root: Path, wanted: Wanted, key: str, answer: Answer) -> None:
-    entries.mark_used(root / "entries" / key)
+    cache_entry.mark_used(root / "entries" / key)
     # A file that could not be read at all may be better next time: its digest is empty.
     if "" not in answer.images.problems:
         _remember(root, wanted, key, answer.problems)
-    caches.shrink(root, keep=key)
+    image_cache.shrink(root, keep=key)

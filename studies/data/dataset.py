@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from studies.data.duplicates import Duplicates
-from studies.data.lazy import ImageFiles, LazyImages, Stacked
+from studies.images.lazy_images import ImageFiles, LazyImages, Stacked
 
 Images: TypeAlias = Any
 """An array, or `LazyImages`, which answer what feeds and models ask of an array: a type checker sees two things."""

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from spaces.errors import DataError, SearchError
-from studies.data.decode_worker import decode_into
-from studies.data.decoding import Form, shown
-from studies.data.parallel import cores
+from studies.images.decode_worker import decode_into
+from studies.images.decoding import Form, shown
+from studies.images.parallel_decode import cores
 
 _NAMED_FILES = 5
 
