@@ -23,7 +23,7 @@ from evidence import machine, spread
 from spaces import Constant, Digits, Pretrained, Space
 from spaces.space import Recipe, baseline, resolve
 from studies.callbacks import Checkpointing
-from studies.checkpoints import Checkpoints, TrialCheckpoints
+from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
 from studies.data.dataset import Split
 from studies.data.sources import load
 from studies.training import train

@@ -25,7 +25,7 @@ from studies.compiling import compile_model
 from studies.data.dataset import Split
 from studies.data.feed import Feed, steps_per_execution, training_feed
 from studies.data.sources import load
-from studies.models import build_model
+from studies.models.build import build_model
 
 RECIPE = Space(
     data=Digits(),

@@ -29,7 +29,7 @@ TRAINING_IMPORTS = (
 import keras, tensorflow
 from studies.compiling import compile_model
 from studies.data.feed import evaluation_data, steps_per_execution, training_feed
-from studies.models import build_model
+from studies.models.build import build_model
 """
 )
 OPEN = """

@@ -13,9 +13,11 @@ from spaces.parameters import Choice, Int
 from spaces.space import Space, records_in
 from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend
+from studies.models.weights_file import weights_path
 
 if TYPE_CHECKING:
     from studies.data.dataset import Dataset
+
 
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
@@ -106,25 +108,6 @@ def check_metric(metric: str, dataset: "Dataset") -> None:
         )
     if metric == "val_auc" and len(set(dataset.validation.labels.tolist())) < 2:
         raise DataError("metric: val_auc needs validation images of at least two classes: use a larger validation")
-
-
-def weights_path(record: Pretrained, folder: Path) -> Path:
-    """The file of a network's weights.
-
-    Args:
-        record: The network; its weights are a file.
-        folder: Where a relative path starts.
-
-    Raises:
-        ModelError: There is no such file.
-    """
-    path = folder / Path(record.weights or "").expanduser()
-    if not path.is_file():
-        raise ModelError(
-            f"backbone: the file of weights {path.absolute()} does not exist: "
-            f"give its path in Pretrained({record.name!r}, weights=...)"
-        )
-    return path
 
 
 def largest(value: Any) -> int:

@@ -8,7 +8,7 @@ import keras
 from spaces.space import Recipe
 from spaces.training import SGD, Constant
 from studies.backend import device_info
-from studies.models import gives_logits
+from studies.models.outputs import gives_logits
 
 
 def compile_model(

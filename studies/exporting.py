@@ -12,7 +12,7 @@ import optuna
 
 from spaces.canonical import to_json
 from spaces.space import Recipe, Space, resolve
-from studies.checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.data.dataset import Dataset
 from studies.database import stored_trials
 from studies.database.connection import engine_of
@@ -24,7 +24,7 @@ from studies.database.workers import Member
 from studies.epochs import second_phase, total_epochs
 from studies.events import Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
-from studies.features import Features
+from studies.features.inputs import Features
 from studies.images.lazy_images import telling_of_lost_files
 from studies.outcome import Best, Progress, Result
 from studies.stop_request import StopRequest

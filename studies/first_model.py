@@ -11,10 +11,10 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice
 from spaces.space import Recipe, Space, baseline, resolve
 from studies.data.dataset import Dataset
-from studies.models import gives_logits, inference_model
+from studies.models.build import inference_model
 from studies.models.custom import built_network, name_of
 from studies.models.exportable import answers, check_exportable, custom_objects, is_close, other_answers
-from studies.models.outputs import outputs_for
+from studies.models.outputs import gives_logits, outputs_for
 from studies.models.precision import other_precision, precision
 from studies.models.rescaling import is_rescaled, rescales_itself
 

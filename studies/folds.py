@@ -9,10 +9,11 @@ import keras
 import numpy as np
 
 from spaces.space import Recipe
-from studies.checkpoints import FoldCheckpoints, FoldsDone
+from studies.checkpoints.fold_progress import FoldCheckpoints, FoldsDone
 from studies.data.dataset import Dataset, Split
 from studies.data.folds import fold_numbers, picked
-from studies.features import CACHED_VIEWS, IMAGES, Features, Prepared
+from studies.features.eligibility import CACHED_VIEWS, IMAGES
+from studies.features.inputs import Features, Prepared
 from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
 OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]

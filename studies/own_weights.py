@@ -10,7 +10,7 @@ import numpy as np
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.backend.quiet import quiet_keras
-from studies.features import Prepared
+from studies.features.inputs import Prepared
 
 logger = logging.getLogger(__name__)
 

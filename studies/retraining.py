@@ -14,16 +14,18 @@ from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies import training
-from studies.checkpoints import PATH, Checkpoints, TrialCheckpoints, of_params, weights_of
+from studies.checkpoints.best_weights import PATH, of_params, weights_of
+from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import class_probabilities, evaluate
 from studies.events import EpochEnded, Retraining, Watcher
 from studies.export import export_model
 from studies.export_folder import STUDY_ID, Publish, publish_at_once
-from studies.features import IMAGES, Features, Prepared, as_images
+from studies.features.eligibility import IMAGES
+from studies.features.inputs import Features, Prepared, as_images
 from studies.found import Found
-from studies.models import inference_model
+from studies.models.build import inference_model
 from studies.models.layers import all_layers
 from studies.own_weights import model_with
 from studies.pictures import Curve, draw, mean_over_folds

@@ -14,8 +14,8 @@ from spaces.functions import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies import exporting
-from studies.checkpoints import Checkpoints
-from studies.checkpoints.places import place_of_study
+from studies.checkpoints.stores import place_of_study
+from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.checks import notices_of_code
 from studies.data.dataset import identity
 from studies.database import stored_trials
@@ -30,7 +30,7 @@ from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, Member
 from studies.events import Watcher
 from studies.exporting import Exporter
-from studies.features import Features
+from studies.features.inputs import Features
 from studies.heartbeat import beating
 from studies.opening_event import opening
 from studies.outcome import Best, Progress, Result

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.errors import OutputError
-from studies.checkpoints.places import place_at
+from studies.checkpoints.stores import place_at
 from studies.database.urls import sqlite_url
 from studies.export_folder import study_of
 

@@ -20,12 +20,14 @@ from studies.callbacks import (
     validates_itself,
     validation_batch,
 )
-from studies.checkpoints import FoldCheckpoints, TrialCheckpoints
+from studies.checkpoints.fold_progress import FoldCheckpoints
+from studies.checkpoints.study_checkpoints import TrialCheckpoints
 from studies.compiling import compile_model, cooled
 from studies.data.dataset import Split
 from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.epochs import second_phase
-from studies.models import build_model, fine_tune
+from studies.models.build import build_model
+from studies.models.pretrained import fine_tune
 from studies.warm import WarmModels
 
 FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of patience", "refused", "stopped", "diverged"

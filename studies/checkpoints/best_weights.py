@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from spaces.parameters import Scalar
-from studies.checkpoints.places import Place
-from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
+from studies.checkpoints.checkpoint_file import Snapshot, UnreadableError, decoded, encoded
+from studies.checkpoints.stores import Place
 
 PATH = "path"
 """In the state of weights: what was trained on, `images`, `features` or `cached views`."""

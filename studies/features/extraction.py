@@ -11,8 +11,8 @@ import numpy as np
 
 from spaces.space import Recipe
 from studies.features.store import Rows
-from studies.models import build_model
 from studies.models.augmentation import augmentation_layers
+from studies.models.build import build_model
 
 _PIXELS_PER_BATCH, _LARGEST_BATCH = 2**21, 64
 _LAYERS_PER_VIEW = 6

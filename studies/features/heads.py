@@ -8,9 +8,8 @@ import keras
 import numpy as np
 
 from spaces.space import Recipe
-from studies.models import build_model, gives_logits
-from studies.models.building import finished
-from studies.models.outputs import classified, outputs_for
+from studies.models.build import build_model, finished
+from studies.models.outputs import classified, gives_logits, outputs_for
 from studies.models.precision import precision
 
 

@@ -16,9 +16,9 @@ from studies.keras_tuner.labels import check_metrics, one_hot_columns
 from studies.keras_tuner.loss_range import check_range
 from studies.keras_tuner.models import build_network, connect, name_of
 from studies.keras_tuner.own_fit import has_own_fit
-from studies.models.own_code import is_trials_end
 from studies.models.precision import precision
 from studies.models.rescaling import is_rescaled
+from studies.models.user_code import is_trials_end
 
 
 def compiled_network(

@@ -16,7 +16,7 @@ from spaces.table import Row
 from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for, meaning
 from studies.keras_tuner.mapping import conditions, in_words, mapped, possible, word
 from studies.keras_tuner.models import build_network
-from studies.models.own_code import is_trials_end
+from studies.models.user_code import is_trials_end
 
 MOST_BUILDS = 30
 MOST_SECONDS = 20.0

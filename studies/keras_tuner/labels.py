@@ -8,9 +8,9 @@ from keras import layers
 
 from spaces.errors import ModelError
 from spaces.keras_tuner import INTEGERS, ONE_HOT, KerasTunerModel
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 from studies.models.outputs import gives_logits
-from studies.models.own_code import told
+from studies.models.user_code import told
 
 COLUMN = "integers in a column"
 """Integers (n, 1), as Keras' own CIFAR data holds them, for a loss or metric of several outputs that needs two axes."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from spaces.errors import ModelError
 from studies.keras_tuner.labels import form_of, loss_of, predictions, single_loss
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 from studies.models.outputs import gives_logits
 
 

@@ -10,10 +10,10 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
 from studies.models.outputs import outputs_for
-from studies.models.own_code import applied, called, check_outputs, file_of, network_from
 from studies.models.plain_copy import plain_copy
 from studies.models.precision import unchanged_precision
 from studies.models.rescaling import is_rescaled
+from studies.models.user_code import applied, called, check_outputs, file_of, network_from
 
 
 def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Model:

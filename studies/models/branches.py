@@ -5,7 +5,7 @@ from typing import Any
 from keras import layers
 
 from spaces.backbones import Branch, Branches
-from studies.models.convolutional import DOWNSAMPLINGS
+from studies.models.cnn import DOWNSAMPLINGS
 from studies.models.outputs import head
 
 

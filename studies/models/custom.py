@@ -8,10 +8,10 @@ from keras import layers
 
 from spaces.backbones import Custom
 from spaces.space import Recipe
-from studies.models.own_code import applied, built, check_outputs, file_of, network_from
 from studies.models.plain_copy import plain_copy
 from studies.models.precision import unchanged_precision
 from studies.models.rescaling import is_rescaled
+from studies.models.user_code import applied, built, check_outputs, file_of, network_from
 
 
 def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, plain: bool = False) -> Any:

@@ -10,9 +10,9 @@ import numpy as np
 
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
-from studies.models.memory import is_out_of_memory
-from studies.models.own_code import applied, told
+from studies.models.out_of_memory import is_out_of_memory
 from studies.models.plain_copy import OWN_LAYERS, not_exportable
+from studies.models.user_code import applied, told
 
 MOST_WEIGHTS = 1_000_000
 """A model with more is saved and loaded without its weights, which would take seconds."""

@@ -8,9 +8,9 @@ import keras
 from keras import layers
 
 from spaces.errors import ModelError
-from studies.models.memory import is_out_of_memory
-from studies.models.own_code import told
+from studies.models.out_of_memory import is_out_of_memory
 from studies.models.precision import in_float32, precision
+from studies.models.user_code import told
 
 OWN_LAYERS = (
     "layers of your own take **kwargs in __init__ and pass them to super().__init__, return every argument from "

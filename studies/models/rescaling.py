@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from studies.models.own_code import applied
+from studies.models.user_code import applied
 
 _SMALL_SLOPE = 1 / 16
 """Pixels from 0 to 255 that reach the first weights in a range of at most 16 have been rescaled."""

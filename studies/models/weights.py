@@ -9,9 +9,9 @@ import numpy as np
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
-from studies.checks import weights_path
 from studies.models.known_weights import network_inside, network_of
 from studies.models.weights_content import WeightsContent, read_content
+from studies.models.weights_file import weights_path
 from studies.models.weights_find import imagenet_file
 from studies.models.weights_match import first_difference, load_current, load_legacy
 

@@ -14,11 +14,11 @@ from spaces.errors import ModelError
 from spaces.parameters import Choice, Float, Int
 from spaces.space import Space, records_in
 from studies.backend.quiet import quiet_keras
-from studies.checks import weights_path
 from studies.models.known_weights import network_of, widths_of
 from studies.models.pretrained import make_network
 from studies.models.weights import check_fit
 from studies.models.weights_content import check_finite, read_content
+from studies.models.weights_file import weights_path
 from studies.models.weights_find import imagenet_file
 from studies.models.weights_match import first_difference
 

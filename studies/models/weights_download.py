@@ -20,7 +20,7 @@ from keras.src.utils import file_utils
 
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 
 CONNECT_SECONDS = 10.0
 """A server that does not answer for so long, or that sends nothing for so long, is given up."""

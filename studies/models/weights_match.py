@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from spaces.errors import ModelError
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 from studies.models.weights_content import (
     FileLayer,
     Shape,

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.checkpoints import TrialCheckpoints
+from studies.checkpoints.study_checkpoints import TrialCheckpoints
 from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
 from studies.database.identities import StudyDeleted
 from studies.database.stored_trials import OUTCOME, PARAMS, STATES

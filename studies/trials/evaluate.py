@@ -15,7 +15,9 @@ from spaces.canonical import fingerprint
 from spaces.errors import EveryTrialError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
-from studies.checkpoints import PATH, Checkpoints, FoldCheckpoints, TrialCheckpoints, of_params
+from studies.checkpoints.best_weights import PATH, of_params
+from studies.checkpoints.fold_progress import FoldCheckpoints
+from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
 from studies.database.enqueued import RefusedValues
 from studies.database.errors import DATABASE_ERRORS
@@ -23,10 +25,11 @@ from studies.database.stored_trials import params_of, progress
 from studies.database.workers import Activity
 from studies.epochs import total_epochs
 from studies.events import EpochEnded, Watcher
-from studies.features import IMAGES, Features, Prepared
+from studies.features.eligibility import IMAGES
+from studies.features.inputs import Features, Prepared
 from studies.folds import OnEpoch, fold_data, train_folds
 from studies.images.lazy_images import telling_of_lost_files
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.stop_request import StopRequest
 from studies.training import Training, train

@@ -24,8 +24,6 @@ STARTS_PER_EXPORT, STARTS_OF_A_TRAINING = 1.5, 3.0
 FIRST_START_SECONDS = 1.5
 TOLERANCE_SECONDS = 8.0
 UNKNOWN_LAYERS = 250
-UNKNOWN_IMAGE_SECONDS = 0.01
-"""For one image through a backbone whose features were computed by an earlier run."""
 
 START_CPU_SECONDS = 5.0
 """What Keras and Optuna take to load where the seconds above were measured."""

@@ -9,7 +9,7 @@ from spaces.space import Recipe
 from spaces.training import METRICS
 from studies import training
 from studies.backend.error_text import reason_of
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome, Progress
 from studies.stop_request import StopRequest
 from studies.training import Training

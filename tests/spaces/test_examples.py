@@ -24,7 +24,7 @@ from spaces import (
 )
 from spaces.files import EXAMPLES, built_in, load
 from studies import Study
-from studies.models import build_inference_model
+from studies.models.build import build_inference_model
 from studies.prediction import load_export, predict
 from studies.run import run
 from studies.stop_request import StopRequest

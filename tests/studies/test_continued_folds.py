@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from spaces import CNN, SGD, Augment, Constant, Digits, Space
-from studies.checkpoints import Checkpoints, FoldCheckpoints
-from studies.checkpoints.snapshot import decoded, encoded
+from studies.checkpoints.checkpoint_file import decoded, encoded
+from studies.checkpoints.fold_progress import FoldCheckpoints
+from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.data.dataset import Dataset
-from studies.features import Features
+from studies.features.inputs import Features
 from studies.folds import fold_data, train_folds
 from studies.training import DIVERGED, FINISHED, REFUSED, train
 from tests.studies.test_continued_training import noise

@@ -33,12 +33,13 @@ from spaces import (
 )
 from studies import training
 from studies.callbacks import checkpoint
-from studies.checkpoints import Checkpoints, store
+from studies.checkpoints import study_checkpoints
+from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded
-from studies.features import Features
 from studies.features.heads import build_head
-from studies.models import build_model
+from studies.features.inputs import Features
+from studies.models.build import build_model
 from studies.outcome import Best, Progress
 from studies.retraining import Found, retrain_and_export
 from studies.training import train
@@ -161,7 +162,7 @@ class EveryEpoch:
 @pytest.fixture
 def always_due(monkeypatch):
     """A checkpoint is taken of every epoch, however long it takes."""
-    monkeypatch.setattr(store, "TIMES_BETWEEN", 0)
+    monkeypatch.setattr(study_checkpoints, "TIMES_BETWEEN", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -393,7 +394,8 @@ PROCESS = """
 import hashlib, os, signal, sys
 from pathlib import Path
 from tests.studies import test_continued_training as cases
-from studies.checkpoints import Checkpoints, store
+from studies.checkpoints import study_checkpoints as store
+from studies.checkpoints.study_checkpoints import Checkpoints
 
 def on_epoch(epoch, metrics):
     if epoch == int(sys.argv[2]):

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from spaces import to_json
 from studies import Study
-from studies.checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.database import stored_trials
 from studies.database.study_control import claim_export, end_export, steering
 from studies.database.tables import WORKERS
 from studies.export_folder import ExportTaken
 from studies.exporting import Exporter, notices, stored_metrics
-from studies.features import Features
+from studies.features.inputs import Features
 from studies.outcome import Result
 from studies.stop_request import StopRequest
 from tests.fakes import TINY, Recorder, joined, opened_tiny, run_tiny

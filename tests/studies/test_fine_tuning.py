@@ -17,7 +17,8 @@ from studies.checks import check_fine_tuning
 from studies.data.dataset import Split
 from studies.epochs import most_epochs, total_epochs
 from studies.events import EpochEnded, Retraining, TrialStarted
-from studies.models import build_model, fine_tune
+from studies.models.build import build_model
+from studies.models.pretrained import fine_tune
 from studies.run import run
 from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest

@@ -15,7 +15,8 @@ from studies.checks import check_metric
 from studies.data.dataset import Dataset, Split
 from studies.data.feed import evaluation_data
 from studies.evaluation import evaluate
-from studies.models import build_model, gives_logits, inference_model
+from studies.models.build import build_model, inference_model
+from studies.models.outputs import gives_logits
 from studies.models.precision import precision
 from studies.training import train
 

@@ -28,7 +28,8 @@ from studies.backend.quiet import quiet_keras
 from studies.data.dataset import Split
 from studies.data.feed import training_feed
 from studies.features.heads import build_head
-from studies.models import build_model, inference_model, pretrained
+from studies.models import pretrained
+from studies.models.build import build_model, inference_model
 from studies.training import train
 from studies.warm import WarmModels
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from studies.checkpoints import Checkpoints, weights_of
+from studies.checkpoints.best_weights import weights_of
+from studies.checkpoints.study_checkpoints import Checkpoints
 
 WEIGHTS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(2.5, np.float32)]
 

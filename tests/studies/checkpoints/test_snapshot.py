@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
+from studies.checkpoints.checkpoint_file import Snapshot, UnreadableError, decoded, encoded
 
 DTYPES = st.sampled_from([np.float32, np.float64, np.float16, np.int64, np.uint32, np.uint8, np.bool_])
 ARRAYS = DTYPES.flatmap(lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=3, max_side=4)))

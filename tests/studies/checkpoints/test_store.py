@@ -12,7 +12,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from spaces.errors import OutputError
-from studies.checkpoints import Checkpoints, Pace, Snapshot
+from studies.checkpoints.checkpoint_file import Snapshot
+from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.throttle import Pace
 
 
 class Clock:

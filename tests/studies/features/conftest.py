@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from studies.backend.quiet import quiet_keras
-from studies.features import Features
+from studies.features.inputs import Features
 from tests.studies.data.conftest import cache  # noqa: F401
 from tests.studies.features.tiny import RECIPE, SIDE, dataset
 

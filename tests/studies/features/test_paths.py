@@ -6,7 +6,7 @@ import pytest
 
 from spaces import CNN, Augment
 from spaces.training import FineTune
-from studies.features import CACHED_VIEWS, FEATURES, IMAGES, path_of
+from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES, path_of
 from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
 
 

@@ -11,10 +11,12 @@ from spaces import ImageFolder
 from spaces.errors import ExportError, ModelError
 from studies.data.dataset import Split
 from studies.data.sources import load
-from studies.features import CACHED_VIEWS, FEATURES, IMAGES, Features, extraction, prepared
+from studies.features import extraction, inputs
+from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES
 from studies.features.heads import OneView
+from studies.features.inputs import Features
 from studies.images.image_cache import entries
-from studies.models import build_model, inference_model
+from studies.models.build import build_model, inference_model
 from studies.training import train
 from tests.images import write_classes
 from tests.studies.features.conftest import save_weights
@@ -209,7 +211,7 @@ def test_the_images_done_are_told(folder):
 
 def test_features_that_are_too_large_are_left(folder, monkeypatch, caplog, unread):
     """Beyond the limit the backbone runs as usual, with one warning, and the record says so."""
-    monkeypatch.setattr(prepared, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(inputs, "LARGEST_BYTES", 1000)
     features, data = Features(folder), dataset()
     for _ in range(2):
         made = features.for_trial(RECIPE, data)

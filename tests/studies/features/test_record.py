@@ -11,7 +11,8 @@ from spaces.errors import NoResultError
 from studies import Study
 from studies.database.stored_trials import outcome_of
 from studies.events import Watcher
-from studies.features import FEATURES, Features
+from studies.features.eligibility import FEATURES
+from studies.features.inputs import Features
 from studies.outcome import Best, Progress
 from studies.run import run
 from studies.status.trial_table import read_trials

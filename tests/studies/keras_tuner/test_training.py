@@ -12,7 +12,7 @@ from spaces.errors import ModelError
 from studies import training
 from studies.data.dataset import Split
 from studies.evaluation import SCORES
-from studies.models import inference_model
+from studies.models.build import inference_model
 from studies.training import train
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
 

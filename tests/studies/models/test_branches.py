@@ -5,7 +5,7 @@ import pytest
 from spaces import Branch, Branches, Digits, Int, Space, flatten
 from spaces.space import baseline, resolve
 from studies.backend.quiet import quiet_keras
-from studies.models import build_model, inference_model
+from studies.models.build import build_model, inference_model
 
 TUTORIAL = Branches(Branch(32, 3), Branch(64, 5), dense_units=128)
 

@@ -5,7 +5,8 @@ import pytest
 from spaces import CNN, Augment, Custom, Digits, Pretrained, Space
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
-from studies.models import build_inference_model, build_model, gives_logits, inference_model
+from studies.models.build import build_inference_model, build_model, inference_model
+from studies.models.outputs import gives_logits
 
 AUGMENT = Augment(flip="both", rotation=0.1, zoom=0.1, translation=0.1, contrast=0.2, brightness=0.1)
 

@@ -3,7 +3,7 @@ from keras import layers
 
 from spaces import CNN, Digits, Space
 from spaces.errors import ModelError
-from studies.models import build_model
+from studies.models.build import build_model
 
 
 def layers_of(record, shape=(28, 28, 1), classes=10, dropout=0.5):

@@ -8,8 +8,9 @@ from keras import layers
 from spaces import Custom, Digits, Space
 from spaces.canonical import fingerprint
 from spaces.errors import ModelError
-from studies.models import build_model, gives_logits, inference_model
+from studies.models.build import build_model, inference_model
 from studies.models.custom import built_network
+from studies.models.outputs import gives_logits
 
 
 def built(function, classes=3, shape=(8, 8, 1), **parameters):

@@ -3,8 +3,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from studies.models import gives_logits
-from studies.models.outputs import ends_in
+from studies.models.outputs import ends_in, gives_logits
 
 
 def network(*last):

@@ -6,7 +6,7 @@ from spaces import Digits, Pretrained, Space
 from spaces.backbones import APPLICATIONS
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
-from studies.models import build_inference_model, build_model
+from studies.models.build import build_inference_model, build_model
 from studies.models.pretrained import preprocessing
 
 # One network for each way of preprocessing: tf, torch, caffe, and none since the network has its own.

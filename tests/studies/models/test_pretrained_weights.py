@@ -5,7 +5,7 @@ import pytest
 from spaces import Digits, Pretrained, Space
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
-from studies.models import build_model, inference_model
+from studies.models.build import build_model, inference_model
 from studies.models.weights import load_weights
 
 SHAPE = (32, 32, 3)

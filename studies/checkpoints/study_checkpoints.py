@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.checkpoints.best_weights import BestWeights
-from studies.checkpoints.pace import Pace
-from studies.checkpoints.places import Place, place_at
-from studies.checkpoints.snapshot import Snapshot, UnreadableError, decoded, encoded
+from studies.checkpoints.checkpoint_file import Snapshot, UnreadableError, decoded, encoded
+from studies.checkpoints.stores import Place, place_at
+from studies.checkpoints.throttle import Pace
 
 KEPT = 2
 """So many checkpoints of a trial are kept: the newest, and the one before in case it is torn."""

@@ -11,9 +11,9 @@ import numpy as np
 from spaces.backbones import Pretrained
 from spaces.canonical import to_json
 from spaces.space import Recipe
-from studies.checks import weights_path
 from studies.images.cache_entry import IMAGES
 from studies.images.image_cache import entry_folders
+from studies.models.weights_file import weights_path
 
 VERSION = 1
 """Of the way in which features are computed; those of another version are never found again."""

@@ -12,7 +12,7 @@ from spaces.space import Recipe
 from studies.backend.quiet import quiet_keras
 from studies.models.augmentation import augmentation_layers
 from studies.models.branches import branches_outputs
-from studies.models.convolutional import convolutional_outputs
+from studies.models.cnn import convolutional_outputs
 from studies.models.custom import custom_outputs
 from studies.models.outputs import gives_logits, outputs_for, probabilities
 from studies.models.precision import precision

@@ -11,7 +11,7 @@ import keras
 
 from spaces.errors import EveryTrialError, ModelError
 from studies.backend.error_text import reason_of
-from studies.models.memory import is_out_of_memory
+from studies.models.out_of_memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
 Result = TypeVar("Result")

@@ -14,17 +14,20 @@ import numpy as np
 from spaces.errors import ExportError
 from spaces.space import Recipe
 from studies.data.dataset import Dataset, Split, concatenated
-from studies.features.keys import content_of, key_of
-from studies.features.paths import CACHED_VIEWS, IMAGES, path_of
+from studies.features.cache_keys import content_of, key_of
+from studies.features.eligibility import CACHED_VIEWS, IMAGES, path_of
 from studies.features.store import computed, costs_of, in_memory, keep_costs, kept
 from studies.images.image_cache import cache_root
 from studies.outcome import Costs
-from studies.trials.time_budget import UNKNOWN_IMAGE_SECONDS
 
 if TYPE_CHECKING:
     import keras
 
     from studies.features.extraction import Extractor
+
+
+UNKNOWN_IMAGE_SECONDS = 0.01
+"""For one image through a backbone whose features were computed by an earlier run."""
 
 LARGEST_BYTES = 2 * 2**30
 """Features of one split that would take more are not computed: the backbone runs as usual."""
@@ -69,7 +72,7 @@ class _TooSlowError(Exception):
 
 def as_images(dataset: Dataset) -> Prepared:
     """The images themselves."""
-    from studies.models import build_model
+    from studies.models.build import build_model
 
     return Prepared(dataset.train, dataset.validation, build_model, IMAGES)
 

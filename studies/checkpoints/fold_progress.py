@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studies.checkpoints.snapshot import Snapshot
-from studies.checkpoints.store import TrialCheckpoints
+from studies.checkpoints.checkpoint_file import Snapshot
+from studies.checkpoints.study_checkpoints import TrialCheckpoints
 
 
 @dataclass(frozen=True)
