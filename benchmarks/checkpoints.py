@@ -22,11 +22,11 @@ from evidence import machine, spread
 
 from spaces import Constant, Digits, Pretrained, Space
 from spaces.space import Recipe, baseline, resolve
-from studies.callbacks import Checkpointing
 from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
 from studies.data.dataset import Split
 from studies.data.sources import load
-from studies.training import train
+from studies.training.callbacks.checkpoint import Checkpointing
+from studies.training.fit import train
 
 
 @dataclass

@@ -21,11 +21,11 @@ import tensorflow as tf
 from evidence import machine, spread
 
 from spaces import CNN, Constant, Digits, ImageFolder, Space
-from studies.compiling import compile_model
 from studies.data.dataset import Split
-from studies.data.feed import Feed, steps_per_execution, training_feed
 from studies.data.sources import load
 from studies.models.build import build_model
+from studies.training.compile import compile_model
+from studies.training.feed import Feed, steps_per_execution, training_feed
 
 RECIPE = Space(
     data=Digits(),

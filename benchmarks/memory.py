@@ -27,8 +27,8 @@ TRAINING_IMPORTS = (
     IMPORTS
     + """
 import keras, tensorflow
-from studies.compiling import compile_model
-from studies.data.feed import evaluation_data, steps_per_execution, training_feed
+from studies.training.compile import compile_model
+from studies.training.feed import evaluation_data, steps_per_execution, training_feed
 from studies.models.build import build_model
 """
 )

@@ -20,9 +20,9 @@ from spaces.files import load as load_space
 from spaces.space import Recipe
 from studies.data.dataset import Dataset
 from studies.data.sources import load
-from studies.training import train
+from studies.training.fit import train
+from studies.training.model_cache import WarmModels
 from studies.trials.samplers import suggest
-from studies.warm import WarmModels
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from search.terminal import say, show_table
 from search.waiting import waiting
 
 if TYPE_CHECKING:
-    from studies.evaluation import Scores
+    from studies.training.scores import Scores
 
 
 def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = False) -> None:

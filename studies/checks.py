@@ -9,11 +9,12 @@ from spaces.backbones import Pretrained
 from spaces.errors import DataError, ModelError, SpaceError
 from spaces.functions import untraced
 from spaces.keras_tuner import DECIDED, KerasTunerModel
-from spaces.parameters import Choice, Int
+from spaces.parameters import Choice
 from spaces.space import Space, records_in
 from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend
 from studies.models.weights_file import weights_path
+from studies.training.epochs import largest
 
 if TYPE_CHECKING:
     from studies.data.dataset import Dataset
@@ -108,13 +109,6 @@ def check_metric(metric: str, dataset: "Dataset") -> None:
         )
     if metric == "val_auc" and len(set(dataset.validation.labels.tolist())) < 2:
         raise DataError("metric: val_auc needs validation images of at least two classes: use a larger validation")
-
-
-def largest(value: Any) -> int:
-    """The largest value that a field of whole numbers can take."""
-    if isinstance(value, Int):
-        return value.high
-    return max(value.options) if isinstance(value, Choice) else int(value)
 
 
 def check_hypermodel(space: Space, *, exports: bool) -> list[str]:

@@ -21,13 +21,13 @@ from studies.database.identities import require
 from studies.database.study_control import ExportClaim, claim_export, end_export, exporter_heard_at, steering
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
-from studies.epochs import second_phase, total_epochs
 from studies.events import Watcher
 from studies.export_folder import ExportTaken, place_aside, study_of
 from studies.features.inputs import Features
 from studies.images.lazy_images import telling_of_lost_files
 from studies.outcome import Best, Progress, Result
 from studies.stop_request import StopRequest
+from studies.training.epochs import second_phase, total_epochs
 from studies.trials.samplers import seed_of
 
 SECONDS_BETWEEN_LOOKS = 0.5

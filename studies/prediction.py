@@ -12,9 +12,9 @@ import numpy as np
 
 from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.backend.quiet import quiet_keras
-from studies.evaluation import Scores, class_probabilities, evaluate, predict_probabilities
 from studies.export import KERAS_FILE, LABELS, SAVED_MODEL
 from studies.export_folder import METRICS, previous_export
+from studies.training.scores import Scores, class_probabilities, evaluate, predict_probabilities
 
 if TYPE_CHECKING:
     from studies.data.dataset import Skipped

@@ -13,12 +13,9 @@ import numpy as np
 from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
-from studies import training
 from studies.checkpoints.best_weights import PATH, of_params, weights_of
 from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
-from studies.data.feed import evaluation_data
-from studies.evaluation import class_probabilities, evaluate
 from studies.events import EpochEnded, Retraining, Watcher
 from studies.export import export_model
 from studies.export_folder import STUDY_ID, Publish, publish_at_once
@@ -29,7 +26,10 @@ from studies.models.build import inference_model
 from studies.models.layers import all_layers
 from studies.own_weights import model_with
 from studies.pictures import Curve, draw, mean_over_folds
-from studies.training import Training, train
+from studies.training.feed import evaluation_data
+from studies.training.fit import train
+from studies.training.result import DIVERGED, STOPPED, Training
+from studies.training.scores import class_probabilities, evaluate
 
 COMPARED_IMAGES = 32
 RETRAINING, TRIAL = "retraining", "trial"
@@ -172,7 +172,7 @@ class _Exporting:
             "from": RETRAINING,
             "trial": self.found.best.number,
             "epochs": len(trained.history),
-            "complete": trained.ended != training.STOPPED,
+            "complete": trained.ended != STOPPED,
         }
         return Final(trained.model, prepared, weights)
 
@@ -240,7 +240,7 @@ def _retrain(
             stop=stop,
             checkpoints=_saved(checkpoints, found, seed),
         )
-        if trained.ended != training.DIVERGED:
+        if trained.ended != DIVERGED:
             return trained
     raise ModelError(
         f"the best recipe, trial {found.best.number}, diverged in {RETRAININGS} retrainings with other seeds: "

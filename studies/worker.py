@@ -15,11 +15,11 @@ from studies.database.claims import Ledger, Nothing, TrialTaken
 from studies.database.enqueued import RefusedValues
 from studies.database.imported import Imports
 from studies.database.workers import Activity
-from studies.epochs import most_epochs, total_epochs
 from studies.events import TrialEnded, TrialStarted, Watcher
 from studies.outcome import FAILED, WAITING, Outcome, Progress
 from studies.settings import Study
 from studies.stop_request import StopRequest
+from studies.training.epochs import most_epochs, total_epochs
 from studies.trials.claimed_trial import TakenTrial, take
 from studies.trials.pruners import make_pruner
 from studies.trials.repeats import Recipes, most_of, size_of

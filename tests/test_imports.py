@@ -112,7 +112,7 @@ def test_pictures_are_drawn_in_one_place(file):
 def test_models_data_and_training_know_nothing_of_optuna(file):
     """Optuna and Keras meet in as few files as possible."""
     name = name_of(file)
-    if name.split(".")[1:2] in (["models"], ["data"]) or name == "studies.training":
+    if name.split(".")[1:2] in (["models"], ["data"]) or name == "studies.training.fit":
         assert "optuna" not in tops(imported(file))
 
 

@@ -72,7 +72,7 @@ def train_in_peace(folder: Path, trials: int) -> str:
 def main() -> None:
     """Be `search`, with epochs that take longer."""
     from search.cli import main as search
-    from studies.callbacks.epochs import EpochEnd
+    from studies.training.callbacks.epochs import EpochEnd
 
     end = EpochEnd.on_epoch_end
 

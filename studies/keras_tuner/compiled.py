@@ -7,8 +7,6 @@ import keras
 from spaces.errors import EveryTrialError, ModelError, OneTrialError
 from spaces.keras_tuner import ONE_HOT, KerasTunerModel
 from spaces.space import Recipe
-from studies.compiling import compile_model
-from studies.data.feed import steps_per_execution
 from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
 from studies.keras_tuner.exploring import can_be_built, values_that_fit
 from studies.keras_tuner.feed import Form
@@ -19,6 +17,8 @@ from studies.keras_tuner.own_fit import has_own_fit
 from studies.models.precision import precision
 from studies.models.rescaling import is_rescaled
 from studies.models.user_code import is_trials_end
+from studies.training.compile import compile_model
+from studies.training.feed import steps_per_execution
 
 
 def compiled_network(

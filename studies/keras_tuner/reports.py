@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from studies.callbacks import EpochEnd, StopOnRequest
+from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.stop import StopOnRequest
 
 
 class FitEnded(KeyboardInterrupt):

@@ -9,16 +9,19 @@ import keras
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from spaces.training import METRICS
-from studies.callbacks import BestEpoch, EpochEnd, StopOnRequest, Validation, validates_itself
 from studies.data.dataset import Split
-from studies.data.feed import Feed, evaluation_data, training_feed
 from studies.keras_tuner.asking import Ask, hyperparameters_for
 from studies.keras_tuner.compiled import fitting_network
 from studies.keras_tuner.feed import Form
 from studies.keras_tuner.fit_check import notice_of_silence
 from studies.keras_tuner.own_fit import Fitted, call_fit, has_own_fit, not_finite, nothing_to_export
 from studies.keras_tuner.reports import Reports
-from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+from studies.training.callbacks.best import BestEpoch
+from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.stop import StopOnRequest
+from studies.training.callbacks.validation import Validation, validates_itself
+from studies.training.feed import Feed, evaluation_data, training_feed
+from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
 
 def train_hypermodel(

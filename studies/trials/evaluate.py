@@ -23,22 +23,23 @@ from studies.database.enqueued import RefusedValues
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.stored_trials import params_of, progress
 from studies.database.workers import Activity
-from studies.epochs import total_epochs
 from studies.events import EpochEnded, Watcher
 from studies.features.eligibility import IMAGES
 from studies.features.inputs import Features, Prepared
-from studies.folds import OnEpoch, fold_data, train_folds
 from studies.images.lazy_images import telling_of_lost_files
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.stop_request import StopRequest
-from studies.training import Training, train
+from studies.training.cross_validation import OnEpoch, fold_data, train_folds
+from studies.training.epochs import total_epochs
+from studies.training.fit import train
+from studies.training.model_cache import WarmModels
+from studies.training.result import Training
 from studies.trials.claimed_trial import TakenTrial
 from studies.trials.samplers import asking_in_fit, seed_of
 from studies.trials.time_budget import TimeBudget, TrialClock
 from studies.trials.trial_meter import TrialMeter
 from studies.trials.trial_outcome import after_error, after_training, beats, ends_the_run
-from studies.warm import WarmModels
 
 logger = logging.getLogger(__name__)
 

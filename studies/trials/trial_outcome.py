@@ -7,12 +7,11 @@ import optuna
 from spaces.errors import EveryTrialError, ModelError, OneTrialError, SearchError
 from spaces.space import Recipe
 from spaces.training import METRICS
-from studies import training
 from studies.backend.error_text import reason_of
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome, Progress
 from studies.stop_request import StopRequest
-from studies.training import Training
+from studies.training.result import DIVERGED, REFUSED, STOPPED, Training
 
 
 def after_training(
@@ -30,7 +29,7 @@ def after_training(
     """
     value = trained.best_value if trained.best_epoch else None
     reached = (value, trained.best_epoch, len(trained.history), seconds)
-    if trained.ended == training.STOPPED:
+    if trained.ended == STOPPED:
         # Some of the folds, or of what a user's `fit` does, compare with no whole trial: they count only where there
         # is nothing else.
         comparable = (recipe.folds is None and trained.is_comparable) or before.best is None
@@ -38,9 +37,9 @@ def after_training(
         if comparable and is_best and not stop.requested:
             return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
         return Outcome(WAITING, *reached, stop.signal_name or "the time was over")
-    if trained.ended == training.REFUSED:
+    if trained.ended == REFUSED:
         return Outcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe, epochs)}")
-    if trained.ended == training.DIVERGED or value is None:
+    if trained.ended == DIVERGED or value is None:
         reason = trained.reason or f"the loss was not finite in epoch {len(trained.history)}"
         return Outcome(PRUNED, *reached, f"diverged: {reason}")
     return Outcome(COMPLETE, *reached, loss=trained.best_loss)

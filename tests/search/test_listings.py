@@ -11,7 +11,7 @@ from search.evaluate import evaluate_folder
 from search.json_output import say_json
 from spaces.errors import UnreadableImagesError
 from studies.data.dataset import Skipped
-from studies.evaluation import ClassScores, Scores
+from studies.training.scores import ClassScores, Scores
 from tests.search import stream
 
 

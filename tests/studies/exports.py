@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from spaces import CNN, Digits, Space, to_json
-from studies.evaluation import evaluate, predict_probabilities
 from studies.export import export_model
 from studies.models.build import build_inference_model
+from studies.training.scores import evaluate, predict_probabilities
 
 SHAPE = (8, 8, 1)
 RECIPE = Space(data=Digits(), backbone=CNN(4, 1), augment=None, dropout=0.1)

@@ -14,8 +14,9 @@ from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.data.dataset import Dataset
 from studies.features.inputs import Features
-from studies.folds import fold_data, train_folds
-from studies.training import DIVERGED, FINISHED, REFUSED, train
+from studies.training.cross_validation import fold_data, train_folds
+from studies.training.fit import train
+from studies.training.result import DIVERGED, FINISHED, REFUSED
 from tests.studies.test_continued_training import noise
 
 FOLDS, EPOCHS = 3, 2

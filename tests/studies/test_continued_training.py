@@ -31,8 +31,6 @@ from spaces import (
     Pretrained,
     Space,
 )
-from studies import training
-from studies.callbacks import checkpoint
 from studies.checkpoints import study_checkpoints
 from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.data.dataset import Dataset, Split
@@ -42,8 +40,10 @@ from studies.features.inputs import Features
 from studies.models.build import build_model
 from studies.outcome import Best, Progress
 from studies.retraining import Found, retrain_and_export
-from studies.training import train
-from studies.warm import WarmModels
+from studies.training import fit
+from studies.training.callbacks import checkpoint
+from studies.training.fit import train
+from studies.training.model_cache import WarmModels
 from tests.fakes import Recorder
 
 SIDE = 8
@@ -235,8 +235,8 @@ def test_checkpoints_change_nothing(name, folder):
 @pytest.mark.slow
 def test_patience_is_not_begun_anew(folder):
     """Epochs without progress before an interruption count after it."""
-    assert undisturbed("out of patience", folder).ended == training.OUT_OF_PATIENCE
-    assert undisturbed("out of patience twice", folder).ended == training.OUT_OF_PATIENCE
+    assert undisturbed("out of patience", folder).ended == fit.OUT_OF_PATIENCE
+    assert undisturbed("out of patience twice", folder).ended == fit.OUT_OF_PATIENCE
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def test_a_refused_epoch_is_not_saved(tmp_path, always_due):
 def test_a_diverged_epoch_is_not_saved(tmp_path, always_due):
     """Weights that are not finite are of no use."""
     case = Case(replace(AUGMENTED, learning_rate=1e30, optimizer=SGD(), batch_size=40), 4)
-    assert trained(case, Checkpoints(tmp_path).of_trial(0)).ended == training.DIVERGED
+    assert trained(case, Checkpoints(tmp_path).of_trial(0)).ended == fit.DIVERGED
     found = Checkpoints(tmp_path).of_trial(0).load()
     assert found is None or np.isfinite(found.arrays["model/0"]).all()
 
@@ -305,7 +305,7 @@ def test_a_request_to_end_saves_the_last_epoch(tmp_path, monkeypatch, between, s
         on_epoch=lambda epoch, metrics: whole.append(epoch) or True,
         stop=lambda: len(whole) == 3,
     )
-    assert (stopped.ended, len(stopped.history)) == (training.STOPPED, 3)
+    assert (stopped.ended, len(stopped.history)) == (fit.STOPPED, 3)
     assert Checkpoints(tmp_path).of_trial(0).load().epoch == saved
 
 

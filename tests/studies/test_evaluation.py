@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from spaces.errors import DataError, ModelError
-from studies.evaluation import class_probabilities, evaluate, predict_probabilities
+from studies.training.scores import class_probabilities, evaluate, predict_probabilities
 
 
 def digits():

@@ -17,7 +17,7 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import COMPLETE, PRUNED
 from studies.stop_request import StopRequest
-from studies.training import FINISHED, Training
+from studies.training.result import FINISHED, Training
 from studies.trials import evaluate
 from studies.trials.evaluate import Objective
 from tests.fakes import TINY, Recorder, run_tiny

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from spaces import SGD, Float
 from spaces.errors import ModelError
 from spaces.training import METRICS
-from studies import Study, training
+from studies import Study
 from studies.data.dataset import Dataset
 from studies.database.claims import Ledger
 from studies.database.connection import engine_of
@@ -19,7 +19,8 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.stop_request import StopRequest
-from studies.training import train
+from studies.training import fit
+from studies.training.fit import train
 from studies.trials import evaluate as objective
 from studies.trials.evaluate import Objective
 from tests.fakes import TINY, Recorder, run_tiny
@@ -187,12 +188,12 @@ def test_when_time_is_over_the_first_trial_counts_with_what_it_reached(tmp_path)
 def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monkeypatch):
     """What the time was spent on is not thrown away: the better model of the two is the result."""
     stop = StopRequest()
-    ends = iter([(0.25, training.FINISHED), (0.5, training.STOPPED)])
+    ends = iter([(0.25, fit.FINISHED), (0.5, fit.STOPPED)])
 
     def timed(*arguments, **named):
         value, ended = next(ends)
         trained = train(*arguments, **named)
-        if ended == training.STOPPED:
+        if ended == fit.STOPPED:
             stop.deadline = 0.0
         return replace(trained, best_value=value, ended=ended)
 

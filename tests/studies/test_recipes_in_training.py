@@ -9,16 +9,16 @@ import pytest
 
 from spaces import CNN, Branch, Branches, Constant, Custom, Digits, Space
 from spaces.errors import DataError
-from studies import training
 from studies.backend.quiet import quiet_keras
 from studies.checks import check_metric
 from studies.data.dataset import Dataset, Split
-from studies.data.feed import evaluation_data
-from studies.evaluation import evaluate
 from studies.models.build import build_model, inference_model
 from studies.models.outputs import gives_logits
 from studies.models.precision import precision
-from studies.training import train
+from studies.training import fit
+from studies.training.feed import evaluation_data
+from studies.training.fit import train
+from studies.training.scores import evaluate
 
 RECIPE = Space(
     data=Digits(),
@@ -178,7 +178,7 @@ def test_accuracy_and_loss_are_keras_own(classes, balance, changes, monkeypatch)
     split = shades(classes, 70, 1)
     recipe = replace(RECIPE, balance=balance, **changes)
     full = trained(recipe, classes, validation=split).history
-    monkeypatch.setattr(training, "validates_itself", lambda model: True)
+    monkeypatch.setattr(fit, "validates_itself", lambda model: True)
     for plain, measured in zip(trained(recipe, classes, validation=split).history, full, strict=True):
         assert measured["val_accuracy"] == plain["val_accuracy"]
         assert measured == pytest.approx(plain, rel=1e-5)
@@ -217,7 +217,7 @@ def test_a_loss_that_only_keras_knows_stays_keras(kind):
 def test_a_loss_that_is_not_finite_is_seen_by_every_metric():
     """A diverged training ends as such when the metric is one of ours."""
     diverged = trained(replace(RECIPE, metric="val_auc", learning_rate=1e30, epochs=9, patience=None))
-    assert diverged.ended == training.DIVERGED
+    assert diverged.ended == fit.DIVERGED
     assert len(diverged.history) < 9
 
 
@@ -226,7 +226,7 @@ def test_a_request_during_the_validation_ends_it():
     recipe = replace(RECIPE, metric="val_auc", batch_size=96)
     asked = iter([False, True])
     stopped = trained(recipe, stop=lambda: next(asked, True))
-    assert stopped.ended == training.STOPPED
+    assert stopped.ended == fit.STOPPED
     assert stopped.history == ()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from studies.data.dataset import Split
-from studies.data.feed import evaluation_data, training_feed
+from studies.training.feed import evaluation_data, training_feed
 
 IMAGES, SIDE = 350_000, 32
 MOST_BYTES = 2**27

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
-from studies.data.balance import class_weights, epoch_order
 from studies.data.dataset import Split
-from studies.data.feed import ShuffledBatches, training_feed
+from studies.training.balance import class_weights, epoch_order
+from studies.training.feed import ShuffledBatches, training_feed
 
 LABELS = np.repeat([0, 1, 3], [70, 25, 8])
 SPLIT = Split(np.arange(len(LABELS), dtype=np.uint8).reshape(-1, 1, 1, 1), LABELS)

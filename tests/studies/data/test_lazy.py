@@ -11,10 +11,10 @@ from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data import dataset
 from studies.data.dataset import Dataset, Split, chosen, concatenated, copied_if_few, identity
-from studies.data.feed import evaluation_data, training_feed
 from studies.data.sources import load
 from studies.images.image_cache import entries
 from studies.images.lazy_images import LazyImages, telling_of_lost_files
+from studies.training.feed import evaluation_data, training_feed
 from tests.images import write_classes
 
 

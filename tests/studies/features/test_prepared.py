@@ -17,7 +17,7 @@ from studies.features.heads import OneView
 from studies.features.inputs import Features
 from studies.images.image_cache import entries
 from studies.models.build import build_model, inference_model
-from studies.training import train
+from studies.training.fit import train
 from tests.images import write_classes
 from tests.studies.features.conftest import save_weights
 from tests.studies.features.tiny import BACKBONE, RECIPE, SIDE, VIEWS, dataset

@@ -9,11 +9,11 @@ from keras import layers
 
 from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
-from studies import training
 from studies.data.dataset import Split
-from studies.evaluation import SCORES
 from studies.models.build import inference_model
-from studies.training import train
+from studies.training import fit
+from studies.training.fit import train
+from studies.training.scores import SCORES
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
 
 
@@ -160,7 +160,7 @@ def test_a_trial_can_be_pruned_within_the_models_fit():
     """Our callbacks end a hypermodel's training, also in a `fit` of its own."""
     for hypermodel in (Dense(), OwnFit()):
         found, told = trained(hypermodel, on_epoch=lambda epoch: epoch < 2, values={"epochs": 3})
-        assert found.ended == training.REFUSED
+        assert found.ended == fit.REFUSED
         assert len(told) == 2
 
 
@@ -176,7 +176,7 @@ def test_an_own_fit_asks_for_hyperparameters_and_overrides_arguments():
     assert asked == ["units", "learning_rate", "batch_size", "epochs"]
     assert len(told) == 2
     assert {"val_loss", "val_accuracy"} <= told[0][1].keys()
-    assert found.ended == training.FINISHED
+    assert found.ended == fit.FINISHED
 
 
 @pytest.mark.slow
@@ -345,4 +345,4 @@ def test_a_loop_that_heeds_nothing_is_ended(event):
         stop=lambda: True,
     )
     assert hypermodel.rounds <= 3
-    assert (found.ended, found.history) == (training.STOPPED, ())
+    assert (found.ended, found.history) == (fit.STOPPED, ())

@@ -15,9 +15,9 @@ import numpy as np
 
 from spaces.canonical import to_json
 from spaces.space import Recipe
-from studies.compiling import compile_model, scheduled
-from studies.epochs import second_phase
 from studies.models.layers import all_layers
+from studies.training.compile import compile_model, scheduled
+from studies.training.epochs import second_phase
 
 MOST_MODELS = 8
 MOST_BYTES = 2**28
@@ -93,7 +93,7 @@ class WarmModels:
         else:
             rate = scheduled(recipe, steps_per_epoch)
             compile_model(model, recipe, steps_per_epoch, steps_per_execution, rate)
-        from studies.tensorflow_adjustable import adjust, adjust_optimizer
+        from studies.training.tensorflow_adjustable import adjust, adjust_optimizer
 
         _copy_state(fresh, model)
         adjust(model, fresh)
@@ -102,7 +102,7 @@ class WarmModels:
 
     def _borrowed(self, fresh: keras.Model, recipe: Recipe, steps_per_execution: int) -> keras.Model | None:
         """A kept model of this structure, or a new one that can be kept; None where there can be none."""
-        from studies.tensorflow_adjustable import adjustable
+        from studies.training.tensorflow_adjustable import adjustable
 
         key = _structure(recipe, fresh, steps_per_execution)
         # Whoever borrows it gives it back: after an error it is gone.

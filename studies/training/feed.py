@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.data.balance import class_weights, epoch_order
 from studies.data.dataset import Split
+from studies.training.balance import class_weights, epoch_order
 
 _PIXELS_PER_EXECUTION = 2**20
 _MOST_STEPS_PER_EXECUTION = 32
@@ -42,7 +42,7 @@ def training_feed(split: Split, batch_size: int, seed: int, balance: str | None 
     """
     steps = -(-len(split) // batch_size)
     if keras.backend.backend() == "tensorflow":
-        from studies.data.tensorflow_feed import shuffled_batches
+        from studies.training.tensorflow_feed import shuffled_batches
 
         dataset, begin_epoch = shuffled_batches(
             split, batch_size, _order(split, seed, balance), _weights(split, balance)
@@ -55,7 +55,7 @@ def training_feed(split: Split, batch_size: int, seed: int, balance: str | None 
 def evaluation_data(split: Split, batch_size: int) -> Any:
     """Every image once, in order: what `validation_data` takes."""
     if keras.backend.backend() == "tensorflow":
-        from studies.data.tensorflow_feed import ordered_batches
+        from studies.training.tensorflow_feed import ordered_batches
 
         return ordered_batches(split, batch_size)
     return ShuffledBatches(split, batch_size, seed=None)

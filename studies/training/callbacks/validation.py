@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.callbacks.stop import StopOnRequest
-from studies.evaluation import SCORES, evaluate
 from studies.models.outputs import gives_logits
+from studies.training.callbacks.stop import StopOnRequest
+from studies.training.scores import SCORES, evaluate
 
 _VALUES_PER_BATCH, _LARGEST_BATCH = 2**20, 4096
 
@@ -68,7 +68,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _as_keras(self) -> dict[str, Any]:
         """The `outputs`, the loss and the compiled metrics."""
-        from studies.tensorflow_validation import validation_step
+        from studies.training.tensorflow_validation import validation_step
 
         step = validation_step(self.model)
         self.model.reset_metrics()

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.callbacks.best import BestEpoch
-from studies.callbacks.epochs import EpochEnd
-from studies.callbacks.stop import StopOnRequest
 from studies.checkpoints.checkpoint_file import Snapshot
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
 from studies.checkpoints.throttle import Pace
+from studies.training.callbacks.best import BestEpoch
+from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.stop import StopOnRequest
 
 TIMES_BETWEEN_COPIES = 100.0
 """The last epoch's state is copied, in case somebody asks for an end, if that takes 1% of the time at most."""

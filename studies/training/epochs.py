@@ -1,9 +1,11 @@
 """How many epochs a recipe has, over the phases of its training."""
 
+from typing import Any
+
 from spaces.backbones import Pretrained
+from spaces.parameters import Choice, Int
 from spaces.space import Recipe, Space, records_in
 from spaces.training import FineTune
-from studies.checks import largest
 
 
 def second_phase(recipe: Recipe) -> FineTune | None:
@@ -22,3 +24,10 @@ def most_epochs(space: Space) -> int:
     second = [largest(record.epochs) for record in records_in(space.fine_tune) if isinstance(record, FineTune)]
     is_possible = any(isinstance(record, Pretrained) for record in records_in(space.backbone))
     return largest(space.epochs) + (max(second, default=0) if is_possible else 0)
+
+
+def largest(value: Any) -> int:
+    """The largest value that a field of whole numbers can take."""
+    if isinstance(value, Int):
+        return value.high
+    return max(value.options) if isinstance(value, Choice) else int(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from studies.callbacks.stop import StopOnRequest
+from studies.training.callbacks.stop import StopOnRequest
 
 
 class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]

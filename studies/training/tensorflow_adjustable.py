@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from spaces.space import Recipe
-from studies.compiling import scheduled
+from studies.training.compile import scheduled
 
 _OF_SCHEDULE = ("initial_learning_rate", "decay_steps", "warmup_target", "warmup_steps", "alpha")
 _OF_TRANSLATION = ("height_lower", "height_upper", "width_lower", "width_upper")

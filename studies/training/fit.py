@@ -11,67 +11,23 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.scalars import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS, Constant, FineTune
-from studies.callbacks import (
-    BestEpoch,
-    Checkpointing,
-    EpochEnd,
-    StopOnRequest,
-    Validation,
-    validates_itself,
-    validation_batch,
-)
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
-from studies.compiling import compile_model, cooled
 from studies.data.dataset import Split
-from studies.data.feed import Feed, evaluation_data, steps_per_execution, training_feed
-from studies.epochs import second_phase
 from studies.models.build import build_model
 from studies.models.pretrained import fine_tune
-from studies.warm import WarmModels
-
-FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of patience", "refused", "stopped", "diverged"
-
+from studies.training.callbacks.best import BestEpoch
+from studies.training.callbacks.checkpoint import Checkpointing
+from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.stop import StopOnRequest
+from studies.training.callbacks.validation import Validation, validates_itself, validation_batch
+from studies.training.compile import compile_model, cooled
+from studies.training.epochs import second_phase
+from studies.training.feed import Feed, evaluation_data, steps_per_execution, training_feed
+from studies.training.model_cache import WarmModels
+from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
 Build: TypeAlias = Callable[..., keras.Model]
-
-
-@dataclass(frozen=True)
-class Training:
-    """A trained model and how it got there.
-
-    Args:
-        model: Holds the weights of the best epoch, or of the last one when there was no validation; None where it
-            is not needed any more.
-        history: The metrics of each whole epoch.
-        best_epoch: The best epoch, counted from 1, or None.
-        best_value: Its metric; NaN when there is none.
-        best_loss: Its loss on the validation images; NaN when there is none.
-        ended: Why training ended: one of the constants of this module.
-        first_phase: Epochs of the first phase that led to the model's weights: a second one begins with the best of
-            the first.
-        second_phase: Epochs of the second phase that led to them.
-        unfinished_value: The metric of the model as it is, where training was stopped within its first epoch and
-            there was time to measure it; else None.
-        reason: Why it has no value, where the loss does not say it; empty otherwise.
-        untrained: Why the model is not the one that was judged, and cannot be exported; empty otherwise.
-        notice: What the user should know about every training of this kind; empty for nothing.
-        is_comparable: Its value compares with that of a whole training, also where it was stopped.
-    """
-
-    model: keras.Model
-    history: tuple[Mapping[str, float], ...]
-    best_epoch: int | None
-    best_value: float
-    best_loss: float
-    ended: str
-    first_phase: int
-    second_phase: int
-    unfinished_value: float | None = None
-    reason: str = ""
-    untrained: str = ""
-    notice: str = ""
-    is_comparable: bool = True
 
 
 def train(

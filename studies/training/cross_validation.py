@@ -14,7 +14,7 @@ from studies.data.dataset import Dataset, Split
 from studies.data.folds import fold_numbers, picked
 from studies.features.eligibility import CACHED_VIEWS, IMAGES
 from studies.features.inputs import Features, Prepared
-from studies.training import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
 
 OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
 """Called after each epoch, counted from 1, with its metrics; returns whether to go on."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from studies.callbacks.stop import StopOnRequest
+from studies.training.callbacks.stop import StopOnRequest
 
 _STATE = ("epoch", "value", "loss", "out_of_patience", "improved_at")
 
