@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("spaces", "studies", "search")
+WITHOUT_OPTUNA = ("backend", "images", "data", "models", "features", "checkpoints", "training")
 SLOW = {"keras", "optuna", "tensorflow", "sklearn", "jax", "matplotlib"}
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 EXAMPLES = ROOT / "spaces" / "examples"
@@ -55,6 +56,7 @@ def tops(modules: set[str]) -> set[str]:
 def loaded_with(module: str) -> frozenset[str]:
     """The packages that importing one of our modules imports, also through others of ours."""
     files = {name_of(file): file for file in FILES}
+    assert module in files, module
     seen, waiting, others = set(), [module], set()
     while waiting:
         current = waiting.pop()
