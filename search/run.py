@@ -147,7 +147,7 @@ def _hyperparameters(space: "Space", result: "Result") -> Mapping[str, Scalar]:
     """The defaults of a hypermodel, if the space has one and something is to be compared with them."""
     if not isinstance(space.model, KerasTunerModel) or result.progress.best is None:
         return {}
-    from studies.keras_tuner.suggesting import defaults_of
+    from studies.keras_tuner.suggest import defaults_of
 
     return defaults_of(space)
 

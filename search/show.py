@@ -55,7 +55,7 @@ def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]"
         from studies.backend.keras_backend import require_backend
 
         require_backend()
-        from studies.keras_tuner.suggesting import met_by_building
+        from studies.keras_tuner.suggest import met_by_building
 
         return met_by_building(space)
 

@@ -128,7 +128,7 @@ def check_hypermodel(space: Space, *, exports: bool) -> list[str]:
         return []
     # Keras and KerasTuner are imported only where they are needed.
     require_backend()
-    from studies.keras_tuner.suggesting import check_hypermodel as check
+    from studies.keras_tuner.suggest import check_hypermodel as check
 
     return check(space, exports=exports)
 

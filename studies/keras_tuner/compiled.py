@@ -7,9 +7,9 @@ import keras
 from spaces.errors import EveryTrialError, ModelError, OneTrialError
 from spaces.keras_tuner import ONE_HOT, KerasTunerModel
 from spaces.space import Recipe
-from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
 from studies.keras_tuner.exploring import can_be_built, values_that_fit
-from studies.keras_tuner.feed import Form
+from studies.keras_tuner.hyperparameters import AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.input_format import Form
 from studies.keras_tuner.labels import check_metrics, one_hot_columns
 from studies.keras_tuner.loss_range import check_range
 from studies.keras_tuner.models import build_network, connect, name_of

@@ -13,7 +13,7 @@ from spaces.errors import EveryTrialError, ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 from spaces.table import Row
-from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for, meaning
+from studies.keras_tuner.hyperparameters import AskedHyperParameters, hyperparameters_for, meaning
 from studies.keras_tuner.mapping import conditions, in_words, mapped, possible, word
 from studies.keras_tuner.models import build_network
 from studies.models.user_code import is_trials_end

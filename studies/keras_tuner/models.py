@@ -8,7 +8,7 @@ from keras import layers
 
 from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
-from studies.keras_tuner.asking import AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.hyperparameters import AskedHyperParameters, hyperparameters_for
 from studies.models.outputs import outputs_for
 from studies.models.plain_copy import plain_copy
 from studies.models.precision import unchanged_precision

@@ -14,11 +14,11 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.data.dataset import Split
-from studies.keras_tuner.asking import AskedHyperParameters
-from studies.keras_tuner.feed import Form
+from studies.keras_tuner.callback_group import FitEnded, Reports
 from studies.keras_tuner.fit_source import FitSource, source_of
+from studies.keras_tuner.hyperparameters import AskedHyperParameters
+from studies.keras_tuner.input_format import Form
 from studies.keras_tuner.models import as_the_users, name_of
-from studies.keras_tuner.reports import FitEnded, Reports
 from studies.keras_tuner.returned import check_range, has_metric, metrics_returned
 
 KEYWORDS = ("validation_data", "callbacks", "epochs", "batch_size", "verbose")

@@ -84,7 +84,7 @@ def train(
     """
     if isinstance(recipe.model, KerasTunerModel):
         # KerasTuner is imported only where it is used.
-        from studies.keras_tuner.training import train_hypermodel
+        from studies.keras_tuner.fit import train_hypermodel
 
         return train_hypermodel(
             recipe,

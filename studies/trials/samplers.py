@@ -69,7 +69,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
         return recipe
     # KerasTuner and Keras are imported only where they are used.
     from studies.keras_tuner.own_fit import has_own_fit
-    from studies.keras_tuner.suggesting import values_of_build
+    from studies.keras_tuner.suggest import values_of_build
 
     names = {hole.name for hole in flatten(space)}
     values = values_of_build(
@@ -101,7 +101,7 @@ def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar
 
 def _asker(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -> Callable[[Any], Scalar]:
     from studies.keras_tuner.mapping import variant
-    from studies.keras_tuner.suggesting import asker, baseline_parameters
+    from studies.keras_tuner.suggest import asker, baseline_parameters
 
     def draw(name: str, parameter: Parameter) -> Scalar:
         if not _means(trial, name, parameter, baseline_parameters(record)):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from studies.data.dataset import Split
-from studies.keras_tuner.feed import Form
+from studies.keras_tuner.input_format import Form
 from studies.training.feed import ShuffledBatches, evaluation_data
 
 SPLIT = Split(np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1) * 10, np.array([0, 1, 2, 1, 0]))

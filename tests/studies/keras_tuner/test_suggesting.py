@@ -9,7 +9,7 @@ from keras_tuner.errors import FailedTrialError
 from spaces import Choice, Digits, Int, KerasTunerModel, Space
 from spaces.errors import ModelError, SpaceError
 from studies.database.stored_trials import PARAMS, params_of
-from studies.keras_tuner.suggesting import check_hypermodel, defaults_of, met_by_building
+from studies.keras_tuner.suggest import check_hypermodel, defaults_of, met_by_building
 from studies.trials.samplers import asking_in_fit, make_sampler, most_trials, suggest
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, two_kinds
 

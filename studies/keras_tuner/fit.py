@@ -10,12 +10,12 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.data.dataset import Split
-from studies.keras_tuner.asking import Ask, hyperparameters_for
+from studies.keras_tuner.callback_group import Reports
 from studies.keras_tuner.compiled import fitting_network
-from studies.keras_tuner.feed import Form
 from studies.keras_tuner.fit_check import notice_of_silence
+from studies.keras_tuner.hyperparameters import Ask, hyperparameters_for
+from studies.keras_tuner.input_format import Form
 from studies.keras_tuner.own_fit import Fitted, call_fit, has_own_fit, not_finite, nothing_to_export
-from studies.keras_tuner.reports import Reports
 from studies.training.callbacks.best import BestEpoch
 from studies.training.callbacks.epochs import EpochEnd
 from studies.training.callbacks.stop import StopOnRequest

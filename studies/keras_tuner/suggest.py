@@ -10,9 +10,9 @@ from spaces.keras_tuner import COMPILING, KerasTunerModel
 from spaces.parameters import Parameter, Scalar
 from spaces.space import Space, flatten
 from spaces.table import Row
-from studies.keras_tuner.asking import Ask, hyperparameters_for
 from studies.keras_tuner.exploring import Explored, built, can_be_built
 from studies.keras_tuner.fit_check import check_fit
+from studies.keras_tuner.hyperparameters import Ask, hyperparameters_for
 from studies.keras_tuner.mapping import mapped, possible
 from studies.keras_tuner.models import build_network
 
