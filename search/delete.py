@@ -13,7 +13,7 @@ from search.terminal import say
 from spaces.errors import OutputError, StudyError, UsageError
 
 if TYPE_CHECKING:
-    from studies.study_files import StudyFile
+    from studies.export.study_files import StudyFile
 
 MOST_NAMES = 5
 
@@ -34,7 +34,7 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
     """
     from studies.database.deletion import delete_rows, identity, require_idle
     from studies.database.lookup import find
-    from studies.study_files import DATABASE, is_database_here, remove, remove_elsewhere
+    from studies.export.study_files import DATABASE, is_database_here, remove, remove_elsewhere
 
     found = find(study, output, storage_of(study, output, storage), reading=False)
     require_idle(found)
@@ -67,7 +67,7 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
 
 
 def _what(files: list["StudyFile"], folder: Path, place: str | None) -> list[Fact]:
-    from studies.study_files import sizes
+    from studies.export.study_files import sizes
 
     facts = [(kind, f"{gigabytes(count)} in {clean(folder)}") for kind, count in sizes(files).items()]
     return [*facts, *([("checkpoints", f"those in {clean(place)}")] if place else [])]

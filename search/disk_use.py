@@ -10,7 +10,7 @@ from spaces.errors import StudyError
 
 if TYPE_CHECKING:
     from studies.database.lookup import FoundStudy
-    from studies.study_files import StudyFile
+    from studies.export.study_files import StudyFile
 
 
 def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path, list["StudyFile"]]:
@@ -22,7 +22,7 @@ def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path
         output: Folder of all studies.
     """
     from studies.database.deletion import identity
-    from studies.study_files import files_of, is_database_here
+    from studies.export.study_files import files_of, is_database_here
 
     folder = study_folder(study, output) or output / found.name
     is_home = is_database_here(folder, found.url) or _is_kept_in(folder, found)
@@ -31,7 +31,7 @@ def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path
 
 def disk_use(found: "FoundStudy", study: str, output: Path) -> dict[str, int]:
     """The bytes of a study's files on this machine, by kind; empty where it has none."""
-    from studies.study_files import sizes
+    from studies.export.study_files import sizes
 
     return sizes(files_in_folder(found, study, output)[1])
 

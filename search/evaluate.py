@@ -23,8 +23,8 @@ def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = 
     """
     quieten()
     with waiting("loading Keras, the model and the images", debug=debug):
-        from studies.prediction import evaluate_folder as score
-        from studies.prediction import load_export
+        from studies.export.exported_model import evaluate_folder as score
+        from studies.export.exported_model import load_export
 
         found = score(load_export(export), folder)
     if as_json:

@@ -12,7 +12,7 @@ from search.waiting import waiting
 from spaces.errors import UnreadableImagesError
 
 if TYPE_CHECKING:
-    from studies.prediction import Prediction
+    from studies.export.exported_model import Prediction
 
 
 def predict_images(export: Path, images: Sequence[Path], *, as_json: bool, debug: bool = False) -> None:
@@ -24,7 +24,7 @@ def predict_images(export: Path, images: Sequence[Path], *, as_json: bool, debug
     quieten()
     try:
         with waiting("loading Keras and the model", debug=debug):
-            from studies.prediction import load_export, predict
+            from studies.export.exported_model import load_export, predict
 
             predictions = predict(load_export(export), images)
     except UnreadableImagesError as error:

@@ -13,7 +13,6 @@ from spaces.errors import NoResultError
 from spaces.functions import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
-from studies import exporting
 from studies.checkpoints.stores import place_of_study
 from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.checks import notices_of_code
@@ -29,7 +28,8 @@ from studies.database.transactions import PATIENCE_SECONDS
 from studies.database.urls import sqlite_url
 from studies.database.workers import Activity, Member
 from studies.events import Watcher
-from studies.exporting import Exporter
+from studies.export import election
+from studies.export.election import Exporter
 from studies.features.inputs import Features
 from studies.heartbeat import beating
 from studies.opening_event import opening
@@ -197,7 +197,7 @@ class _Run:
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
-        of_folder = (*exporting.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
+        of_folder = (*election.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
             what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"

@@ -106,8 +106,8 @@ def test_tensorflow_is_imported_only_where_the_name_says_so(file):
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_pictures_are_drawn_in_one_place(file):
-    """Only `studies.pictures` imports matplotlib."""
-    assert "matplotlib" not in tops(imported(file)) or name_of(file).startswith("studies.pictures")
+    """Only `studies.export.plots` imports matplotlib."""
+    assert "matplotlib" not in tops(imported(file)) or name_of(file).startswith("studies.export.plots")
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -27,7 +27,7 @@ from studies.database.stored_trials import params_of
 from studies.database.urls import shown, sqlite_url
 from studies.devices import Place, places, this_machine
 from studies.events import StudyOpened, WorkerSeen
-from studies.export_folder import STUDY_ID
+from studies.export.export_folder import STUDY_ID
 from studies.outcome import Progress, Result
 from studies.recycling import share_of_memory
 from studies.settings import Study

@@ -40,12 +40,12 @@ def fake_prediction(monkeypatch):
     scores = SimpleNamespace(**figures, classes=(one,), to_json=lambda: dict(figures))
     skipped = (Skipped("x\n.jpg", "is empty"),)
     made = stream.module(
-        "studies.prediction",
+        "studies.export.exported_model",
         load_export=lambda folder: folder,
         predict=lambda exported, paths: [prediction] * len(paths),
         evaluate_folder=lambda exported, folder: SimpleNamespace(scores=scores, skipped=skipped),
     )
-    monkeypatch.setitem(sys.modules, "studies.prediction", made)
+    monkeypatch.setitem(sys.modules, "studies.export.exported_model", made)
 
 
 def test_trials_are_valid_csv(search, trials):
@@ -105,8 +105,8 @@ def unreadable(predictions):
 @pytest.mark.parametrize("json_option", [[], ["--json"]])
 def test_broken_images_are_named_beside_the_predictions(search, fake_prediction, monkeypatch, others, json_option):
     """Standard output holds the others and stays JSON, standard error the broken one, and the exit code is 4."""
-    given = sys.modules["studies.prediction"].predict(None, ["a.jpg"] * others)
-    monkeypatch.setattr(sys.modules["studies.prediction"], "predict", unreadable(given))
+    given = sys.modules["studies.export.exported_model"].predict(None, ["a.jpg"] * others)
+    monkeypatch.setattr(sys.modules["studies.export.exported_model"], "predict", unreadable(given))
     done = search("predict", "best", "x.jpg", *["a.jpg"] * others, *json_option)
     assert done.exit_code == 4
     assert "x.jpg cannot be read as an image: truncated" in done.stderr
@@ -142,8 +142,8 @@ def test_the_last_row_of_the_scores_is_what_it_says(monkeypatch, capsys, images,
     classes = tuple(ClassScores(f"c{index}", 0.5, 0.5, 0.5, count) for index, count in enumerate(images))
     scores = Scores(sum(images), 0.5, 0.1, 0.5, 0.5, 0.5, 0.5, None, classes, ())
     scored = SimpleNamespace(scores=scores, skipped=())
-    made = stream.module("studies.prediction", load_export=lambda _: None, evaluate_folder=lambda *_: scored)
-    monkeypatch.setitem(sys.modules, "studies.prediction", made)
+    made = stream.module("studies.export.exported_model", load_export=lambda _: None, evaluate_folder=lambda *_: scored)
+    monkeypatch.setitem(sys.modules, "studies.export.exported_model", made)
     evaluate_folder(Path("best"), Path("folder"), as_json=False)
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert " ".join(rows[-1]) == f"{last} 0.5000 0.5000 0.5000"

@@ -24,8 +24,8 @@ from spaces import (
 )
 from spaces.files import EXAMPLES, built_in, load
 from studies import Study
+from studies.export.exported_model import load_export, predict
 from studies.models.build import build_inference_model
-from studies.prediction import load_export, predict
 from studies.run import run
 from studies.stop_request import StopRequest
 from tests.fakes import Recorder

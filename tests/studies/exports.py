@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from spaces import CNN, Digits, Space, to_json
-from studies.export import export_model
+from studies.export.writer import export_model
 from studies.models.build import build_inference_model
 from studies.training.scores import evaluate, predict_probabilities
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from studies.backend.quiet import quiet_keras
-from studies.card_code import evaluation_code, usage_code
+from studies.export.card_code import evaluation_code, usage_code
 from studies.images.decoding import Form, pixels, quiet_pillow, read_image
 from tests.images import picture
 from tests.kinds import every_kind, png

@@ -35,11 +35,11 @@ from studies.checkpoints import study_checkpoints
 from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded
+from studies.export.retraining import Found, retrain_and_export
 from studies.features.heads import build_head
 from studies.features.inputs import Features
 from studies.models.build import build_model
 from studies.outcome import Best, Progress
-from studies.retraining import Found, retrain_and_export
 from studies.training import fit
 from studies.training.callbacks import checkpoint
 from studies.training.fit import train

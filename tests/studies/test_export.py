@@ -11,11 +11,11 @@ from PIL import Image
 
 from spaces import from_json
 from spaces.errors import ExportError, OutputError
-from studies import export
 from studies.backend.quiet import quiet_keras
-from studies.card import model_card
-from studies.card_code import usage_code
-from studies.export_folder import LEFTOVER_SECONDS, previous_export
+from studies.export import formats, writer
+from studies.export.card import model_card
+from studies.export.card_code import usage_code
+from studies.export.export_folder import LEFTOVER_SECONDS, previous_export
 from tests.studies.exports import RECIPE, SHAPE, digit_images, digit_model, export_digits
 
 FILES = {"model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"}
@@ -207,7 +207,7 @@ def test_a_format_that_answers_otherwise(tmp_path, monkeypatch):
     """A file whose model gives other probabilities is never left as an export."""
     other = digit_model()
     other.set_weights([weight + 0.1 for weight in other.get_weights()])
-    monkeypatch.setattr(export.keras.models, "load_model", lambda *args, **more: other)
+    monkeypatch.setattr(writer.keras.models, "load_model", lambda *args, **more: other)
     with pytest.raises(ExportError, match=r"model.keras: must answer as the model in memory does, .* more than 0.0001"):
         export_digits(tmp_path / "best")
     assert list(tmp_path.iterdir()) == []
@@ -221,7 +221,7 @@ def test_rounding_that_the_network_amplifies_is_allowed(factor, allowed):
     model = keras.Model(images, keras.layers.Activation("sigmoid")(scaled - factor * 128))
     samples = np.full((2, *SHAPE), 128, np.uint8)
     answers = np.asarray(model(samples))
-    assert export.largest_difference(model, samples, answers) == pytest.approx(allowed)
+    assert formats.largest_difference(model, samples, answers) == pytest.approx(allowed)
 
 
 def test_a_layer_that_plain_keras_does_not_know(tmp_path):
@@ -239,7 +239,7 @@ def test_a_layer_that_plain_keras_does_not_know(tmp_path):
     hidden = keras.layers.Flatten()(Scale(2.0)(images))
     model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(hidden))
     with pytest.raises(ExportError, match=r"model.keras: the model could not be .*need get_config\(\)"):
-        export.export_model(
+        writer.export_model(
             model,
             tmp_path / "best",
             labels=list("0123456789"),
@@ -273,7 +273,7 @@ def test_previous_export_stands_beside():
     assert previous_export(RUNS).name == ".best.previous"
 
 
-RUNS = export.Path("runs/study/best")
+RUNS = writer.Path("runs/study/best")
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from spaces.errors import OutputError
-from studies import export_folder
-from studies.export_folder import LEFTOVER_SECONDS, ExportTaken, previous_export, replacing
+from studies.export import export_folder
+from studies.export.export_folder import LEFTOVER_SECONDS, ExportTaken, previous_export, replacing
 
 ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 

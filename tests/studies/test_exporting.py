@@ -14,8 +14,8 @@ from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.database import stored_trials
 from studies.database.study_control import claim_export, end_export, steering
 from studies.database.tables import WORKERS
-from studies.export_folder import ExportTaken
-from studies.exporting import Exporter, notices, stored_metrics
+from studies.export.election import Exporter, notices, stored_metrics
+from studies.export.export_folder import ExportTaken
 from studies.features.inputs import Features
 from studies.outcome import Result
 from studies.stop_request import StopRequest
@@ -34,7 +34,7 @@ def opened(tmp_path):
 @pytest.fixture
 def export(opened, tmp_path, monkeypatch):
     """Exports as a new worker would, but for the training; `wait` is called between two looks at another exporter."""
-    monkeypatch.setattr("studies.retraining.retrain_and_export", lambda *_, **__: {"test": {}})
+    monkeypatch.setattr("studies.export.retraining.retrain_and_export", lambda *_, **__: {"test": {}})
     result = Result(
         study="tiny",
         metric="val_accuracy",
@@ -133,7 +133,7 @@ def test_the_loser_reports_who_exports(opened, export, monkeypatch):
     def taken(*_, **__):
         raise ExportTaken("another worker has claimed the export")
 
-    monkeypatch.setattr("studies.retraining.retrain_and_export", taken)
+    monkeypatch.setattr("studies.export.retraining.retrain_and_export", taken)
     result = export(lambda seconds: None)
     assert (result.export, result.metrics) == (None, None)
     assert result.elsewhere == "another worker is retraining and exporting the best trial"

@@ -13,7 +13,7 @@ from studies import Study
 from studies.database.connection import open_storage
 from studies.database.stored_trials import outcome_of, progress
 from studies.database.urls import sqlite_url
-from studies.exporting import with_epochs
+from studies.export.election import with_epochs
 from studies.outcome import Best
 from tests.fakes import EPOCHS, TINY, CurveObjective, opened_tiny, run_tiny
 

@@ -9,19 +9,12 @@ import pytest
 from PIL import Image
 
 from studies.data.dataset import Dataset, Split
-from studies.pictures import (
-    Curve,
-    confusion,
-    confusion_picture,
-    curves_picture,
-    draw,
-    grids,
-    labels,
-    mean_over_folds,
-    mistakes_picture,
-    samples_picture,
-)
-from studies.pictures.labels import FONT, NOTE, fonts_for, in_lines, needs_note, numbered, readable
+from studies.export.plots import confusion, grids, labels
+from studies.export.plots.confusion import confusion_picture
+from studies.export.plots.curves import Curve, curves_picture, mean_over_folds
+from studies.export.plots.drawing import draw
+from studies.export.plots.grids import mistakes_picture, samples_picture
+from studies.export.plots.labels import FONT, NOTE, fonts_for, in_lines, needs_note, numbered, readable
 
 NAMES = ["猫", "a$x^2$", "🐈", "line\nbreak", "العربية", "bad\udcff", "\x07bell", "\\frac{", "<b>", "Größe " * 30]
 
@@ -85,7 +78,7 @@ def test_samples_keep_their_colours(tmp_path, channels):
 
 def test_samples_show_as_many_classes_as_there_is_room_for(tmp_path, monkeypatch):
     """Sixteen images of sixteen classes, however rare; the same ones each time."""
-    from studies.pictures import grids
+    from studies.export.plots import grids
 
     labels = np.array([0] * 500 + list(range(1, 16)))
     chosen = grids._of_every_class(labels)

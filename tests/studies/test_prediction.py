@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 
 from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.backend.quiet import quiet_keras
-from studies.prediction import evaluate_folder, load_export, predict
-from studies.tensorflow_export import write_saved_model
+from studies.export.exported_model import evaluate_folder, load_export, predict
+from studies.export.tensorflow_saved_model import write_saved_model
 from studies.training.scores import evaluate
 from tests.studies.exports import digit_images, export_digits
 

@@ -14,7 +14,7 @@ from spaces import CustomData, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import Study
 from studies.events import TrialStarted
-from studies.prediction import evaluate_folder, load_export, predict
+from studies.export.exported_model import evaluate_folder, load_export, predict
 from studies.run import run
 from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest

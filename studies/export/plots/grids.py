@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.pictures.canvas import add_note, new_figure, save
-from studies.pictures.labels import NOTE, fonts_for, in_lines, needs_note, numbered
+from studies.export.plots.canvas import add_note, new_figure, save
+from studies.export.plots.labels import NOTE, fonts_for, in_lines, needs_note, numbered
 
 COLUMNS, IMAGES = 4, 16
 _COLUMN_INCHES, _CAPTION_INCHES, _CAPTION_SIZE = 2.3, 2.15, 9

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.pictures.canvas import add_note, new_figure, save
-from studies.pictures.labels import NOTE, fonts_for, in_lines, inches_of, needs_note, numbered
+from studies.export.plots.canvas import add_note, new_figure, save
+from studies.export.plots.labels import NOTE, fonts_for, in_lines, inches_of, needs_note, numbered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,15 +17,16 @@ from studies.checkpoints.best_weights import PATH, of_params, weights_of
 from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded, Retraining, Watcher
-from studies.export import export_model
-from studies.export_folder import STUDY_ID, Publish, publish_at_once
+from studies.export.export_folder import STUDY_ID, Publish, publish_at_once
+from studies.export.found import Found
+from studies.export.own_weights import model_with
+from studies.export.plots.curves import Curve, mean_over_folds
+from studies.export.plots.drawing import draw
+from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
 from studies.features.inputs import Features, Prepared, as_images
-from studies.found import Found
 from studies.models.build import inference_model
 from studies.models.layers import all_layers
-from studies.own_weights import model_with
-from studies.pictures import Curve, draw, mean_over_folds
 from studies.training.feed import evaluation_data
 from studies.training.fit import train
 from studies.training.result import DIVERGED, STOPPED, Training

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spaces.space import Recipe
+from studies.export.plots.curves import Epochs
 from studies.outcome import Best, Progress
-from studies.pictures import Epochs
 
 
 @dataclass(frozen=True)

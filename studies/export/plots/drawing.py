@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from studies.data.dataset import Dataset
-from studies.pictures.confusion import confusion_picture
-from studies.pictures.curves import Curve, curves_picture
-from studies.pictures.grids import mistakes_picture, samples_picture
+from studies.export.plots.confusion import confusion_picture
+from studies.export.plots.curves import Curve, curves_picture
+from studies.export.plots.grids import mistakes_picture, samples_picture
 
 SAMPLES, CONFUSION, MISTAKES, CURVES = "samples.png", "confusion_matrix.png", "mistakes.png", "curves.png"
 

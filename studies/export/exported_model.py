@@ -12,8 +12,8 @@ import numpy as np
 
 from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.backend.quiet import quiet_keras
-from studies.export import KERAS_FILE, LABELS, SAVED_MODEL
-from studies.export_folder import METRICS, previous_export
+from studies.export.export_folder import METRICS, previous_export
+from studies.export.formats import KERAS_FILE, LABELS, SAVED_MODEL
 from studies.training.scores import Scores, class_probabilities, evaluate, predict_probabilities
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _load_model(path: Path, image_shape: tuple[int, int, int]) -> keras.Model:
     except Exception as error:
         own, saved_model = _own_code(path), path.parent / SAVED_MODEL
         if own and saved_model.is_dir() and keras.backend.backend() == "tensorflow":
-            from studies.tensorflow_export import saved_model_network
+            from studies.export.tensorflow_saved_model import saved_model_network
 
             return saved_model_network(saved_model, image_shape)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

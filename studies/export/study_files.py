@@ -11,7 +11,7 @@ from pathlib import Path
 from spaces.errors import OutputError
 from studies.checkpoints.stores import place_at
 from studies.database.urls import sqlite_url
-from studies.export_folder import study_of
+from studies.export.export_folder import study_of
 
 DATABASE, CHECKPOINTS, EXPORT, LOGS, COMMAND = "database", "checkpoints", "export", "logs", "command"
 

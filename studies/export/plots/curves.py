@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from matplotlib.ticker import MaxNLocator
 
-from studies.pictures.canvas import new_figure, save
+from studies.export.plots.canvas import new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from studies.card_code import evaluation_code, usage_code
+from studies.export.card_code import evaluation_code, usage_code
 
 _LIMITS = (
     "- It always answers with one of its classes, also for an image that shows none of them.\n"

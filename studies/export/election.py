@@ -22,7 +22,7 @@ from studies.database.study_control import ExportClaim, claim_export, end_export
 from studies.database.tables import read_epochs
 from studies.database.workers import Member
 from studies.events import Watcher
-from studies.export_folder import ExportTaken, place_aside, study_of
+from studies.export.export_folder import ExportTaken, place_aside, study_of
 from studies.features.inputs import Features
 from studies.images.lazy_images import telling_of_lost_files
 from studies.outcome import Best, Progress, Result
@@ -77,8 +77,8 @@ class Exporter:
             retrains: Whether there is time to retrain the best trial.
             unfinished: What a trial reached within its first epoch, exported where no trial is complete.
         """
-        from studies.found import Found
-        from studies.retraining import retrain_and_export
+        from studies.export.found import Found
+        from studies.export.retraining import retrain_and_export
 
         best = result.progress.best or unfinished
         if best is None:
