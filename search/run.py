@@ -17,8 +17,8 @@ from search.terminal import is_drawable
 from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
 from spaces.parameters import Scalar
-from studies.devices import HIDDEN
-from studies.process import Process
+from studies.workers.context import Process
+from studies.workers.placement import HIDDEN
 
 if TYPE_CHECKING:
     from spaces.files import Loaded

@@ -15,7 +15,6 @@ from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies.checkpoints.stores import place_of_study
 from studies.checkpoints.study_checkpoints import Checkpoints
-from studies.checks import notices_of_code
 from studies.data.dataset import identity
 from studies.database import stored_trials
 from studies.database.claims import Ledger
@@ -31,12 +30,8 @@ from studies.events import Watcher
 from studies.export import election
 from studies.export.election import Exporter
 from studies.features.inputs import Features
-from studies.heartbeat import beating
-from studies.opening_event import opening
 from studies.outcome import Best, Progress, Result
-from studies.preparation import prepare
-from studies.process import ALONE, Process
-from studies.run_outcome import outcome, wait_for_others
+from studies.preflight import prepare
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.study_folder import study_folder
@@ -44,8 +39,13 @@ from studies.trials.dataset_loader import Images
 from studies.trials.declared import Declared
 from studies.trials.repeats import most_of
 from studies.trials.samplers import laid_down
+from studies.trials.space_checks import notices_of_code
 from studies.trials.time_budget import TimeBudget, times_slower, too_short
 from studies.trials.time_for_best import keep_time_for_best
+from studies.workers.context import ALONE, Process
+from studies.workers.heartbeat import beating
+from studies.workers.opening_event import opening
+from studies.workers.run_outcome import outcome, wait_for_others
 
 HURRIED_SECONDS = 4.0
 
@@ -208,7 +208,7 @@ class _Run:
     def _search(self, opened: OpenStudy, space: Space, member: Member) -> bool:
         """Evaluate trials; returns whether the search is over for this process."""
         from studies.trials.evaluate import Objective
-        from studies.worker import Worker
+        from studies.workers.worker import Worker
 
         settings, stop = self.settings, self.stop
         self._cpu_seconds = time.thread_time() - self._cpu_at_start

@@ -18,7 +18,7 @@ from studies.outcome import COMPLETE, PRUNED, Outcome, Progress
 from studies.stop_request import StopRequest
 from studies.trials.claimed_trial import TakenTrial, take
 from studies.trials.samplers import laid_down, make_sampler
-from studies.worker import Worker
+from studies.workers.worker import Worker
 
 EPOCHS = 9
 DATA = {"classes": ["a", "b"], "images": [80, 20, 20], "digest": "0"}

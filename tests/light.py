@@ -20,11 +20,11 @@ from studies.database.create_study import open_study
 from studies.database.study_control import Limits, steer
 from studies.database.workers import Activity, Member
 from studies.events import TrialEnded, TrialStarted, Watcher
-from studies.heartbeat import beating
 from studies.outcome import COMPLETE, WAITING, Outcome, Progress
 from studies.stop_request import StopRequest, signals
 from studies.trials.claimed_trial import TakenTrial
-from studies.worker import Worker
+from studies.workers.heartbeat import beating
+from studies.workers.worker import Worker
 from tests.fakes import DATA, TINY
 
 NAME = "light"

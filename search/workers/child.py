@@ -18,8 +18,8 @@ from search.run import exit_code, search
 from search.screen import LABEL
 from search.summary import Call, summary
 from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
-from search.workers.job import JOB, RECYCLED, STORAGE, Job, job_of
-from studies.process import Process
+from search.workers.job import JOB, STORAGE, Job, job_of
+from studies.workers.context import RECYCLED, Process
 
 
 def main() -> None:
@@ -40,8 +40,8 @@ def main() -> None:
 def work(job: Job) -> int:
     """Do the job, and return the exit code."""
     from search.plain import Plain
-    from studies.recycling import resident
     from studies.stop_request import StopRequest
+    from studies.workers.recycling import resident
 
     settings = dict(job.settings)
     if storage := os.environ.get(STORAGE):
@@ -59,7 +59,7 @@ def work(job: Job) -> int:
 
 def process_of(job: Job) -> Process:
     """What this process is among the workers."""
-    from studies.recycling import has_enough
+    from studies.workers.recycling import has_enough
 
     return Process(
         device=job.device,

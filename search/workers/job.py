@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 JOB, STORAGE = "SEARCH_WORKER", "SEARCH_STORAGE"
-RECYCLED = 75
-"""How a process ends that makes room for a fresh one (EX_TEMPFAIL of sysexits.h: try again)."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from search.screen import Screen
 from search.summary import Call
 from search.workers.job import Job
 from search.workers.logs import Log, facts_in, open_logs
-from search.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, most_crashes
-from search.workers.telling import Teller, elsewhere, is_joined
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
 from spaces.files import Loaded
@@ -25,17 +23,19 @@ from spaces.training import METRICS
 from studies.database.identities import StudyDeleted
 from studies.database.stored_trials import params_of
 from studies.database.urls import shown, sqlite_url
-from studies.devices import Place, places, this_machine
 from studies.events import StudyOpened, WorkerSeen
 from studies.export.export_folder import STUDY_ID
 from studies.outcome import Progress, Result
-from studies.recycling import share_of_memory
 from studies.settings import Study
 from studies.status.monitor import Looking, Snapshot
 from studies.stop_request import StopRequest, signals
 from studies.study_folder import study_folder
 from studies.trials.repeats import is_exhausted
 from studies.trials.time_budget import too_short
+from studies.workers.event_relay import Teller, elsewhere, is_joined
+from studies.workers.placement import Place, places, this_machine
+from studies.workers.recycling import share_of_memory
+from studies.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, most_crashes
 
 
 def supervise(

@@ -5,7 +5,7 @@ import pytest
 
 from spaces import Choice, Digits, Space
 from spaces.errors import ModelError
-from studies.checks import precision_of_file
+from studies.trials.space_checks import precision_of_file
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from spaces.errors import UsageError
-from studies.devices import HIDDEN, THREADS, Machine, found_gpus, places
+from studies.workers.placement import HIDDEN, THREADS, Machine, found_gpus, places
 
 TWO = Machine(16, ("0", "1"), memory=lambda gpu: 16 * 2**30)
 NONE = Machine(8)

@@ -13,7 +13,6 @@ from spaces.errors import ModelError, SpaceError
 from spaces.files import Loaded
 from spaces.space import baseline, resolve
 from studies import Study
-from studies.checks import check_fine_tuning
 from studies.data.dataset import Split
 from studies.events import EpochEnded, Retraining, TrialStarted
 from studies.models.build import build_model
@@ -24,6 +23,7 @@ from studies.stop_request import StopRequest
 from studies.training import fit
 from studies.training.epochs import most_epochs, total_epochs
 from studies.training.fit import train
+from studies.trials.space_checks import check_fine_tuning
 from tests.fakes import Recorder
 
 SIDE = 8

@@ -12,9 +12,9 @@ from keras import layers
 from spaces import Choice, Custom, CustomData, Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import Study
-from studies.first_model import check_first_model
 from studies.run import run
 from studies.stop_request import StopRequest
+from studies.trials.first_model import check_first_model
 from tests.fakes import Recorder
 
 SHAPE, CLASSES = (8, 8, 1), 3

@@ -10,7 +10,6 @@ import pytest
 from spaces import CNN, Branch, Branches, Constant, Custom, Digits, Space
 from spaces.errors import DataError
 from studies.backend.quiet import quiet_keras
-from studies.checks import check_metric
 from studies.data.dataset import Dataset, Split
 from studies.models.build import build_model, inference_model
 from studies.models.outputs import gives_logits
@@ -19,6 +18,7 @@ from studies.training import fit
 from studies.training.feed import evaluation_data
 from studies.training.fit import train
 from studies.training.scores import evaluate
+from studies.trials.space_checks import check_metric
 
 RECIPE = Space(
     data=Digits(),

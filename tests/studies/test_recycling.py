@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studies.recycling import has_enough, machine_memory, resident, share_of_memory
+from studies.workers.recycling import has_enough, machine_memory, resident, share_of_memory
 
 
 def test_a_process_ends_after_its_share_of_trials():

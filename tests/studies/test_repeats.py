@@ -16,7 +16,7 @@ from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted, most_of
-from studies.worker import Worker
+from studies.workers.worker import Worker
 from tests.fakes import Recorder, joined, opened_tiny, run_tiny
 
 FINITE = Space(

@@ -12,10 +12,10 @@ import pytest
 from spaces import CNN, Choice, CustomData, Digits, Float, Pretrained, Space
 from spaces.errors import ModelError, SpaceError
 from studies import Study
-from studies.checks import fitted
 from studies.events import StudyOpened, TrialStarted
 from studies.run import run
 from studies.stop_request import StopRequest
+from studies.trials.space_checks import fitted
 from tests.fakes import TINY, Recorder
 
 SPACE = replace(TINY, epochs=2, backbone=CNN(filters=4, blocks=1), batch_size=Choice(128, 256))

@@ -5,8 +5,8 @@ import pytest
 from spaces.errors import NoResultError
 from studies import Study
 from studies.outcome import Best, Progress
-from studies.run_outcome import MOST_SECONDS, SECONDS_BETWEEN_LOOKS, outcome, wait_for_others
 from studies.stop_request import StopRequest
+from studies.workers.run_outcome import MOST_SECONDS, SECONDS_BETWEEN_LOOKS, outcome, wait_for_others
 from tests.fakes import TINY, joined, opened_tiny, taken_from
 
 SETTINGS = Study(trials=2, sampler="random", timeout=60.0)

@@ -12,10 +12,10 @@ from spaces import Custom, Digits, Int, KerasTunerModel, Space
 from spaces.errors import NoResultError
 from studies import Study
 from studies.events import EpochEnded, Retraining
-from studies.process import Process
 from studies.run import run
 from studies.stop_request import StopRequest
 from studies.units import seconds
+from studies.workers.context import Process
 from tests.fakes import TINY, Recorder
 
 LIMIT = 1000.0

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from search.workers.job import RECYCLED
-from search.workers.supervisor import Slot, Supervisor, how, most_crashes
 from spaces.errors import SearchError, WorkerError
+from studies.workers.context import RECYCLED
+from studies.workers.supervisor import Slot, Supervisor, how, most_crashes
 
 KILLED = -9
 

@@ -5,12 +5,12 @@ import socket
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
-from search.workers.telling import Teller
 from studies import Study
 from studies.database.urls import sqlite_url
 from studies.events import Watcher, WorkerSeen
 from studies.outcome import Progress
 from studies.status.monitor import Looking, Snapshot
+from studies.workers.event_relay import Teller
 from tests.fakes import run_tiny
 
 OWN = WorkerSeen("a", socket.gethostname(), 11, "CPU", True, log="logs/worker-1.log")

@@ -21,7 +21,7 @@ from studies.status.monitor import Looking
 from studies.status.status import read_status
 from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
-from studies.worker import Worker
+from studies.workers.worker import Worker
 from tests.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
 
 # What only looks at a study leaves its connections to be collected.

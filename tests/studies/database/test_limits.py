@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from studies.database.study_control import Limits, add_trials, ask_to_stop, claim_export, end_export, steer, steering
 from studies.database.tables import WORKERS
 from studies.database.workers import Activity, Member, beat
-from studies.heartbeat import beating, heed
 from studies.settings import Study
 from studies.stop_request import StopRequest
+from studies.workers.heartbeat import beating, heed
 from tests.fakes import joined, opened_tiny, run_tiny
 
 

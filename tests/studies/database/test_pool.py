@@ -15,9 +15,9 @@ from studies.database.pool import FewConnections
 from studies.database.study_control import Limits, steer
 from studies.database.tables import STUDIES
 from studies.database.workers import Activity, Member
-from studies.heartbeat import beating
 from studies.settings import Study
 from studies.stop_request import StopRequest
+from studies.workers.heartbeat import beating
 from tests.fakes import DATA, TINY, joined
 from tests.servers import postgres
 from tests.studies.database.stores import MYSQL

@@ -16,11 +16,11 @@ from studies.database.lookup import find_study
 from studies.database.study_control import Limits, steer
 from studies.database.workers import Activity, Member
 from studies.events import Watcher
-from studies.heartbeat import beating
 from studies.settings import Study
 from studies.status.status import read_status
 from studies.stop_request import StopRequest
-from studies.worker import Worker
+from studies.workers.heartbeat import beating
+from studies.workers.worker import Worker
 from tests.fakes import DATA, TINY
 from tests.light import NAME, Light, Sleeping
 from tests.whole import faults

@@ -9,9 +9,9 @@ from studies.database.claims import Nothing
 from studies.database.tables import WORKERS
 from studies.database.transactions import database_seconds
 from studies.database.workers import ALIVE, ENDED, LOST, Activity, Member, beat
-from studies.heartbeat import beating
 from studies.settings import Study
 from studies.stop_request import StopRequest
+from studies.workers.heartbeat import beating
 from tests.fakes import joined
 
 

@@ -36,3 +36,7 @@ class Process:
 
 
 ALONE = Process()
+
+
+RECYCLED = 75
+"""How a process ends that makes room for a fresh one (EX_TEMPFAIL of sysexits.h: try again)."""

@@ -6,7 +6,14 @@ from functools import partial
 
 from spaces.space import Space, baseline, resolve
 from studies.backend.keras_backend import require_backend
-from studies.checks import (
+from studies.data.dataset import Dataset
+from studies.data.folds import check_folds
+from studies.events import Watcher
+from studies.settings import Study
+from studies.trials.dataset_loader import Images
+from studies.trials.declared import Declared
+from studies.trials.samplers import most_trials
+from studies.trials.space_checks import (
     check_fine_tuning,
     check_hypermodel,
     check_metric,
@@ -14,14 +21,7 @@ from studies.checks import (
     fitted,
     precision_of_file,
 )
-from studies.data.dataset import Dataset
-from studies.data.folds import check_folds
-from studies.events import Watcher
-from studies.process import Process
-from studies.settings import Study
-from studies.trials.dataset_loader import Images
-from studies.trials.declared import Declared
-from studies.trials.samplers import most_trials
+from studies.workers.context import Process
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def prepare(
     most_trials(space, settings.sampler)
     require_backend()
     # Keras is imported only where it is needed.
-    from studies.first_model import check_first_model
     from studies.models.weights_check import prepare_weights
+    from studies.trials.first_model import check_first_model
 
     space = prepare_weights(space, declared.folder, dataset.image_shape, partial(watcher.worker_said, "weights"))
     notices += [*of_precision, *dataset.duplicates.notices()]

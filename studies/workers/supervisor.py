@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from search.workers.job import RECYCLED
 from spaces.errors import DataError, NoResultError, SearchError, WorkerError
 from studies.database.identities import StudyDeleted
+from studies.workers.context import RECYCLED
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
 """How long to wait before the first, the second and every later replacement of a worker that ends no trial."""
