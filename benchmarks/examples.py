@@ -17,7 +17,7 @@ from typing import Any
 
 from evidence import machine
 
-from search.settings import settings_of
+from search.run_command import settings_of
 from spaces import Choice, Pretrained, baseline, resolve
 from spaces.files import Loaded, load
 from studies import Study

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.formats import clean, duration, gigabytes, plural
-from search.terminal import say, show_table
+from search.display.terminal import say, show_table
+from search.formatting import clean, duration, gigabytes, plural
 from spaces.errors import OutputError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from search import options
-from search.failures import EXIT_CODES, told
+from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
+from search.exit_codes import EXIT_CODES, told
 from search.study_cli import studies
-from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
 from search.weights import weights
 
 app = typer.Typer(
@@ -101,7 +101,7 @@ def run(
     """
     with told(debug):
         from search.run import run as run_space
-        from search.summary import Call
+        from search.run_command import Call
 
         given: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
         given |= {"sampler": sampler, "pruner": pruner, "seed": seed}

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.disk_use import files_in_folder
-from search.facts import Fact
-from search.formats import clean, gigabytes, plural
-from search.kept import kept, storage_of
-from search.screen import show
-from search.terminal import say
+from search.display.disk_use import files_in_folder
+from search.display.messages import Fact
+from search.display.screen import show
+from search.display.terminal import say
+from search.formatting import clean, gigabytes, plural
+from search.saved_command import kept, storage_of
 from spaces.errors import OutputError, StudyError, UsageError
 
 if TYPE_CHECKING:

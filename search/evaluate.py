@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.environment import quieten
-from search.facts import of_skipped
-from search.formats import clean, metric, plural
-from search.json_output import say_json
-from search.screen import show
-from search.terminal import say, show_table
-from search.waiting import waiting
+from search.display.json_output import say_json
+from search.display.messages import of_skipped
+from search.display.screen import show
+from search.display.spinner import waiting
+from search.display.terminal import say, show_table
+from search.formatting import clean, metric, plural
+from search.quiet_env import quieten
 
 if TYPE_CHECKING:
     from studies.training.scores import Scores

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.environment import quieten
-from search.formats import clean, metric
-from search.json_output import say_json
-from search.terminal import show_table
-from search.waiting import waiting
+from search.display.json_output import say_json
+from search.display.spinner import waiting
+from search.display.terminal import show_table
+from search.formatting import clean, metric
+from search.quiet_env import quieten
 from spaces.errors import UnreadableImagesError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.formats import plural
-from search.kept import FILE, Kept, kept, study_folder
+from search.display.terminal import say
+from search.formatting import plural
 from search.run import run
-from search.summary import Call
-from search.terminal import say
+from search.run_command import Call
+from search.saved_command import FILE, Kept, kept, study_folder
 from spaces.errors import SpaceError, StudyError, UsageError
 from spaces.held_out import share_of_images
 from studies.settings import MOST_TRIALS

@@ -1,19 +1,19 @@
 """`search run`: hands a space and the typed options to a study, and shows what happens."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.environment import quieten
-from search.kept import keep
-from search.screen import Screen
-from search.settings import settings_of
-from search.summary import Call, summary
-from search.terminal import is_drawable
+from search.display.screen import Screen
+from search.display.summary import summary
+from search.display.terminal import is_drawable
+from search.exit_codes import exit_code
+from search.quiet_env import quieten
+from search.run_command import Call, settings_of
+from search.saved_command import keep
 from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
 from spaces.parameters import Scalar
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from studies.outcome import Result
     from studies.settings import Study
     from studies.stop_request import StopRequest
+
 
 SUPERVISED = {"workers", "devices"}
 SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
@@ -66,12 +67,6 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool, st
             result, defaults = _evaluate(call, loaded, study, screen, stop, Process(started=started))
     screen.summary(summary(result, call, defaults))
     return exit_code(result)
-
-
-def exit_code(result: "Result") -> int:
-    """0, or what stands for the signal that ended the run; `search stop` ends it in good order."""
-    ended_by = signal.Signals.__members__.get(result.interrupted or "")
-    return 128 + ended_by.value if ended_by else 0
 
 
 def search(
@@ -156,10 +151,10 @@ def _screen(target: str, stop: Callable[[str], None], *, quiet: bool, debug: boo
     if quiet:
         return Screen(debug=debug)
     if not is_drawable(sys.stdout):
-        from search.plain import Plain
+        from search.display.log_screen import Plain
 
         return Plain(target, stop, debug=debug)
-    from search.live import LiveScreen
-    from search.terminal import console
+    from search.display.live_screen import LiveScreen
+    from search.display.terminal import console
 
     return LiveScreen(target, console(), debug=debug)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from search.environment import quieten
-from search.facts import of_baseline, of_search, of_space
-from search.formats import clean
-from search.screen import show
-from search.settings import settings_of
-from search.terminal import say, show_table
-from search.waiting import waiting
+from search.display.messages import of_baseline, of_search, of_space
+from search.display.screen import show
+from search.display.spinner import waiting
+from search.display.terminal import say, show_table
+from search.formatting import clean
+from search.quiet_env import quieten
+from search.run_command import settings_of
 from spaces import KerasTunerModel
 from spaces.table import Row, rows
 

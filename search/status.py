@@ -5,14 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.disk_use import disk_facts, disk_use
-from search.facts import Fact, command
-from search.formats import clean, duration, masked, metric
-from search.json_output import say_json
-from search.kept import FILE, kept, storage_of
-from search.screen import show
-from search.summary import place
-from search.terminal import say, show_table
+from search.display.disk_use import disk_facts, disk_use
+from search.display.json_output import say_json
+from search.display.messages import Fact
+from search.display.screen import show
+from search.display.terminal import say, show_table
+from search.formatting import clean, command, duration, masked, metric
+from search.run_command import place
+from search.saved_command import FILE, kept, storage_of
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:

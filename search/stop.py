@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.facts import Fact, command
-from search.formats import clean, duration, plural
-from search.kept import storage_of
-from search.screen import show
-from search.summary import place
-from search.terminal import say
+from search.display.messages import Fact
+from search.display.screen import show
+from search.display.terminal import say
+from search.formatting import clean, command, duration, plural
+from search.run_command import place
+from search.saved_command import storage_of
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:

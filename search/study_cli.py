@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search import options
-from search.failures import EXIT_CODES, told
+from search.exit_codes import EXIT_CODES, told
 
 studies = typer.Typer(rich_markup_mode="rich")
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.formats import clean, duration, metric, scalar, shortest
-from search.kept import storage_of
-from search.terminal import say, show_table
+from search.display.terminal import say, show_table
+from search.formatting import clean, duration, metric, scalar, shortest
+from search.saved_command import storage_of
 from spaces.parameters import MISSING
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _show(trials: Sequence["TrialRow"]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from search.board import STATES
+    from search.display.terminal import STATES
 
     # On a terminal the last column gives way, each trial on one line.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=sys.stdout.isatty())

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search import options
-from search.environment import quieten
-from search.failures import EXIT_CODES, told
-from search.formats import clean, gigabytes, plural
-from search.terminal import say, show_table
-from search.waiting import waiting
+from search.display.spinner import waiting
+from search.display.terminal import say, show_table
+from search.exit_codes import EXIT_CODES, told
+from search.formatting import clean, gigabytes, plural
+from search.quiet_env import quieten
 from spaces.backbones import APPLICATIONS
 from spaces.errors import UsageError
 

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.formats import clean, duration, metric, plural
-from search.json_output import say_json
-from search.kept import storage_of
-from search.terminal import say, show_table
+from search.display.json_output import say_json
+from search.display.terminal import say, show_table
+from search.formatting import clean, duration, metric, plural
+from search.saved_command import storage_of
 
 if TYPE_CHECKING:
     from studies.status.status import WorkerRow

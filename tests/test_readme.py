@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from search.cli import app
-from search.failures import EXIT_CODES
+from search.exit_codes import EXIT_CODES
 from spaces.files import load
 
 ROOT = Path(__file__).parent.parent

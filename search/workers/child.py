@@ -12,12 +12,13 @@ from pathlib import Path
 
 import typer
 
-from search.failures import told
-from search.formats import gigabytes
-from search.run import exit_code, search
-from search.screen import LABEL
-from search.summary import Call, summary
-from search.terminal import escape_what_cannot_be_encoded, flush_quietly, say
+from search.display.screen import LABEL
+from search.display.summary import summary
+from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
+from search.exit_codes import exit_code, told
+from search.formatting import gigabytes
+from search.run import search
+from search.run_command import Call
 from search.workers.job import JOB, STORAGE, Job, job_of
 from studies.workers.context import RECYCLED, Process
 
@@ -39,7 +40,7 @@ def main() -> None:
 
 def work(job: Job) -> int:
     """Do the job, and return the exit code."""
-    from search.plain import Plain
+    from search.display.log_screen import Plain
     from studies.stop_request import StopRequest
     from studies.workers.recycling import resident
 

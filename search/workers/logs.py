@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from search.formats import clean, masked
-from search.screen import LABEL
+from search.display.screen import LABEL
+from search.formatting import clean, masked
 from spaces.errors import OutputError
 
 ERROR = "error: "

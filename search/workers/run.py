@@ -11,8 +11,8 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any
 
-from search.screen import Screen
-from search.summary import Call
+from search.display.screen import Screen
+from search.run_command import Call
 from search.workers.job import Job
 from search.workers.logs import Log, facts_in, open_logs
 from spaces import baseline

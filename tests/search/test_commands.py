@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from search.failures import EXIT_CODES
+from search.exit_codes import EXIT_CODES
 from spaces import errors
 
 COMMANDS = ("run", "predict", "evaluate", "show", "trials", "status", "workers", "stop", "resume", "cache")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.facts import of_data
+from search.display.messages import of_data
 from search.workers.logs import TOLD
 from studies.data.dataset import Dataset, Split
 

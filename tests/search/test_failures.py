@@ -4,7 +4,7 @@ import sys
 import pytest
 import typer
 
-from search.failures import told
+from search.exit_codes import told
 from spaces import errors
 from tests.search import stream
 
@@ -82,7 +82,7 @@ def test_interrupts_outside_a_run_end_with_130(search, monkeypatch):
 
 def test_c_libraries_are_kept_quiet(monkeypatch):
     """The variables that TensorFlow reads while it is imported are set, and a user's own win."""
-    from search.environment import quieten
+    from search.quiet_env import quieten
 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.delenv("GRPC_VERBOSITY", raising=False)

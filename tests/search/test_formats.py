@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from search.facts import of_data
-from search.formats import clean, duration, elapsed, masked, metric, plural, scalar, shortest, tail
+from search.display.messages import of_data
+from search.formatting import clean, duration, elapsed, masked, metric, plural, scalar, shortest, tail
 from studies.data.dataset import Skipped
 from tests.search import stream
 

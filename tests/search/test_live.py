@@ -6,10 +6,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from search.board import Board
-from search.live import LiveScreen
-from search.stderr import lines_of_stderr
-from search.terminal import is_drawable
+from search.display.live_screen import LiveScreen
+from search.display.live_view import Board
+from search.display.stderr_filter import lines_of_stderr
+from search.display.terminal import is_drawable
 from spaces import flatten
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import Progress

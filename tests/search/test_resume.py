@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from search.kept import keep, kept, storage_of
 from search.run import run
-from search.summary import Call
+from search.run_command import Call
+from search.saved_command import keep, kept, storage_of
 from spaces.errors import OutputError
 from studies import Study
 from studies.database.study_control import ask_to_stop

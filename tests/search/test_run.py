@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from search.plain import Plain
-from search.screen import lines
-from search.summary import Call, summary
+from search.display.log_screen import Plain
+from search.display.screen import lines
+from search.display.summary import summary
+from search.run_command import Call
 from spaces import ImageFolder, baseline
 from studies.outcome import Progress
 from tests.search import stream
@@ -86,7 +87,7 @@ def test_a_reader_that_goes_away_hands_the_trial_back(monkeypatch):
     def broken(line):
         raise BrokenPipeError
 
-    monkeypatch.setattr("search.plain.say", broken)
+    monkeypatch.setattr("search.display.log_screen.say", broken)
     with Plain("digits", asked.append) as screen:
         stream.play(screen, stream.WIDE_SPACE)
     assert asked == ["SIGPIPE"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from search.summary import Call, summary
+from search.display.summary import summary
+from search.run_command import Call
 from tests.search import stream
 
 

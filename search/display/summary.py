@@ -1,72 +1,15 @@
 """What is said when a run is over: the gain, the test, the export, and the commands to type next."""
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from search.facts import Fact, command
-from search.formats import clean, duration, metric, plural, scalar
+from search.display.messages import Fact
+from search.formatting import clean, command, duration, metric, plural, scalar
+from search.run_command import Call, place
 from spaces.parameters import MISSING, Scalar
 from studies.outcome import Result
 
-OPTIONS = {"name": "study"}
-STORAGE = "SEARCH_STORAGE"
-"""The variable that gives the database where `--storage` does not."""
 SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGPIPE": "a closed output"}
-
-
-@dataclass(frozen=True)
-class Call:
-    """What the user typed, to be able to say what to type next.
-
-    Args:
-        target: The space, as typed.
-        settings: The typed settings of the study.
-        output: Where studies are kept.
-        export: Whether the best model is exported.
-        data: The folder of images in place of the space's own, or None.
-        cache: The folder of decoded images, if it was typed.
-        test: A share of the images, or a folder, to test with in place of the space's own; or None.
-    """
-
-    target: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    output: Path = Path("runs")
-    export: bool = True
-    data: str | None = None
-    cache: Path | None = None
-    test: str | None = None
-
-    def again(self, **changed: Any) -> str:
-        """The same command, with other settings."""
-        settings = {**self.settings, **changed}
-        if settings.get("storage") == os.environ.get(STORAGE):
-            settings.pop("storage", None)
-        typed = [
-            word
-            for name, value in settings.items()
-            for word in (f"--{OPTIONS.get(name, name).replace('_', '-')}", str(value))
-        ]
-        left_out = [] if self.export else ["--no-export"]
-        return command("search", "run", self.target, *self.of_images(), *typed, *self.place(), *left_out)
-
-    def place(self) -> list[str]:
-        """The option that says where studies are kept, if it was typed."""
-        return place(self.output, None)
-
-    def of_images(self) -> list[str]:
-        """The options that say where images come from and are kept, if they were typed."""
-        data = [] if self.data is None else ["--data", self.data]
-        data += [] if self.test is None else ["--test", self.test]
-        return data if self.cache is None else [*data, "--cache", str(self.cache)]
-
-
-def place(output: Path, storage: str | None) -> list[str]:
-    """The options that say where studies are kept, if they were typed; `command` shows no password."""
-    where = [] if output == Path("runs") else ["--output", str(output)]
-    return where if storage in (None, os.environ.get(STORAGE)) else [*where, "--storage", str(storage)]
 
 
 def summary(result: Result, call: Call, baseline: Mapping[str, Scalar]) -> list[Fact]:

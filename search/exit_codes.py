@@ -1,14 +1,20 @@
 """How a command that fails ends: one message on standard error and an exit code, a traceback only when asked for."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
-from search.formats import clean, masked
+from search.formatting import clean, masked
 from spaces.errors import SearchError
+
+if TYPE_CHECKING:
+    from studies.outcome import Result
+
 
 EXIT_CODES = """\
 Exit codes
@@ -60,3 +66,9 @@ def _tell(error: Exception, message: str, debug: bool) -> None:
 def _defect(debug: bool) -> str:
     told = "please report it with the traceback above" if debug else "--debug shows the traceback to report it with"
     return f"This is a defect in search, not in your input: {told}."
+
+
+def exit_code(result: "Result") -> int:
+    """0, or what stands for the signal that ended the run; `search stop` ends it in good order."""
+    ended_by = signal.Signals.__members__.get(result.interrupted or "")
+    return 128 + ended_by.value if ended_by else 0

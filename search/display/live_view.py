@@ -7,14 +7,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.comparison import comparison
-from search.crew import best_of_all, table_of_workers
-from search.formats import clean, duration, elapsed, metric, plural
-from search.state import Running, State, seconds_left
+from search.display.comparison import comparison
+from search.display.run_state import Running, State, seconds_left
+from search.display.terminal import SPINNER, STATES
+from search.display.worker_table import best_of_all, table_of_workers
+from search.formatting import clean, duration, elapsed, metric, plural
 from studies.events import TrialEnded
 
-SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-STATES = {"complete": "green", "pruned": "yellow", "failed": "red", "waiting": "cyan"}
 ROWS_OF_RECENT_TRIALS = 4
 
 _FIRST = ("val_accuracy", "val_loss", "accuracy", "loss")

@@ -5,8 +5,8 @@ import math
 import sys
 from typing import Any
 
-from search.formats import shortest
-from search.terminal import say
+from search.display.terminal import say
+from search.formatting import shortest
 
 
 def say_json(value: Any) -> None:

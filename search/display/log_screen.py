@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from search import facts
-from search.formats import clean, duration, metric, plural
-from search.screen import Screen, lines
-from search.terminal import say
+from search.display import messages as facts
+from search.display.screen import Screen, lines
+from search.display.terminal import say
+from search.formatting import clean, duration, metric, plural
 from studies.events import Retraining, StudyOpened, TrialEnded
 
 if TYPE_CHECKING:

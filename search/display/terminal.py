@@ -3,11 +3,14 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from rich.console import Console
+from rich.table import Table
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+STATES = {"complete": "green", "pruned": "yellow", "failed": "red", "waiting": "cyan"}
 
 
 def is_drawable(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:

@@ -6,8 +6,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.formats import clean, elapsed, metric, plural, scalar
-from search.state import State
+from search.display.run_state import State
+from search.formatting import clean, elapsed, metric, plural, scalar
 from studies.events import WorkerSeen
 
 HEADINGS = ("worker", "device", "trial", "epoch", "value", "")

@@ -4,8 +4,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.formats import clean, metric, scalar, tail
-from search.state import Running, State
+from search.display.run_state import Running, State
+from search.formatting import clean, metric, scalar, tail
 from spaces.parameters import MISSING, Scalar
 from studies.outcome import Best
 

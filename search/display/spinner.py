@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from search.board import SPINNER
-from search.formats import elapsed
-from search.stderr import lines_of_stderr
-from search.terminal import is_drawable
+from search.display.stderr_filter import lines_of_stderr
+from search.display.terminal import SPINNER, is_drawable
+from search.formatting import elapsed
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """How values, durations and texts from files are written for a reader."""
 
 import math
+import os
 import re
+import shlex
 from typing import Any
 
 
@@ -87,3 +89,8 @@ def _plural(noun: str) -> str:
     if noun.endswith("entry"):
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def command(*words: str | os.PathLike[str]) -> str:
+    """A command to type, quoted for a shell, without passwords."""
+    return shlex.join(masked(clean(os.fspath(word))) for word in words)

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from search import facts
-from search.board import Board
-from search.formats import clean
-from search.screen import Screen, print_facts
-from search.state import State
-from search.stderr import lines_of_stderr
+from search.display import messages as facts
+from search.display.live_view import Board
+from search.display.run_state import State
+from search.display.screen import Screen, print_facts
+from search.display.stderr_filter import lines_of_stderr
+from search.formatting import clean
 from spaces import flatten
 from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from search.facts import Fact
-from search.stderr import lines_of_stderr
-from search.terminal import console, is_drawable, say
+from search.display.messages import Fact
+from search.display.stderr_filter import lines_of_stderr
+from search.display.terminal import console, is_drawable, say
 from studies.events import StudyOpened, Watcher
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.facts import Fact
-from search.formats import clean, gigabytes
-from search.kept import kept, study_folder
+from search.display.messages import Fact
+from search.formatting import clean, gigabytes
+from search.saved_command import kept, study_folder
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import logging
 import os
 
 # TensorFlow's C++ parts write notices past sys.stderr. They read these variables once, while they are imported; 2 keeps
-# errors, and a user's own value wins. What they write before they have read them is left out in `search.stderr`.
+# errors, and a user's own value wins. `search.display.stderr_filter` drops what they write before they have read them.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR", "GLOG_minloglevel": "2"}
 
 

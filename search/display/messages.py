@@ -1,11 +1,9 @@
 """What a run says about its space, data and study: pairs of a label and a text, the same on every kind of output."""
 
-import os
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from search.formats import clean, duration, masked, plural, scalar
+from search.formatting import clean, duration, masked, plural, scalar
 from spaces import KerasTunerModel, baseline, combinations, flatten
 from spaces.parameters import Scalar
 from spaces.training import METRICS
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from studies.data.dataset import Dataset, Skipped
     from studies.events import StudyOpened
     from studies.settings import Study
+
 
 Fact: TypeAlias = tuple[str, str]
 """A label, empty to go on with the one before, and a text."""
@@ -82,11 +81,6 @@ def of_skipped(skipped: "Sequence[Skipped]") -> list[Fact]:
     more = len(skipped) - len(shown)
     rest = [("", f"… and {plural(more, 'more file')}")] if more > 0 else []
     return [("skipped", plural(len(skipped), "file")), *shown, *rest]
-
-
-def command(*words: str | os.PathLike[str]) -> str:
-    """A command to type, quoted for a shell, without passwords."""
-    return shlex.join(masked(clean(os.fspath(word))) for word in words)
 
 
 def _combinations(count: float) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from search.formats import clean
-from search.summary import Call
+from search.formatting import clean
+from search.run_command import Call
 from spaces.errors import OutputError, SpaceError, StudyError
 from studies.settings import Study, valid_name
 
