@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from search import options
+from search.commands.weights import weights
 from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
 from search.exit_codes import EXIT_CODES, told
 from search.study_cli import studies
-from search.weights import weights
 
 app = typer.Typer(
     name="search",
@@ -100,7 +100,7 @@ def run(
         search run space.py --trials 50 --timeout 2h
     """
     with told(debug):
-        from search.run import run as run_space
+        from search.commands.run import run as run_space
         from search.run_command import Call
 
         given: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
@@ -128,7 +128,7 @@ def predict(
         search predict runs/digits/best photo.jpg
     """
     with told(debug):
-        from search.predict import predict_images
+        from search.commands.predict import predict_images
 
         predict_images(export, images, as_json=json, debug=debug)
 
@@ -147,7 +147,7 @@ def evaluate(
         search evaluate runs/digits/best photos/test
     """
     with told(debug):
-        from search.evaluate import evaluate_folder
+        from search.commands.evaluate import evaluate_folder
 
         evaluate_folder(export, folder, as_json=json, debug=debug)
 
@@ -166,7 +166,7 @@ def show(
         search show space.py
     """
     with told(debug):
-        from search.show import show_space
+        from search.commands.show import show_space
 
         show_space(space, data, test)
 
@@ -184,7 +184,7 @@ def cache(
         search cache --clear
     """
     with told(debug):
-        from search.cache import clear_cache, show_cache
+        from search.commands.cache import clear_cache, show_cache
 
         clear_cache() if clear else show_cache()
 

@@ -26,7 +26,7 @@ def trials(
         search trials digits --csv > trials.csv
     """
     with told(debug):
-        from search.trials import list_trials
+        from search.commands.trials import list_trials
 
         list_trials(study, output, storage, as_csv=csv)
 
@@ -46,7 +46,7 @@ def status(
         search status digits
     """
     with told(debug):
-        from search.status import show_status
+        from search.commands.status import show_status
 
         show_status(study, output, storage, as_json=json)
 
@@ -67,7 +67,7 @@ def workers(
         search workers digits
     """
     with told(debug):
-        from search.worker_list import list_workers
+        from search.commands.workers import list_workers
 
         list_workers(study, output, storage, ended=all, as_json=json)
 
@@ -91,7 +91,7 @@ def stop(
         search stop digits --wait 2m
     """
     with told(debug):
-        from search.stop import stop_study
+        from search.commands.stop import stop_study
         from studies.units import seconds
 
         stop_study(study, output, storage, wait_seconds=0 if no_wait else seconds(wait))
@@ -115,7 +115,7 @@ def delete(
         search delete digits --yes
     """
     with told(debug):
-        from search.delete import delete_study
+        from search.commands.delete import delete_study
 
         delete_study(study, output, storage, is_confirmed=yes)
 
@@ -141,8 +141,8 @@ def resume(
         search resume digits --trials +50
     """
     with told(debug):
-        from search.resume import Wanted
-        from search.resume import resume as resume_study
+        from search.commands.resume import Wanted
+        from search.commands.resume import resume as resume_study
 
         given = {"timeout": timeout, "storage": storage}
         settings = {name: value for name, value in given.items() if value is not None}

@@ -120,7 +120,12 @@ def test_models_data_and_training_know_nothing_of_optuna(file):
 
 @pytest.mark.parametrize(
     "module",
-    ["studies.database.connection", "studies.workers.worker", "studies.status.trial_table", "search.workers.run"],
+    [
+        "studies.database.connection",
+        "studies.workers.worker",
+        "studies.status.trial_table",
+        "search.launch.supervised_run",
+    ],
 )
 def test_storage_worker_and_results_do_not_load_keras(module):
     """Reading a study, or starting workers, initialises no device."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from search.display.messages import of_data
-from search.workers.logs import TOLD
+from search.launch.worker_log import TOLD
 from studies.data.dataset import Dataset, Split
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from search.commands.evaluate import evaluate_folder
 from search.display.json_output import say_json
-from search.evaluate import evaluate_folder
 from spaces.errors import UnreadableImagesError
 from studies.data.dataset import Skipped
 from studies.training.scores import ClassScores, Scores

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from search.run import run
+from search.commands.run import run
 from search.run_command import Call
 from search.saved_command import keep, kept, storage_of
 from spaces.errors import OutputError

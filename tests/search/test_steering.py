@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from search.stop import stop_study
+from search.commands.stop import stop_study
 from spaces.errors import StudyError
 from studies import Study
 from studies.database.study_control import Limits, ask_to_stop, claim_export, end_export, steer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.workers.logs import facts_in, open_logs
+from search.launch.worker_log import facts_in, open_logs
 from spaces.errors import OutputError
 
 

@@ -1,6 +1,6 @@
 """One worker process: the ordinary run of a space, beside others, with its output in a log file.
 
-    python -m search.workers.child
+    python -m search.launch.worker_process
 
 It is started by a supervisor, which puts its job into the environment. It ends as `search run` does, or with 75 when a
 fresh process should go on in its place.
@@ -17,9 +17,9 @@ from search.display.summary import summary
 from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
 from search.exit_codes import exit_code, told
 from search.formatting import gigabytes
-from search.run import search
+from search.launch.local_run import search
+from search.launch.worker_job import JOB, STORAGE, Job, job_of
 from search.run_command import Call
-from search.workers.job import JOB, STORAGE, Job, job_of
 from studies.workers.context import RECYCLED, Process
 
 

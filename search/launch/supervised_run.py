@@ -12,9 +12,9 @@ from socket import gethostname
 from typing import Any
 
 from search.display.screen import Screen
+from search.launch.worker_job import Job
+from search.launch.worker_log import Log, facts_in, open_logs
 from search.run_command import Call
-from search.workers.job import Job
-from search.workers.logs import Log, facts_in, open_logs
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
 from spaces.files import Loaded

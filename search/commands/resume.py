@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.commands.run import run
 from search.display.terminal import say
 from search.formatting import plural
-from search.run import run
 from search.run_command import Call
 from search.saved_command import FILE, Kept, kept, study_folder
 from spaces.errors import SpaceError, StudyError, UsageError
@@ -45,7 +45,7 @@ def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool, started: flo
         wanted: What was typed.
         quiet: Show the summary alone.
         debug: Leave standard error to the libraries.
-        started: As in `search.run.run`.
+        started: As in `search.commands.run.run`.
 
     Raises:
         SearchError: The study, its database, or the space it was started with cannot be used.

@@ -61,7 +61,7 @@ class Job:
     def command(self) -> list[str]:
         """The command line; the arguments only tell whoever lists the processes what this one is."""
         words = [f"worker-{self.number}", self.target]
-        return [sys.executable, "-P", "-m", "search.workers.child", *words]
+        return [sys.executable, "-P", "-m", "search.launch.worker_process", *words]
 
     def environment(self, environ: Mapping[str, str], storage: str | None) -> dict[str, str]:
         """The environment of the process.
