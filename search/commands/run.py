@@ -10,7 +10,7 @@ from search.display.screen import Screen
 from search.display.summary import summary
 from search.display.terminal import is_drawable
 from search.exit_codes import exit_code
-from search.launch.local_run import SUPERVISED, _declared, _evaluate
+from search.launch.local_run import SUPERVISED, load_typed, search_loaded
 from search.quiet_env import quieten
 from search.run_command import Call
 from search.saved_command import keep
@@ -38,7 +38,7 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool, st
         os.environ.update(HIDDEN)
     stop = StopRequest()
     with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
-        loaded, study = _declared(call, settings, screen)
+        loaded, study = load_typed(call, settings, screen)
         # Only once the study is open: a call that is refused leaves the earlier one as it was.
         screen.on_open = lambda event: keep(call, study.name or loaded.name, study.storage, event.identity)
         if study.is_supervised:
@@ -49,7 +49,7 @@ def run(call: Call, settings: Mapping[str, Any], *, quiet: bool, debug: bool, st
                 call, loaded, study, screen, stop, environ=environ, debug=debug, started=started
             )
         else:
-            result, defaults = _evaluate(call, loaded, study, screen, stop, Process(started=started))
+            result, defaults = search_loaded(call, loaded, study, screen, stop, Process(started=started))
     screen.summary(summary(result, call, defaults))
     return exit_code(result)
 

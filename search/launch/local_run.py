@@ -1,4 +1,4 @@
-"""A run in this process, or in workers that it starts."""
+"""A run in this process alone: loads what was typed, and searches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 SUPERVISED = {"workers", "devices"}
-
-
 SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
-
-
 OF_GPUS = {"per_gpu", "gpu_memory"}
 
 
@@ -45,10 +41,15 @@ def search(
         The outcome, and the defaults of the space by dotted name.
     """
     quieten()
-    return _evaluate(call, *_declared(call, settings, screen), screen, stop, process)
+    return search_loaded(call, *load_typed(call, settings, screen), screen, stop, process)
 
 
-def _declared(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple["Loaded", "Study"]:
+def load_typed(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple["Loaded", "Study"]:
+    """Load the space that was typed, and its settings.
+
+    Raises:
+        SearchError: The file cannot be loaded, or what was typed excludes each other.
+    """
     from spaces.files import load
     from spaces.held_out import with_test
 
@@ -83,9 +84,10 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _evaluate(
+def search_loaded(
     call: Call, loaded: "Loaded", study: "Study", screen: Screen, stop: "StopRequest", process: Process
 ) -> tuple["Result", dict[str, Scalar]]:
+    """Search a loaded space in this process; the arguments and what is returned are those of `search`."""
     from studies.stop_request import signals
 
     with signals(stop, screen.stopping):
