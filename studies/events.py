@@ -3,13 +3,28 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from spaces.parameters import Scalar
 from studies.outcome import Progress
 
-if TYPE_CHECKING:
-    from studies.data.dataset import Dataset
+
+@dataclass(frozen=True)
+class DataReady:
+    """The images are there.
+
+    Args:
+        classes: Names of the classes.
+        image_shape: (height, width, channels) of one image.
+        images: Of `train`, `validation` and `test`: the number of images of each class, in the order of `classes`.
+        skipped: Files that were left out, each with the reason in a few words.
+        notices: What the user should know about the images, one sentence each.
+    """
+
+    classes: Sequence[str]
+    image_shape: Sequence[int]
+    images: Mapping[str, Sequence[int]]
+    skipped: Sequence[tuple[str, str]] = ()
+    notices: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,7 @@ class Watcher:
     def data_progress(self, done: int, total: int) -> None:
         """So many of the images are decoded."""
 
-    def data_ready(self, dataset: "Dataset") -> None:
+    def data_ready(self, event: DataReady) -> None:
         """The images are there."""
 
     def study_opened(self, event: StudyOpened) -> None:

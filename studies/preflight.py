@@ -70,7 +70,7 @@ def prepare(
     check_fine_tuning(declared.space)
     notices = check_hypermodel(declared.space, exports=export)
     dataset = images(resolve(declared.space, baseline(declared.space)))
-    watcher.data_ready(dataset)
+    watcher.data_ready(dataset.summary())
     check_time()
     check_metric(declared.space.metric, dataset)
     if declared.space.folds:

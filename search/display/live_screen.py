@@ -18,11 +18,10 @@ from search.display.screen import Screen, print_facts
 from search.display.stderr_filter import lines_of_stderr
 from search.formatting import clean
 from spaces import flatten
-from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
+from studies.events import DataReady, EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
 
 if TYPE_CHECKING:
     from spaces.space import Space
-    from studies.data.dataset import Dataset
     from studies.settings import Study
 
 SHOW_CURSOR = b"\x1b[?25h"
@@ -76,9 +75,9 @@ class LiveScreen(Screen):
         """A bar."""
         self.state = self.state.decoded(done, total, self._clock())
 
-    def data_ready(self, dataset: "Dataset") -> None:
+    def data_ready(self, event: DataReady) -> None:
         """The images by split and class."""
-        self._print(facts.of_data(dataset))
+        self._print(facts.of_data(event))
         self.state = self.state.at("loading Keras and opening the study", self._clock())
 
     def study_opened(self, event: StudyOpened) -> None:

@@ -9,11 +9,10 @@ from search.display import messages as facts
 from search.display.screen import Screen, lines
 from search.display.terminal import say
 from search.formatting import clean, duration, metric, plural
-from studies.events import Retraining, StudyOpened, TrialEnded
+from studies.events import DataReady, Retraining, StudyOpened, TrialEnded
 
 if TYPE_CHECKING:
     from spaces.space import Space
-    from studies.data.dataset import Dataset
     from studies.settings import Study
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -56,9 +55,9 @@ class Plain(Screen):
             self._decoding_told = self._clock()
             self._tell([("images", f"{done:,} of {total:,} decoded")])
 
-    def data_ready(self, dataset: "Dataset") -> None:
+    def data_ready(self, event: DataReady) -> None:
         """The images by split and class."""
-        self._tell(facts.of_data(dataset))
+        self._tell(facts.of_data(event))
 
     def study_opened(self, event: StudyOpened) -> None:
         """Where it is kept."""

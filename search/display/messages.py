@@ -10,8 +10,7 @@ from spaces.training import METRICS
 
 if TYPE_CHECKING:
     from spaces.space import Space
-    from studies.data.dataset import Dataset, Skipped
-    from studies.events import StudyOpened
+    from studies.events import DataReady, StudyOpened
     from studies.settings import Study
 
 
@@ -48,14 +47,13 @@ def of_baseline(space: "Space", hyperparameters: Mapping[str, Scalar]) -> list[F
     return [("baseline", ", ".join(values) or "a space without parameters is one trial")]
 
 
-def of_data(dataset: "Dataset") -> list[Fact]:
+def of_data(event: "DataReady") -> list[Fact]:
     """How many images of which shape, for each class, and which files were left out."""
-    shape = "x".join(str(side) for side in dataset.image_shape)
-    splits = (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
-    sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits)
-    facts = [("data", f"{plural(len(dataset.classes), 'class')}, images {shape}: {sizes}")]
-    notices = [("note", clean(notice)) for notice in dataset.notices]
-    return [*facts, *_of_classes(dataset), *_of_imbalance(dataset), *of_skipped(dataset.skipped), *notices]
+    shape = "x".join(str(side) for side in event.image_shape)
+    sizes = ", ".join(f"{name} {sum(counts):,}" for name, counts in event.images.items())
+    facts = [("data", f"{plural(len(event.classes), 'class')}, images {shape}: {sizes}")]
+    notices = [("note", clean(notice)) for notice in event.notices]
+    return [*facts, *_of_classes(event), *_of_imbalance(event), *of_skipped(event.skipped), *notices]
 
 
 def of_study(event: "StudyOpened") -> list[Fact]:
@@ -73,11 +71,11 @@ def of_export(trial: int | None) -> str:
     return doing if trial is None else f"{doing} with the weights of trial {trial} (no time to retrain)"
 
 
-def of_skipped(skipped: "Sequence[Skipped]") -> list[Fact]:
+def of_skipped(skipped: Sequence[tuple[str, str]]) -> list[Fact]:
     """The first few of the files that were left out, and why."""
     if not skipped:
         return []
-    shown = [("", f"{clean(one.path)}: {clean(one.reason)}") for one in skipped[:SKIPPED]]
+    shown = [("", f"{clean(path)}: {clean(reason)}") for path, reason in skipped[:SKIPPED]]
     more = len(skipped) - len(shown)
     rest = [("", f"… and {plural(more, 'more file')}")] if more > 0 else []
     return [("skipped", plural(len(skipped), "file")), *shown, *rest]
@@ -87,30 +85,25 @@ def _combinations(count: float) -> str:
     return plural(int(count), "combination") if count < 1e15 else "endless combinations"
 
 
-def _of_classes(dataset: "Dataset") -> list[Fact]:
-    names = [_cut(clean(name)) for name in dataset.classes[:CLASSES]]
-    splits = (dataset.train, dataset.validation, dataset.test)
-    counts = [list(split.counts(dataset.classes).values()) for split in splits]
+def _of_classes(event: "DataReady") -> list[Fact]:
+    names = [_cut(clean(name)) for name in event.classes[:CLASSES]]
     width = max((len(name) for name in names), default=0)
     facts = [("", f"{'':{width}}  {'train':>9} {'validation':>10} {'test':>9}")]
-    for index, name in enumerate(names):
-        train, validation, test = (count[index] for count in counts)
+    for name, train, validation, test in zip(names, *event.images.values(), strict=False):
         facts.append(("", f"{name:{width}}  {train:>9,} {validation:>10,} {test:>9,}"))
-    more = len(dataset.classes) - len(names)
+    more = len(event.classes) - len(names)
     return [*facts, *([("", f"… and {plural(more, 'more class')}")] if more > 0 else [])]
 
 
-def _of_imbalance(dataset: "Dataset") -> list[Fact]:
+def _of_imbalance(event: "DataReady") -> list[Fact]:
     """What a model would score that always predicts the largest class, where classes differ in size."""
-    counts = dataset.train.counts(dataset.classes)
-    largest, smallest = max(counts, key=counts.__getitem__), min(counts.values())
-    if counts[largest] < IMBALANCE * smallest:
+    train = event.images["train"]
+    largest = max(range(len(train)), key=train.__getitem__)
+    if train[largest] < IMBALANCE * min(train):
         return []
-    splits = (("validation", dataset.validation), ("test", dataset.test))
-    scores = [
-        f"{split.counts(dataset.classes)[largest] / len(split):.4f} on {name}" for name, split in splits if len(split)
-    ]
-    name = repr(_cut(clean(largest)))
+    judged = [(name, event.images[name]) for name in ("validation", "test")]
+    scores = [f"{counts[largest] / sum(counts):.4f} on {name}" for name, counts in judged if sum(counts)]
+    name = repr(_cut(clean(event.classes[largest])))
     return [("balance", f"unequal classes: always predicting {name} has an accuracy of {' and '.join(scores)}")]
 
 

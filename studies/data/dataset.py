@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from studies.data.duplicates import Duplicates
+from studies.events import DataReady
 from studies.images.lazy_images import ImageFiles, LazyImages, Stacked
 
 Images: TypeAlias = Any
@@ -85,6 +86,12 @@ class Dataset:
         """(height, width, channels) of every image."""
         height, width, channels = self.train.images.shape[1:]
         return int(height), int(width), int(channels)
+
+    def summary(self) -> DataReady:
+        """What the user is told about the images."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        images = {name: tuple(split.counts(self.classes).values()) for name, split in splits.items()}
+        return DataReady(self.classes, self.image_shape, images, self.skipped, self.notices)
 
 
 def identity(dataset: Dataset) -> dict[str, Any]:

@@ -25,12 +25,11 @@ from studies.export.plots.drawing import draw
 from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
 from studies.features.inputs import Features, Prepared, as_images
-from studies.models.build import inference_model
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
-from studies.training.fit import train
 from studies.training.result import DIVERGED, STOPPED, Training
 from studies.training.scores import class_probabilities, evaluate
+from studies.trials.recipe_training import inference_model_of, train_recipe
 
 COMPARED_IMAGES = 32
 RETRAINING, TRIAL = "retraining", "trial"
@@ -107,7 +106,7 @@ def retrain_and_export(
     watcher.exporting(found.best.number if final.weights["from"] == TRIAL else None)
     shape = dataset.image_shape
     whole = features.whole(found.recipe, prepared, final.model, dataset)
-    model = inference_model(found.recipe, whole, shape, len(dataset.classes))
+    model = inference_model_of(found.recipe, whole, shape, len(dataset.classes))
     compared = features.compared(found.recipe, prepared, final.model, model, dataset)
     probabilities = model.predict(evaluation_data(dataset.test, found.recipe.batch_size), verbose=0)
     scores = evaluate(probabilities, dataset.test.labels, dataset.classes)
@@ -226,7 +225,7 @@ def _retrain(
 
     for seed in range(found.seed, found.seed + RETRAININGS):
         keras.utils.clear_session()
-        trained = train(
+        trained = train_recipe(
             found.recipe,
             images,
             None,

@@ -1,13 +1,13 @@
 """A recipe's Keras model: one that is trained, and one that answers with probabilities."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
 from spaces.backbones import CNN, Branches, Custom, Pretrained
 from spaces.errors import ModelError
-from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.backend.quiet import quiet_keras
 from studies.models.augmentation import augmentation_layers
@@ -18,6 +18,9 @@ from studies.models.outputs import gives_logits, outputs_for, probabilities
 from studies.models.precision import precision
 from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
+
+Outputs: TypeAlias = Callable[[Any], Any]
+"""Makes the outputs of images (n, height, width, channels)."""
 
 
 def build_model(
@@ -66,7 +69,9 @@ def finished(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
     return outputs
 
 
-def build_inference_model(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+def build_inference_model(
+    recipe: Recipe, image_shape: tuple[int, int, int], classes: int, outputs: Outputs | None = None
+) -> keras.Model:
     """A model with the weights of `build_model` in the same order, fresh, that gives probabilities.
 
     It computes in float32 and holds no augmentation, and Keras saves and loads it without custom objects, unless a
@@ -76,6 +81,7 @@ def build_inference_model(recipe: Recipe, image_shape: tuple[int, int, int], cla
         recipe: The recipe.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes, at least 2.
+        outputs: Makes the outputs of the images (n, height, width, channels) in place of the recipe's own network.
 
     Returns:
         A model from raw images (n, height, width, channels), 0 to 255, to the probability of the second class
@@ -86,14 +92,18 @@ def build_inference_model(recipe: Recipe, image_shape: tuple[int, int, int], cla
     """
     images = keras.Input(image_shape, dtype="float32", name="image")
     with precision("float32"):
-        outputs = _outputs(recipe, images, classes, load=False, folder=None)
-        if gives_logits(keras.Model(images, outputs)):
-            outputs = probabilities(outputs)
-        return keras.Model(images, outputs, name="classifier")
+        made = outputs(images) if outputs else _outputs(recipe, images, classes, load=False, folder=None)
+        if gives_logits(keras.Model(images, made)):
+            made = probabilities(made)
+        return keras.Model(images, made, name="classifier")
 
 
 def inference_model(
-    recipe: Recipe, trained: keras.Model, image_shape: tuple[int, int, int], classes: int
+    recipe: Recipe,
+    trained: keras.Model,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    outputs: Outputs | None = None,
 ) -> keras.Model:
     """The model of `build_inference_model` with a copy of a trained model's weights.
 
@@ -102,11 +112,12 @@ def inference_model(
         trained: A model of `build_model`.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes.
+        outputs: As `build_inference_model` takes it.
 
     Raises:
         ModelError: The recipe's `build` function gave another model this time.
     """
-    model = build_inference_model(recipe, image_shape, classes)
+    model = build_inference_model(recipe, image_shape, classes, outputs)
     try:
         with quiet_keras():
             model.set_weights(trained.get_weights())
@@ -130,10 +141,5 @@ def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: P
         return pretrained_outputs(record, images, recipe.dropout, units, load=load, folder=folder)
     if isinstance(record, Custom):
         return custom_outputs(record, recipe, images, units, plain=not load)
-    if isinstance(record, KerasTunerModel):
-        # KerasTuner is imported only where it is used.
-        from studies.keras_tuner.models import hypermodel_outputs
-
-        return hypermodel_outputs(record, images, classes)
     known = "CNN(...), Branches(...), Pretrained(...) or Custom(...)"
     raise ModelError(f"{type(record).__name__} is not known: use {known}")

@@ -7,8 +7,6 @@ from typing import Any, TypeAlias
 
 import keras
 
-from spaces.keras_tuner import KerasTunerModel
-from spaces.scalars import Scalar
 from spaces.space import Recipe
 from spaces.training import METRICS, Constant, FineTune
 from studies.checkpoints.fold_progress import FoldCheckpoints
@@ -42,7 +40,6 @@ def train(
     second_epochs: int | None = None,
     cooldown: float = 0.0,
     build: Build = build_model,
-    ask: Callable[[Any], Scalar] | None = None,
     on_epoch: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: True,
     stop: Callable[[], bool] = lambda: False,
     warm: WarmModels | None = None,
@@ -50,7 +47,6 @@ def train(
     on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
     on_steps: Callable[[Any, int], None] = lambda model, steps: None,
     judges: Callable[[int], bool] = lambda batches: False,
-    on_total: Callable[[int], None] = lambda epochs: None,
 ) -> Training:
     """Build, compile and fit the model of a recipe.
 
@@ -67,40 +63,19 @@ def train(
         cooldown: Share of the last phase's steps in which the learning rate falls to zero, whatever its schedule; for
             trainings whose last weights are kept. A model that compiles itself has none.
         build: Builds the model, for what is trained on something else than images.
-        ask: Gives the value of a hyperparameter that the `fit` of a hypermodel meets; None for its default.
         on_epoch: Called with each whole epoch, counted from 1, and its metrics; returns whether to go on.
         stop: Asked after each execution of steps whether to end at once.
         warm: Compiled models of earlier trainings; the model that is returned may be used by the next one.
         checkpoints: Where the training is saved after `on_epoch`, and goes on from if one is there: it ends as one
-            that was never interrupted. A hypermodel's begins again. None saves nothing.
+            that was never interrupted. None saves nothing.
         on_restored: Called with the metrics of the epochs that a checkpoint holds, which are not trained again.
         on_steps: Called after each execution of steps with the model and the steps of the epoch that are done.
         judges: Where training was stopped within its first epoch: called before each batch of validation images with
             the batches that are measured, says whether to measure one more.
-        on_total: Called with the number of epochs when the `fit` of a hypermodel sets another one than the recipe.
 
     Raises:
         ModelError: The recipe cannot be built.
     """
-    if isinstance(recipe.model, KerasTunerModel):
-        # KerasTuner is imported only where it is used.
-        from studies.keras_tuner.fit import train_hypermodel
-
-        return train_hypermodel(
-            recipe,
-            images,
-            validation,
-            classes=classes,
-            seed=seed,
-            epochs=epochs,
-            second_epochs=second_epochs,
-            ask=ask,
-            on_epoch=on_epoch,
-            stop=stop,
-            on_steps=on_steps,
-            judges=judges,
-            on_total=on_total,
-        )
     if warm is None:
         keras.utils.set_random_seed(seed)
     else:

@@ -32,10 +32,10 @@ from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
 from studies.stop_request import StopRequest
 from studies.training.cross_validation import OnEpoch, fold_data, train_folds
 from studies.training.epochs import total_epochs
-from studies.training.fit import train
 from studies.training.model_cache import WarmModels
 from studies.training.result import Training
 from studies.trials.claimed_trial import TakenTrial
+from studies.trials.recipe_training import train_recipe
 from studies.trials.samplers import asking_in_fit, seed_of
 from studies.trials.time_budget import TimeBudget, TrialClock
 from studies.trials.trial_meter import TrialMeter
@@ -216,7 +216,7 @@ class Objective:
             len(dataset.test),
             None if prepared.path == IMAGES else self._features.backbone_costs,
         )
-        return train(
+        return train_recipe(
             recipe,
             prepared.train,
             prepared.validation,

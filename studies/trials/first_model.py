@@ -11,12 +11,12 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice
 from spaces.space import Recipe, Space, baseline, resolve
 from studies.data.dataset import Dataset
-from studies.models.build import inference_model
 from studies.models.custom import built_network, name_of
 from studies.models.exportable import answers, check_exportable, custom_objects, is_close, other_answers
 from studies.models.outputs import gives_logits, outputs_for
 from studies.models.precision import other_precision, precision
 from studies.models.rescaling import is_rescaled, rescales_itself
+from studies.trials.recipe_training import inference_model_of
 
 _COMPARED_IMAGES = 3
 
@@ -102,7 +102,7 @@ def _about_export(
     policy = other_precision(network)
     given = images / 255 if is_rescaled(name, network, recipe.model.rescale, shape) else images
     before = _probabilities(name, network, given)
-    exported = inference_model(recipe, network, shape, classes)
+    exported = inference_model_of(recipe, network, shape, classes)
     after = answers(name, exported, images)
     if not is_close(before, after, policy):
         if not is_close(before, _probabilities(name, network, given), None):

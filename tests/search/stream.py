@@ -70,7 +70,7 @@ def play(watcher, space, epochs=3):
     """Tell a watcher of three trials, one of them pruned."""
     watcher.data_progress(0, 170)
     watcher.data_progress(170, 170)
-    watcher.data_ready(dataset(skipped=[Skipped("a/[red]b\nc.jpg", "is not an image")]))
+    watcher.data_ready(dataset(skipped=[Skipped("a/[red]b\nc.jpg", "is not an image")]).summary())
     progress = Progress(3)
     watcher.study_opened(opened(progress))
     for number, (state, value) in enumerate([("complete", 0.9767), ("pruned", 0.91), ("complete", 0.9871)]):

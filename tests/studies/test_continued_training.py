@@ -40,7 +40,7 @@ from studies.features.heads import build_head
 from studies.features.inputs import Features
 from studies.models.build import build_model
 from studies.outcome import Best, Progress
-from studies.training import fit
+from studies.training import result
 from studies.training.callbacks import checkpoint
 from studies.training.fit import train
 from studies.training.model_cache import WarmModels
@@ -235,8 +235,8 @@ def test_checkpoints_change_nothing(name, folder):
 @pytest.mark.slow
 def test_patience_is_not_begun_anew(folder):
     """Epochs without progress before an interruption count after it."""
-    assert undisturbed("out of patience", folder).ended == fit.OUT_OF_PATIENCE
-    assert undisturbed("out of patience twice", folder).ended == fit.OUT_OF_PATIENCE
+    assert undisturbed("out of patience", folder).ended == result.OUT_OF_PATIENCE
+    assert undisturbed("out of patience twice", folder).ended == result.OUT_OF_PATIENCE
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def test_a_refused_epoch_is_not_saved(tmp_path, always_due):
 def test_a_diverged_epoch_is_not_saved(tmp_path, always_due):
     """Weights that are not finite are of no use."""
     case = Case(replace(AUGMENTED, learning_rate=1e30, optimizer=SGD(), batch_size=40), 4)
-    assert trained(case, Checkpoints(tmp_path).of_trial(0)).ended == fit.DIVERGED
+    assert trained(case, Checkpoints(tmp_path).of_trial(0)).ended == result.DIVERGED
     found = Checkpoints(tmp_path).of_trial(0).load()
     assert found is None or np.isfinite(found.arrays["model/0"]).all()
 
@@ -305,7 +305,7 @@ def test_a_request_to_end_saves_the_last_epoch(tmp_path, monkeypatch, between, s
         on_epoch=lambda epoch, metrics: whole.append(epoch) or True,
         stop=lambda: len(whole) == 3,
     )
-    assert (stopped.ended, len(stopped.history)) == (fit.STOPPED, 3)
+    assert (stopped.ended, len(stopped.history)) == (result.STOPPED, 3)
     assert Checkpoints(tmp_path).of_trial(0).load().epoch == saved
 
 

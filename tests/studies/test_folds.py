@@ -60,7 +60,7 @@ def scripted(monkeypatch):
                 on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
             return Training(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
 
-        monkeypatch.setattr(evaluate, "train", train)
+        monkeypatch.setattr(evaluate, "train_recipe", train)
         return calls
 
     return install

@@ -19,10 +19,10 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
 from studies.stop_request import StopRequest
-from studies.training import fit
-from studies.training.fit import train
-from studies.trials import evaluate as objective
+from studies.training import result
+from studies.trials import evaluate
 from studies.trials.evaluate import Objective
+from studies.trials.recipe_training import train_recipe
 from tests.fakes import TINY, Recorder, run_tiny
 from tests.studies.test_training import TRAIN, VALIDATION
 
@@ -87,9 +87,9 @@ def test_what_breaks_a_trial_ends_it_alone(tmp_path, monkeypatch, error, state, 
     def breaks_once(*arguments, **named):
         if next(calls) == 1:
             raise error
-        return train(*arguments, **named)
+        return train_recipe(*arguments, **named)
 
-    monkeypatch.setattr(objective, "train", breaks_once)
+    monkeypatch.setattr(evaluate, "train_recipe", breaks_once)
     study = search(tmp_path, trials=3)
     assert [outcome(study, n).state for n in range(3)] == [COMPLETE, state, COMPLETE]
     assert reason in outcome(study, 1).reason
@@ -101,12 +101,12 @@ def test_a_recipe_that_cannot_be_built_ends_the_run_only_at_first(tmp_path, monk
     def unbuildable(*arguments, **named):
         raise ModelError("the weights do not fit")
 
-    monkeypatch.setattr(objective, "train", unbuildable)
+    monkeypatch.setattr(evaluate, "train_recipe", unbuildable)
     with pytest.raises(ModelError, match="do not fit"):
         search(tmp_path, trials=2)
-    monkeypatch.setattr(objective, "train", train)
+    monkeypatch.setattr(evaluate, "train_recipe", train_recipe)
     search(tmp_path, trials=1)
-    monkeypatch.setattr(objective, "train", unbuildable)
+    monkeypatch.setattr(evaluate, "train_recipe", unbuildable)
     study = search(tmp_path, trials=2)
     seconds = outcome(study, 1).seconds
     assert outcome(study, 1) == Outcome(FAILED, None, None, 0, seconds, "the weights do not fit", path="images")
@@ -138,9 +138,9 @@ def test_a_recipe_that_cannot_be_built_does_not_block_a_study_without_complete_t
             raise MemoryError
         if number == 1:
             raise ModelError("too deep")
-        return train(*arguments, **named)
+        return train_recipe(*arguments, **named)
 
-    monkeypatch.setattr(objective, "train", breaks)
+    monkeypatch.setattr(evaluate, "train_recipe", breaks)
     study = search(tmp_path, trials=3)
     assert [outcome(study, n).state for n in range(3)] == [PRUNED, FAILED, COMPLETE]
 
@@ -188,16 +188,16 @@ def test_when_time_is_over_the_first_trial_counts_with_what_it_reached(tmp_path)
 def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monkeypatch):
     """What the time was spent on is not thrown away: the better model of the two is the result."""
     stop = StopRequest()
-    ends = iter([(0.25, fit.FINISHED), (0.5, fit.STOPPED)])
+    ends = iter([(0.25, result.FINISHED), (0.5, result.STOPPED)])
 
     def timed(*arguments, **named):
         value, ended = next(ends)
-        trained = train(*arguments, **named)
-        if ended == fit.STOPPED:
+        trained = train_recipe(*arguments, **named)
+        if ended == result.STOPPED:
             stop.deadline = 0.0
         return replace(trained, best_value=value, ended=ended)
 
-    monkeypatch.setattr(objective, "train", timed)
+    monkeypatch.setattr(evaluate, "train_recipe", timed)
     study = search(tmp_path, trials=3, stop=stop)
     assert [(outcome(study, n).state, outcome(study, n).value) for n in range(2)] == [(COMPLETE, 0.25), (COMPLETE, 0.5)]
     assert len(study.trials) == 2

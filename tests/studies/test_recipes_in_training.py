@@ -14,7 +14,7 @@ from studies.data.dataset import Dataset, Split
 from studies.models.build import build_model, inference_model
 from studies.models.outputs import gives_logits
 from studies.models.precision import precision
-from studies.training import fit
+from studies.training import fit, result
 from studies.training.feed import evaluation_data
 from studies.training.fit import train
 from studies.training.scores import evaluate
@@ -217,7 +217,7 @@ def test_a_loss_that_only_keras_knows_stays_keras(kind):
 def test_a_loss_that_is_not_finite_is_seen_by_every_metric():
     """A diverged training ends as such when the metric is one of ours."""
     diverged = trained(replace(RECIPE, metric="val_auc", learning_rate=1e30, epochs=9, patience=None))
-    assert diverged.ended == fit.DIVERGED
+    assert diverged.ended == result.DIVERGED
     assert len(diverged.history) < 9
 
 
@@ -226,7 +226,7 @@ def test_a_request_during_the_validation_ends_it():
     recipe = replace(RECIPE, metric="val_auc", batch_size=96)
     asked = iter([False, True])
     stopped = trained(recipe, stop=lambda: next(asked, True))
-    assert stopped.ended == fit.STOPPED
+    assert stopped.ended == result.STOPPED
     assert stopped.history == ()
 
 

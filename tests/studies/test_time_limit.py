@@ -47,7 +47,7 @@ class TimeIsOver(Recorder):
         if name == self.at:
             self.now += 2 * LIMIT
 
-    def data_ready(self, dataset) -> None:
+    def data_ready(self, event) -> None:
         self._pass("data")
 
     def trial_started(self, event) -> None:

@@ -28,7 +28,7 @@ from studies.data.dataset import Split
 from studies.features.heads import build_head
 from studies.models import pretrained
 from studies.models.build import build_model, inference_model
-from studies.training import fit
+from studies.training import result
 from studies.training.feed import training_feed
 from studies.training.fit import train
 from studies.training.model_cache import WarmModels
@@ -227,9 +227,9 @@ def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
     warm = WarmModels()
     asked = iter([False, True])
     stopped = fitted(replace(recipe, batch_size=1), 3, warm, stop=lambda: next(asked, True))
-    assert stopped.ended == fit.STOPPED
+    assert stopped.ended == result.STOPPED
     diverged = fitted(replace(recipe, learning_rate=1e30), 4, warm)
-    assert diverged.ended == fit.DIVERGED
+    assert diverged.ended == result.DIVERGED
     assert_equal(weights(fitted(recipe, 1, warm)), weights(fitted(recipe, 1)))
     assert warm.reused == 2
 

@@ -10,10 +10,9 @@ from keras import layers
 from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies.data.dataset import Split
-from studies.models.build import inference_model
-from studies.training import fit
-from studies.training.fit import train
+from studies.training import result
 from studies.training.scores import SCORES
+from studies.trials.recipe_training import inference_model_of, train_recipe
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
 
 
@@ -52,7 +51,7 @@ def trained(
         told.append((epoch, dict(metrics)))
         return on_epoch(epoch) if on_epoch else True
 
-    found = train(
+    found = train_recipe(
         recipe_of(hypermodel, values, **fields),
         images_of(classes),
         images_of(classes, seed=1) if validation else None,
@@ -88,7 +87,7 @@ def test_labels_are_given_as_the_loss_takes_them(outputs, activation, loss, clas
     found, told = trained(hypermodel, classes, epochs=6)
     assert found.best_value > 1.5 / classes
     assert found.best_value == max(metrics["val_accuracy"] for _, metrics in told)
-    model = inference_model(recipe_of(hypermodel), found.model, SHAPE, classes)
+    model = inference_model_of(recipe_of(hypermodel), found.model, SHAPE, classes)
     answers = keras.ops.convert_to_numpy(model(images_of(classes).images[:9].astype(np.float32)))
     assert answers.shape == (9, outputs)
     assert answers.min() >= 0
@@ -160,7 +159,7 @@ def test_a_trial_can_be_pruned_within_the_models_fit():
     """Our callbacks end a hypermodel's training, also in a `fit` of its own."""
     for hypermodel in (Dense(), OwnFit()):
         found, told = trained(hypermodel, on_epoch=lambda epoch: epoch < 2, values={"epochs": 3})
-        assert found.ended == fit.REFUSED
+        assert found.ended == result.REFUSED
         assert len(told) == 2
 
 
@@ -176,7 +175,7 @@ def test_an_own_fit_asks_for_hyperparameters_and_overrides_arguments():
     assert asked == ["units", "learning_rate", "batch_size", "epochs"]
     assert len(told) == 2
     assert {"val_loss", "val_accuracy"} <= told[0][1].keys()
-    assert found.ended == fit.FINISHED
+    assert found.ended == result.FINISHED
 
 
 @pytest.mark.slow
@@ -299,7 +298,7 @@ def test_the_export_holds_no_random_layers():
         )
 
     found, _ = trained(build, epochs=1)
-    model = inference_model(recipe_of(build), found.model, SHAPE, 10)
+    model = inference_model_of(recipe_of(build), found.model, SHAPE, 10)
     names = [type(layer).__name__ for layer in model._flatten_layers()]
     assert not [name for name in names if name.startswith("Random")]
     assert "Rescaling" in names
@@ -335,7 +334,7 @@ class Endless(Dense):
 def test_a_loop_that_heeds_nothing_is_ended(event):
     """The time limit and Ctrl-C hold for it too; an epoch whose validation they ended does not count."""
     hypermodel = Endless(event)
-    found = train(
+    found = train_recipe(
         recipe_of(hypermodel, epochs=50),
         images_of(10),
         images_of(10, seed=1),
@@ -345,4 +344,4 @@ def test_a_loop_that_heeds_nothing_is_ended(event):
         stop=lambda: True,
     )
     assert hypermodel.rounds <= 3
-    assert (found.ended, found.history) == (fit.STOPPED, ())
+    assert (found.ended, found.history) == (result.STOPPED, ())
