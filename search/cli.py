@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from search import options
-from search.commands.weights import weights
 from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
 from search.exit_codes import EXIT_CODES, told
 from search.study_cli import studies
@@ -19,6 +18,12 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+)
+weights = typer.Typer(
+    name="weights",
+    help="List the weights of pretrained networks on this machine, or download more of them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 app.add_typer(studies)
 app.add_typer(weights)
@@ -187,6 +192,50 @@ def cache(
         from search.commands.cache import clear_cache, show_cache
 
         clear_cache() if clear else show_cache()
+
+
+@weights.command("list", epilog=EXIT_CODES)
+def list_command(debug: options.Debug = False) -> None:
+    """List the weights that `Pretrained` finds: those in SEARCH_WEIGHTS, then those in Keras' own cache.
+
+    Files are recognised by what they hold, not by their names.
+
+    Example
+
+        SEARCH_WEIGHTS=weights/ search weights list
+    """
+    with told(debug):
+        from search.commands.weights import list_weights
+
+        list_weights(debug=debug)
+
+
+@weights.command("get", epilog=EXIT_CODES)
+def get_command(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Networks of Keras, such as MobileNetV2.")],
+    alpha: Annotated[float | None, typer.Option(help="Width multiplier of the MobileNet networks.")] = None,
+    size: Annotated[
+        int, typer.Option(min=32, help="Side of the images in pixels; MobileNet has weights by size.")
+    ] = 224,
+    top: Annotated[bool, typer.Option("--top", help="With the classifier of ImageNet's 1,000 classes.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to download to; SEARCH_WEIGHTS, or else Keras' own cache.")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Download the ImageNet weights that Keras would download.
+
+    For a machine without internet, download on another one with --output FOLDER, copy the folder, and set
+    SEARCH_WEIGHTS to it. SEARCH_WEIGHTS_URL names a mirror to download from.
+
+    Example
+
+        search weights get MobileNetV2 --alpha 0.35 --output weights/
+    """
+    with told(debug):
+        from search.commands.weights import get_weights
+
+        get_weights(names, alpha=alpha, size=size, top=top, output=output, debug=debug)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import difflib
 import linecache
 import os
 import re
+import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -116,8 +117,7 @@ def _import_message(error: ImportError) -> str:
     found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
     if not found or found[2] != "spaces":
         return f"{type(error).__name__}: {error}"
-    import spaces
-
-    nearest = difflib.get_close_matches(found[1], spaces.__all__, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(spaces.__all__)}"
+    public = sys.modules[found[2]].__all__
+    nearest = difflib.get_close_matches(found[1], public, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(public)}"
     return f"spaces has no {found[1]}: {hint}"

@@ -1,6 +1,8 @@
 """Which module may import which: the structure of the project, held by its source."""
 
 import ast
+import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +81,69 @@ def test_imports_go_in_one_direction(file):
         assert (tops(imported(file)) & {*PACKAGES}) <= {*allowed}
 
 
+LAYERS = [
+    re.findall(r"`([\w/]+)`", row.split("|")[1])
+    for row in (ROOT / "docs" / "architecture.md").read_text().splitlines()
+    if row.startswith("| `")
+]
+"""The rows of the table in `docs/architecture.md`: a folder with a slash at its end, or files."""
+
+
+def layer_of(file: Path) -> int:
+    """The row of a file."""
+    path = file.relative_to(ROOT).with_suffix("").as_posix()
+    rows = [
+        row
+        for row, names in enumerate(LAYERS)
+        if any(path == name or (name.endswith("/") and path.startswith(name)) for name in names)
+    ]
+    assert len(rows) == 1, f"{path} has {len(rows)} places in docs/architecture.md"
+    return rows[0]
+
+
+def lines_of_imports(file: Path) -> list[tuple[int, Path]]:
+    """The line and the file of every import of our own modules, lazy ones and those for type checkers too."""
+    files = {name_of(file): file for file in FILES}
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in files:
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(node.lineno, files.get(name, files[node.module])) for name in full]
+        elif isinstance(node, ast.Import):
+            found += [(node.lineno, files[alias.name]) for alias in node.names if alias.name in files]
+    return found
+
+
+OWN = [file for file in FILES if file.parent != EXAMPLES]
+
+
+@pytest.mark.parametrize("file", OWN, ids=name_of)
+def test_imports_follow_the_order_of_the_folders(file):
+    """A file imports its own row of the table in `docs/architecture.md` and those above it."""
+    wrong = [
+        f"{name_of(file)}:{line} imports {name_of(other)}, which comes later"
+        for line, other in lines_of_imports(file)
+        if other.parent != EXAMPLES and layer_of(other) > layer_of(file)
+    ]
+    assert wrong == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Each file can be understood after those that it imports."""
+    graph = {file: {other for _, other in lines_of_imports(file)} - {file} for file in OWN}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(name_of(file) for file in error.args[1]))
+
+
+@pytest.mark.parametrize("folder", ["studies", "search"])
+def test_at_most_eight_files_stand_directly_in_a_package(folder):
+    """All others are in a folder whose name says what they have in common."""
+    files = {file.name for file in (ROOT / folder).glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert len(files) <= 8
+
+
 @pytest.mark.parametrize("file", [file for file in FILES if file.is_relative_to(ROOT / "spaces")], ids=name_of)
 def test_spaces_needs_the_standard_library_only(file):
     """A space can be read, shown and compared where nothing is installed; a model of an example's own needs Keras."""
@@ -113,8 +178,7 @@ def test_pictures_are_drawn_in_one_place(file):
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_models_data_and_training_know_nothing_of_optuna(file):
     """Optuna and Keras meet in as few files as possible."""
-    name = name_of(file)
-    if name.split(".")[1:2] in (["models"], ["data"]) or name == "studies.training.fit":
+    if name_of(file).startswith(tuple(f"studies.{folder}." for folder in WITHOUT_OPTUNA)):
         assert "optuna" not in tops(imported(file))
 
 

@@ -2,14 +2,10 @@
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from search import options
 from search.display.spinner import waiting
 from search.display.terminal import say, show_table
-from search.exit_codes import EXIT_CODES, told
 from search.formatting import clean, gigabytes, plural
 from search.quiet_env import quieten
 from spaces.backbones import APPLICATIONS
@@ -17,53 +13,6 @@ from spaces.errors import UsageError
 
 if TYPE_CHECKING:
     from studies.models.weights_find import WeightsFile
-
-weights = typer.Typer(
-    name="weights",
-    help="List the weights of pretrained networks on this machine, or download more of them.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
-
-
-@weights.command("list", epilog=EXIT_CODES)
-def list_command(debug: options.Debug = False) -> None:
-    """List the weights that `Pretrained` finds: those in SEARCH_WEIGHTS, then those in Keras' own cache.
-
-    Files are recognised by what they hold, not by their names.
-
-    Example
-
-        SEARCH_WEIGHTS=weights/ search weights list
-    """
-    with told(debug):
-        list_weights(debug=debug)
-
-
-@weights.command("get", epilog=EXIT_CODES)
-def get_command(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Networks of Keras, such as MobileNetV2.")],
-    alpha: Annotated[float | None, typer.Option(help="Width multiplier of the MobileNet networks.")] = None,
-    size: Annotated[
-        int, typer.Option(min=32, help="Side of the images in pixels; MobileNet has weights by size.")
-    ] = 224,
-    top: Annotated[bool, typer.Option("--top", help="With the classifier of ImageNet's 1,000 classes.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder to download to; SEARCH_WEIGHTS, or else Keras' own cache.")
-    ] = None,
-    debug: options.Debug = False,
-) -> None:
-    """Download the ImageNet weights that Keras would download.
-
-    For a machine without internet, download on another one with --output FOLDER, copy the folder, and set
-    SEARCH_WEIGHTS to it. SEARCH_WEIGHTS_URL names a mirror to download from.
-
-    Example
-
-        search weights get MobileNetV2 --alpha 0.35 --output weights/
-    """
-    with told(debug):
-        get_weights(names, alpha=alpha, size=size, top=top, output=output, debug=debug)
 
 
 def list_weights(*, debug: bool = False) -> None:
