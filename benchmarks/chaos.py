@@ -5,9 +5,9 @@
     python benchmarks/chaos.py --training [--trials 200] [--strikes 40] [--stores sqlite postgresql] [--seed 0]
 
 Four workers, replaced when they die, with a heartbeat every 0.3 s and lost after 2 s. They do all that a worker does
-but train: their trials sleep 5 epochs of 0.2 s (tests/light.py). PostgreSQL crashes in between. With `--training` they
-train a tiny network (tests/training.py), 8 epochs of 0.3 s and more; then checkpoints are truncated as well, and the
-small disk that holds them and SQLite's file is full for a while, where one can be mounted.
+but train: their trials sleep 5 epochs of 0.2 s (tests/support/light.py). PostgreSQL crashes in between. With
+`--training` they train a tiny network (tests/support/training.py), 8 epochs of 0.3 s and more; then checkpoints are
+truncated as well, and the small disk that holds them and SQLite's file is full for a while, where one can be mounted.
 
 `--outages FROM TO` lets outages last that many seconds, most of them short: the server stays away after a crash,
 SQLite's file is locked, and all workers are stopped at once, as when their machine is suspended. Then only workers that
@@ -27,11 +27,11 @@ from pathlib import Path
 from evidence import machine
 
 from studies.database.urls import sqlite_url
-from tests import training
-from tests.chaos import Chaos, small_disk
-from tests.light import NAME, Crew, Light
-from tests.servers import Postgres, postgres
-from tests.whole import attempts, differences, faults
+from tests.support import training
+from tests.support.chaos import Chaos, small_disk
+from tests.support.light import NAME, Crew, Light
+from tests.support.servers import Postgres, postgres
+from tests.support.whole import attempts, differences, faults
 
 PATIENCE_SECONDS = 3600.0
 

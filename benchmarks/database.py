@@ -29,8 +29,8 @@ from studies.database.workers import Member
 from studies.outcome import COMPLETE, Outcome
 from studies.settings import Study
 from studies.trials.claimed_trial import TakenTrial, take
-from tests.fakes import DATA, TINY
-from tests.servers import postgres
+from tests.support.fakes import DATA, TINY
+from tests.support.servers import postgres
 
 EPOCHS = 10
 

@@ -4,7 +4,7 @@
 
 Two workers with the default settings share a study; one trains, the other is idle, since there is no more to do. The
 first is killed with SIGKILL; the time runs until the other has begun its trial. The workers do all but train
-(tests/light.py). A new worker then takes the idle one's place.
+(tests/support/light.py). A new worker then takes the idle one's place.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from database import urls
 from evidence import machine, spread
 
 from studies.database.workers import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS
-from tests.light import Crew, Light
+from tests.support.light import Crew, Light
 
 
 def main() -> None:

@@ -5,11 +5,11 @@ import contextlib
 import pytest
 
 from studies.database.urls import sqlite_url
-from tests import training
-from tests.chaos import KILLS, Chaos, small_disk
-from tests.light import NAME, Crew, Light
-from tests.servers import postgres
-from tests.whole import attempts, best_trial, differences, faults
+from tests.support import training
+from tests.support.chaos import KILLS, Chaos, small_disk
+from tests.support.light import NAME, Crew, Light
+from tests.support.servers import postgres
+from tests.support.whole import attempts, best_trial, differences, faults
 
 pytestmark = pytest.mark.slow
 TRIALS, STRIKES = 12, 8

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search.cli import app
-from tests.search import stream
+from tests.support import stream
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from studies import Study
 from studies.database.urls import sqlite_url
-from tests.fakes import open_tiny, run_tiny
+from tests.support.fakes import open_tiny, run_tiny
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
 

@@ -59,7 +59,7 @@ def test_help_names_the_variable_without_its_value(search, monkeypatch):
 @pytest.mark.slow
 def test_a_whole_run_leaves_no_password_anywhere(tmp_path):
     """Output, logs, the study's folder, the export, the database and the processes of a run hold no password."""
-    servers = pytest.importorskip("tests.servers")
+    servers = pytest.importorskip("tests.support.servers")
     pytest.importorskip("pgserver")
     (tmp_path / "mine.py").write_text(SPACE)
     with servers.postgres() as server:

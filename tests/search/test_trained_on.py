@@ -9,7 +9,7 @@ import pytest
 
 from search.display.summary import summary
 from search.run_command import Call
-from tests.search import stream
+from tests.support import stream
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from studies.export.exported_model import load_export, predict
 from studies.models.build import build_inference_model
 from studies.run import run
 from studies.stop_request import StopRequest
-from tests.fakes import Recorder
-from tests.images import write_classes, write_image
+from tests.support.fakes import Recorder
+from tests.support.images import write_classes, write_image
 
 SHOWN = (
     *(layers.Conv2D, layers.MaxPooling2D, layers.Concatenate, layers.Flatten, layers.GlobalAveragePooling2D),

@@ -11,7 +11,7 @@ from studies import Study
 from studies.events import StudyOpened
 from studies.run import run
 from studies.stop_request import StopRequest
-from tests.fakes import TINY, Recorder
+from tests.support.fakes import TINY, Recorder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 1), np.uint8)
 LABELS = np.tile([0, 1], 40)

@@ -16,7 +16,7 @@ from studies.events import StudyOpened, TrialStarted
 from studies.run import run
 from studies.stop_request import StopRequest
 from studies.trials.space_checks import fitted
-from tests.fakes import TINY, Recorder
+from tests.support.fakes import TINY, Recorder
 
 SPACE = replace(TINY, epochs=2, backbone=CNN(filters=4, blocks=1), batch_size=Choice(128, 256))
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from studies import Study
 from studies.database.optuna_tables import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from studies.database.tables import STUDIES, WORKERS
-from tests.fakes import joined, opened_tiny, run_tiny
+from tests.support.fakes import joined, opened_tiny, run_tiny
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(file for package in ("spaces", "studies", "search") for file in (ROOT / package).rglob("*.py"))

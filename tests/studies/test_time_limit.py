@@ -16,7 +16,7 @@ from studies.run import run
 from studies.stop_request import StopRequest
 from studies.units import seconds
 from studies.workers.context import Process
-from tests.fakes import TINY, Recorder
+from tests.support.fakes import TINY, Recorder
 
 LIMIT = 1000.0
 SPACE = replace(TINY, epochs=3, learning_rate=0.01, dropout=0.1)

@@ -21,7 +21,7 @@ from studies.data.dataset import Dataset
 from studies.data.sources import load
 from studies.images.decode_worker import FileRows
 from studies.images.image_cache import clear, entries
-from tests.images import picture, write_classes, write_image
+from tests.support.images import picture, write_classes, write_image
 
 LOAD = """
 import sys

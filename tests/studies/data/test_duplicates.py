@@ -13,7 +13,7 @@ from studies.data.arrays import dataset_of
 from studies.data.dataset import Dataset
 from studies.data.duplicates import Duplicates, Pair, prints
 from studies.data.sources import load
-from tests.images import picture, write_classes, write_image
+from tests.support.images import picture, write_classes, write_image
 
 
 def scene(seed: int, side: int = 64) -> Image.Image:

@@ -11,7 +11,7 @@ from studies.data.dataset import Dataset
 from studies.data.folder_layout import layout_of
 from studies.data.sources import load
 from studies.data.split_names import TEST, TRAIN, VALIDATION
-from tests.images import write_classes, write_image
+from tests.support.images import write_classes, write_image
 
 PAIR = ("cat", "dog")
 

@@ -11,7 +11,7 @@ from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data.dataset import Dataset, Split
 from studies.data.sources import load
-from tests.images import picture, write_classes, write_image
+from tests.support.images import picture, write_classes, write_image
 
 COUNTS = {"cat": 20, "dog": 10}
 

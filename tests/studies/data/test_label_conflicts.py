@@ -9,7 +9,7 @@ from spaces import ImageFolder
 from studies.data.arrays import dataset_of
 from studies.data.label_conflicts import label_conflicts
 from studies.data.sources import load
-from tests.images import picture, write_classes
+from tests.support.images import picture, write_classes
 
 
 def test_equal_images_of_one_class_are_no_conflict():

@@ -7,7 +7,7 @@ import pytest
 
 from spaces.errors import DataError
 from studies.data.image_folder import read_labelled_folder
-from tests.images import picture, write_classes
+from tests.support.images import picture, write_classes
 
 
 def test_a_labelled_folder_is_read_by_the_models_classes(tmp_path):

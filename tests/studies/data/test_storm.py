@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pytest
 
-from tests.images import write_classes
+from tests.support.images import write_classes
 
 STARTS = 8
 LOAD = """

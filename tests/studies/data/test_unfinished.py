@@ -11,7 +11,7 @@ from studies.data.sources import load
 from studies.images import parallel_decode
 from studies.images.decode_worker import decode_into
 from studies.images.image_cache import clear
-from tests.images import write_classes, write_image
+from tests.support.images import write_classes, write_image
 
 
 @pytest.fixture

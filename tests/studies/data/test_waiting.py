@@ -10,7 +10,7 @@ from spaces import ImageFolder
 from studies.data.sources import load
 from studies.images import image_cache
 from studies.images.image_cache import cache_root, clear, exclusive
-from tests.images import write_classes
+from tests.support.images import write_classes
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from studies.database.create_study import open_study
 from studies.database.study_control import Limits, steer
 from studies.database.urls import sqlite_url
 from studies.settings import Study
-from tests.fakes import DATA, TINY
-from tests.servers import MYSQL_VARIABLE, drop_database, new_database, postgres, with_database
 from tests.studies.database.stores import MYSQL
+from tests.support.fakes import DATA, TINY
+from tests.support.servers import MYSQL_VARIABLE, drop_database, new_database, postgres, with_database
 
 STORES = ("sqlite", "postgresql", MYSQL)
 

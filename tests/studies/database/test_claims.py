@@ -16,7 +16,7 @@ from studies.database.transactions import Database
 from studies.database.trial_writes import Changes
 from studies.database.workers import give_up_silent
 from studies.settings import Study
-from tests.fakes import TINY, joined
+from tests.support.fakes import TINY, joined
 
 HALF = FloatDistribution(0.0, 0.5)
 CHANGES = Changes(

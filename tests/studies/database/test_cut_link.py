@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.light import NAME, Crew, Light
-from tests.servers import postgres
-from tests.whole import attempts, faults
+from tests.support.light import NAME, Crew, Light
+from tests.support.servers import postgres
+from tests.support.whole import attempts, faults
 
 pytestmark = pytest.mark.slow
 HERE, THERE = "10.213.77.1", "10.213.77.2"

@@ -22,7 +22,7 @@ from studies.status.status import read_status
 from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
 from studies.workers.worker import Worker
-from tests.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
+from tests.support.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
 
 # What only looks at a study leaves its connections to be collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -11,7 +11,7 @@ from studies.database.workers import Activity, Member, beat
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import beating, heed
-from tests.fakes import joined, opened_tiny, run_tiny
+from tests.support.fakes import joined, opened_tiny, run_tiny
 
 
 def heard(opened, member, clock=lambda: 100.0):

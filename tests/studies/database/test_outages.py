@@ -14,8 +14,8 @@ from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.trial_writes import Changes
 from studies.database.workers import ALIVE, LOST, Activity, beat, give_up_silent
 from studies.settings import Study
-from tests.fakes import joined
 from tests.studies.database.clock import SetClock
+from tests.support.fakes import joined
 
 
 @pytest.fixture

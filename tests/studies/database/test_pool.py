@@ -18,9 +18,9 @@ from studies.database.workers import Activity, Member
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import beating
-from tests.fakes import DATA, TINY, joined
-from tests.servers import postgres
 from tests.studies.database.stores import MYSQL
+from tests.support.fakes import DATA, TINY, joined
+from tests.support.servers import postgres
 
 SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 

@@ -15,8 +15,8 @@ from studies.database.transactions import Database
 from studies.database.trial_writes import Changes
 from studies.database.workers import LOST, Activity, beat, is_alive, retire
 from studies.settings import Study
-from tests.fakes import joined
 from tests.studies.database.stores import MYSQL
+from tests.support.fakes import joined
 
 SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 DEADLOCKS = ("deadlock", "lock wait", "lock timeout")

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from studies.database.urls import sqlite_url
-from tests.light import NAME, Crew, Light
-from tests.servers import postgres
-from tests.whole import attempts, faults
+from tests.support.light import NAME, Crew, Light
+from tests.support.servers import postgres
+from tests.support.whole import attempts, faults
 
 pytestmark = pytest.mark.slow
 

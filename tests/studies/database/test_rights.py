@@ -21,9 +21,9 @@ from studies.status.status import read_status
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import beating
 from studies.workers.worker import Worker
-from tests.fakes import DATA, TINY
-from tests.light import NAME, Light, Sleeping
-from tests.whole import faults
+from tests.support.fakes import DATA, TINY
+from tests.support.light import NAME, Light, Sleeping
+from tests.support.whole import faults
 
 # Storages that cannot be opened leave their connections to be collected: see `refused`.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -23,7 +23,7 @@ from studies.database.tables import (
 from studies.database.trial_writes import Changes
 from studies.database.workers import Member
 from studies.settings import Study
-from tests.fakes import DATA, TINY, joined
+from tests.support.fakes import DATA, TINY, joined
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from studies.database.worker_storage import WorkerStorage
 from studies.outcome import Outcome
 from studies.settings import Study
 from studies.trials.claimed_trial import take
-from tests.fakes import joined
+from tests.support.fakes import joined
 
 
 @pytest.fixture

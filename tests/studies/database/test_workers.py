@@ -12,7 +12,7 @@ from studies.database.workers import ALIVE, ENDED, LOST, Activity, Member, beat
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import beating
-from tests.fakes import joined
+from tests.support.fakes import joined
 
 
 def rows_of(opened):

@@ -18,9 +18,9 @@ from studies.run import run
 from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
 from studies.trials.evaluate import Objective
-from tests.fakes import Recorder, run_tiny
 from tests.studies.features.tiny import RECIPE, dataset
 from tests.studies.test_run import Declared
+from tests.support.fakes import Recorder, run_tiny
 
 SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
 """So that no heartbeat sets the time limit anew in the middle of a test."""

@@ -11,7 +11,7 @@ from studies.database.connection import open_storage
 from studies.database.stored_trials import outcome_of, params_of
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, Outcome
-from tests.fakes import run_tiny
+from tests.support.fakes import run_tiny
 
 
 def build(hp):

@@ -13,7 +13,7 @@ from spaces.errors import EveryTrialError, ModelError
 from studies.keras_tuner.fit_check import check_fit
 from studies.training import result
 from tests.studies.keras_tuner.hypermodels import Dense, OwnLoop, Silent
-from tests.studies.keras_tuner.test_training import trained
+from tests.studies.keras_tuner.test_fit import trained
 
 
 class Returning(Dense):

@@ -18,9 +18,9 @@ from studies.export.exported_model import evaluate_folder, load_export, predict
 from studies.run import run
 from studies.status.trial_table import read_trials
 from studies.stop_request import StopRequest
-from tests.fakes import Recorder
 from tests.studies.keras_tuner.hypermodels import OwnFit
 from tests.studies.test_run import Declared
+from tests.support.fakes import Recorder
 
 
 def two_classes(shape):

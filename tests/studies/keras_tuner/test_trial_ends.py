@@ -13,10 +13,10 @@ from studies import Study
 from studies.events import EpochEnded, StudyOpened, TrialEnded, TrialStarted
 from studies.run import run
 from studies.stop_request import StopRequest
-from tests.fakes import Recorder
 from tests.studies.keras_tuner.hypermodels import Dense
 from tests.studies.keras_tuner.test_runs import two_classes
 from tests.studies.test_run import Declared
+from tests.support.fakes import Recorder
 
 
 def search(output, hypermodel, trials=3, *, export=False, **fields):

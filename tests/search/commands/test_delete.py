@@ -1,0 +1,153 @@
+"""`search delete`: a study and its files go, whatever is not its own stays."""
+
+import contextlib
+import json
+import re
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from search.cli import app
+from studies import Study
+from studies.database.connection import open_storage
+from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
+from studies.database.urls import sqlite_url
+from tests.support.fakes import joined, opened_tiny, run_tiny
+
+
+def search(*words):
+    """The exit code and everything that a command writes."""
+    done = CliRunner().invoke(app, list(map(str, words)))
+    return done.exit_code, re.sub(r"\s+", " ", done.output)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A finished study with a file of each kind."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    run_tiny(folder, Study(trials=2, sampler="random"))
+    identity = opened_tiny(folder, Study(trials=2, sampler="random")).identity
+    for name in ("checkpoints", "logs", "best/saved_model/assets"):
+        (folder / name).mkdir(parents=True)
+    (folder / "checkpoints" / f"0001-00002-1-{identity[:8]}.checkpoint").write_bytes(b"x" * 1000)
+    (folder / "checkpoints" / f"best-{identity[:8]}-0001-1.weights").write_bytes(b"x" * 1000)
+    (folder / "logs" / "worker-1.log").write_text("log")
+    (folder / "best" / "model.keras").write_bytes(b"x" * 5000)
+    (folder / "best" / "saved_model" / "saved_model.pb").write_bytes(b"x" * 5000)
+    (folder / "best" / "metrics.json").write_text(json.dumps({"study_id": identity}))
+    return folder
+
+
+def test_a_study_goes_with_its_files(folder):
+    """What will be deleted is told with its size, and nothing is left."""
+    code, output = search("delete", "tiny", "--yes")
+    assert code == 0
+    for line in ("study tiny, 2 trials", "checkpoints 2 kB", "export 10.1 kB", "deleted tiny"):
+        assert line in output, output
+    assert not folder.exists()
+    assert search("status", "tiny")[0] == 6
+
+
+def test_nothing_is_deleted_without_an_answer(folder):
+    """Without a terminal --yes is needed."""
+    code, output = search("delete", "tiny")
+    assert code == 2
+    assert "add --yes" in output
+    assert (folder / "best" / "model.keras").exists()
+    assert search("status", "tiny")[0] == 0
+
+
+def test_what_is_not_the_studys_own_stays_and_is_named(folder, tmp_path):
+    """The user's files, checkpoints of other studies, and what symbolic links point to."""
+    (folder / "notes.txt").write_text("mine")
+    (folder / "best" / "mine.csv").write_text("mine")
+    other = folder / "checkpoints" / "0001-00002-1-ffffffff.checkpoint"
+    other.write_bytes(b"of another study")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "worker-1.log").write_text("mine")
+    (folder / "logs" / "worker-1.log").unlink()
+    (folder / "logs" / "worker-1.log").symlink_to(elsewhere / "worker-1.log")
+    code, output = search("delete", "tiny", "--yes")
+    assert code == 0
+    assert "notes.txt" in output
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
+        "notes.txt",
+        "best/mine.csv",
+        f"checkpoints/{other.name}",
+    }
+    assert (elsewhere / "worker-1.log").exists()
+
+
+def test_an_export_of_another_study_stays(folder):
+    """It carries another identity."""
+    (folder / "best" / "metrics.json").write_text(json.dumps({"study_id": "another"}))
+    assert search("delete", "tiny", "--yes")[0] == 0
+    assert (folder / "best" / "model.keras").exists()
+
+
+def test_other_studies_in_the_same_database_stay(folder):
+    """Only the rows of this one are deleted, in all tables."""
+    run_tiny(folder, Study(trials=2, sampler="random"))
+    opened = opened_tiny(folder, Study(trials=1), name="second")
+    ledger = joined(opened, Study(trials=1))
+    ledger.take()
+    ledger.member.leave(opened.database)
+    code, output = search("delete", "tiny", "--yes", "--storage", sqlite_url(folder / "study.db"))
+    assert code == 0
+    assert "other studies: second" in output
+    storage = open_storage(sqlite_url(folder / "study.db"))
+    assert [study.study_name for study in storage.get_all_studies()] == ["second"]
+    with storage.engine.connect() as connection:
+        for table in (STUDIES, WORKERS, CLAIMS, IDENTITIES):
+            assert set(connection.scalars(sa.select(table.c.study_id))) == {opened.study_id}, table
+        assert connection.scalars(sa.select(EPOCHS.c.trial_id)).all() == []
+
+
+def test_a_study_at_work_is_refused(folder):
+    """Its workers are stopped first."""
+    opened = opened_tiny(folder, Study(trials=4, sampler="random"))
+    ledger = joined(opened, Study(trials=4, sampler="random"))
+    code, output = search("delete", "tiny", "--yes")
+    assert code == 6
+    assert "has 1 worker alive: run search stop tiny first" in output
+    ledger.member.leave(opened.database)
+    assert search("delete", "tiny", "--yes")[0] == 0
+
+
+def test_a_folder_that_is_gone_is_no_hindrance(folder, tmp_path):
+    """The rows of a database elsewhere are deleted all the same."""
+    url = sqlite_url(tmp_path / "elsewhere.db")
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "elsewhere.db"),))
+    assert search("delete", "tiny", "--yes", "--output", "nowhere", "--storage", url)[0] == 0
+    assert (tmp_path / "elsewhere.db").exists()
+    assert open_storage(url).get_all_studies() == []
+
+
+def test_an_unknown_study_is_told_as_everywhere(folder):
+    """With those that there are."""
+    code, output = search("delete", "other", "--yes")
+    assert code == 6
+    assert "there is no study 'other' in runs: there are tiny" in output
+
+
+def test_a_folder_behind_a_link_is_named(folder, tmp_path):
+    """A link is not followed."""
+    (tmp_path / "runs" / "linked").symlink_to(folder)
+    code, output = search("delete", tmp_path / "runs" / "linked", "--yes")
+    assert code == 8
+    assert "is a link to" in output
+    assert folder.exists()
+
+
+def test_status_shows_what_a_study_takes(folder):
+    """By kind, for people and for programs."""
+    assert "export 10.1 kB" in search("status", "tiny")[1]
+    disk = json.loads(CliRunner().invoke(app, ["status", "tiny", "--json"]).stdout)["disk"]
+    assert disk["checkpoints"] == 2000
+    assert set(disk) == {"checkpoints", "export", "logs", "database"}

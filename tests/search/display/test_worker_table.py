@@ -1,0 +1,83 @@
+"""The live table of all workers."""
+
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+
+from studies.events import WorkerSeen
+from tests.search.display.test_live_screen import SIZES, drawn, loading
+from tests.support import stream
+
+WORKERS = [
+    WorkerSeen(
+        str(number),
+        f"node{number // 4}.example.org",
+        1000 + number,
+        "GPU 0, 1/2",
+        lives=number != 1,
+        silent_seconds=0.5 if number != 1 else 14,
+        doing="training",
+        trial=number,
+        epoch=3,
+        epochs=15,
+        value=0.9 + number / 1000,
+        log=f"/runs/digits/logs/worker-{number % 4 + 1}.log" if number else None,
+    )
+    for number in range(12)
+]
+
+
+def watching(workers, trials=3):
+    """A screen that watches workers, after some trials have ended."""
+    screen = loading(stream.WIDE_SPACE)
+    stream.play(screen, stream.WIDE_SPACE)
+    screen.state = replace(screen.state, running=None)
+    screen.workers_seen(workers)
+    return screen
+
+
+def test_each_worker_is_a_line():
+    """Machine and number, device, trial, epoch and value; what a lost one did last is not taken for what it does."""
+    lines = drawn(watching(WORKERS[:3]), 140, 40)
+    training = next(line for line in lines if "node0 3" in line)
+    assert training.split() == ["node0", "3", "GPU", "0,", "1/2", "#2", "3/15", "0.9020"]
+    assert any("node0 pid 1000" in line for line in lines)
+    lost = next(line for line in lines if "node0 2" in line)
+    assert "lost, silent for 14s" in lost
+    assert "#1" not in lost
+
+
+def test_what_all_have_reached_is_shown_too():
+    """Above the workers the count of trials and of workers alive, below them the best and the trials that ended."""
+    shown = "\n".join(drawn(watching(WORKERS[:3]), 140, 40))
+    assert "2 workers" in shown
+    assert "best: trial 2  val_accuracy 0.9871  baseline 0.9767" in shown
+    assert "#1  pruned" in shown
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_it_fits_every_terminal(width, height, count):
+    """The display is never wider or higher than the terminal, however many workers there are."""
+    lines = drawn(watching(WORKERS[:count]), width, height)
+    assert len(lines) <= height
+    assert all(cell_len(line) <= width for line in lines)
+
+
+def test_workers_that_find_no_room_are_counted():
+    """Those alive come first."""
+    shown = "\n".join(drawn(watching(WORKERS), 80, 14))
+    assert "more workers, 1 of them lost" in shown
+
+
+def test_in_a_single_process_the_others_are_counted():
+    """A run without a supervisor says how many workers share its study, and when it waits for them."""
+    screen = loading(stream.WIDE_SPACE)
+    stream.play(screen, stream.WIDE_SPACE)
+    assert "worker" not in "".join(drawn(screen, 80, 24)[:2])
+    screen.workers_alive(3)
+    screen.waiting()
+    shown = drawn(screen, 80, 24)
+    assert "3 workers" in shown[1]
+    assert any("waiting for the other workers" in line for line in shown)

@@ -1,0 +1,114 @@
+"""A study without an evaluated trial accepts what was corrected; one with a result never does."""
+
+import dataclasses
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from spaces import Choice, Float
+from spaces.errors import StudyError
+from studies import Study
+from studies.database.connection import open_storage
+from studies.database.create_study import open_study
+from studies.database.urls import sqlite_url
+from studies.outcome import COMPLETE, FAILED, PRUNED, Outcome
+from tests.support.fakes import DATA, TINY, CurveObjective, joined, opened_tiny, run_tiny, taken_from
+
+SETTINGS = Study(trials=3, sampler="random")
+CORRECTED = {
+    "space": {"space": dataclasses.replace(TINY, batch_size=Choice(32, 64), dropout=Float(0.0, 0.4))},
+    "kind of a parameter": {"space": dataclasses.replace(TINY, dropout=Choice(0.1, 0.2))},
+    "metric": {"space": dataclasses.replace(TINY, metric="val_loss")},
+    "images": {"data": {**DATA, "images": [90, 20, 20]}},
+    "seed": {"settings": Study(trials=3, sampler="random", seed=5)},
+    "sampler": {"settings": Study(trials=3, sampler="tpe")},
+}
+
+
+def corrected(folder, space=TINY, settings=SETTINGS, data=DATA):
+    """The study as the same command opens it after a correction."""
+    return open_study(sqlite_url(folder / "study.db"), "tiny", space, settings, data, corrects=True)
+
+
+def ended(folder, state, value=None):
+    """A study whose first trial ended in this way."""
+    opened = opened_tiny(folder, SETTINGS)
+    ledger = joined(opened, SETTINGS)
+    taken = taken_from(opened.study, ledger)
+    taken.trial.suggest_categorical("batch_size", (64, 128))
+    if value is not None:
+        taken.report(value, 1)
+    taken.end(Outcome(state, value, 1, 1, 0.0, "for a test"))
+    ledger.member.leave(opened.database)
+
+
+@pytest.mark.parametrize("change", CORRECTED.values(), ids=CORRECTED)
+def test_a_failed_first_trial_leaves_the_study_open_to_corrections(tmp_path, change):
+    """The corrected search begins with its own baseline, and nothing of the old one is left."""
+    ended(tmp_path, FAILED)
+    before = opened_tiny(tmp_path, SETTINGS).identity
+    opened = corrected(tmp_path, **change)
+    assert opened.identity != before
+    assert opened.study.trials == []
+    assert "No trial of study 'tiny' had been evaluated" in opened.notices[0]
+    assert corrected(tmp_path, **change).notices == ()
+    with pytest.raises(StudyError, match=r"ha(ve|s) changed"):
+        run_tiny(tmp_path, SETTINGS)
+
+
+def test_the_corrected_search_runs_to_its_end(tmp_path):
+    """Parameters of the old space do not stand in the way of those of the new one."""
+    ended(tmp_path, FAILED)
+    space = CORRECTED["space"]["space"]
+    corrected(tmp_path, space)
+    study = run_tiny(tmp_path, SETTINGS, CurveObjective(), space)
+    assert [trial.state.is_finished() for trial in study.trials] == [True] * 3
+    assert study.trials[0].params["batch_size"] == 32
+
+
+@pytest.mark.parametrize(("state", "value"), [(COMPLETE, 0.5), (PRUNED, 0.5)])
+def test_a_study_with_an_evaluated_trial_is_refused(tmp_path, state, value):
+    """Its value belongs to the space that it was found in."""
+    ended(tmp_path, state, value)
+    with pytest.raises(StudyError, match="has changed"):
+        corrected(tmp_path, **CORRECTED["space"])
+    assert len(opened_tiny(tmp_path, SETTINGS).study.trials) == 1
+
+
+@pytest.mark.parametrize("begun", ["never", "diverged", "handed back"])
+def test_trials_without_a_value_count_as_not_evaluated(tmp_path, begun):
+    """A trial that diverged at once, or was interrupted, has told nothing."""
+    if begun == "diverged":
+        ended(tmp_path, PRUNED)
+    elif begun == "handed back":
+        ended(tmp_path, "waiting")
+    else:
+        opened_tiny(tmp_path, SETTINGS)
+    assert corrected(tmp_path, **CORRECTED["space"]).study.trials == []
+
+
+def test_a_worker_at_work_is_not_cut_off(tmp_path):
+    """It is named, with the command that stops it."""
+    opened = opened_tiny(tmp_path, SETTINGS)
+    ledger = joined(opened, SETTINGS)
+    taken_from(opened.study, ledger)
+    with pytest.raises(StudyError, match=r"searched by 1 worker with .*: run search stop tiny"):
+        corrected(tmp_path, **CORRECTED["space"])
+    ledger.member.leave(opened.database)
+    assert corrected(tmp_path, **CORRECTED["space"]).notices
+
+
+def test_enqueued_trials_are_kept_behind_the_baseline(tmp_path):
+    """What the user has asked for is still tried, and checked against the corrected space."""
+    ended(tmp_path, FAILED)
+    plain = optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(tmp_path / "study.db")))
+    plain.enqueue_trial({"dropout": 0.35})
+    plain.enqueue_trial({"dropout": 0.45})
+    space = CORRECTED["space"]["space"]
+    corrected(tmp_path, space)
+    study = run_tiny(tmp_path, Study(trials=4, sampler="random"), space=space)
+    assert study.trials[0].params["dropout"] == 0.2
+    assert study.trials[1].params["dropout"] == 0.35
+    assert study.trials[2].state == TrialState.FAIL
+    assert study.trials[3].state.is_finished()

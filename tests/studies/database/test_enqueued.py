@@ -1,0 +1,109 @@
+"""A trial that was enqueued with values outside the space fails alone, with a reason; the study goes on."""
+
+import dataclasses
+import math
+import re
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from spaces import CNN, Choice, Float, Int, Pretrained
+from studies import Study
+from studies.database.connection import open_storage
+from studies.database.stored_trials import outcome_of
+from studies.database.urls import sqlite_url
+from tests.support.fakes import TINY, run_tiny
+
+SPACE = dataclasses.replace(
+    TINY,
+    backbone=Choice(
+        CNN(filters=Int(2, 8, step=2), blocks=1, batch_norm=False), Pretrained("MobileNetV2", weights=None)
+    ),
+    dropout=Float(0.0, 0.5, step=0.1, default=0.1),
+)
+REFUSED = {
+    "out of range": ({"dropout": 0.9}, "dropout: enqueued with 0.9, which is not one of its values"),
+    "off its step": ({"dropout": 0.15}, "dropout: enqueued with 0.15, which is not one of its values"),
+    "off the step of an Int": ({"backbone": "cnn", "backbone.cnn.filters": 3}, "backbone.cnn.filters: enqueued with 3"),
+    "text for a number": ({"learning_rate": "0.01"}, "learning_rate: enqueued with '0.01'"),
+    "fraction for an Int": ({"backbone": "cnn", "backbone.cnn.filters": 2.5}, "enqueued with 2.5"),
+    "True for a number": ({"backbone": "cnn", "backbone.cnn.filters": True}, "enqueued with True"),
+    "NaN": ({"learning_rate": math.nan}, "learning_rate: enqueued with nan"),
+    "None": ({"learning_rate": None}, "learning_rate: enqueued with None"),
+    "list": ({"batch_size": [64]}, "batch_size: enqueued with \\[64\\]"),
+    "no option": ({"batch_size": 96}, "batch_size: enqueued with 96, which is not one of its values: Choice\\(64, 128"),
+    "unknown": ({"dropuot": 0.1}, "the space has no such parameter: did you mean dropout"),
+    "fixed": ({"epochs": 3}, "epochs: enqueued with 3, but the space fixes it to 9"),
+    "option not taken": ({"backbone": "mobilenetv2", "backbone.cnn.filters": 4}, "exists only with backbone='cnn'"),
+}
+ACCEPTED = {
+    "whole number as a fraction": ({"backbone": "cnn", "backbone.cnn.filters": 4.0}, {"backbone.cnn.filters": 4}),
+    "noise of binary fractions": ({"dropout": 0.1 + 0.2}, {"dropout": 0.3}),
+    "option as a fraction": ({"batch_size": 128.0}, {"batch_size": 128}),
+    "whole number for a Float": ({"dropout": 0}, {"dropout": 0.0}),
+    "fixed to the same value": ({"epochs": 9, "dropout": 0.4}, {"dropout": 0.4}),
+    "some parameters": ({"dropout": 0.5}, {"dropout": 0.5}),
+}
+
+
+def plain(folder):
+    """The study as Optuna alone sees it."""
+    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """A study with a baseline, then one trial enqueued for each case, and run to its end."""
+    folder = tmp_path_factory.mktemp("enqueued")
+    run_tiny(folder, Study(trials=1, sampler="random"), space=SPACE)
+    study = plain(folder)
+    for values, _ in (*REFUSED.values(), *ACCEPTED.values()):
+        study.enqueue_trial(values)
+    run_tiny(folder, Study(trials=2 + len(REFUSED) + len(ACCEPTED), sampler="random"), space=SPACE)
+    return plain(folder).trials
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_values_outside_the_space_fail_their_trial_with_a_reason(started, case):
+    """The reason names the parameter, the value and what is possible."""
+    trial = started[1 + list(REFUSED).index(case)]
+    assert trial.state == TrialState.FAIL
+    assert re.search(REFUSED[case][1], outcome_of(trial).reason), outcome_of(trial).reason
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_equal_values_are_taken(started, case):
+    """A value that equals one of the space is that value, and the sampler chooses what was left out."""
+    trial = started[1 + len(REFUSED) + list(ACCEPTED).index(case)]
+    assert trial.state in (TrialState.COMPLETE, TrialState.PRUNED), outcome_of(trial)
+    wanted = ACCEPTED[case][1]
+    assert {name: trial.params[name] for name in wanted} == wanted
+    assert {name: type(trial.params[name]) for name in wanted} == {name: type(value) for name, value in wanted.items()}
+    assert {"backbone", "dropout", "learning_rate", "batch_size"} <= trial.params.keys()
+
+
+def test_the_study_goes_on(started):
+    """However many were refused, the other trials are evaluated."""
+    assert started[-1].state.is_finished()
+    assert not outcome_of(started[-1]).refused
+    assert len(started) == 2 + len(REFUSED) + len(ACCEPTED)
+
+
+@pytest.mark.slow
+def test_a_trial_created_with_parameters_is_checked_as_an_enqueued_one(tmp_path):
+    """It may have other distributions: equal values are taken with those of the space, others fail their trial."""
+    settings = Study(trials=1, sampler="random")
+    run_tiny(tmp_path, settings, space=SPACE)
+    study = plain(tmp_path)
+    wide, other = FloatDistribution(0, 1), CategoricalDistribution((64, 128))
+    for state in (TrialState.WAITING, TrialState.RUNNING):
+        for params in ({"dropout": 0.4, "batch_size": 64}, {"dropout": 0.9, "batch_size": 64}):
+            trial = create_trial(state=state, params=params, distributions={"dropout": wide, "batch_size": other})
+            study.add_trial(trial)
+    run_tiny(tmp_path, Study(trials=6, sampler="random"), space=SPACE)
+    trials = plain(tmp_path).trials
+    assert [trial.state == TrialState.FAIL for trial in trials] == [False, False, True, False, True, False]
+    assert trials[1].distributions["dropout"] == trials[0].distributions["dropout"]
+    assert trials[1].params["dropout"] == 0.4

@@ -1,0 +1,104 @@
+"""Trials that were evaluated elsewhere and added to a study count as its recipes, or fail with a reason."""
+
+import dataclasses
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from spaces import FineTune, Pretrained
+from spaces.space import resolve
+from studies import Study
+from studies.database.connection import open_storage
+from studies.database.stored_trials import outcome_of, progress
+from studies.database.urls import sqlite_url
+from studies.export.election import with_epochs
+from studies.outcome import Best
+from tests.support.fakes import EPOCHS, TINY, CurveObjective, opened_tiny, run_tiny
+
+GOOD = {"backbone.filters": 4, "dropout": 0.25, "learning_rate": 0.01, "batch_size": 128}
+KINDS = {
+    "backbone.filters": IntDistribution(1, 100),
+    "dropout": FloatDistribution(0, 1),
+    "learning_rate": FloatDistribution(1e-6, 1, log=True),
+    "batch_size": CategoricalDistribution((64, 128)),
+    "units": IntDistribution(1, 9),
+}
+UNUSABLE = {
+    "no parameters": ({}, 0.99, "has no value in the assignment"),
+    "some parameters": ({"dropout": 0.2}, 0.99, "has no value in the assignment"),
+    "out of range": ({**GOOD, "dropout": 0.9}, 0.99, "dropout: 0.9 is not one of its values"),
+    "off its step": ({**GOOD, "backbone.filters": 5}, 0.99, "backbone.filters: 5 is not one of its values"),
+    "unknown parameter": ({**GOOD, "units": 3}, 0.99, "units: is not a parameter"),
+    "percent": (GOOD, 99.0, "its value is 99, but val_accuracy is between 0 and 1"),
+    "infinite": (GOOD, float("inf"), "its value is inf"),
+}
+
+
+def plain(folder):
+    """The study as Optuna alone sees it."""
+    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
+
+
+def added(folder, params, value, **others):
+    """Add a trial with wider distributions than those of the space."""
+    distributions = {name: KINDS[name] for name in params}
+    plain(folder).add_trial(create_trial(params=params, distributions=distributions, value=value, **others))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+def test_a_recipe_of_the_space_can_be_the_best(tmp_path, sampler):
+    """It counts as a trial, the sampler learns from it, and its epochs are unknown."""
+    run_tiny(tmp_path, Study(trials=2, sampler=sampler))
+    added(tmp_path, GOOD, 0.99)
+    study = run_tiny(tmp_path, Study(trials=6, sampler=sampler))
+    best = progress(study, 6).best
+    assert (best.number, best.value, best.epoch, best.params) == (2, 0.99, 0, GOOD)
+    assert len(study.trials) == 6
+    assert plain(tmp_path).trials[2].state == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_is_no_recipe_of_the_space_fails_with_a_reason(tmp_path, case):
+    """It cannot be retrained, so it cannot be the best; the study goes on."""
+    params, value, reason = UNUSABLE[case]
+    run_tiny(tmp_path, Study(trials=2))
+    added(tmp_path, params, value)
+    study = run_tiny(tmp_path, Study(trials=4))
+    assert progress(study, 4).best.number != 2
+    stored = plain(tmp_path).trials
+    assert stored[2].state == TrialState.FAIL
+    assert reason in outcome_of(stored[2]).reason
+    assert [trial.state.is_finished() for trial in stored] == [True] * 4
+
+
+def test_states_without_a_value_do_no_harm(tmp_path):
+    """Trials that were added as pruned or failed are left alone."""
+    run_tiny(tmp_path, Study(trials=1))
+    for state in (TrialState.PRUNED, TrialState.FAIL):
+        for params in (GOOD, {"dropout": 0.9}):
+            distributions = {name: KINDS[name] for name in params}
+            plain(tmp_path).add_trial(create_trial(state=state, params=params, distributions=distributions))
+    study = run_tiny(tmp_path, Study(trials=8))
+    assert all(trial.state.is_finished() for trial in study.trials)
+    assert progress(study, 8).best is not None
+
+
+def test_many_that_were_added_as_failed_do_not_end_the_search(tmp_path):
+    """Only trials that failed here say that the search is hopeless."""
+    opened_tiny(tmp_path, Study(trials=9))
+    for _ in range(6):
+        plain(tmp_path).add_trial(create_trial(state=TrialState.FAIL))
+    study = run_tiny(tmp_path, Study(trials=9), CurveObjective())
+    assert progress(study, 9).complete
+
+
+def test_a_trial_that_was_evaluated_elsewhere_is_retrained_for_its_recipes_epochs():
+    """Its own epochs are unknown: it is trained as long as a trial of its recipe, over both phases."""
+    recipe = resolve(TINY, GOOD)
+    best = with_epochs(Best(2, 0.99, 0, GOOD), recipe)
+    assert (best.epoch, best.epochs) == (EPOCHS, (EPOCHS, 0))
+    tuned = dataclasses.replace(recipe, backbone=Pretrained("MobileNetV2"), fine_tune=FineTune(epochs=5))
+    assert with_epochs(best, recipe) == best
+    assert with_epochs(Best(2, 0.99, 0, GOOD), tuned).epochs == (EPOCHS, 5)

@@ -1,0 +1,3 @@
+"""Every test has a cache folder of its own."""
+
+from tests.studies.data.conftest import cache as cache

@@ -1,0 +1,246 @@
+"""One image file to pixels."""
+
+import io
+import warnings
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spaces.errors import DataError
+from studies.images import decoding
+from studies.images.decoding import MOST_PIXELS, Form, Unreadable, draft_size, header_size, pixels, read_image
+from tests.support.images import picture, write_image
+
+SMALL = Form(8, 8, 3, "stretch")
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def flat(mode: str, color: object) -> Image.Image:
+    return Image.new(mode, (8, 8), color)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (encoded(flat("RGB", (10, 20, 30))), (10, 20, 30)),
+        (encoded(flat("L", 77)), (77, 77, 77)),
+        (encoded(flat("1", 1)), (255, 255, 255)),
+        (encoded(flat("RGBA", (10, 20, 30, 255))), (10, 20, 30)),
+        (encoded(flat("RGBA", (10, 20, 30, 0))), (255, 255, 255)),
+        (encoded(flat("LA", (77, 0))), (255, 255, 255)),
+        (encoded(flat("LA", (77, 255))), (77, 77, 77)),
+        (encoded(flat("RGB", (10, 20, 30)).quantize(4)), (10, 20, 30)),
+        (encoded(flat("RGB", (10, 20, 30)).quantize(4), transparency=0), (255, 255, 255)),
+        (encoded(flat("RGB", (10, 20, 30)), transparency=(10, 20, 30)), (255, 255, 255)),
+        (encoded(Image.fromarray(np.full((8, 8), 0x8000, np.uint16))), (128, 128, 128)),
+        (encoded(flat("CMYK", (0, 0, 0, 255)), "JPEG"), (0, 0, 0)),
+        (encoded(flat("RGB", (10, 20, 30)), "BMP"), (10, 20, 30)),
+        (encoded(flat("RGB", (10, 20, 30)), "WEBP", lossless=True), (10, 20, 30)),
+        (encoded(flat("RGB", (255, 0, 0)), "GIF"), (255, 0, 0)),
+    ],
+    ids=[
+        *("rgb", "l", "1", "opaque", "transparent", "la-transparent", "la", "palette", "palette-transparent", "key"),
+        *("16bit", "cmyk", "bmp", "webp", "gif"),
+    ],
+)
+def test_every_mode_becomes_colour(content, expected):
+    """Grey, transparent (on white), palette, 16-bit and CMYK images all become RGB of 0 to 255."""
+    found = pixels(content, SMALL)
+    assert found.shape == (8, 8, 3)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_colour_becomes_grey():
+    """One channel holds the luminance."""
+    found = pixels(encoded(flat("RGB", (255, 0, 0))), SMALL._replace(channels=1))
+    assert found.shape == (8, 8, 1)
+    assert np.all(found == 76)
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    """An animated GIF is its first picture."""
+    content = encoded(flat("RGB", (255, 0, 0)), "GIF", save_all=True, append_images=[flat("RGB", (0, 0, 255))])
+    assert pixels(content, SMALL)[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("side", [8, 400])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rotated_photo_is_upright(orientation, side):
+    """EXIF orientation is applied, also where JPEG is decoded at a fraction of its size."""
+    upright = Image.fromarray(
+        np.kron(np.array([[0, 80, 160], [240, 120, 40]], np.uint8), np.ones((side, side), np.uint8))
+    )
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(turns[orientation]) if orientation in turns else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(stored, "JPEG", exif=exif, quality=95)
+    for resize in ("stretch", "crop", "pad"):
+        found = pixels(content, Form(16, 24, 1, resize))[..., 0]
+        assert np.abs(found[4::8, 4::8].astype(int) - [[0, 80, 160], [240, 120, 40]]).max() < 12
+
+
+def test_stretch_fills_crop_cuts_and_pad_adds_bars():
+    """A wide picture with a white centre third and grey sides, brought to a square."""
+    wide = np.full((8, 24), 100, np.uint8)
+    wide[:, 8:16] = 255
+    content = encoded(Image.fromarray(wide))
+    stretch, crop, pad = (pixels(content, Form(24, 24, 1, how))[..., 0] for how in ("stretch", "crop", "pad"))
+    assert stretch[12, 2] == 100
+    assert crop.min() >= 250 or crop[12, 12] == 255
+    assert np.all(pad[:8] == 0)
+    assert np.all(pad[16:] == 0)
+    assert pad[12, 2] == 100
+
+
+def test_shrinking_does_not_alias():
+    """A fine checkerboard becomes even grey rather than a coarse pattern."""
+    board = np.indices((512, 512)).sum(axis=0) % 2 * 255
+    for kind in ("PNG", "JPEG"):
+        found = pixels(encoded(Image.fromarray(board.astype(np.uint8)), kind), Form(20, 20, 1, "stretch"))
+        assert np.abs(found.astype(int) - 127).max() < 12
+
+
+def test_draft_decoding_is_close_to_full_decoding():
+    """Decoding a JPEG at a fraction of its size changes pixels by a few levels at most."""
+    smooth = Image.fromarray(picture(1, 12, 12)).resize((600, 600), Image.Resampling.BICUBIC)
+    jpeg = pixels(encoded(smooth, "JPEG", quality=98, subsampling=0), Form(48, 48, 3, "stretch")).astype(int)
+    png = pixels(encoded(smooth), Form(48, 48, 3, "stretch")).astype(int)
+    assert np.abs(jpeg - png).mean() < 2
+
+
+def bomb() -> bytes:
+    """The header of a PNG of 30,000 x 30,000 pixels."""
+    content = bytearray(encoded(flat("L", 0)))
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    import zlib
+
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+@cache
+def huge(kind: str, size: tuple[int, int] | None = None, **options: object) -> bytes:
+    """A small file that says it is a picture of many pixels; a JPEG file holds fewer of them."""
+    width, height = size or ((12_000, 9_000) if kind == "PNG" else (16_320, 12_240))
+    if kind == "PNG":
+        return encoded(Image.new("1", (width, height)))
+    content = encoded(flat("L", 0), kind, **options)
+    at = content.index(b"\xff\xc2" if options.get("progressive") else b"\xff\xc0") + 5
+    return content[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + content[at + 4 :]
+
+
+@pytest.mark.parametrize(("width", "height"), [(12_000, 9_000), (9_000, 12_000), (16_320, 12_240)])
+def test_a_huge_photo_is_decoded_at_a_fraction_of_its_size(width, height, tmp_path):
+    """A JPEG file of 108 or 200 megapixels is read, without a warning, from 1/64 of its pixels."""
+    small = picture(0, 9, 12)[..., 0]
+    content = encoded(Image.fromarray(small).resize((width, height), Image.Resampling.NEAREST), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(content)
+    sizes = []
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("error")
+        patch.setattr(decoding, "_plain", lambda image, mode: sizes.append(image.size) or image.convert(mode))
+        found = pixels(content, Form(72, 96, 1, "stretch"))[4::8, 4::8, 0]
+        assert header_size(str(tmp_path / "photo.jpg")) == (width, height)
+    assert np.abs(found.astype(int) - small).max() < 8
+    assert sizes == [(width // 8, height // 8)]
+
+
+def test_a_huge_photo_is_never_decoded_in_full():
+    """Whatever size is wanted, less than the limit is decoded, and no less than the size wanted."""
+    for side in (8, 500, 1_000, 2_048, 3_000, 4_096):
+        image = decoding._opened(io.BytesIO(huge("JPEG")))
+        image.draft("L", draft_size(side, side))
+        assert min(image.size) >= side
+        assert image.width * image.height <= MOST_PIXELS
+
+
+WHOLE = encoded(Image.fromarray(picture(0, 64, 64)), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello, I am a text", "not a JPEG"),
+        (WHOLE[: len(WHOLE) // 2], "truncated"),
+        (WHOLE[:20], "damaged|not a JPEG|truncated"),
+        (bomb(), r"900,000,000 pixels are above the limit of 89,478,485 .*decompression bomb\): make it smaller"),
+        (huge("PNG"), "12000 x 9000 pixels are above the limit of 89,478,485 for PNG .*save it as JPEG"),
+        (huge("JPEG", (20_000, 20_000)), "20000 x 20000 pixels are above the limit of 268,435,456 for JPEG"),
+        (huge("JPEG", progressive=True), "16320 x 12240 .* 134,217,728 for a progressive JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a JPEG"),
+        (encoded(flat("RGB", 0), "TIFF"), "not a JPEG"),
+    ],
+    ids=["empty", "text", "truncated", "header", "bomb", "png", "jpeg", "progressive", "postscript", "tiff"],
+)
+def test_what_is_no_image_is_refused_in_a_few_words(content, reason):
+    """Damaged, huge and foreign files end in one kind of error, and no warning escapes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(Unreadable, match=reason):
+            pixels(content, SMALL)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_damaged_png_is_no_picture_with_black_rows(mode):
+    """A PNG file that is cut off, or has one wrong byte among its pixels, is refused as a whole."""
+    content = encoded(Image.fromarray(picture(0, 40, 40)).convert(mode))
+    pixels(content, SMALL)
+    start = content.index(b"IDAT") + 10
+    for at in range(start, len(content) - 20, 101):
+        for damaged in (content[:at], content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]):
+            with pytest.raises(Unreadable):
+                pixels(damaged, SMALL)
+
+
+def test_noise_never_ends_in_another_error():
+    """Whatever bytes are flipped in a file, the result is an image or `Unreadable`."""
+    random = np.random.default_rng(0)
+    sources = [encoded(Image.fromarray(picture(0, 24, 24)).convert("P"), kind) for kind in ("PNG", "GIF", "BMP")]
+    sources += [encoded(Image.fromarray(picture(0, 24, 24)), kind) for kind in ("JPEG", "WEBP")]
+    for content in sources * 60:
+        broken = bytearray(content)
+        for place in random.integers(0, len(broken), 4):
+            broken[place] = random.integers(0, 256)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert pixels(bytes(broken), SMALL).shape == (8, 8, 3)
+        except Unreadable:
+            pass
+
+
+def test_read_image_reads_an_image(tmp_path):
+    """An image file becomes an array of the wanted shape."""
+    path = write_image(tmp_path / "with space ü.png", height=20, width=10)
+    assert read_image(path, (6, 7, 3), "pad").shape == (6, 7, 3)
+    assert np.array_equal(read_image(path, (20, 10, 3), "stretch"), picture(0, 20, 10))
+
+
+@pytest.mark.parametrize("name", ["absent.png", "folder", "text.png", "empty.png", "a\nb.png", "nul\0.png"])
+def test_read_image_names_what_is_no_image(tmp_path, name):
+    """One message with the whole path and the reason, without line breaks."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(DataError, match="cannot be read as an image: ") as caught:
+        read_image(tmp_path / name, (8, 8, 3), "stretch")
+    assert "\n" not in str(caught.value)
+    assert tmp_path.name in str(caught.value)

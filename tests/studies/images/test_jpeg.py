@@ -1,0 +1,86 @@
+"""Plain JPEG files, decoded without Pillow's reading of their headers."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studies.images import decoding
+from studies.images.decoding import Form, Unreadable, pixels
+from studies.images.jpeg import plain_jpeg
+from tests.support.images import picture
+
+MOST = (64, 64)
+
+
+def jpeg(height: int = 24, width: int = 17, mode: str = "RGB", **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture(5, height, width)).convert(mode).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def by_pillow(content: bytes, mode: str) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as image:
+        image.draft(mode, image.size)
+        return np.asarray(image.convert(mode))
+
+
+@pytest.mark.parametrize("wanted", ["RGB", "L"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 30},
+        {"quality": 100, "subsampling": 0},
+        {"subsampling": 2, "progressive": True},
+        {"optimize": True, "comment": b"a comment", "dpi": (300, 300)},
+        {"restart_marker_rows": 1},
+    ],
+    ids=["small", "full colour", "progressive", "comment", "restarts"],
+)
+def test_the_pixels_are_those_of_pillow(options, mode, wanted):
+    """To the last bit, whatever the kind of file."""
+    content = jpeg(mode=mode, **options)
+    image = plain_jpeg(content, wanted, MOST)
+    assert image is not None
+    assert image.mode == wanted
+    assert np.array_equal(np.asarray(image), by_pillow(content, wanted))
+
+
+@pytest.mark.parametrize("form", [Form(12, 9, 3, "crop"), Form(20, 40, 1, "pad"), Form(24, 17, 3, "stretch")])
+def test_a_form_is_reached_alike_on_both_ways(form, monkeypatch):
+    """Resizing, cutting and padding do not depend on who decoded."""
+    content = jpeg()
+    quick = pixels(content, form)
+    monkeypatch.setattr(decoding, "plain_jpeg", lambda *_: None)
+    assert np.array_equal(quick, pixels(content, form))
+
+
+def test_what_needs_thought_is_left_to_pillow():
+    """Turned, profiled, four-coloured and large pictures, and files that are no JPEG."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    png = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(png, "PNG")
+    left = [jpeg(exif=exif), jpeg(icc_profile=b"profile"), jpeg(mode="CMYK"), jpeg(height=65), png.getvalue(), b""]
+    assert [plain_jpeg(content, "RGB", MOST) for content in left] == [None] * 6
+
+
+def test_every_beginning_of_a_file_is_left_to_pillow():
+    """A file that was cut off anywhere is never taken for a picture, and Pillow says what is wrong."""
+    content = jpeg()
+    for length in range(len(content) - 2):
+        assert plain_jpeg(content[:length], "RGB", MOST) is None
+    with pytest.raises(Unreadable, match="truncated"):
+        pixels(content[:-100], Form(24, 17, 3, "stretch"))
+
+
+def test_damaged_bytes_never_end_the_process():
+    """Whichever byte of the header is wrong, there is a picture of some size or none."""
+    content = jpeg(height=8, width=8)
+    for at in range(2, content.index(b"\xff\xda")):
+        for value in (0, 0x7F, 0xFF):
+            damaged = content[:at] + bytes([value]) + content[at + 1 :]
+            image = plain_jpeg(damaged, "RGB", MOST)
+            assert image is None or (image.mode == "RGB" and image.width <= 64 and image.height <= 64)

@@ -1,0 +1,140 @@
+"""A recipe is evaluated once, and a finite space that is exhausted ends the search."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import optuna
+import pytest
+from optuna.trial import create_trial
+
+from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
+from spaces.space import combinations, resolve
+from studies import Study
+from studies.database.connection import open_storage
+from studies.database.stored_trials import key_of, progress
+from studies.database.urls import sqlite_url
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
+from studies.stop_request import StopRequest
+from studies.trials.repeats import is_exhausted, most_of
+from studies.workers.worker import Worker
+from tests.support.fakes import Recorder, joined, opened_tiny, run_tiny
+
+FINITE = Space(
+    data=Digits(),
+    backbone=Choice(CNN(filters=Choice(4, 8), blocks=1), large=CNN(filters=8, blocks=Int(2, 3))),
+    augment=None,
+    dropout=Float(0.0, 0.2, step=0.1, default=0.1),
+    learning_rate=0.003,
+    batch_size=64,
+    schedule=Constant(),
+    epochs=2,
+)
+SIZE = 12
+
+
+def ends_at_once(trial, recipe, before):
+    """An objective whose value follows from the recipe; every third trial is pruned, every fourth fails."""
+    if trial.number % 4 == 3:
+        return Outcome(FAILED, None, None, 0, 0.0, "for a test")
+    trial.report(0.5 - recipe.dropout, 1)
+    return Outcome(PRUNED if trial.number % 3 == 2 else COMPLETE, 0.5 - recipe.dropout, 1, 1, 0.0)
+
+
+def keys(study):
+    """The recipes of a study's trials."""
+    return [key_of(trial.params) for trial in study.trials]
+
+
+def plain(folder):
+    """The study as Optuna alone sees it."""
+    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "cmaes"])
+def test_an_exhausted_space_ends_the_search(tmp_path, sampler):
+    """Each recipe is evaluated once, also of conditional spaces; failed and pruned trials count as evaluated."""
+    assert combinations(FINITE) == SIZE
+    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), ends_at_once, FINITE)
+    assert len(study.trials) == len(set(keys(study))) == SIZE
+    assert is_exhausted(FINITE, progress(study, 40))
+    for trial in study.trials:
+        resolve(FINITE, trial.params)
+    again = run_tiny(tmp_path, Study(trials=40, sampler=sampler), ends_at_once, FINITE)
+    assert len(again.trials) == SIZE
+
+
+def test_the_order_is_that_of_the_seed(tmp_path):
+    """Asking again depends on nothing but the seed and the trials so far."""
+    orders = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        orders.append(keys(run_tiny(tmp_path / name, Study(trials=40, sampler="tpe"), ends_at_once, FINITE)))
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_what_is_asked_for_twice_is_evaluated_twice_and_leaves_nothing_out(tmp_path, sampler):
+    """An enqueued repeat takes nothing from the other recipes."""
+    run_tiny(tmp_path, Study(trials=1, sampler=sampler), ends_at_once, FINITE)
+    for _ in range(2):
+        plain(tmp_path).enqueue_trial({"backbone": "cnn", "backbone.cnn.filters": 8, "dropout": 0.1 + 0.1})
+    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), ends_at_once, FINITE)
+    assert len(study.trials) == SIZE + 1
+    assert len(set(keys(study))) == SIZE
+    assert most_of(FINITE, study.trials) == SIZE + 1
+
+
+def test_a_recipe_that_was_added_with_its_value_is_not_evaluated_again(tmp_path):
+    """It is known already."""
+    run_tiny(tmp_path, Study(trials=1, sampler="random"), ends_at_once, FINITE)
+    first = plain(tmp_path).trials[0]
+    params = {**first.params, "dropout": 0.2}
+    plain(tmp_path).add_trial(create_trial(params=params, distributions=first.distributions, value=0.9))
+    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), ends_at_once, FINITE)
+    assert len(study.trials) == len(set(keys(study))) == SIZE
+
+
+def test_refused_trials_use_up_no_recipe(tmp_path):
+    """A trial that failed for its values was never a recipe."""
+    run_tiny(tmp_path, Study(trials=1, sampler="random"), ends_at_once, FINITE)
+    for _ in range(3):
+        plain(tmp_path).enqueue_trial({"dropout": 0.7})
+    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), ends_at_once, FINITE)
+    assert len(study.trials) == SIZE + 3
+    assert is_exhausted(FINITE, progress(study, 40))
+
+
+def test_several_workers_share_the_recipes(tmp_path):
+    """Those that others are evaluating are not tried a second time, and none is left out."""
+    settings = Study(trials=40, sampler="random")
+    opened_tiny(tmp_path, settings, FINITE)
+
+    def work(_):
+        opened = opened_tiny(tmp_path, settings, FINITE)
+        ledger = joined(opened, settings, FINITE)
+        Worker(opened.study, FINITE, settings, ledger, ends_at_once, Recorder(), StopRequest()).run()
+        ledger.member.leave(opened.database)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    study = plain(tmp_path)
+    assert len(study.trials) == len(set(keys(study))) == SIZE
+
+
+def test_an_interrupted_trial_is_no_repeat_of_itself(tmp_path):
+    """A trial that was handed back goes on with its own recipe."""
+    calls = []
+
+    def interrupted(trial, recipe, before):
+        calls.append((trial.number, key_of(trial.trial.params)))
+        return Outcome(WAITING, None, None, 0, 0.0, "") if len(calls) == 3 else ends_at_once(trial, recipe, before)
+
+    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), interrupted, FINITE)
+    assert calls[2] == calls[3]
+    assert len(study.trials) == len(set(keys(study))) == SIZE
+
+
+def test_a_space_without_parameters_has_one_recipe(tmp_path):
+    """The baseline is all there is."""
+    fixed = dataclasses.replace(FINITE, backbone=CNN(filters=4, blocks=1), dropout=0.1)
+    assert len(run_tiny(tmp_path, Study(trials=5), ends_at_once, fixed).trials) == 1

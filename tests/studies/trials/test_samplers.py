@@ -1,0 +1,79 @@
+"""Which recipe a trial tries."""
+
+import pytest
+
+from spaces import CNN, SGD, Adam, Choice, Constant, Digits, Float, Int, Space, baseline, resolve
+from spaces.errors import SpaceError
+from studies import Study
+from studies.trials.samplers import laid_down, make_sampler, most_trials, seed_of
+from tests.support.fakes import TINY, run_tiny
+
+FINITE = Space(
+    data=Digits(),
+    backbone=CNN(filters=Int(8, 16, step=8), blocks=1),
+    augment=None,
+    dropout=Float(0.0, 0.2, step=0.1),
+    learning_rate=0.001,
+    batch_size=64,
+    optimizer=Choice(Adam(), SGD(momentum=Choice(0.0, 0.9))),
+    schedule=Constant(),
+    epochs=9,
+)
+
+
+def test_trial_seeds_differ_and_depend_on_the_number_alone():
+    """A trial's seed follows from the study's seed and its number."""
+    seeds = [seed_of(0, number) for number in range(200)]
+    assert len(set(seeds)) == 200
+    assert seeds == [seed_of(0, number) for number in range(200)]
+    assert seed_of(1, 0) != seed_of(0, 0)
+
+
+def test_the_grid_holds_every_recipe_once_and_begins_with_the_baseline():
+    """A conditional parameter multiplies only the option it belongs to."""
+    points = laid_down(FINITE, "grid", seed=3)
+    assert points[0] == baseline(FINITE)
+    assert len(points) == most_trials(FINITE, "grid") == 2 * 3 * (1 + 2)
+    recipes = [resolve(FINITE, point) for point in points]
+    assert len(set(map(repr, recipes))) == len(recipes)
+
+
+def test_a_grid_is_evaluated_whole_and_no_further(tmp_path):
+    """The grid sampler tries each point once, whatever number of trials is asked for."""
+    study = run_tiny(tmp_path, Study(sampler="grid", pruner="none", trials=18), space=FINITE)
+    tried = [tuple(sorted(trial.params.items())) for trial in study.trials]
+    assert len(tried) == len(set(tried)) == 18
+
+
+def test_a_grid_needs_steps():
+    """A real number without a step has no grid; the message names it."""
+    with pytest.raises(SpaceError, match=r"^dropout: the grid sampler needs a step"):
+        most_trials(TINY, "grid")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+def test_the_same_seed_gives_the_same_trials(tmp_path, sampler):
+    """Same seed, same space: the same parameters and values, trial by trial."""
+    settings = Study(sampler=sampler, trials=16, seed=7)
+    one, two = (run_tiny(_made(tmp_path / name), settings) for name in "ab")
+    assert [(t.params, t.value, t.state) for t in one.trials] == [(t.params, t.value, t.state) for t in two.trials]
+    assert len({t.params["dropout"] for t in one.trials}) > 10
+
+
+def test_another_seed_gives_other_trials(tmp_path):
+    """The seed matters to every trial but the baseline."""
+    one, two = (run_tiny(_made(tmp_path / str(seed)), Study(trials=4, seed=seed)) for seed in (1, 2))
+    assert one.trials[0].params == two.trials[0].params
+    assert one.trials[1].params != two.trials[1].params
+
+
+def test_a_sampler_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    """The Gaussian-process sampler names the extra it needs."""
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(SpaceError, match=r"pip install 'search\[gp\]'"):
+        make_sampler("gp", 0)
+
+
+def _made(folder):
+    folder.mkdir()
+    return folder

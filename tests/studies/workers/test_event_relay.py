@@ -1,0 +1,110 @@
+"""What is told of the difference between two looks."""
+
+import os
+import socket
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+from studies import Study
+from studies.database.urls import sqlite_url
+from studies.events import Watcher, WorkerSeen
+from studies.outcome import Progress
+from studies.status.monitor import Looking, Snapshot
+from studies.workers.event_relay import Teller
+from tests.support.fakes import run_tiny
+
+OWN = WorkerSeen("a", socket.gethostname(), 11, "CPU", True, log="logs/worker-1.log")
+OTHER = WorkerSeen("b", "elsewhere", 12, "GPU 0", True)
+
+
+@dataclass
+class Heard(Watcher):
+    """Keeps what it is told."""
+
+    told: list = field(default_factory=list)
+    workers: list = field(default_factory=list)
+    ended: list = field(default_factory=list)
+    opened: list = field(default_factory=list)
+
+    def study_opened(self, event):
+        self.opened.append(event)
+
+    def trial_ended(self, event):
+        self.ended.append(event)
+
+    def workers_seen(self, workers):
+        self.workers = list(workers)
+
+    def worker_ended(self, text):
+        self.told.append(text)
+
+    def worker_said(self, label, text):
+        self.told.append(text)
+
+
+def snapshot(*workers, ended=(), exporter=None):
+    joined = frozenset((worker.host, worker.pid) for worker in workers)
+    return Snapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter=exporter), joined=joined)
+
+
+def teller(**known):
+    heard = Heard()
+    return heard, Teller(heard, lambda now: now, **known)
+
+
+def test_nothing_is_told_before_a_worker_of_this_run_has_joined():
+    """The study may be another one, which the workers will refuse."""
+    heard, telling = teller()
+    telling.tell(snapshot(OTHER), {11})
+    assert heard.opened == []
+    telling.tell(snapshot(OTHER, OWN), {11})
+    assert len(heard.opened) == 1
+    assert heard.workers == [OTHER, OWN] or heard.workers == [OWN, OTHER]
+
+
+def test_a_worker_that_has_left_again_had_joined():
+    """It may have found nothing to do between two looks: the study is told all the same."""
+    heard, telling = teller()
+    telling.tell(replace(snapshot(OTHER), joined=frozenset({(OWN.host, OWN.pid)})), {11})
+    assert len(heard.opened) == 1
+
+
+def test_each_trial_is_told_once_in_order_with_the_count_of_its_moment(tmp_path):
+    """Trials that end between two looks are counted one after the other; those of earlier runs are not told."""
+    settings = Study(trials=4, sampler="random", pruner="none")
+    run_tiny(tmp_path, replace(settings, trials=1))
+    run_tiny(tmp_path, settings)
+    seen = Looking(sqlite_url(tmp_path / "study.db"), "tiny").look()
+    heard, telling = teller(told={0})
+    for _ in range(2):
+        telling.tell(replace(seen, workers=(replace(OWN, pid=os.getpid()),)), {os.getpid()})
+    assert [(event.number, event.progress.done) for event in heard.ended] == [(1, 2), (2, 3), (3, 4)]
+    assert all(event.state == "complete" and event.epochs == 9 for event in heard.ended)
+
+
+def test_a_worker_of_another_machine_that_is_lost_is_told_once():
+    """Of one's own dead processes the supervisor knows more, and tells it itself."""
+    heard, telling = teller()
+    telling.tell(snapshot(OWN, OTHER), {11})
+    for _ in range(2):
+        telling.tell(snapshot(replace(OWN, lives=False), replace(OTHER, lives=False)), {11})
+    assert heard.told == ["elsewhere pid 12 was lost: its trial goes on elsewhere"]
+
+
+def test_workers_that_start_are_shown_in_place_of_the_dead():
+    """The table shows a replacement from its start on, and not the process that it replaces beside it."""
+    heard, telling = teller()
+    starting = replace(OWN, worker_id="", pid=13, doing="starting")
+    telling.tell(snapshot(replace(OWN, lives=False), OTHER), {11, 13}, [starting])
+    assert heard.workers == sorted([OTHER, starting], key=lambda worker: worker.host)
+    joined = replace(OWN, pid=13)
+    telling.tell(snapshot(replace(OWN, lives=False), joined), {11, 13}, [starting])
+    assert heard.workers == [joined]
+
+
+def test_who_exports_is_told_once():
+    """The retraining takes long enough to be told."""
+    heard, telling = teller()
+    for _ in range(2):
+        telling.tell(snapshot(OWN, exporter="a"), {11})
+    assert heard.told == [f"{OWN.name}: retraining, testing and writing the best trial"]

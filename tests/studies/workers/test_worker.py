@@ -1,0 +1,205 @@
+"""Exactly as many trials as asked for, whatever happens in between."""
+
+import pytest
+from optuna.trial import TrialState
+
+from spaces import baseline
+from spaces.errors import ModelError, NoResultError
+from studies import Study
+from studies.database.claims import Ledger, TrialTaken
+from studies.database.stored_trials import progress
+from studies.database.workers import Member, retire
+from studies.events import TrialEnded
+from studies.outcome import FAILED, WAITING, Outcome
+from studies.stop_request import StopRequest
+from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
+
+
+def test_trial_zero_is_the_baseline_and_is_never_pruned(tmp_path):
+    """The first trial has every default, so that the gain can be told."""
+    study = run_tiny(tmp_path, Study(trials=12))
+    assert study.trials[0].params == baseline(TINY)
+    assert study.trials[0].state == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "asha", "median"])
+def test_pruners_prune_but_not_in_the_last_epoch(tmp_path, pruner):
+    """A pruned trial has fewer epochs than a complete one."""
+    study = run_tiny(tmp_path, Study(trials=30, pruner=pruner))
+    pruned = [t for t in study.trials if t.state == TrialState.PRUNED]
+    assert pruned
+    assert all(len(t.intermediate_values) < EPOCHS for t in pruned)
+
+
+def test_without_a_pruner_every_trial_is_complete(tmp_path):
+    """`none` prunes nothing."""
+    assert progress(run_tiny(tmp_path, Study(trials=12, pruner="none")), 12).complete == 12
+
+
+def test_a_second_run_goes_on_and_the_total_stays_exact(tmp_path):
+    """5 trials, then 12 in all: the second run evaluates 7, and the same as one run of 12 would."""
+    run_tiny(tmp_path, Study(trials=5))
+    again = CurveObjective()
+    study = run_tiny(tmp_path, Study(trials=12), again)
+    (tmp_path / "one").mkdir()
+    undisturbed = run_tiny(tmp_path / "one", Study(trials=12))
+    assert again.calls == list(range(5, 12))
+    assert [t.params for t in study.trials] == [t.params for t in undisturbed.trials]
+
+
+def test_a_finished_study_evaluates_nothing(tmp_path):
+    """The same command once more finds nothing to do."""
+    run_tiny(tmp_path, Study(trials=3))
+    again = CurveObjective()
+    run_tiny(tmp_path, Study(trials=3), again)
+    assert again.calls == []
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_path):
+    """A process that dies in the middle loses no trial and doubles none."""
+    opened = opened_tiny(tmp_path, Study(trials=6))
+    ledger = joined(opened, Study(trials=6))
+    killed = taken_from(opened.study, ledger)
+    killed.trial.suggest_int("backbone.filters", 2, 8, step=2)
+    killed.report(0.1, 1)
+    killed.write()
+    ledger.member.leave(opened.database)
+    calls = CurveObjective(), CurveObjective()
+
+    def evaluate(trial, recipe, before):
+        if trial.number == 0 and len(calls[0].calls) == 0:
+            calls[0].calls.append(0)
+            return Outcome("complete", 0.5, 1, 1, 0.0)
+        return calls[1](trial, recipe, before)
+
+    study = run_tiny(tmp_path, Study(trials=6), evaluate)
+    assert [t.number for t in study.trials] == list(range(6))
+    assert all(t.state.is_finished() for t in study.trials)
+    assert study.trials[0].params == baseline(TINY)
+
+
+def test_an_error_that_ends_the_run_leaves_its_trial_waiting(tmp_path):
+    """What the user can mend costs no trial: it is run again after the mending."""
+
+    def broken(trial, recipe, before):
+        raise ModelError("weights are absent")
+
+    with pytest.raises(ModelError):
+        run_tiny(tmp_path, Study(trials=3), broken)
+    study = run_tiny(tmp_path, Study(trials=3))
+    assert [t.state.is_finished() for t in study.trials] == [True] * 3
+
+
+def test_an_interrupted_trial_waits_and_the_run_ends(tmp_path):
+    """After a signal no further trial is started, and the next run takes the one that waits first."""
+    stop = StopRequest()
+
+    def interrupted(trial, recipe, before):
+        if trial.number == 2:
+            stop.request("SIGINT")
+            return Outcome(WAITING, None, None, 0, 0.0, "SIGINT")
+        return CurveObjective()(trial, recipe, before)
+
+    recorder = Recorder()
+    study = run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop, watcher=recorder)
+    params = study.trials[2].params
+    assert [event.state for event in recorder.of(TrialEnded)][-1] == WAITING
+    again = CurveObjective()
+    study = run_tiny(tmp_path, Study(trials=5), again)
+    assert again.calls == [2, 3, 4]
+    assert study.trials[2].params == params
+
+
+def test_no_trial_starts_after_the_deadline(tmp_path):
+    """When time is over before a trial, none is begun."""
+    calls = CurveObjective()
+    run_tiny(tmp_path, Study(trials=5), calls, stop=StopRequest(deadline=1.0, clock=lambda: 2.0))
+    assert calls.calls == []
+
+
+def test_fewer_trials_than_have_ended_evaluates_none(tmp_path):
+    """A trial that waits is not taken when enough have ended."""
+    stop = StopRequest()
+
+    def interrupted(trial, recipe, before):
+        if trial.number == 3:
+            stop.request("SIGINT")
+            return Outcome(WAITING, None, None, 0, 0.0, "SIGINT")
+        return CurveObjective()(trial, recipe, before)
+
+    run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop)
+    again = CurveObjective()
+    run_tiny(tmp_path, Study(trials=2), again)
+    assert again.calls == []
+
+
+def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
+    """A trial that failed was evaluated; its reason stands in the database."""
+
+    def sometimes(trial, recipe, before):
+        if trial.number == 1:
+            return Outcome(FAILED, None, None, 0, 0.0, "ValueError: no")
+        return CurveObjective()(trial, recipe, before)
+
+    study = run_tiny(tmp_path, Study(trials=4), sometimes)
+    assert progress(study, 4).failed == 1
+    assert study.trials[1].user_attrs["search:outcome"]["reason"] == "ValueError: no"
+    assert len(study.trials) == 4
+
+
+def test_a_search_whose_first_trials_all_fail_ends_early(tmp_path):
+    """Five failures and nothing else: the reason is shown instead of wasting all trials."""
+    with pytest.raises(NoResultError, match="ValueError: broken"):
+        run_tiny(tmp_path, Study(trials=50), lambda *_: Outcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
+
+
+def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
+    """Equal accuracies are common with few validation images; then the loss decides, then the number."""
+
+    def equal(trial, recipe, before):
+        return Outcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
+
+    assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2
+
+
+@pytest.mark.slow
+def test_a_worker_that_fell_silent_is_given_up_and_its_trial_goes_on(tmp_path):
+    """Nobody is told that it died: its silence is enough, and its trial keeps number and parameters."""
+    settings = Study(trials=3, heartbeat_seconds=0.1, lost_after_seconds=0.5)
+    opened = opened_tiny(tmp_path, settings)
+    silent = Member(opened.study_id, "fake", lost_after_seconds=0.5)
+    silent.join(opened.database)
+    held = taken_from(opened.study, Ledger(opened.database, silent))
+    filters = held.trial.suggest_int("backbone.filters", 2, 8, step=2)
+    held.write()
+    calls = CurveObjective()
+    study = run_tiny(tmp_path, settings, calls)
+    assert sorted(calls.calls) == [0, 1, 2]
+    assert study.trials[0].params["backbone.filters"] == filters
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    with pytest.raises(TrialTaken, match="taken by another worker"):
+        held.end(Outcome("complete", 0.1, 1, 1, 0.0))
+
+
+def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_path):
+    """It was asleep for too long: what it found out is dropped, the trial is evaluated once."""
+    opened = opened_tiny(tmp_path, Study(trials=3))
+
+    def stolen(trial, recipe, before):
+        if trial.number == 1 and trial.claim.attempt == 1:
+            opened.database.run(lambda connection: retire(connection, trial.ledger.member.worker_id, "lost"))
+            trial.keep_epoch(1, {"loss": 1.0})
+            assert not trial.write()
+            raise trial.taken_away
+        return CurveObjective()(trial, recipe, before)
+
+    recorder = Recorder()
+    study = run_tiny(tmp_path, Study(trials=3), stolen, watcher=recorder)
+    ended = [(event.number, event.state) for event in recorder.of(TrialEnded)]
+    assert ended == [(0, "complete"), (1, "waiting"), (1, "complete"), (2, "complete")]
+    assert "taken by another worker" in recorder.of(TrialEnded)[1].reason
+    assert len(study.trials) == 3

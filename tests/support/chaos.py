@@ -1,0 +1,201 @@
+"""A seeded killer: what may happen to the workers of a study and to what they share, at random moments."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.support.light import Crew
+from tests.support.servers import Postgres
+
+KILLS = ("SIGKILL", "SIGTERM", "SIGSTOP")
+MOMENT_SECONDS = 0.1
+"""A strike that found nothing to strike at is tried again so soon."""
+
+
+@dataclass
+class Chaos:
+    """Strikes a crew until the study is over, or often enough: every kind of strike once before any comes again.
+
+    Args:
+        crew: The workers.
+        seed: Of the moments and of the choices.
+        strikes: How many.
+        pause: Seconds between two, from and to.
+        stall: Seconds for which a worker is stopped.
+        server: The database, which crashes.
+        checkpoints: Folder of checkpoints, one of which is truncated.
+        disk: A small file system, which is full for a while.
+        file: The database where it is a file: it is locked for as long as an outage lasts.
+        outages: Seconds that outages last, from and to, most of them short: of the database, and of all workers at once
+            as when their machine is suspended. None lets the server crash only, for half a second.
+        signals: What single workers are sent.
+        most_kills: No more strikes after so many workers were killed, told to end, or stopped.
+    """
+
+    crew: Crew
+    seed: int
+    strikes: int
+    pause: tuple[float, float] = (0.5, 2.0)
+    stall: float = 4.0
+    server: Postgres | None = None
+    checkpoints: Path | None = None
+    disk: Path | None = None
+    file: Path | None = None
+    outages: tuple[float, float] | None = None
+    signals: Sequence[str] = KILLS
+    most_kills: int = 10**6
+    counts: Counter[str] = field(default_factory=Counter)
+    _stalled: dict[int, float] = field(default_factory=dict)
+    _drawn: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._strikes: dict[str, Callable[[], bool]] = {name: partial(self._signal, name) for name in self.signals}
+        if self.server is not None:
+            self._strikes["server crashed"] = self._crash
+        if self.checkpoints is not None:
+            self._strikes["checkpoint truncated"] = self._truncate
+        if self.disk is not None:
+            self._strikes["disk full"] = self._fill
+        if self.outages is not None:
+            self._strikes["machine suspended"] = self._suspend
+        if self.outages is not None and self.file is not None:
+            self._strikes["database locked"] = self._lock
+
+    def run(self, patience: float) -> None:
+        """Strike; then wait until all workers have found the study over, at most so many seconds."""
+        began = time.monotonic()
+        if self.outages is not None:
+            # What strikes a worker that is still starting costs it no trial.
+            self.crew.wait_until_joined()
+        has_struck = True
+        while self._goes_on() and time.monotonic() - began < patience:
+            self._pass(self._random.uniform(*self.pause) if has_struck else MOMENT_SECONDS)
+            if self.crew.look_after():
+                break
+            has_struck = self._strike()
+        self._pass(self.stall + 0.1)
+        self.crew.wait(patience - (time.monotonic() - began))
+
+    def _goes_on(self) -> bool:
+        return sum(self.counts.values()) < self.strikes and self.kills < self.most_kills
+
+    @property
+    def kills(self) -> int:
+        """How often a worker was killed, told to end, or stopped."""
+        return sum(self.counts[name] for name in KILLS)
+
+    @property
+    def missing(self) -> list[str]:
+        """The kinds of strikes that are possible and have not happened."""
+        return [name for name in self._strikes if not self.counts[name]]
+
+    def _strike(self) -> bool:
+        """Strike as drawn; returns whether there was something to strike at."""
+        if not self._drawn:
+            self._drawn = self._random.sample([*self._strikes], len(self._strikes))
+        if not self._strikes[self._drawn[-1]]():
+            return False
+        self.counts[self._drawn.pop()] += 1
+        return True
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, and let workers go on that were stopped for long enough."""
+        until = time.monotonic() + seconds
+        while (now := time.monotonic()) < until:
+            for pid in [pid for pid, end in self._stalled.items() if end <= now]:
+                del self._stalled[pid]
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            self.crew.look_after()
+            time.sleep(0.05)
+
+    def _signal(self, name: str) -> bool:
+        running = self._running()
+        if not running:
+            return False
+        pid = self._random.choice(running)
+        os.kill(pid, signal.Signals[name])
+        if name == "SIGSTOP":
+            self._stalled[pid] = time.monotonic() + self.stall
+        return True
+
+    def _running(self) -> list[int]:
+        """The process ids of the workers that are alive and not stopped."""
+        living = [worker.pid for worker in self.crew.workers if worker.poll() is None]
+        return [pid for pid in living if pid not in self._stalled]
+
+    def _crash(self) -> bool:
+        if self.server is None:
+            return False
+        self.server.stop("immediate")
+        self._pass(self._outage())
+        self.server.start()
+        return True
+
+    def _outage(self) -> float:
+        """How long the next outage lasts, in seconds."""
+        shortest, longest = self.outages or (0.5, 0.5)
+        return shortest * (longest / shortest) ** self._random.random()
+
+    def _suspend(self) -> bool:
+        running = self._running()
+        for pid in running:
+            os.kill(pid, signal.SIGSTOP)
+        self._pass(self._outage())
+        for pid in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return bool(running)
+
+    def _lock(self) -> bool:
+        with contextlib.closing(sqlite3.connect(self.file or "", timeout=20.0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            self._pass(self._outage())
+            connection.execute("ROLLBACK")
+        return True
+
+    def _truncate(self) -> bool:
+        try:
+            file = self._random.choice(sorted(self.checkpoints.iterdir() if self.checkpoints else []))
+            os.truncate(file, file.stat().st_size // 2)
+        except (OSError, IndexError):
+            return False
+        return True
+
+    def _fill(self) -> bool:
+        ballast = (self.disk or Path()) / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        self._pass(1.5)
+        ballast.unlink()
+        return True
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path | None]:
+    """Make the folder a small file system while the block lasts; gives None where none can be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    try:
+        is_small = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        is_small = False
+    try:
+        yield folder if is_small else None
+    finally:
+        if is_small:
+            subprocess.run(["umount", str(folder)], check=True)

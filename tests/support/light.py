@@ -1,0 +1,212 @@
+"""A worker without Keras: all of a study but the training, which sleeps; and a crew of worker processes.
+
+As a program it is given the settings of `Light` as JSON, says `ready`, and begins when it reads a line; or it
+has joined the study before.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from spaces import Float, Space
+from studies import Study
+from studies.database.claims import Ledger
+from studies.database.create_study import open_study
+from studies.database.study_control import Limits, steer
+from studies.database.workers import Activity, Member
+from studies.events import TrialEnded, TrialStarted, Watcher
+from studies.outcome import COMPLETE, WAITING, Outcome, Progress
+from studies.stop_request import StopRequest, signals
+from studies.trials.claimed_trial import TakenTrial
+from studies.workers.heartbeat import beating
+from studies.workers.worker import Worker
+from tests.support.fakes import DATA, TINY
+
+NAME = "light"
+
+
+@dataclass(frozen=True)
+class Light:
+    """What a worker that trains nothing does.
+
+    Args:
+        url: The database.
+        trials: Trials of the study.
+        epochs: Epochs of each trial.
+        seconds: Of each epoch.
+        heartbeat_seconds: As in `Study`.
+        lost_after_seconds: As in `Study`.
+        is_open_first: Join the study before the signal to begin.
+    """
+
+    url: str
+    trials: int
+    epochs: int = 5
+    seconds: float = 0.1
+    heartbeat_seconds: float = 0.3
+    lost_after_seconds: float = 2.0
+    is_open_first: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        """The command line of such a worker."""
+        return [sys.executable, "-m", "tests.support.light", json.dumps(asdict(self))]
+
+
+@dataclass
+class Sleeping:
+    """An objective whose value follows from the recipe; a trial that others began goes on after its last epoch."""
+
+    light: Light
+    stop: StopRequest
+
+    def __call__(self, trial: TakenTrial, recipe: Space, before: Progress) -> Outcome:
+        value = 0.0
+        epochs = self.light.epochs
+        for epoch in range(trial.judged + 1, epochs + 1):
+            time.sleep(self.light.seconds)
+            value = value_of(recipe.dropout, epoch)
+            trial.report(value, epoch)
+            trial.keep_epoch(epoch, {"loss": 1.0 - value})
+            if epoch < epochs and not trial.write():
+                raise trial.taken_away or RuntimeError("not written")
+            if epoch < epochs and self.stop():
+                return Outcome(WAITING, None, None, epoch, 0.0, self.stop.signal_name or "time")
+        return Outcome(COMPLETE, value, epochs, epochs, 0.0)
+
+
+def value_of(dropout: float | Float, epoch: int) -> float:
+    """What a trial reports after an epoch."""
+    return 1.0 - float(dropout) - 0.1 / epoch  # type: ignore[arg-type]
+
+
+class Saying(Watcher):
+    """Prints when trials begin and how they end."""
+
+    def trial_started(self, event: TrialStarted) -> None:
+        print(f"{time.time():.3f} began {event.number}", flush=True)
+
+    def trial_ended(self, event: TrialEnded) -> None:
+        print(f"{time.time():.3f} {event.state} {event.number} {event.reason}", flush=True)
+
+
+def work(light: Light) -> None:
+    """Be a worker until the study is over or an end is asked for."""
+    settings = Study(trials=light.trials, sampler="random", pruner="none")
+    stop, activity = StopRequest(), Activity()
+    with signals(stop):
+        opened = open_study(light.url, NAME, TINY, settings, DATA)
+        steer(opened.database, opened.study_id, Limits(light.trials))
+        member = Member(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
+        with beating(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):
+            print(f"{time.time():.3f} joined", flush=True)
+            if light.is_open_first:
+                sys.stdin.readline()
+            # It is killed on purpose, again and again.
+            ledger = Ledger(opened.database, member, retries=1000)
+            Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Saying(), stop, activity).run()
+    print(f"{time.time():.3f} over", flush=True)
+    sys.exit(143 if stop.requested else 0)
+
+
+@dataclass
+class Crew:
+    """Worker processes of one command; those that die before the study is over are replaced, as a supervisor would.
+
+    Args:
+        command: The command of each.
+        folder: Where their output goes.
+        size: How many.
+        environment: Of each.
+        most_starts: After so many starts no more are replaced.
+    """
+
+    command: list[str]
+    folder: Path
+    size: int
+    environment: dict[str, str] | None = None
+    most_starts: int = 1000
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    started: int = 0
+
+    def start(self) -> None:
+        """Start all of them, at once."""
+        self.workers = [self._new() for _ in range(self.size)]
+
+    def _new(self) -> subprocess.Popen[bytes]:
+        self.started += 1
+        with (self.folder / f"worker-{self.started}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=self.environment
+            )
+        self._tell(worker)
+        return worker
+
+    @staticmethod
+    def _tell(worker: subprocess.Popen[bytes]) -> None:
+        if worker.stdin is not None:
+            worker.stdin.write(b"go\n")
+            worker.stdin.close()
+
+    def look_after(self) -> bool:
+        """Replace those that died; returns whether any has found the study over."""
+        codes = [worker.poll() for worker in self.workers]
+        if 0 in codes:
+            return True
+        for index, code in enumerate(codes):
+            if code is not None and self.started < self.most_starts:
+                self.workers[index] = self._new()
+        return False
+
+    def wait(self, seconds: float) -> None:
+        """Replace those that die until all have found the study over.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.look_after() or any(worker.poll() is None for worker in self.workers):
+            if time.monotonic() > deadline:
+                self._show_where()
+                raise TimeoutError(f"the study was not over after {seconds} seconds:\n{self.output()[-3000:]}")
+            time.sleep(0.2)
+
+    def wait_until_joined(self, seconds: float = 120.0) -> None:
+        """Wait until as many workers as there are have joined the study, or for that many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.output().count(" joined\n") < self.size and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _show_where(self) -> None:
+        """Let those that are left print where they are, if they have PYTHONFAULTHANDLER."""
+        for worker in self.workers:
+            worker.send_signal(signal.SIGABRT)
+        time.sleep(1.0)
+
+    def end(self) -> None:
+        """Kill whoever is left."""
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    def output(self) -> str:
+        """What all of them printed."""
+        return "".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("worker-*.log")))
+
+
+def main() -> None:
+    """Wait for the signal, and work."""
+    light = Light(**json.loads(sys.argv[1]))
+    if not light.is_open_first:
+        print(f"ready {os.getpid()}", flush=True)
+        sys.stdin.readline()
+    work(light)
+
+
+if __name__ == "__main__":
+    main()
