@@ -11,12 +11,10 @@ import numpy as np
 
 from spaces.space import Recipe
 from studies.features.store import Rows
-from studies.models.augmentation import augmentation_layers
+from studies.models.augmentation import LAYERS, augmentation_layers
 from studies.models.build import build_model
 
 _PIXELS_PER_BATCH, _LARGEST_BATCH = 2**21, 64
-_LAYERS_PER_VIEW = 6
-"""Layers of one view at most, each with a seed of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +45,7 @@ class Extractor:
     def _batches(self, images: Any, views: int) -> Iterator[np.ndarray]:
         height, width = images.shape[1:3]
         size = max(1, min(_LARGEST_BATCH, _PIXELS_PER_BATCH // (height * width)))
-        changes = [augmentation_layers(self.recipe.augment, seed=view * _LAYERS_PER_VIEW) for view in range(views)]
+        changes = [augmentation_layers(self.recipe.augment, seed=view * len(LAYERS)) for view in range(views)]
         for start in range(0, len(images), size):
             # A last batch of another size would be traced anew.
             batch = np.zeros((size, *images.shape[1:]), np.float32)

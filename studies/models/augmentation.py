@@ -22,12 +22,12 @@ def augmentation_layers(augment: Augment | None, seed: int | None = None) -> lis
     """
     if augment is None:
         return []
-    seeds = iter([None] * 6 if seed is None else range(seed, seed + 6))
-    return [_layer(kind, getattr(augment, kind), next(seeds)) for kind in _LAYERS if getattr(augment, kind)]
+    seeds = iter([None] * len(LAYERS) if seed is None else range(seed, seed + len(LAYERS)))
+    return [_layer(kind, getattr(augment, kind), next(seeds)) for kind in LAYERS if getattr(augment, kind)]
 
 
 def _layer(kind: str, amount: Any, seed: int | None) -> Any:
-    return _LAYERS[kind](amount, seed=seed, name=f"augment_{kind}")
+    return LAYERS[kind](amount, seed=seed, name=f"augment_{kind}")
 
 
 def _flip(mode: str, **more: Any) -> Any:
@@ -54,7 +54,7 @@ def _brightness(share: float, **more: Any) -> Any:
     return layers.RandomBrightness(share, value_range=VALUE_RANGE, **more)
 
 
-_LAYERS: Mapping[str, Callable[..., Any]] = {
+LAYERS: Mapping[str, Callable[..., Any]] = {
     "flip": _flip,
     "rotation": _rotation,
     "translation": _translation,
@@ -62,3 +62,4 @@ _LAYERS: Mapping[str, Callable[..., Any]] = {
     "contrast": _contrast,
     "brightness": _brightness,
 }
+"""The changes by their names in `Augment`, in the order in which they are made."""

@@ -1,22 +1,37 @@
 """When a trial is not worth going on with."""
 
+from collections.abc import Callable, Mapping
+
 import optuna
 
+from spaces.errors import SpaceError
+
 ETA = 3
+
+PRUNERS: Mapping[str, Callable[[int], optuna.pruners.BasePruner]] = {
+    # Li et al., 2018.
+    "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(
+        min_resource=1, max_resource=epochs, reduction_factor=ETA
+    ),
+    # Asynchronous successive halving, Li et al., 2020.
+    "asha": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=ETA),
+    # Below the median of the earlier trials at the same epoch.
+    "median": lambda epochs: optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=max(1, epochs // 6)),
+    "none": lambda epochs: optuna.pruners.NopPruner(),
+}
+"""The pruners of a study, by the names that `Study` takes: each makes one for the most epochs of a trial."""
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     """The pruner of a study; its steps are epochs, or folds where there are any, counted from 1.
 
     Args:
-        name: `hyperband` (Li et al., 2018), `asha` (asynchronous successive halving, Li et al., 2020), `median`
-            (below the median of the earlier trials at the same epoch), or `none`.
+        name: A key of `PRUNERS`.
         epochs: Most epochs of any trial of the space, or its folds.
+
+    Raises:
+        SpaceError: There is no such pruner.
     """
-    if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=ETA)
-    if name == "asha":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=ETA)
-    if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=max(1, epochs // 6))
-    return optuna.pruners.NopPruner()
+    if name not in PRUNERS:
+        raise SpaceError(f"pruner: must be one of {', '.join(PRUNERS)}, got {name!r}")
+    return PRUNERS[name](epochs)

@@ -32,21 +32,17 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """The sampler for one trial, with its own seed, so that a resumed study goes on as an undisturbed one.
 
     Args:
-        name: `tpe`, `random`, `grid`, `gp` or `cmaes`.
+        name: A key of `SAMPLERS`.
         seed: The trial's seed.
 
     Raises:
-        SpaceError: A package that the sampler needs is not installed.
+        SpaceError: There is no such sampler, or a package that it needs is not installed.
     """
+    if name not in SAMPLERS:
+        raise SpaceError(f"sampler: must be one of {', '.join(SAMPLERS)}, got {name!r}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        if name == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-        if name == "cmaes":
-            return ReplayedCmaEsSampler(seed=seed, warn_independent_sampling=False)
-        if name == "gp":
-            return _gp_sampler(seed)
-        return optuna.samplers.RandomSampler(seed=seed)
+        return SAMPLERS[name](seed)
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Recipe:
@@ -214,3 +210,14 @@ def _gp_sampler(seed: int) -> optuna.samplers.BaseSampler:
     except ImportError as error:
         raise SpaceError("the gp sampler needs PyTorch: pip install 'search[gp]', or use another --sampler") from error
     return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+
+
+SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    # The points of a grid are laid down before the search; this draws what comes after them.
+    "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "gp": _gp_sampler,
+    "cmaes": lambda seed: ReplayedCmaEsSampler(seed=seed, warn_independent_sampling=False),
+}
+"""The samplers of a study, by the names that `Study` takes: each makes one for a seed."""
