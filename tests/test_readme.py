@@ -64,3 +64,13 @@ def test_the_two_commands_of_a_fresh_machine_are_shown():
     """One installs and runs the main job, one installs and passes the tests."""
     assert "pip install -e . && search run digits" in README
     assert "pip install -e '.[test]' && pytest" in README
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_pages_for_developers_name_files_that_are_there(page):
+    """A newcomer finds each file where the page says it is; one that is named alone is in the folder named before."""
+    text, folder = (ROOT / page).read_text(encoding="utf-8"), ROOT
+    for name in re.findall(r"`((?:[\w.]+/)*[\w.]+(?:\.py|/))`", text):
+        path = ROOT / name if "/" in name else folder / name
+        assert path.exists(), name
+        folder = path if name.endswith("/") else path.parent
