@@ -69,6 +69,6 @@ def _defect(debug: bool) -> str:
 
 
 def exit_code(result: "Result") -> int:
-    """0, or what stands for the signal that ended the run; `search stop` ends it in good order."""
+    """Return 0, or the code of the signal that ended the run; `search stop` counts as 0."""
     ended_by = signal.Signals.__members__.get(result.interrupted or "")
     return 128 + ended_by.value if ended_by else 0

@@ -106,7 +106,7 @@ class Result:
         metric: What was compared.
         direction: `maximize` or `minimize`.
         progress: Trials by state, the baseline's value and the best trial.
-        metrics: What stands in `metrics.json`; None when nothing was exported in this run or before it.
+        metrics: The content of `metrics.json`; None when nothing was exported in this run or before it.
         export: Folder of the exported model, or None.
         interrupted: Name of the signal that ended the run, or None.
         timed_out: The run's time was over before all trials were evaluated.
