@@ -1,4 +1,4 @@
-"""What the README shows works as written."""
+"""What the README and the pages in `docs/` show works as written."""
 
 import re
 import shlex
@@ -13,14 +13,17 @@ from spaces.files import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+COMMAND_PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [page.read_text(encoding="utf-8") for page in FILES]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
 TYPED = sorted({line for page in PAGES for line in re.findall(r"^(?:\$ )?(search [a-z]+ [^\n]*)", page, re.MULTILINE)})
 COMMANDS = typer.main.get_command(app).commands
 
 
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+@pytest.mark.parametrize("block", BLOCKS)
 def test_every_space_that_is_shown_loads(block, tmp_path):
-    """A Python block of the README is a space file."""
+    """A Python block of a page is a space file."""
     file = tmp_path / "space.py"
     file.write_text(block)
     assert load(str(file)).space.data
@@ -28,7 +31,7 @@ def test_every_space_that_is_shown_loads(block, tmp_path):
 
 def test_every_command_that_is_shown_exists():
     """The table of commands names each command of the program, and no other."""
-    assert set(re.findall(r"\| `search (\w+)", README)) == set(COMMANDS)
+    assert set(re.findall(r"\| `search (\w+)", COMMAND_PAGE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("line", TYPED)
@@ -39,23 +42,33 @@ def test_every_line_that_is_to_be_typed_is_understood(line):
 
 
 def test_every_page_is_linked():
-    """README leads to every page beside it, and the links between them lead somewhere."""
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f"(docs/{page.name})" in README
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists()
+    """The README leads to every page."""
+    for page in FILES[1:]:
+        assert f"({page.relative_to(ROOT).as_posix()})" in README
+
+
+@pytest.mark.parametrize("page", FILES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    """A link between pages is written as seen from its own page."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short():
+    """It leads to the pages, which hold everything else."""
+    assert len(README.splitlines()) <= 150
 
 
 def test_every_option_of_run_is_shown():
-    """The options of `search run` stand in the README."""
-    shown = set(re.findall(r"--[a-z-]+", README))
+    """The page of the commands has every option of `search run`."""
+    shown = set(re.findall(r"--[a-z-]+", COMMAND_PAGE))
     options = {name for parameter in COMMANDS["run"].params for name in parameter.opts if name.startswith("--")}
     assert options - {"--help"} <= shown
 
 
 def test_exit_codes_are_the_same_everywhere():
-    """README and `--help` list the same codes."""
-    table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    """The page of the commands and `--help` list the same codes."""
+    table = {int(code) for code in re.findall(r"^\| (\d+) \|", COMMAND_PAGE, re.MULTILINE)}
     helped = {int(code) for code in re.findall(r"^  (\d+)  ", EXIT_CODES, re.MULTILINE)}
     assert table | {130, 143} == helped
 
