@@ -42,8 +42,8 @@ from studies.models.build import build_model
 from studies.outcome import Best, Progress
 from studies.training import result
 from studies.training.callbacks import checkpoint
-from studies.training.fit import train
 from studies.training.model_cache import WarmModels
+from studies.trials.recipe_training import train_recipe
 from tests.support.fakes import Recorder
 
 SIDE = 8
@@ -180,7 +180,7 @@ def folder():
 
 
 def trained(case, checkpoints=None, **more):
-    return train(
+    return train_recipe(
         case.recipe,
         case.train,
         case.validation,
