@@ -1,6 +1,7 @@
 """What the README and the pages in `docs/` show works as written."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_every_link_leads_somewhere(page):
 def test_the_readme_is_short():
     """It leads to the pages, which hold everything else."""
     assert len(README.splitlines()) <= 150
+
+
+def test_the_picture_can_be_drawn_again():
+    """The script that draws the live table finds what it imports, and the picture names no machine."""
+    picture = runpy.run_path(str(ROOT / "docs" / "live_table.py"))["PICTURE"].read_text(encoding="utf-8")
+    assert "host&#160;1" in picture
+    assert not re.search("font-face|/tmp|/home", picture)
 
 
 def test_every_option_of_run_is_shown():
