@@ -213,13 +213,16 @@ def list_command(debug: options.Debug = False) -> None:
 @weights.command("get", epilog=EXIT_CODES)
 def get_command(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Networks of Keras, such as MobileNetV2.")],
-    alpha: Annotated[float | None, typer.Option(help="Width multiplier of the MobileNet networks.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(metavar="WIDTH", help="Width multiplier of the MobileNet networks.")
+    ] = None,
     size: Annotated[
-        int, typer.Option(min=32, help="Side of the images in pixels; MobileNet has weights by size.")
+        int, typer.Option(min=32, metavar="PIXELS", help="Side of the images in pixels; MobileNet has weights by size.")
     ] = 224,
     top: Annotated[bool, typer.Option("--top", help="With the classifier of ImageNet's 1,000 classes.")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Folder to download to; SEARCH_WEIGHTS, or else Keras' own cache.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder to download to; SEARCH_WEIGHTS, or else Keras' own cache."),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
