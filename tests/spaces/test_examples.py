@@ -187,10 +187,17 @@ def photos(name: str, folder: Path, size: int) -> tuple[str | None, Path, set[st
     return str(folder), folder / "dog" / "dog_0000.png", {"cat", "dog"}
 
 
+def small_network(record: Pretrained, input_shape: tuple[int, int, int]) -> keras.Model:
+    """In place of a network of Keras, whose building is most of the time."""
+    images = keras.Input(input_shape)
+    return keras.Model(images, layers.Conv2D(4, 3, activation="relu")(images), name=record.name.lower())
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_an_example_runs_from_a_folder_to_a_prediction(name, tmp_path, monkeypatch):
     """Two short trials over tiny images; the best is retrained, tested, drawn, exported, and says what an image is."""
     monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("studies.models.pretrained.make_network", small_network)
     size = 80 if name == "transfer" else 32
     folder, image, classes = photos(name, tmp_path / "photos", size)
     loaded = load(name, folder)

@@ -1,4 +1,4 @@
-"""Real database servers for tests and benchmarks: a PostgreSQL of our own, and a MariaDB that is given."""
+"""Real servers for tests and benchmarks: a PostgreSQL and an S3 store of our own, and a MariaDB that is given."""
 
 import atexit
 import contextlib
@@ -7,13 +7,17 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import fsspec
 import sqlalchemy as sa
 
 MYSQL_VARIABLE = "SEARCH_TEST_MYSQL"
@@ -117,6 +121,38 @@ def drop_database(server_url: str, name: str) -> None:
 def with_database(server_url: str, name: str) -> str:
     """The URL of another database on the same server."""
     return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def s3_bucket() -> Iterator[str]:
+    """The URL of a bucket in an S3 server of our own; meanwhile the environment names the server and its keys."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "key",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    try:
+        with mock.patch.dict(os.environ, environment):
+            _await_answer(port, process)
+            fsspec.filesystem("s3").mkdir("bucket")
+            yield "s3://bucket"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _await_answer(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError("the S3 server did not start")
 
 
 def free_port() -> int:

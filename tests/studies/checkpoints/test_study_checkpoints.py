@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import uuid
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from spaces.errors import OutputError
 from studies.checkpoints.checkpoint_file import Snapshot
 from studies.checkpoints.study_checkpoints import Checkpoints
 from studies.checkpoints.throttle import Pace
+from tests.support.servers import s3_bucket
 
 
 class Clock:
@@ -42,9 +44,24 @@ def loaded(trial):
     return found and found.epoch
 
 
-@pytest.fixture(params=["folder", "file://", "memory://"])
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket of an S3 server of our own."""
+    with s3_bucket() as url:
+        yield url
+
+
+NEEDS_S3 = [
+    pytest.mark.optional,
+    pytest.mark.skipif(not (find_spec("s3fs") and find_spec("moto")), reason="s3fs or moto is not installed"),
+]
+
+
+@pytest.fixture(params=["folder", "file://", "memory://", pytest.param("s3://", marks=NEEDS_S3)])
 def place(request, tmp_path):
     """Somewhere to keep checkpoints."""
+    if request.param == "s3://":
+        return f"{request.getfixturevalue('bucket')}/{uuid.uuid4().hex}"
     if request.param == "memory://":
         return f"memory://{uuid.uuid4().hex}/checkpoints"
     return tmp_path / "checkpoints" if request.param == "folder" else f"file://{tmp_path}/checkpoints"

@@ -276,12 +276,13 @@ def test_previous_export_stands_beside():
 RUNS = writer.Path("runs/study/best")
 
 
+@pytest.mark.optional
 @pytest.mark.slow
 def test_without_tensorflow_the_saved_model_is_skipped(tmp_path):
     """On another backend the folder has all but the SavedModel, and the metrics say why."""
     pytest.importorskip("jax")
     code = (
-        "import sys; from pathlib import Path; from tests.studies.exports import export_digits; "
+        "import sys; from pathlib import Path; from tests.support.exports import export_digits; "
         "print(export_digits(Path(sys.argv[1]))[1]['exports'])"
     )
     env = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}

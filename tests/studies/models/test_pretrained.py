@@ -131,7 +131,7 @@ def test_saved_and_loaded(name, tmp_path):
     saves_and_loads(name, 32, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_application(name, tmp_path):
     """Every network can be built, saved, and loaded by plain Keras."""

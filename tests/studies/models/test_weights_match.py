@@ -56,7 +56,7 @@ def test_networks_are_known_by_their_shapes(name, alpha, top, tmp_path):
     assert (known.name, known.alpha, known.has_top) == (name, alpha, top)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_network_of_keras_is_known(name):
     """The table holds every network that `Pretrained` takes, at every width that has ImageNet weights."""

@@ -31,6 +31,11 @@ RECIPE = Space(
     epochs=EPOCHS,
     folds=FOLDS,
 )
+# Within a fold, and between two of them.
+EPOCHS_INTERRUPTED = [
+    pytest.param(epoch, marks=pytest.mark.slow if epoch in (3, 4) else pytest.mark.exhaustive)
+    for epoch in range(1, FOLDS * EPOCHS + 1)
+]
 DATASET = Dataset(noise(36, 0), noise(12, 1), noise(6, 2), ("dark", "bright"))
 
 
@@ -78,8 +83,7 @@ def assert_equal(one, two):
         assert here.tobytes() == there.tobytes()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("epoch", range(1, FOLDS * EPOCHS + 1))
+@pytest.mark.parametrize("epoch", EPOCHS_INTERRUPTED)
 def test_folds_go_on_where_they_were(epoch):
     """Folds that are done are not trained again, the one in training goes on, and the means are the same."""
     whole, told, folds, saved = undisturbed()

@@ -120,36 +120,35 @@ def test_a_model_that_can_be_kept_trains_as_a_new_one():
     assert_equal(weights(fitted(recipe, 1, WarmModels())), weights(fitted(recipe, 1)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        pytest.param({"schedule": Cosine()}, {"epochs": 3, "batch_size": 16}, marks=pytest.mark.slow),
-        ({"schedule": Constant()}, {"schedule": Cosine(warmup=0.5)}),
-        pytest.param({"schedule": Cosine()}, {"schedule": Constant()}, marks=pytest.mark.slow),
-        pytest.param(
-            {"schedule": Cosine(warmup=0.2, floor=0.1)},
-            {"schedule": Cosine(warmup=0.6, floor=0.1)},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param({"schedule": Constant(warmup=0.5)}, {"epochs": 3}, marks=pytest.mark.slow),
-        ({"optimizer": AdamW(weight_decay=0.1)}, {"optimizer": AdamW(weight_decay=0.02)}),
-        pytest.param(
-            {"optimizer": SGD(weight_decay=0.1)}, {"optimizer": SGD(weight_decay=0.02)}, marks=pytest.mark.slow
-        ),
-        pytest.param({"optimizer": RMSprop(momentum=0.1, clipnorm=1.0)}, {}, marks=pytest.mark.slow),
-        ({"from_logits": False}, {}),
-        pytest.param({"balance": "class_weights"}, {}, marks=pytest.mark.slow),
-        ({"balance": "sampling"}, {}),
-        pytest.param({"precision": "mixed_bfloat16"}, {}, marks=pytest.mark.slow),
-        pytest.param({"metric": "val_auc"}, {}, marks=pytest.mark.slow),
-        pytest.param({"backbone": BRANCHES}, {}, marks=pytest.mark.slow),
-        ({"backbone": Pretrained("MobileNet", weights=None)}, {}),
-        pytest.param({"augment": Augment(translation=0.1, flip="both", zoom=0.1)}, {}, marks=pytest.mark.slow),
-        ({"augment": Augment(translation=0.1)}, {"augment": Augment(translation=0.05)}),
-    ],
-    ids=lambda fields: "-".join(map(str, fields.values()))[:40],
-)
+SOME = [
+    ({"schedule": Constant()}, {"schedule": Cosine(warmup=0.5)}),
+    ({"optimizer": AdamW(weight_decay=0.1)}, {"optimizer": AdamW(weight_decay=0.02)}),
+    ({"from_logits": False}, {}),
+    ({"balance": "sampling"}, {}),
+    ({"backbone": Pretrained("MobileNet", weights=None)}, {}),
+    ({"augment": Augment(translation=0.1)}, {"augment": Augment(translation=0.05)}),
+]
+OTHERS = [
+    ({"schedule": Cosine()}, {"epochs": 3, "batch_size": 16}),
+    ({"schedule": Cosine()}, {"schedule": Constant()}),
+    ({"schedule": Cosine(warmup=0.2, floor=0.1)}, {"schedule": Cosine(warmup=0.6, floor=0.1)}),
+    ({"schedule": Constant(warmup=0.5)}, {"epochs": 3}),
+    ({"optimizer": SGD(weight_decay=0.1)}, {"optimizer": SGD(weight_decay=0.02)}),
+    ({"optimizer": RMSprop(momentum=0.1, clipnorm=1.0)}, {}),
+    ({"balance": "class_weights"}, {}),
+    ({"precision": "mixed_bfloat16"}, {}),
+    ({"metric": "val_auc"}, {}),
+    ({"backbone": BRANCHES}, {}),
+    ({"augment": Augment(translation=0.1, flip="both", zoom=0.1)}, {}),
+]
+MATRIX = [
+    pytest.param(*case, marks=mark)
+    for mark, cases in ((pytest.mark.slow, SOME), (pytest.mark.exhaustive, OTHERS))
+    for case in cases
+]
+
+
+@pytest.mark.parametrize(("first", "second"), MATRIX, ids=lambda fields: "-".join(map(str, fields.values()))[:40])
 def test_every_kind_of_training_is_reused_exactly(first, second, monkeypatch):
     """Schedules, optimizers, losses, weights of classes, precisions, networks and augmentations."""
     monkeypatch.setattr(pretrained, "make_network", small_network)

@@ -151,10 +151,7 @@ def test_balance_finds_more_of_the_small_class():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("metric", "classes"),
-    [("val_auc", 2), ("val_recall", 2), ("val_precision", 7), ("val_f1", 7), ("val_top_5_accuracy", 7)],
-)
+@pytest.mark.parametrize(("metric", "classes"), [("val_auc", 2), ("val_top_5_accuracy", 7)])
 def test_every_metric_is_the_one_of_the_test(metric, classes):
     """Each metric can be compared, and is what the best weights score as the test would score them."""
     split = shades(classes, 60, 1)
@@ -171,12 +168,19 @@ def test_every_metric_is_the_one_of_the_test(metric, classes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"from_logits": False}, {"precision": "mixed_bfloat16"}], ids=str)
-@pytest.mark.parametrize(("classes", "balance"), [(2, None), (7, "class_weights")])
-def test_accuracy_and_loss_are_keras_own(classes, balance, changes, monkeypatch):
+@pytest.mark.parametrize(
+    ("classes", "changes"),
+    [
+        (2, {}),
+        (7, {"balance": "class_weights", "from_logits": False}),
+        (7, {"balance": "class_weights", "precision": "mixed_bfloat16"}),
+    ],
+    ids=str,
+)
+def test_accuracy_and_loss_are_keras_own(classes, changes, monkeypatch):
     """They are what Keras' own validation gives, unweighted, in every epoch; the accuracy to the last bit."""
     split = shades(classes, 70, 1)
-    recipe = replace(RECIPE, balance=balance, **changes)
+    recipe = replace(RECIPE, **changes)
     full = trained(recipe, classes, validation=split).history
     monkeypatch.setattr(fit, "validates_itself", lambda model: True)
     for plain, measured in zip(trained(recipe, classes, validation=split).history, full, strict=True):

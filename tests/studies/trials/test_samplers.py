@@ -1,5 +1,7 @@
 """Which recipe a trial tries."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from spaces import CNN, SGD, Adam, Choice, Constant, Digits, Float, Int, Space, baseline, resolve
@@ -19,6 +21,8 @@ FINITE = Space(
     schedule=Constant(),
     epochs=9,
 )
+
+NEEDS_TORCH = [pytest.mark.optional, pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")]
 
 
 def test_trial_seeds_differ_and_depend_on_the_number_alone():
@@ -51,7 +55,7 @@ def test_a_grid_needs_steps():
         most_trials(TINY, "grid")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", pytest.param("gp", marks=NEEDS_TORCH)])
 def test_the_same_seed_gives_the_same_trials(tmp_path, sampler):
     """Same seed, same space: the same parameters and values, trial by trial."""
     settings = Study(sampler=sampler, trials=16, seed=7)
