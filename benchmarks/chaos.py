@@ -29,7 +29,7 @@ from evidence import machine
 from studies.database.urls import sqlite_url
 from tests.support import training
 from tests.support.chaos import Chaos, small_disk
-from tests.support.light import NAME, Crew, Light
+from tests.support.light import NAME, SleepSettings, WorkerPool
 from tests.support.servers import Postgres, postgres
 from tests.support.whole import attempts, differences, faults
 
@@ -69,9 +69,9 @@ def main() -> None:
 def _sleeping(folder: Path, server: Postgres | None, given: argparse.Namespace) -> list[str]:
     file = folder / "study.db"
     url = server.new_database() if server else sqlite_url(file)
-    light = Light(url, given.trials, seconds=0.2, lost_after_seconds=given.lost_after)
+    light = SleepSettings(url, given.trials, seconds=0.2, lost_after_seconds=given.lost_after)
     chaos = Chaos(
-        Crew(light.command, folder, 4, most_starts=10**6),
+        WorkerPool(light.command, folder, 4, most_starts=10**6),
         given.seed,
         given.strikes,
         (0.1, 0.8) if given.outages else (0.2, 1.5),
@@ -83,7 +83,7 @@ def _sleeping(folder: Path, server: Postgres | None, given: argparse.Namespace) 
     )
     seconds = _endured(chaos)
     calm_url = sqlite_url(folder / "calm.db")
-    calm = Crew(Light(calm_url, given.trials, seconds=0.0).command, folder, 1)
+    calm = WorkerPool(SleepSettings(calm_url, given.trials, seconds=0.0).command, folder, 1)
     calm.start()
     calm.wait(PATIENCE_SECONDS)
     wrong = faults(light.url, NAME, given.trials, light.epochs) + differences(light.url, calm_url, NAME)
@@ -101,7 +101,7 @@ def _training(folder: Path, server: Postgres | None, given: argparse.Namespace) 
         url = server.new_database() if server else sqlite_url(place / "study.db")
         command, environment = training.command(place, url, given.trials), training.environment(epoch_seconds=0.3)
         chaos = Chaos(
-            Crew(command, folder, 4, environment, most_starts=10**6),
+            WorkerPool(command, folder, 4, environment, most_starts=10**6),
             given.seed,
             given.strikes,
             (2.0, 6.0),

@@ -22,10 +22,10 @@ from evidence import machine, spread
 
 from spaces import Constant, Digits, Pretrained, Space
 from spaces.space import Recipe, baseline, resolve
-from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Split
 from studies.data.sources import load
-from studies.training.callbacks.checkpoint import Checkpointing
+from studies.training.callbacks.checkpoint import CheckpointCallback
 from studies.training.fit import train
 
 
@@ -88,7 +88,7 @@ def _noise(images: int, size: int) -> Split:
 def _run(recipe: Recipe, images: Split, validation: Split, arguments: argparse.Namespace) -> Costs:
     keras.utils.clear_session()
     with tempfile.TemporaryDirectory(dir=arguments.place) as folder, _measured(Path(folder)) as costs:
-        checkpoints = Checkpoints(folder).of_trial(0)
+        checkpoints = StudyCheckpoints(folder).for_trial(0)
         started = time.perf_counter()
         train(recipe, images, validation, classes=10, seed=0, folder=Path.cwd(), checkpoints=checkpoints)
         costs.whole = time.perf_counter() - started
@@ -98,7 +98,7 @@ def _run(recipe: Recipe, images: Split, validation: Split, arguments: argparse.N
 @contextmanager
 def _measured(folder: Path) -> Iterator[Costs]:
     """Measure each call of the callback and each checkpoint in it."""
-    costs, on_epoch_end, save = Costs(), Checkpointing.on_epoch_end, TrialCheckpoints.save
+    costs, on_epoch_end, save = Costs(), CheckpointCallback.on_epoch_end, TrialCheckpoints.save
 
     def timed_epoch_end(*arguments: Any, **named: Any) -> None:
         began = time.perf_counter()
@@ -111,11 +111,11 @@ def _measured(folder: Path) -> Iterator[Costs]:
         costs.saves.append(copying_seconds + time.perf_counter() - began)
         costs.sizes.append(max(file.stat().st_size for file in folder.iterdir()))
 
-    Checkpointing.on_epoch_end, TrialCheckpoints.save = timed_epoch_end, timed_save
+    CheckpointCallback.on_epoch_end, TrialCheckpoints.save = timed_epoch_end, timed_save
     try:
         yield costs
     finally:
-        Checkpointing.on_epoch_end, TrialCheckpoints.save = on_epoch_end, save
+        CheckpointCallback.on_epoch_end, TrialCheckpoints.save = on_epoch_end, save
 
 
 def _report(name: str, runs: list[Costs]) -> None:

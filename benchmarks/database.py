@@ -20,15 +20,15 @@ import optuna
 import sqlalchemy as sa
 from evidence import machine, spread
 
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.create_study import open_study
 from studies.database.stored_trials import progress
-from studies.database.study_control import Limits, steer
+from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
-from studies.database.workers import Member
-from studies.outcome import COMPLETE, Outcome
+from studies.database.workers import WorkerRegistration
+from studies.outcome import COMPLETE, TrialOutcome
 from studies.settings import Study
-from studies.trials.claimed_trial import TakenTrial, take
+from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
 from tests.support.fakes import DATA, TINY
 from tests.support.servers import postgres
 
@@ -127,29 +127,29 @@ def _plain(url: str) -> tuple[Callable[[], None], Counted]:
 
 def _ours(url: str, trials: int) -> tuple[Callable[[], None], Counted]:
     opened = open_study(url, "tiny", TINY, Study(), DATA)
-    steer(opened.database, opened.study_id, Limits(trials))
-    member = Member(opened.study_id, "none", lost_after_seconds=3600.0)
-    member.join(opened.database)
-    ledger = Ledger(opened.database, member)
+    set_limits(opened.database, opened.study_id, Limits(trials))
+    member = WorkerRegistration(opened.study_id, "none", lost_after_seconds=3600.0)
+    member.register(opened.database)
+    queue = TrialQueue(opened.database, member)
     opened.study.pruner = optuna.pruners.MedianPruner()
     counted = Counted()
     counted.watch(opened.database.engine)
 
     def one_trial() -> None:
-        taken = take(opened.study, ledger, lambda number: optuna.samplers.RandomSampler(seed=number))
-        if not isinstance(taken, TakenTrial):
+        taken = claim_next_trial(opened.study, queue, lambda number: optuna.samplers.RandomSampler(seed=number))
+        if not isinstance(taken, ClaimedTrial):
             raise RuntimeError("there are fewer trials than are to be measured")
         value = _suggest(taken.trial)
         taken.write()
-        progress(opened.study, taken.claim.wanted)
+        progress(opened.study, taken.claim.trial_budget)
         for epoch in range(1, EPOCHS + 1):
             taken.report(value, epoch)
             taken.keep_epoch(epoch, {"loss": 0.5, "accuracy": value, "val_loss": 0.5, "val_accuracy": value})
             taken.should_prune()
             if epoch < EPOCHS:
                 taken.write()
-        taken.end(Outcome(COMPLETE, value, EPOCHS, EPOCHS, 1.0))
-        progress(opened.study, taken.claim.wanted)
+        taken.end(TrialOutcome(COMPLETE, value, EPOCHS, EPOCHS, 1.0))
+        progress(opened.study, taken.claim.trial_budget)
 
     return one_trial, counted
 

@@ -19,7 +19,7 @@ from evidence import machine
 
 from search.run_command import settings_of
 from spaces import Choice, Pretrained, baseline, resolve
-from spaces.files import Loaded, load
+from spaces.files import LoadedSpace, load
 from studies import Study
 
 
@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _changed(loaded: Loaded, given: argparse.Namespace) -> Loaded:
+def _changed(loaded: LoadedSpace, given: argparse.Namespace) -> LoadedSpace:
     """The example with the size, the epochs and the weights that were asked for."""
     space = loaded.space
     changes: dict[str, Any] = {"data": replace(space.data, image_size=given.size)} if given.size else {}
@@ -59,7 +59,7 @@ def _changed(loaded: Loaded, given: argparse.Namespace) -> Loaded:
     return replace(loaded, space=replace(space, **changes))
 
 
-def _pretrained(loaded: Loaded) -> Pretrained:
+def _pretrained(loaded: LoadedSpace) -> Pretrained:
     """The first pretrained network of the example."""
     backbone = loaded.space.backbone
     for network in backbone.options if isinstance(backbone, Choice) else (backbone,):
@@ -68,7 +68,7 @@ def _pretrained(loaded: Loaded) -> Pretrained:
     raise SystemExit(f"{loaded.name}: has no pretrained network: leave out --weights")
 
 
-def _compared(loaded: Loaded, seed: int, trials: int) -> dict[str, float]:
+def _compared(loaded: LoadedSpace, seed: int, trials: int) -> dict[str, float]:
     recipe = resolve(loaded.space, baseline(loaded.space))
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(loaded, {"trials": trials, "seed": seed})
@@ -86,14 +86,14 @@ def _compared(loaded: Loaded, seed: int, trials: int) -> dict[str, float]:
     return row
 
 
-def _exported(loaded: Loaded, settings: Study, output: Path) -> dict[str, Any]:
+def _exported(loaded: LoadedSpace, settings: Study, output: Path) -> dict[str, Any]:
     """What `metrics.json` holds after a whole run."""
     # Optuna and Keras are loaded here, so that wrong arguments are answered at once.
-    from studies.events import Watcher
+    from studies.events import RunListener
     from studies.run import run
     from studies.stop_request import StopRequest
 
-    result = run(loaded, settings, output=output, export=True, watcher=Watcher(), stop=StopRequest())
+    result = run(loaded, settings, output=output, export=True, listener=RunListener(), stop=StopRequest())
     if result.metrics is None:
         raise SystemExit(f"{loaded.name}: the run was ended before its export")
     return dict(result.metrics)

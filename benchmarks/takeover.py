@@ -18,7 +18,7 @@ from database import urls
 from evidence import machine, spread
 
 from studies.database.workers import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS
-from tests.support.light import Crew, Light
+from tests.support.light import SleepSettings, WorkerPool
 
 
 def main() -> None:
@@ -35,9 +35,9 @@ def main() -> None:
 
 
 def _take_overs(new_url: Callable[[], str], kills: int) -> list[float]:
-    light = Light(new_url(), 1, 10**6, 0.2, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
+    light = SleepSettings(new_url(), 1, 10**6, 0.2, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
-        crew = Crew(light.command, Path(folder), 2)
+        crew = WorkerPool(light.command, Path(folder), 2)
         crew.start()
         try:
             return [_take_over(crew, kill) for kill in range(kills)]
@@ -45,7 +45,7 @@ def _take_overs(new_url: Callable[[], str], kills: int) -> list[float]:
             crew.end()
 
 
-def _take_over(crew: Crew, kill: int) -> float:
+def _take_over(crew: WorkerPool, kill: int) -> float:
     """Kill the worker that trains; returns after how many seconds another has begun."""
     _wait(lambda: len(_began(crew)) == kill + 1 and _are_ready(crew))
     trains = next(index for index, worker in enumerate(crew.workers) if "began" in _said(crew, worker.pid))
@@ -57,15 +57,15 @@ def _take_over(crew: Crew, kill: int) -> float:
     return max(_began(crew)) - at
 
 
-def _began(crew: Crew) -> list[float]:
+def _began(crew: WorkerPool) -> list[float]:
     return [float(second) for second in re.findall(r"^([\d.]+) began", crew.output(), re.MULTILINE)]
 
 
-def _are_ready(crew: Crew) -> bool:
+def _are_ready(crew: WorkerPool) -> bool:
     return all("joined" in _said(crew, worker.pid) for worker in crew.workers)
 
 
-def _said(crew: Crew, pid: int) -> str:
+def _said(crew: WorkerPool, pid: int) -> str:
     logs = (log.read_text() for log in crew.folder.glob("worker-*.log"))
     return next((text for text in logs if text.startswith(f"ready {pid}\n")), "")
 

@@ -17,7 +17,7 @@ from dataclasses import asdict
 import optuna
 from evidence import machine
 
-from tests.support.light import NAME, Light
+from tests.support.light import NAME, SleepSettings
 from tests.support.servers import Postgres, postgres
 
 SECONDS, EPOCHS = 2.0, 5
@@ -83,7 +83,7 @@ def _measure(server: Postgres, side: str, workers: int, each: int) -> float:
 
 
 def _search(url: str, trials: int) -> list[str]:
-    light = Light(url, trials, EPOCHS, SECONDS / EPOCHS, 2.0, 60.0, is_open_first=True)
+    light = SleepSettings(url, trials, EPOCHS, SECONDS / EPOCHS, 2.0, 60.0, is_open_first=True)
     return [sys.executable, "-m", "tests.support.light", json.dumps(asdict(light))]
 
 

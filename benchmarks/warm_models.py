@@ -21,7 +21,7 @@ from spaces.space import Recipe
 from studies.data.dataset import Dataset
 from studies.data.sources import load
 from studies.training.fit import train
-from studies.training.model_cache import WarmModels
+from studies.training.model_cache import CompiledModelCache
 from studies.trials.samplers import suggest
 
 
@@ -49,7 +49,7 @@ def _recipes(space: Recipe, trials: int, seed: int) -> list[Recipe]:
 
 def _run(recipes: list[Recipe], data: Dataset, run: int) -> dict[str, float]:
     sides = ("kept", "built anew") if run % 2 else ("built anew", "kept")
-    kept = WarmModels()
+    kept = CompiledModelCache()
     found = {side: _side(recipes, data, kept if side == "kept" else None) for side in sides}
     if found["kept"][1] != found["built anew"][1]:
         raise SystemExit("kept models were trained otherwise than new ones")
@@ -60,7 +60,7 @@ def _run(recipes: list[Recipe], data: Dataset, run: int) -> dict[str, float]:
     return row
 
 
-def _side(recipes: list[Recipe], data: Dataset, warm: WarmModels | None) -> tuple[float, list[float], float]:
+def _side(recipes: list[Recipe], data: Dataset, warm: CompiledModelCache | None) -> tuple[float, list[float], float]:
     keras.utils.clear_session(free_memory=False)
     began, computed, values = time.perf_counter(), time.process_time(), []
     for seed, recipe in enumerate(recipes):

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from search import options
-from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
-from search.exit_codes import EXIT_CODES, told
+from search.display.terminal import escape_unencodable, flush_quietly, print_line
+from search.exit_codes import EXIT_CODES, exit_on_error
 from search.study_cli import studies
 
 app = typer.Typer(
@@ -35,7 +35,7 @@ def main(started: float | None = None) -> None:
     Args:
         started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
     """
-    escape_what_cannot_be_encoded()
+    escape_unencodable()
     try:
         app(prog_name="search", obj=started)
     finally:
@@ -49,9 +49,9 @@ def _show_version(wanted: bool) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            say(f"search {version('search')}")
+            print_line(f"search {version('search')}")
         except PackageNotFoundError:
-            say("search, not installed: run from its source")
+            print_line("search, not installed: run from its source")
         raise typer.Exit
 
 
@@ -72,7 +72,7 @@ def search(
 @app.command(epilog=EXIT_CODES)
 def run(
     context: typer.Context,
-    space: options.Target = "",
+    space: options.SpaceArgument = "",
     data: options.Data = None,
     test: options.Test = None,
     trials: options.Trials = None,
@@ -104,16 +104,16 @@ def run(
 
         search run space.py --trials 50 --timeout 2h
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.run import run as run_space
-        from search.run_command import Call
+        from search.run_command import RunCommand
 
         given: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
         given |= {"sampler": sampler, "pruner": pruner, "seed": seed}
         given |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
         given |= {"worker_memory": worker_memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
         settings = {name: value for name, value in given.items() if value is not None}
-        call = Call(space, settings, output, export=not no_export, data=data, test=test, cache=cache)
+        call = RunCommand(space, settings, output, export=not no_export, data=data, test=test, cache=cache)
         raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug, started=context.obj))
 
 
@@ -132,7 +132,7 @@ def predict(
 
         search predict runs/digits/best photo.jpg
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.predict import predict_images
 
         predict_images(export, images, as_json=json, debug=debug)
@@ -151,7 +151,7 @@ def evaluate(
 
         search evaluate runs/digits/best photos/test
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.evaluate import evaluate_folder
 
         evaluate_folder(export, folder, as_json=json, debug=debug)
@@ -159,7 +159,7 @@ def evaluate(
 
 @app.command(epilog=EXIT_CODES)
 def show(
-    space: options.Target = "",
+    space: options.SpaceArgument = "",
     data: options.Data = None,
     test: options.Test = None,
     debug: options.Debug = False,
@@ -170,7 +170,7 @@ def show(
 
         search show space.py
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.show import show_space
 
         show_space(space, data, test)
@@ -188,7 +188,7 @@ def cache(
 
         search cache --clear
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.cache import clear_cache, show_cache
 
         clear_cache() if clear else show_cache()
@@ -204,7 +204,7 @@ def list_command(debug: options.Debug = False) -> None:
 
         SEARCH_WEIGHTS=weights/ search weights list
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.weights import list_weights
 
         list_weights(debug=debug)
@@ -235,7 +235,7 @@ def get_command(
 
         search weights get MobileNetV2 --alpha 0.35 --output weights/
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.weights import get_weights
 
         get_weights(names, alpha=alpha, size=size, top=top, output=output, debug=debug)

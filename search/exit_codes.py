@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from search.formatting import clean, masked
+from search.formatting import escape_text, redact
 from spaces.errors import SearchError
 
 if TYPE_CHECKING:
-    from studies.outcome import Result
+    from studies.outcome import RunResult
 
 
 EXIT_CODES = """\
@@ -34,7 +34,7 @@ Exit codes
 
 
 @contextmanager
-def told(debug: bool) -> Iterator[None]:
+def exit_on_error(debug: bool) -> Iterator[None]:
     """End the command with one message and the exit code of the error that is raised inside.
 
     Args:
@@ -57,9 +57,9 @@ def told(debug: bool) -> Iterator[None]:
 
 def _tell(error: Exception, message: str, debug: bool) -> None:
     text = "".join(traceback.format_exception(error)) if debug else ""
-    lines = masked(f"{text}error: {message}").splitlines()
+    lines = redact(f"{text}error: {message}").splitlines()
     sys.stdout.flush()
-    sys.stderr.write("".join(f"{clean(line)}\n" for line in lines))
+    sys.stderr.write("".join(f"{escape_text(line)}\n" for line in lines))
     sys.stderr.flush()
 
 
@@ -68,7 +68,7 @@ def _defect(debug: bool) -> str:
     return f"This is a defect in search, not in your input: {told}."
 
 
-def exit_code(result: "Result") -> int:
+def exit_code(result: "RunResult") -> int:
     """Return 0, or the code of the signal that ended the run; `search stop` counts as 0."""
     ended_by = signal.Signals.__members__.get(result.interrupted or "")
     return 128 + ended_by.value if ended_by else 0

@@ -7,19 +7,19 @@ import shlex
 from typing import Any
 
 
-def clean(text: object) -> str:
+def escape_text(text: object) -> str:
     """The text on one line: control characters, newlines and undecodable bytes as escapes."""
     return "".join(char if char.isprintable() else _escape(char) for char in str(text))
 
 
-def masked(text: str) -> str:
+def redact(text: str) -> str:
     """The text without the users and passwords of the URLs in it, whatever characters they are made of."""
     # What is hidden already stays, with the rest of its line: a server's own words may hold an @.
     hidden = re.sub(r"://(?!\*\*\*@)[^\n]*@", "://***@", text)
     return re.sub(r"([?&][a-z]*(?:passw|secret|token)[a-z]*=)[^&\s]+", r"\1***", hidden, flags=re.IGNORECASE)
 
 
-def metric(value: float | None) -> str:
+def format_metric(value: float | None) -> str:
     """A metric or a loss with four digits; a dash when there is none."""
     if value is None:
         return "-"
@@ -34,12 +34,12 @@ def shortest(value: Any) -> Any:
     return short if abs(short - value) <= 4 * math.ulp(value) else value
 
 
-def scalar(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A parameter's value: real numbers with four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else clean(value)
+    return f"{value:.4g}" if isinstance(value, float) else escape_text(value)
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Such as `8s`, `1m 23s` or `2h 05m`; parts of a second below 1."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
@@ -54,12 +54,12 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
 
 
-def elapsed(seconds: float) -> str:
+def format_elapsed(seconds: float) -> str:
     """A duration that is still growing, in whole seconds."""
-    return duration(math.floor(max(seconds, 0.0)))
+    return format_duration(math.floor(max(seconds, 0.0)))
 
 
-def gigabytes(count: float) -> str:
+def format_bytes(count: float) -> str:
     """A number of bytes in kB, MB or GB, with three digits."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= 0.9995 * size:
@@ -67,12 +67,12 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e3:.3g} kB"
 
 
-def plural(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Such as `1 trial` or `1,437 trials`."""
     return f"{count:,} {noun if count == 1 else _plural(noun)}"
 
 
-def tail(text: str, width: int) -> str:
+def shorten_name(text: str, width: int) -> str:
     """The end of a dotted name, from a dot on where possible, since names differ at their ends."""
     if len(text) <= width:
         return text
@@ -91,6 +91,6 @@ def _plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
-def command(*words: str | os.PathLike[str]) -> str:
+def format_command(*words: str | os.PathLike[str]) -> str:
     """A command to type, quoted for a shell, without passwords."""
-    return shlex.join(masked(clean(os.fspath(word))) for word in words)
+    return shlex.join(redact(escape_text(os.fspath(word))) for word in words)

@@ -9,7 +9,7 @@ import typer
 
 from spaces.errors import SpaceError, UsageError
 from spaces.held_out import share_of_images
-from studies.settings import DEVICES, MOST_TRIALS, PRUNERS, SAMPLERS, valid_devices, valid_name
+from studies.settings import DEVICES, MAX_TRIALS, PRUNERS, SAMPLERS, valid_devices, valid_name
 from studies.units import memory_bytes, seconds
 
 
@@ -63,8 +63,8 @@ def _trials_problem(value: str) -> str | None:
     if not (number.isascii() and number.isdigit() and number.strip("0")):
         return f"{value!r} is neither a number of trials, such as 100, nor more of them, such as +50."
     # Python reads no number of thousands of digits.
-    is_too_large = len(number.lstrip("0")) > 10 or int(number) > MOST_TRIALS
-    return f"a study has at most {MOST_TRIALS} trials, got {value[:60]}." if is_too_large else None
+    is_too_large = len(number.lstrip("0")) > 10 or int(number) > MAX_TRIALS
+    return f"a study has at most {MAX_TRIALS} trials, got {value[:60]}." if is_too_large else None
 
 
 def _given(value: str) -> str:
@@ -82,7 +82,7 @@ def _place_cache(folder: Path | None) -> Path | None:
     return folder
 
 
-Target: TypeAlias = Annotated[
+SpaceArgument: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="SPACE",
@@ -114,7 +114,7 @@ Export: TypeAlias = Annotated[
 Trials: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        min=1, max=MOST_TRIALS, metavar="N", help="Trials in all, over every run of this study.", show_default=False
+        min=1, max=MAX_TRIALS, metavar="N", help="Trials in all, over every run of this study.", show_default=False
     ),
 ]
 Timeout: TypeAlias = Annotated[
@@ -146,14 +146,14 @@ Storage: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-AStudy: TypeAlias = Annotated[
+StudyArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="STUDY", help="Name of a study, or its folder.", show_default=False)
 ]
-AnyStudy: TypeAlias = Annotated[
+OptionalStudyArgument: TypeAlias = Annotated[
     str | None,
     typer.Argument(metavar="[STUDY]", help="Name of a study, or its folder; none lists all.", show_default=False),
 ]
-MoreTrials: TypeAlias = Annotated[
+TrialsChange: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--trials",

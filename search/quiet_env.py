@@ -8,7 +8,7 @@ import os
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR", "GLOG_minloglevel": "2"}
 
 
-def quieten() -> None:
+def silence_native_logs() -> None:
     """Keep the notices of C++ libraries off the screen; to be called before Keras is imported."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

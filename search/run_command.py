@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.formatting import command
+from search.formatting import format_command
 from spaces.errors import SpaceError
 from studies.settings import Study
 
 if TYPE_CHECKING:
-    from spaces.files import Loaded
+    from spaces.files import LoadedSpace
 
 
 OPTIONS = {"name": "study"}
@@ -22,7 +22,7 @@ STORAGE = "SEARCH_STORAGE"
 
 
 @dataclass(frozen=True)
-class Call:
+class RunCommand:
     """What the user typed, to be able to say what to type next.
 
     Args:
@@ -43,7 +43,7 @@ class Call:
     cache: Path | None = None
     test: str | None = None
 
-    def again(self, **changed: Any) -> str:
+    def rerun_command(self, **changed: Any) -> str:
         """The same command, with other settings."""
         settings = {**self.settings, **changed}
         if settings.get("storage") == os.environ.get(STORAGE):
@@ -54,26 +54,28 @@ class Call:
             for word in (f"--{OPTIONS.get(name, name).replace('_', '-')}", str(value))
         ]
         left_out = [] if self.export else ["--no-export"]
-        return command("search", "run", self.target, *self.of_images(), *typed, *self.place(), *left_out)
+        return format_command(
+            "search", "run", self.target, *self.data_options(), *typed, *self.location_options(), *left_out
+        )
 
-    def place(self) -> list[str]:
+    def location_options(self) -> list[str]:
         """The option that says where studies are kept, if it was typed."""
-        return place(self.output, None)
+        return location_options(self.output, None)
 
-    def of_images(self) -> list[str]:
+    def data_options(self) -> list[str]:
         """The options that say where images come from and are kept, if they were typed."""
         data = [] if self.data is None else ["--data", self.data]
         data += [] if self.test is None else ["--test", self.test]
         return data if self.cache is None else [*data, "--cache", str(self.cache)]
 
 
-def place(output: Path, storage: str | None) -> list[str]:
+def location_options(output: Path, storage: str | None) -> list[str]:
     """The options that say where studies are kept, if they were typed; `command` shows no password."""
     where = [] if output == Path("runs") else ["--output", str(output)]
     return where if storage in (None, os.environ.get(STORAGE)) else [*where, "--storage", str(storage)]
 
 
-def settings_of(loaded: "Loaded", typed: Mapping[str, Any] | None = None) -> Study:
+def settings_of(loaded: "LoadedSpace", typed: Mapping[str, Any] | None = None) -> Study:
     """The settings of the file, or the usual ones, with the typed ones in their place.
 
     Raises:

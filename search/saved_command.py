@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from search.formatting import clean
-from search.run_command import Call
+from search.formatting import escape_text
+from search.run_command import RunCommand
 from spaces.errors import OutputError, SpaceError, StudyError
 from studies.settings import Study, valid_name
 
-FILE = "command.json"
+COMMAND_FILE = "command.json"
 FORMAT = 1
 LEFTOVER_SECONDS = 60.0
 _FORM = {
@@ -38,7 +38,7 @@ _RUN = {
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedCommand:
     """A call of `search run` that can be made again.
 
     Args:
@@ -50,7 +50,7 @@ class Kept:
         identity: Identity of the study; None if the file does not say.
     """
 
-    call: Call
+    command: RunCommand
     study: str
     storage: str | None
     had_secrets: bool
@@ -58,7 +58,7 @@ class Kept:
     identity: str | None = None
 
 
-def keep(call: Call, study: str, storage: str | None, identity: str | None = None) -> None:
+def save_command(call: RunCommand, study: str, storage: str | None, identity: str | None = None) -> None:
     """Write a call into its study's folder.
 
     Args:
@@ -70,7 +70,7 @@ def keep(call: Call, study: str, storage: str | None, identity: str | None = Non
     Raises:
         OutputError: The folder cannot be written.
     """
-    from studies.database.urls import has_secrets, without_secrets
+    from studies.database.urls import has_secrets, remove_secrets
 
     settings = {name: value for name, value in call.settings.items() if name != "storage"}
     typed = {field.name: _kept(getattr(replace(call, settings=settings), field.name)) for field in fields(call)}
@@ -78,13 +78,13 @@ def keep(call: Call, study: str, storage: str | None, identity: str | None = Non
         "format": FORMAT,
         "study": study,
         "study_id": identity or None,
-        "storage": storage and without_secrets(storage),
+        "storage": storage and remove_secrets(storage),
         "secrets_left_out": storage is not None and has_secrets(storage),
         "folder": str(Path.cwd()),
         "run": typed,
     }
-    file = call.output / study / FILE
-    part = file.with_name(f".{FILE}.{os.getpid()}")
+    file = call.output / study / COMMAND_FILE
+    part = file.with_name(f".{COMMAND_FILE}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
@@ -100,43 +100,43 @@ def keep(call: Call, study: str, storage: str | None, identity: str | None = Non
 
 def _remove_leftovers(file: Path) -> None:
     """Remove what processes that were killed while they wrote have left beside the file."""
-    for leftover in file.parent.glob(f".{FILE}.*"):
+    for leftover in file.parent.glob(f".{COMMAND_FILE}.*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
                 leftover.unlink()
 
 
-def kept(folder: Path) -> Kept:
+def load_command(folder: Path) -> SavedCommand:
     """The call that is kept in a study's folder.
 
     Raises:
         StudyError: There is none, or it cannot be read.
     """
-    file = folder / FILE
+    file = folder / COMMAND_FILE
     way_out = "give the whole command once more: search run SPACE --study NAME"
     try:
         return _known(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise StudyError(f"there is no {file}, which says how the study was started: {way_out}") from None
     except (OSError, ValueError, RecursionError, SpaceError) as error:
-        raise StudyError(f"the file {file} cannot be read ({clean(error)}): {way_out}") from error
+        raise StudyError(f"the file {file} cannot be read ({escape_text(error)}): {way_out}") from error
 
 
-def study_folder(study: str, output: Path) -> Path | None:
+def find_study_folder(study: str, output: Path) -> Path | None:
     """The folder of a study, given by its name or by that folder; None if there is none."""
     return next((folder for folder in (output / study, Path(study)) if _is_run(folder)), None)
 
 
 def storage_of(study: str, output: Path, typed: str | None) -> str | None:
     """The database of a study: the one that was typed, or the one it was started with, which may lack its password."""
-    folder = study_folder(study, output)
+    folder = find_study_folder(study, output)
     if typed is not None or folder is None or (folder / "study.db").is_file():
         return typed
-    return kept(folder).storage
+    return load_command(folder).storage
 
 
 def _is_run(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("study.db", FILE))
+    return any((folder / name).is_file() for name in ("study.db", COMMAND_FILE))
 
 
 def _kept(value: Any) -> Any:
@@ -148,13 +148,13 @@ def _kept(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, str) and "://" in value:
-        from studies.database.urls import without_secrets
+        from studies.database.urls import remove_secrets
 
-        return without_secrets(value)
+        return remove_secrets(value)
     return value
 
 
-def _known(form: Any) -> Kept:
+def _known(form: Any) -> SavedCommand:
     """The call that a file holds.
 
     Raises:
@@ -167,19 +167,19 @@ def _known(form: Any) -> Kept:
     if not valid_name(form["study"]):
         raise ValueError(f"study must be a name, got {form['study']!r}")
     call = _call(form["run"])
-    return Kept(
+    return SavedCommand(
         call, form["study"], form["storage"], form["secrets_left_out"], Path(form["folder"]), form.get("study_id")
     )
 
 
-def _call(form: dict[str, Any]) -> Call:
+def _call(form: dict[str, Any]) -> RunCommand:
     _check(form, _RUN, required=("target",))
     settings = form.get("settings", {})
     if unknown := settings.keys() - {field.name for field in fields(Study)}:
         raise ValueError(f"there is no setting {min(unknown)!r}")
     Study(**settings)
     paths = {name: Path(form[name]) for name in ("output", "cache") if form.get(name) is not None}
-    return Call(**{**form, **paths})
+    return RunCommand(**{**form, **paths})
 
 
 def _check(form: dict[str, Any], kinds: Mapping[str, Any], required: Iterable[str]) -> None:

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from search import options
-from search.exit_codes import EXIT_CODES, told
+from search.exit_codes import EXIT_CODES, exit_on_error
 
 studies = typer.Typer(rich_markup_mode="rich")
 
 
 @studies.command(epilog=EXIT_CODES)
 def trials(
-    study: options.AStudy,
+    study: options.StudyArgument,
     csv: Annotated[bool, typer.Option("--csv", help="Write all values as CSV to standard output.")] = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
@@ -25,7 +25,7 @@ def trials(
 
         search trials digits --csv > trials.csv
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.trials import list_trials
 
         list_trials(study, output, storage, as_csv=csv)
@@ -33,7 +33,7 @@ def trials(
 
 @studies.command(epilog=EXIT_CODES)
 def status(
-    study: options.AnyStudy = None,
+    study: options.OptionalStudyArgument = None,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
     json: options.Json = False,
@@ -45,7 +45,7 @@ def status(
 
         search status digits
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.status import show_status
 
         show_status(study, output, storage, as_json=json)
@@ -53,7 +53,7 @@ def status(
 
 @studies.command(epilog=EXIT_CODES)
 def workers(
-    study: options.AStudy,
+    study: options.StudyArgument,
     all: Annotated[bool, typer.Option("--all", help="Also those that have ended in good order.")] = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
@@ -66,7 +66,7 @@ def workers(
 
         search workers digits
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.workers import list_workers
 
         list_workers(study, output, storage, ended=all, as_json=json)
@@ -74,7 +74,7 @@ def workers(
 
 @studies.command(epilog=EXIT_CODES)
 def stop(
-    study: options.AStudy,
+    study: options.StudyArgument,
     wait: options.Wait = "30s",
     no_wait: options.NoWait = False,
     output: options.Output = Path("runs"),
@@ -90,7 +90,7 @@ def stop(
 
         search stop digits --wait 2m
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.stop import stop_study
         from studies.units import seconds
 
@@ -99,7 +99,7 @@ def stop(
 
 @studies.command(epilog=EXIT_CODES)
 def delete(
-    study: options.AStudy,
+    study: options.StudyArgument,
     yes: options.Yes = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
@@ -114,7 +114,7 @@ def delete(
 
         search delete digits --yes
     """
-    with told(debug):
+    with exit_on_error(debug):
         from search.commands.delete import delete_study
 
         delete_study(study, output, storage, is_confirmed=yes)
@@ -123,8 +123,8 @@ def delete(
 @studies.command(epilog=EXIT_CODES)
 def resume(
     context: typer.Context,
-    study: options.AStudy,
-    trials: options.MoreTrials = None,
+    study: options.StudyArgument,
+    trials: options.TrialsChange = None,
     timeout: options.Timeout = None,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
@@ -140,11 +140,11 @@ def resume(
 
         search resume digits --trials +50
     """
-    with told(debug):
-        from search.commands.resume import Wanted
+    with exit_on_error(debug):
+        from search.commands.resume import ResumeOptions
         from search.commands.resume import resume as resume_study
 
         given = {"timeout": timeout, "storage": storage}
         settings = {name: value for name, value in given.items() if value is not None}
-        wanted = Wanted(trials, settings, output, export=not no_export)
+        wanted = ResumeOptions(trials, settings, output, export=not no_export)
         raise typer.Exit(resume_study(study, wanted, quiet=quiet, debug=debug, started=context.obj))

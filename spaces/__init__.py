@@ -6,7 +6,7 @@ from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
 from spaces.errors import SearchError, SpaceError
 from spaces.holes import Choice, Float, Int
 from spaces.keras_tuner import KerasTunerModel
-from spaces.space import Hole, Recipe, Space, baseline, combinations, fill, flatten, resolve
+from spaces.space import Recipe, Space, SpaceParameter, baseline, combinations, fill, flatten, resolve
 from spaces.training import SGD, Adam, AdamW, Augment, Constant, Cosine, FineTune, RMSprop
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Digits",
     "FineTune",
     "Float",
-    "Hole",
     "ImageFolder",
     "Int",
     "KerasDataset",
@@ -37,6 +36,7 @@ __all__ = [
     "SearchError",
     "Space",
     "SpaceError",
+    "SpaceParameter",
     "baseline",
     "combinations",
     "differences",

@@ -14,7 +14,7 @@ T = TypeVar("T")
 OF_THE_SPACE = ("batch_size", "dropout", "epochs", "learning_rate", "metric", "patience")
 
 
-def telling(cls: type[T]) -> type[T]:
+def checked_arguments(cls: type[T]) -> type[T]:
     """Let a class raise `SpaceError` for arguments that its constructor does not take."""
     construct: Callable[..., None] = cls.__init__
 

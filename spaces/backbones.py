@@ -8,12 +8,12 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
-from spaces.arguments import telling
+from spaces.arguments import checked_arguments
 from spaces.choices import is_name
 from spaces.errors import SpaceError
 from spaces.keras_tuner import KerasTunerModel
-from spaces.records import Record, Rule, real, ruled, switch, text, whole
-from spaces.scalars import plain
+from spaces.records import Record, Rule, bool_field, field, float_field, int_field, text_field
+from spaces.scalars import to_python
 
 ACTIVATIONS = ("relu", "elu", "gelu", "leaky_relu", "selu", "silu", "tanh")
 POOLINGS = ("flatten", "average", "max")
@@ -33,7 +33,7 @@ APPLICATIONS = (
 )
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class CNN(Record):
     """A plain convolutional network: blocks of convolutions, each block ended by a downsampling.
@@ -53,22 +53,22 @@ class CNN(Record):
         dense_units: Units of the dense layer before the head; 0 for none.
     """
 
-    filters: int = whole(32, 1)
-    blocks: int = whole(3, 1, 12)
+    filters: int = int_field(32, 1)
+    blocks: int = int_field(3, 1, 12)
     _: KW_ONLY
-    kernel_size: int = whole(3, 1, 31)
-    growth: float = real(2.0, 1.0, 8.0)
-    convolutions: int = whole(1, 1, 8)
-    padding: str = text("same", "same", "valid")
-    activation: str = text("relu", *ACTIVATIONS)
-    batch_norm: bool = switch(True)
-    downsample: str = text("max", "max", "average")
-    block_dropout: float = real(0.0, 0.0, 0.95)
-    pooling: str = text("flatten", *POOLINGS)
-    dense_units: int = whole(0, 0)
+    kernel_size: int = int_field(3, 1, 31)
+    growth: float = float_field(2.0, 1.0, 8.0)
+    convolutions: int = int_field(1, 1, 8)
+    padding: str = text_field("same", "same", "valid")
+    activation: str = text_field("relu", *ACTIVATIONS)
+    batch_norm: bool = bool_field(True)
+    downsample: str = text_field("max", "max", "average")
+    block_dropout: float = float_field(0.0, 0.0, 0.95)
+    pooling: str = text_field("flatten", *POOLINGS)
+    dense_units: int = int_field(0, 0)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Branch(Record):
     """One of the branches of `Branches`: a convolution and a pooling that halves height and width.
@@ -80,14 +80,14 @@ class Branch(Record):
         downsample: Halve height and width by `max` or `average` pooling.
     """
 
-    filters: int = whole(32, 1)
-    kernel_size: int = whole(3, 1, 31)
+    filters: int = int_field(32, 1)
+    kernel_size: int = int_field(3, 1, 31)
     _: KW_ONLY
-    activation: str = text("relu", *ACTIVATIONS)
-    downsample: str = text("max", "max", "average")
+    activation: str = text_field("relu", *ACTIVATIONS)
+    downsample: str = text_field("max", "max", "average")
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, init=False, repr=False)
 class Branches(Record):
     """Parallel branches over one input, whose feature maps are put together: two or more, each with its own kernels.
@@ -136,7 +136,7 @@ class Branches(Record):
 _BRANCHES_RULES = {"pooling": Rule("text", options=POOLINGS), "dense_units": Rule("whole", 0)}
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Pretrained(Record):
     """A network of `keras.applications`, with the preprocessing it was trained with built into the model.
@@ -152,13 +152,13 @@ class Pretrained(Record):
         dense_units: Units of the dense layer before the head; 0 for none.
     """
 
-    name: str = text(dataclasses.MISSING, *APPLICATIONS)
+    name: str = text_field(dataclasses.MISSING, *APPLICATIONS)
     _: KW_ONLY
-    weights: str | os.PathLike[str] | None = ruled(Rule("path", optional=True), "imagenet")
-    trainable_layers: int = whole(0, 0)
-    pooling: str = text("average", *POOLINGS)
-    alpha: float | None = real(None, 0.0, 4.0, above=True, optional=True)
-    dense_units: int = whole(0, 0)
+    weights: str | os.PathLike[str] | None = field(Rule("path", optional=True), "imagenet")
+    trainable_layers: int = int_field(0, 0)
+    pooling: str = text_field("average", *POOLINGS)
+    alpha: float | None = float_field(None, 0.0, 4.0, above=True, optional=True)
+    dense_units: int = int_field(0, 0)
 
     @property
     def option_name(self) -> str:
@@ -166,7 +166,7 @@ class Pretrained(Record):
         return self.name.lower() if isinstance(self.name, str) else "pretrained"
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, init=False, repr=False)
 class Custom(Record):
     """A network of your own.
@@ -189,7 +189,7 @@ class Custom(Record):
             if name in RESERVED or not is_name(name):
                 raise SpaceError(f"Custom({name}=...): a parameter cannot have this name: use another, such as units")
         object.__setattr__(self, "build", build)
-        object.__setattr__(self, "rescale", plain(rescale))
+        object.__setattr__(self, "rescale", to_python(rescale))
         object.__setattr__(self, "parameters", tuple((name, ANY.normal(value)) for name, value in parameters.items()))
 
     def __getattr__(self, name: str) -> Any:

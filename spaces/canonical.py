@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spaces.backbones import BACKBONES, MODELS, Branch
-from spaces.contents import hashed, is_number
+from spaces.contents import is_number, short_hash
 from spaces.data import DATA
 from spaces.errors import SpaceError
 from spaces.functions import form_of, has_code
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
-from spaces.scalars import shown
+from spaces.scalars import short_repr
 from spaces.space import Space
 from spaces.training import OPTIMIZERS, SCHEDULES, Augment, FineTune
 
@@ -51,12 +51,12 @@ def from_json(form: Any) -> Any:
     try:
         return _made(form)
     except (KeyError, TypeError, ValueError) as error:
-        raise SpaceError(f"this is not the canonical form of a space: {shown(form)}") from error
+        raise SpaceError(f"this is not the canonical form of a space: {short_repr(form)}") from error
 
 
 def fingerprint(space: Space) -> str:
     """Sixteen hexadecimal digits that are equal if and only if two spaces mean the same."""
-    return hashed(json.dumps(to_json(space), sort_keys=True, separators=(",", ":")))
+    return short_hash(json.dumps(to_json(space), sort_keys=True, separators=(",", ":")))
 
 
 def differences(old: Any, new: Any, places: Mapping[str, str] | None = None) -> list[str]:

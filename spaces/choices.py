@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.scalars import MISSING, Scalar, plain, same, shown
+from spaces.scalars import MISSING, Scalar, same_value, short_repr, to_python
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -27,7 +27,7 @@ class Choice:
     default: Scalar
 
     def __init__(self, *options: Any, default: Any = MISSING, **named: Any) -> None:
-        names = (*(option_name(plain(option)) for option in options), *named)
+        names = (*(option_name(to_python(option)) for option in options), *named)
         self._set(names, (*options, *named.values()), default)
 
     @classmethod
@@ -38,16 +38,16 @@ class Choice:
         return choice
 
     def _set(self, names: tuple[Scalar, ...], options: tuple[Any, ...], default: Any) -> None:
-        options = tuple(plain(option) for option in options)
+        options = tuple(to_python(option) for option in options)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "options", options)
-        object.__setattr__(self, "default", _default_name(names, options, plain(default)))
+        object.__setattr__(self, "default", _default_name(names, options, to_python(default)))
 
-    def mapped(self, change: Callable[[Any], Any]) -> "Choice":
+    def with_mapped_options(self, change: Callable[[Any], Any]) -> "Choice":
         """The choice with every option changed; an option that names itself is renamed with it."""
         options = [change(option) for option in self.options]
         names = [
-            option_name(new) if same(name, option_name(old)) else name
+            option_name(new) if same_value(name, option_name(old)) else name
             for name, old, new in zip(self.names, self.options, options, strict=True)
         ]
         if self.contains(self.default):
@@ -62,18 +62,18 @@ class Choice:
             if found := _option_problem(name, option):
                 return found
             for earlier, other in zip(self.names[:index], self.options, strict=False):
-                if same(option, other):
+                if same_value(option, other):
                     return f"options {earlier!r} and {name!r} are equal: remove one"
             # Optuna compares options with ==, so 1, 1.0 and True would be one option to it.
             if name in self.names[:index]:
                 return f"option {name!r} stands twice: remove one, or name both, as in Choice(a=..., b=...)"
         if not self.contains(self.default):
-            return f"default={shown(self.default)} is not one of its options: {', '.join(map(repr, self.names))}"
+            return f"default={short_repr(self.default)} is not one of its options: {', '.join(map(repr, self.names))}"
         return None
 
     def contains(self, value: object) -> bool:
         """Whether `value` is the name of an option."""
-        return any(same(value, name) for name in self.names)
+        return any(same_value(value, name) for name in self.names)
 
     def option(self, name: Scalar) -> Any:
         """The option of that name."""
@@ -92,9 +92,9 @@ class Choice:
         parts, named = [], False
         for name, option in zip(self.names, self.options, strict=True):
             # Python allows nothing without a keyword after the first keyword.
-            named = named or not same(name, option_name(option))
+            named = named or not same_value(name, option_name(option))
             parts.append(f"{name}={option!r}" if named else repr(option))
-        if self.names and not same(self.default, self.names[0]):
+        if self.names and not same_value(self.default, self.names[0]):
             parts.append(f"default={self.default!r}")
         return f"Choice({', '.join(parts)})"
 
@@ -104,7 +104,7 @@ def option_name(option: Any) -> Scalar:
     if option is None or isinstance(option, str | int | float | bool):
         return option
     name = getattr(option, "option_name", None)
-    return name if isinstance(name, str) else shown(option)
+    return name if isinstance(name, str) else short_repr(option)
 
 
 def _option_problem(name: Scalar, option: Any) -> str | None:
@@ -112,7 +112,7 @@ def _option_problem(name: Scalar, option: Any) -> str | None:
         return f"an option must be finite, got {name!r}"
     if isinstance(name, str) and not name.isprintable():
         return f"an option must be text that can be printed, got {name!r}"
-    if not same(name, option_name(option)) and not is_name(name):
+    if not same_value(name, option_name(option)) and not is_name(name):
         return f"an option's name must be a name in Python, got {name!r}"
     return None
 
@@ -127,6 +127,6 @@ def _default_name(names: tuple[Scalar, ...], options: tuple[Any, ...], default: 
         return names[0] if names else None
     for candidates in (names, options):
         for name, candidate in zip(names, candidates, strict=True):
-            if same(default, candidate):
+            if same_value(default, candidate):
                 return name
     return default

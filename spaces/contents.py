@@ -23,7 +23,7 @@ KEPT_BY_NAME = (types.BuiltinFunctionType, types.MethodWrapperType, logging.Logg
 """Values that are told by their name alone, since they cannot change what a network is."""
 
 
-def hashed(text: str) -> str:
+def short_hash(text: str) -> str:
     """Return sixteen hexadecimal digits for a text."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 

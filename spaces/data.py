@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from spaces.arguments import telling
-from spaces.records import Record, Rule, real, ruled, switch, text, whole
+from spaces.arguments import checked_arguments
+from spaces.records import Record, Rule, bool_field, field, float_field, int_field, text_field
 
 KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Digits(Record):
     """Scikit-learn's 1,797 handwritten digits, 8x8 grey, ten classes; they come with it and need no network.
@@ -22,11 +22,11 @@ class Digits(Record):
     """
 
     _: KW_ONLY
-    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
-    test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    validation: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
+    test: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class ImageFolder(Record):
     """A folder with one sub-folder of images for each class.
@@ -53,21 +53,21 @@ class ImageFolder(Record):
         classes: Names of the sub-folders that are the classes; None takes all.
     """
 
-    train: str | os.PathLike[str] = ruled(Rule("path", fixed=True))
+    train: str | os.PathLike[str] = field(Rule("path", fixed=True))
     _: KW_ONLY
-    test: float | str | os.PathLike[str] | None = ruled(
+    test: float | str | os.PathLike[str] | None = field(
         Rule("share_or_folder", 0.0, 0.9, above=True, optional=True, fixed=True), None
     )
-    validation: float | str | os.PathLike[str] = ruled(Rule("share_or_folder", 0.0, 0.9, above=True, fixed=True), 0.2)
-    image_size: int | tuple[int, int] | None = ruled(Rule("size", 4, 4096, optional=True), None)
-    channels: int = whole(3, options=(1, 3))
-    resize: str = text("stretch", "stretch", "crop", "pad")
-    max_skipped: float = real(0.05, 0.0, 1.0, fixed=True)
-    cache: bool = switch(True, fixed=True)
-    classes: Sequence[str] | None = ruled(Rule("names", optional=True, fixed=True), None)
+    validation: float | str | os.PathLike[str] = field(Rule("share_or_folder", 0.0, 0.9, above=True, fixed=True), 0.2)
+    image_size: int | tuple[int, int] | None = field(Rule("size", 4, 4096, optional=True), None)
+    channels: int = int_field(3, options=(1, 3))
+    resize: str = text_field("stretch", "stretch", "crop", "pad")
+    max_skipped: float = float_field(0.05, 0.0, 1.0, fixed=True)
+    cache: bool = bool_field(True, fixed=True)
+    classes: Sequence[str] | None = field(Rule("names", optional=True, fixed=True), None)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Npz(Record):
     """A NumPy archive with `x_train`, `y_train` and, where present, `x_validation`, `x_test` and their `y_`.
@@ -82,13 +82,13 @@ class Npz(Record):
         test: Share of all images that is kept aside when the archive has no `x_test`.
     """
 
-    file: str | os.PathLike[str] = ruled(Rule("path", fixed=True))
+    file: str | os.PathLike[str] = field(Rule("path", fixed=True))
     _: KW_ONLY
-    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
-    test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    validation: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
+    test: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class KerasDataset(Record):
     """One of the image sets of `keras.datasets`, which Keras downloads once.
@@ -98,12 +98,12 @@ class KerasDataset(Record):
         validation: Share of the training images that is split off, stratified, to judge the trials by.
     """
 
-    name: str = text("cifar10", *KERAS_DATASETS, fixed=True)
+    name: str = text_field("cifar10", *KERAS_DATASETS, fixed=True)
     _: KW_ONLY
-    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    validation: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class CustomData(Record):
     """Images from a function of your own; `Space(data=function)` is short for it.
@@ -115,10 +115,10 @@ class CustomData(Record):
         test: Share of all images that is kept aside when there is no `test`.
     """
 
-    load: Callable[[], dict[str, Any]] = ruled(Rule("function", fixed=True))
+    load: Callable[[], dict[str, Any]] = field(Rule("function", fixed=True))
     _: KW_ONLY
-    validation: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
-    test: float = real(0.2, 0.0, 0.9, above=True, fixed=True)
+    validation: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
+    test: float = float_field(0.2, 0.0, 0.9, above=True, fixed=True)
 
 
 DATA = (Digits, ImageFolder, Npz, KerasDataset, CustomData)

@@ -19,8 +19,8 @@ from typing import Any
 
 from spaces.data import ImageFolder
 from spaces.errors import DataError, SpaceError
-from spaces.lines import at_line, is_users, last_assignment, told
-from spaces.scalars import shown
+from spaces.lines import error_at_line, is_user_file, last_assignment, locate_error
+from spaces.scalars import short_repr
 from spaces.space import Space
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -28,7 +28,7 @@ LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedSpace:
     """A space, and what belongs to it.
 
     Args:
@@ -44,7 +44,7 @@ class Loaded:
     folder: Path
 
 
-def load(target: str, data: str | None = None) -> Loaded:
+def load(target: str, data: str | None = None) -> LoadedSpace:
     """Load a space.
 
     Args:
@@ -60,7 +60,7 @@ def load(target: str, data: str | None = None) -> Loaded:
     return loaded if data is None else with_data(loaded, data)
 
 
-def with_data(loaded: Loaded, data: str) -> Loaded:
+def with_data(loaded: LoadedSpace, data: str) -> LoadedSpace:
     """The same space over the images of another folder.
 
     An `ImageFolder` keeps how its images are read and split, such as `image_size`, but not its own folders.
@@ -74,7 +74,7 @@ def with_data(loaded: Loaded, data: str) -> Loaded:
     """
     path = _absolute(data)
     if not data or not _is(path, stat.S_ISDIR):
-        raise DataError(f"--data: {shown(data)} must be a folder with one sub-folder of images for each class")
+        raise DataError(f"--data: {short_repr(data)} must be a folder with one sub-folder of images for each class")
     own = loaded.space.data
     source = ImageFolder(data if Path(data).is_absolute() else os.path.relpath(path, loaded.folder))
     if isinstance(own, ImageFolder):
@@ -84,13 +84,13 @@ def with_data(loaded: Loaded, data: str) -> Loaded:
     return dataclasses.replace(loaded, space=dataclasses.replace(loaded.space, data=source))
 
 
-def _load(target: str) -> Loaded:
+def _load(target: str) -> LoadedSpace:
     path = _absolute(target)
     if _is_bare(target) and target in built_in():
         example = _load_file(EXAMPLES / f"{target}.py", target)
-        return Loaded(target, example.space, example.study, Path.cwd())
+        return LoadedSpace(target, example.space, example.study, Path.cwd())
     if target and _is(path, stat.S_ISDIR):
-        return Loaded(study_name(path.name), Space(data=ImageFolder(path.name or ".")), None, path.parent)
+        return LoadedSpace(default_study_name(path.name), Space(data=ImageFolder(path.name or ".")), None, path.parent)
     if target.endswith(".py") and _is(path, stat.S_ISREG):
         return _load_file(path, target)
     raise SpaceError(_missing(target, path))
@@ -121,7 +121,7 @@ def _described(file: Path) -> str:
     return lines[2] if len(lines) > 2 else ""
 
 
-def study_name(text: str) -> str:
+def default_study_name(text: str) -> str:
     """A safe name for a study and its folder, made from the name of a file or folder."""
     composed = unicodedata.normalize("NFC", text)
     return re.sub(r"[^\w.-]+", "-", composed).strip("-.")[:LONGEST_NAME] or "study"
@@ -141,13 +141,13 @@ def _missing(target: str, path: Path) -> str:
         return f"{target!r} must be a Python file that ends in .py, a folder of images, or a built-in space"
     names = built_in() if _is_bare(target) else []
     what = "built-in space and no such folder" if names else "file" if target.endswith(".py") else "folder"
-    nearest = difflib.get_close_matches(path.name, [*names, *_beside(path)], n=2)
+    nearest = difflib.get_close_matches(path.name, [*names, *_module_next_to_space(path)], n=2)
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else "check the path"
     listed = f"\nbuilt-in spaces:\n{listing()}" if names else ""
-    return f"{shown(target)}: there is no such {what}: {hint}{listed}"
+    return f"{short_repr(target)}: there is no such {what}: {hint}{listed}"
 
 
-def _beside(path: Path) -> list[str]:
+def _module_next_to_space(path: Path) -> list[str]:
     try:
         names = [each.name for each in path.parent.iterdir() if each.suffix == ".py" or each.is_dir()]
     except OSError:
@@ -155,10 +155,10 @@ def _beside(path: Path) -> list[str]:
     return [name for name in names if not name.startswith(".")]
 
 
-def _load_file(file: Path, target: str) -> Loaded:
+def _load_file(file: Path, target: str) -> LoadedSpace:
     module = _run(file, target)
     space = _space_of(vars(module), file, target)
-    return Loaded(study_name(file.stem), space, getattr(module, "study", None), file.parent)
+    return LoadedSpace(default_study_name(file.stem), space, getattr(module, "study", None), file.parent)
 
 
 def _space_of(names: dict[str, Any], file: Path, target: str) -> Space:
@@ -166,8 +166,8 @@ def _space_of(names: dict[str, Any], file: Path, target: str) -> Space:
     if isinstance(space, Space):
         return space
     if "space" in names:
-        message = f"`space` must be a Space(...), got {shown(space)}"
-        raise at_line(file, last_assignment(file, "space"), message, target)
+        message = f"`space` must be a Space(...), got {short_repr(space)}"
+        raise error_at_line(file, last_assignment(file, "space"), message, target)
     others = [name for name, value in names.items() if isinstance(value, Space)]
     what = f"call `{others[-1]}` `space`" if others else "add a line such as space = Space(data=ImageFolder('photos'))"
     raise SpaceError(f"{target}: the file must define `space`, and does not: {what}")
@@ -191,7 +191,7 @@ def _run(file: Path, target: str) -> ModuleType:
         exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         del sys.modules[name]
-        problem = told(error, file, target)
+        problem = locate_error(error, file, target)
         # Ctrl-C comes from outside, at any line but one that raises it.
         if isinstance(error, KeyboardInterrupt) and "\n    raise" not in str(problem):
             raise
@@ -216,7 +216,7 @@ def _import_from(folder: Path) -> None:
         origin = getattr(module, "__file__", None)
         if origin and "." not in name and _is(folder / f"{name}.py", stat.S_ISREG):
             elsewhere = Path(origin).parent
-            if elsewhere != folder and is_users(Path(origin), elsewhere):
+            if elsewhere != folder and is_user_file(Path(origin), elsewhere):
                 del sys.modules[name]
     if str(folder) in sys.path:
         sys.path.remove(str(folder))

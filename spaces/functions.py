@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from spaces.choices import Choice
-from spaces.contents import hashed, is_number
+from spaces.contents import is_number, short_hash
 from spaces.data import DATA
 from spaces.records import Record
 from spaces.tracing import Traced, trace
@@ -28,8 +28,8 @@ def form_of(value: Any) -> dict[str, Any]:
     """Return the canonical form of a function or object: its name, a hash of all of it, and of each part it uses."""
     found = traced(value)
     everything = [found.source, *(f"{name} {text}" for name, text in found.uses.items())]
-    form: dict[str, Any] = {"function": found.name, "source": hashed("\n".join(everything))}
-    uses = {name: text if is_number(text) else hashed(text) for name, text in found.uses.items()}
+    form: dict[str, Any] = {"function": found.name, "source": short_hash("\n".join(everything))}
+    uses = {name: text if is_number(text) else short_hash(text) for name, text in found.uses.items()}
     return {**form, "uses": uses} if uses else form
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
 from spaces.errors import DataError, UsageError
-from spaces.files import Loaded
-from spaces.scalars import shown
+from spaces.files import LoadedSpace
+from spaces.scalars import short_repr
 
 LARGEST_SHARE = 0.9
 
@@ -31,7 +31,7 @@ def share_of_images(text: str) -> float | None:
     return share
 
 
-def with_test(loaded: Loaded, test: str) -> Loaded:
+def with_test(loaded: LoadedSpace, test: str) -> LoadedSpace:
     """Return the same space with other test images.
 
     Args:
@@ -52,12 +52,12 @@ def with_test(loaded: Loaded, test: str) -> Loaded:
     return dataclasses.replace(loaded, space=dataclasses.replace(loaded.space, data=source))
 
 
-def _folder(loaded: Loaded, test: str) -> str:
+def _folder(loaded: LoadedSpace, test: str) -> str:
     path = Path(os.path.normpath(Path(test).absolute()))
     if not test or not path.is_dir():
         raise DataError(
-            f"--test: {shown(test)} must be a share such as 0.2, or a folder with one sub-folder of images for each "
-            "class"
+            f"--test: {short_repr(test)} must be a fraction such as 0.2, or a folder with one sub-folder of images "
+            "for each class"
         )
     return test if Path(test).is_absolute() else os.path.relpath(path, loaded.folder)
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from spaces.arguments import telling
+from spaces.arguments import checked_arguments
 from spaces.errors import SpaceError
 from spaces.parameters import Choice
-from spaces.records import Record, Rule, ruled, switch, text
-from spaces.scalars import Scalar, plain, shown
+from spaces.records import Record, Rule, bool_field, field, text_field
+from spaces.scalars import Scalar, short_repr, to_python
 from spaces.training import Constant
 from spaces.tuners import misplaced
 
-DECIDED: Mapping[str, Any] = {
+HYPERMODEL_DEFAULTS: Mapping[str, Any] = {
     "dropout": 0.0,
     "learning_rate": 1e-3,
     "schedule": Constant(),
@@ -32,7 +32,7 @@ COMPILING = ("learning_rate", "optimizer", "schedule")
 """Fields that count only where the hypermodel leaves its model uncompiled."""
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class KerasTunerModel(Record):
     """A KerasTuner hypermodel in place of `backbone`: its own network, optimizer, loss and `fit`.
@@ -50,23 +50,23 @@ class KerasTunerModel(Record):
         values: The hyperparameters' values, by name, in a recipe; empty in a space.
     """
 
-    hypermodel: Any = ruled(Rule("object", fixed=True))
+    hypermodel: Any = field(Rule("object", fixed=True))
     _: KW_ONLY
-    rescale: bool | None = switch(None, fixed=True, optional=True)
-    labels: str | None = text(None, *LABELS, fixed=True, optional=True)
-    hyperparameters: Any = ruled(Rule("object", fixed=True), None)
-    tune_new_entries: bool = switch(True, fixed=True)
-    values: Any = ruled(Rule("object", fixed=True), ())
+    rescale: bool | None = bool_field(None, fixed=True, optional=True)
+    labels: str | None = text_field(None, *LABELS, fixed=True, optional=True)
+    hyperparameters: Any = field(Rule("object", fixed=True), None)
+    tune_new_entries: bool = bool_field(True, fixed=True)
+    values: Any = field(Rule("object", fixed=True), ())
 
     def __post_init__(self) -> None:
         # The fields stay as they are, also those that enter the canonical JSON in another form.
         pairs = self.values.items() if isinstance(self.values, Mapping) else self.values
-        object.__setattr__(self, "values", tuple((name, plain(value)) for name, value in pairs))
+        object.__setattr__(self, "values", tuple((name, to_python(value)) for name, value in pairs))
         _check_hypermodel(self.hypermodel)
         if self.hyperparameters is not None and not hasattr(self.hyperparameters, "get_config"):
             raise SpaceError(
                 "KerasTunerModel(hyperparameters=...) must be keras_tuner.HyperParameters, got "
-                f"{shown(self.hyperparameters)}"
+                f"{short_repr(self.hyperparameters)}"
             )
 
     @property
@@ -113,14 +113,14 @@ class KerasTunerModel(Record):
         return f"KerasTunerModel({self.name}{called}{shown_options})"
 
 
-def settle(space: Any) -> None:
+def apply_hypermodel_defaults(space: Any) -> None:
     """Give the fields that the hypermodel of a space decides their single values, where they are left out."""
-    for name, value in DECIDED.items():
+    for name, value in HYPERMODEL_DEFAULTS.items():
         if getattr(space, name) == space.__dataclass_fields__[name].default:
             object.__setattr__(space, name, value)
 
 
-def problem_beside(space: Any) -> str | None:
+def conflict_with_space(space: Any) -> str | None:
     """What is wrong with the other fields of a space beside a hypermodel, or None."""
     if isinstance(space.model, Choice):
         if any(isinstance(option, KerasTunerModel) for option in space.model.options):
@@ -129,7 +129,7 @@ def problem_beside(space: Any) -> str | None:
     if not isinstance(space.model, KerasTunerModel):
         return None
     for name in WITHOUT_EFFECT:
-        if getattr(space, name) != DECIDED.get(name):
+        if getattr(space, name) != HYPERMODEL_DEFAULTS.get(name):
             return f"{name}: has no effect beside KerasTunerModel(...), whose build(hp) decides it: leave it out"
     return None
 
@@ -142,7 +142,7 @@ def _check_hypermodel(hypermodel: Any) -> None:
         raise SpaceError(f"{wanted}, got the class {hypermodel.__name__}: write {hypermodel.__name__}(...)")
     # A Keras model or layer can be called, but takes no hyperparameters.
     if not _builds(hypermodel) and (not callable(hypermodel) or hasattr(hypermodel, "call")):
-        raise SpaceError(f"{wanted}, got {shown(hypermodel)}")
+        raise SpaceError(f"{wanted}, got {short_repr(hypermodel)}")
 
 
 def _builds(value: Any) -> bool:

@@ -13,11 +13,11 @@ from types import TracebackType
 from spaces.errors import SearchError, SpaceError
 
 PACKAGES = Path(__file__).parents[1]
-OURS = tuple(PACKAGES / name for name in ("search", "spaces", "studies"))
+OWN_PACKAGES = tuple(PACKAGES / name for name in ("search", "spaces", "studies"))
 STANDARD_LIBRARY = Path(os.__file__).parent
 
 
-def told(error: BaseException, file: Path, shown: str) -> SpaceError:
+def locate_error(error: BaseException, file: Path, shown: str) -> SpaceError:
     """The error of a space file as one message: where, the user's own line, and what is wrong with it.
 
     Args:
@@ -26,10 +26,10 @@ def told(error: BaseException, file: Path, shown: str) -> SpaceError:
         shown: The space file as the user typed it.
     """
     where, line = _syntax_place(error, file) or _place(error, file)
-    return at_line(where, line, _message(error), shown if where == file else str(where))
+    return error_at_line(where, line, _message(error), shown if where == file else str(where))
 
 
-def at_line(file: Path, line: int, message: str, shown: str) -> SpaceError:
+def error_at_line(file: Path, line: int, message: str, shown: str) -> SpaceError:
     """An error about one line of a file; line 0 stands for the whole file."""
     source = linecache.getline(str(file), line).strip().expandtabs()
     if not source or not source.isprintable():
@@ -37,10 +37,10 @@ def at_line(file: Path, line: int, message: str, shown: str) -> SpaceError:
     return SpaceError(f"{shown}, line {line}:\n    {source}\n{message}")
 
 
-def is_users(file: Path, folder: Path) -> bool:
+def is_user_file(file: Path, folder: Path) -> bool:
     """Whether a file under a folder is the user's own, and no installed package's."""
     installed = {"site-packages", "dist-packages"} & set(file.parts)
-    above = (*OURS, STANDARD_LIBRARY)
+    above = (*OWN_PACKAGES, STANDARD_LIBRARY)
     return file.is_relative_to(folder) and not installed and not any(file.is_relative_to(each) for each in above)
 
 
@@ -60,7 +60,7 @@ def _syntax_place(error: BaseException, file: Path) -> tuple[Path, int] | None:
     if not isinstance(error, SyntaxError) or not error.filename:
         return None
     where = Path(error.filename)
-    if where != file and not is_users(where, file.parent):
+    if where != file and not is_user_file(where, file.parent):
         return None
     # Python places what an unfinished file lacks after its last line.
     return where, min(error.lineno or 0, len(linecache.getlines(str(where))))
@@ -81,7 +81,7 @@ def _place(error: BaseException, file: Path) -> tuple[Path, int]:
 
 def _calls(trace: TracebackType | None, file: Path) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(trace)
-    return [f for f in frames if Path(f.filename) == file or is_users(Path(f.filename), file.parent)]
+    return [f for f in frames if Path(f.filename) == file or is_user_file(Path(f.filename), file.parent)]
 
 
 def _keyword_line(file: Path, first: int, last: int, message: str) -> int | None:

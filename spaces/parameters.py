@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from spaces.arguments import telling
+from spaces.arguments import checked_arguments
 from spaces.choices import Choice
-from spaces.scalars import MISSING, Scalar, fits_a_float, is_real, is_whole, plain, shown
+from spaces.scalars import MISSING, Scalar, fits_a_float, is_real, is_whole, short_repr, to_python
 
 __all__ = ["MISSING", "PARAMETERS", "Choice", "Float", "Int", "Parameter", "Scalar"]
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Int:
     """A whole number between two bounds, both included.
@@ -38,7 +38,7 @@ class Int:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "log", "default"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
+            object.__setattr__(self, name, to_python(getattr(self, name)))
         if self.default is None and self.problem() is None:
             object.__setattr__(self, "default", self._middle())
 
@@ -51,9 +51,9 @@ class Int:
         """What is wrong with this parameter, or None."""
         for name in ("low", "high", "step"):
             if not is_whole(getattr(self, name)):
-                return f"{name} must be a whole number, got {shown(getattr(self, name))}"
+                return f"{name} must be a whole number, got {short_repr(getattr(self, name))}"
             if not fits_a_float(getattr(self, name)):
-                return f"{name} must be at most 2**53, which is stored exactly: got {shown(getattr(self, name))}"
+                return f"{name} must be at most 2**53, which is stored exactly: got {short_repr(getattr(self, name))}"
         if self.step < 1:
             return f"step must be at least 1, got {self.step}"
         if found := _range_problem(self.low, self.high, self.log, self.step != 1):
@@ -62,7 +62,7 @@ class Int:
             reached = self.high - (self.high - self.low) % self.step
             return f"step={self.step} does not reach high={self.high} from low={self.low}: use high={reached}"
         if self.default is not None and not self.contains(self.default):
-            return f"default={shown(self.default)} is not one of its values: {self!r}"
+            return f"default={short_repr(self.default)} is not one of its values: {self!r}"
         return None
 
     def contains(self, value: object) -> bool:
@@ -86,7 +86,7 @@ class Int:
         return _number_repr(self, step_default=1)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Float:
     """A real number between two bounds, both included.
@@ -107,7 +107,7 @@ class Float:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "log", "default"):
-            value = plain(getattr(self, name))
+            value = to_python(getattr(self, name))
             # Adding zero makes -0.0 the zero that it is equal to.
             object.__setattr__(self, name, float(value) + 0.0 if is_real(value) else value)
         if self.problem() is not None:
@@ -141,15 +141,15 @@ class Float:
         """What is wrong with this parameter, or None."""
         for name in ("low", "high"):
             if not is_real(getattr(self, name)):
-                return f"{name} must be a finite number, got {shown(getattr(self, name))}"
+                return f"{name} must be a finite number, got {short_repr(getattr(self, name))}"
         if self.step is not None and (not is_real(self.step) or self.step <= 0):
-            return f"step must be a number above 0, got {shown(self.step)}"
+            return f"step must be a number above 0, got {short_repr(self.step)}"
         if found := _range_problem(self.low, self.high, self.log, self.step is not None):
             return found
         if found := self._step_problem():
             return found
         if self.default is not None and not self.contains(self.default):
-            return f"default={shown(self.default)} is not one of its values: {self!r}"
+            return f"default={short_repr(self.default)} is not one of its values: {self!r}"
         return None
 
     def _step_problem(self) -> str | None:
@@ -188,7 +188,7 @@ PARAMETERS = (Int, Float, Choice)
 
 def _range_problem(low: float, high: float, log: object, stepped: bool) -> str | None:
     if not isinstance(log, bool):
-        return f"log must be True or False, got {shown(log)}"
+        return f"log must be True or False, got {short_repr(log)}"
     if log and stepped:
         return "log and step exclude each other: give one of them"
     if low > high:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from spaces.parameters import PARAMETERS, Choice, Int, Parameter
-from spaces.scalars import is_real, is_whole, plain, same, shown
+from spaces.scalars import is_real, is_whole, same_value, short_repr, to_python
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Rule:
             return None
         if isinstance(value, str) and self.options and len(self.options) > 10:
             nearest = difflib.get_close_matches(value, self.options, n=3, cutoff=0.3) or self.options[:3]
-            return f"{shown(value)} is not known: did you mean {' or '.join(nearest)}?"
+            return f"{short_repr(value)} is not known: did you mean {' or '.join(nearest)}?"
         if isinstance(value, type) and value in self.records:
             return f"must be {self.expected()}, got the class {value.__name__}: write {value.__name__}(...)"
         if self.kind in ("path", "share_or_folder") and _is_undecoded(value):
-            return f"must be valid UTF-8, got {shown(value)}: rename the file or folder"
-        return f"must be {self.expected()}, got {shown(value)}"
+            return f"must be valid UTF-8, got {short_repr(value)}: rename the file or folder"
+        return f"must be {self.expected()}, got {short_repr(value)}"
 
     def expected(self) -> str:
         """What the field may hold, in words."""
@@ -64,17 +64,17 @@ class Rule:
 
     def normal(self, value: Any) -> Any:
         """The field's value, or its parameter, in the one form that equal meanings share."""
-        return value.mapped(self._normal) if isinstance(value, Choice) else self._normal(value)
+        return value.with_mapped_options(self._normal) if isinstance(value, Choice) else self._normal(value)
 
     def _normal(self, value: Any) -> Any:
-        value = plain(value)
+        value = to_python(value)
         if self.kind in ("real", "share_or_folder") and is_real(value):
             return float(value) + 0.0
         if self.kind in ("path", "share_or_folder") and isinstance(value, str | os.PathLike):
             return str(PurePath(value)) if value != "" else value
         if self.kind == "size" and isinstance(value, list | tuple):
-            sides = tuple(plain(side) for side in value)
-            return sides[0] if len(sides) == 2 and same(*sides) else sides
+            sides = tuple(to_python(side) for side in value)
+            return sides[0] if len(sides) == 2 and same_value(*sides) else sides
         if self.kind == "names" and isinstance(value, list):
             return tuple(value)
         return value
@@ -150,29 +150,29 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-def ruled(rule: Rule, default: Any = dataclasses.MISSING) -> Any:
+def field(rule: Rule, default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field that holds to a rule."""
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
-def whole(default: Any = dataclasses.MISSING, low: int = 0, high: int | None = None, **more: Any) -> Any:
+def int_field(default: Any = dataclasses.MISSING, low: int = 0, high: int | None = None, **more: Any) -> Any:
     """A field for a whole number."""
-    return ruled(Rule("whole", low, high, **more), default)
+    return field(Rule("whole", low, high, **more), default)
 
 
-def real(default: Any = dataclasses.MISSING, low: float = 0.0, high: float | None = None, **more: Any) -> Any:
+def float_field(default: Any = dataclasses.MISSING, low: float = 0.0, high: float | None = None, **more: Any) -> Any:
     """A field for a real number."""
-    return ruled(Rule("real", low, high, **more), default)
+    return field(Rule("real", low, high, **more), default)
 
 
-def switch(default: Any = dataclasses.MISSING, **more: Any) -> Any:
+def bool_field(default: Any = dataclasses.MISSING, **more: Any) -> Any:
     """A field for True or False."""
-    return ruled(Rule("switch", **more), default)
+    return field(Rule("switch", **more), default)
 
 
-def text(default: Any = dataclasses.MISSING, *options: str, **more: Any) -> Any:
+def text_field(default: Any = dataclasses.MISSING, *options: str, **more: Any) -> Any:
     """A field for text, one of `options` where they are given."""
-    return ruled(Rule("text", options=options or None, **more), default)
+    return field(Rule("text", options=options or None, **more), default)
 
 
 class Record:
@@ -189,7 +189,7 @@ class Record:
 
     def __repr__(self) -> str:
         defaults = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        parts = [f"{n}={v!r}" for n, (v, _) in self.children().items() if not same(v, defaults.get(n))]
+        parts = [f"{n}={v!r}" for n, (v, _) in self.children().items() if not same_value(v, defaults.get(n))]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
@@ -209,9 +209,9 @@ def problem_of(value: Any, rule: Rule) -> str | None:
     if not isinstance(value, PARAMETERS):
         return rule.problem(value)
     if rule.fixed:
-        return f"must be fixed, since trials could not be compared: got {shown(value)}"
+        return f"must be fixed, since trials could not be compared: got {short_repr(value)}"
     if not rule.allows(value):
-        return f"must be {rule.expected()}, got {shown(value)}"
+        return f"must be {rule.expected()}, got {short_repr(value)}"
     if found := value.problem():
         return found
     return next((found for each in _extremes(value, rule) if (found := _value_problem(each, rule))), None)
@@ -226,5 +226,5 @@ def _extremes(parameter: Parameter, rule: Rule) -> Iterable[Any]:
 
 def _value_problem(value: Any, rule: Rule) -> str | None:
     if isinstance(value, PARAMETERS):
-        return f"an option of a Choice cannot be a parameter itself, got {shown(value)}: put it in a record"
+        return f"an option of a Choice cannot be a parameter itself, got {short_repr(value)}: put it in a record"
     return rule.problem(value)

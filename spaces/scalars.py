@@ -17,7 +17,7 @@ class Missing:
 MISSING = Missing()
 
 
-def plain(value: Any) -> Any:
+def to_python(value: Any) -> Any:
     """The plain Python value of a NumPy scalar; anything else as it is."""
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         return value.item()
@@ -34,7 +34,7 @@ def is_real(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def same(a: Any, b: Any) -> bool:
+def same_value(a: Any, b: Any) -> bool:
     """Whether two values are equal and of one type: True is not 1. Arrays are never the same."""
     if type(a) is not type(b):
         return False
@@ -42,7 +42,7 @@ def same(a: Any, b: Any) -> bool:
     return isinstance(equal, bool) and equal
 
 
-def shown(value: Any, most: int = 160) -> str:
+def short_repr(value: Any, most: int = 160) -> str:
     """The value's `repr` on one line, cut off when long."""
     line = " ".join(repr(value).split())
     return line if len(line) <= most else f"{line[: most - 3]}..."

@@ -7,14 +7,14 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias
 
 from spaces import holes
-from spaces.arguments import telling
+from spaces.arguments import checked_arguments
 from spaces.backbones import BACKBONES, CNN, MODELS
 from spaces.data import DATA, KERAS_DATASETS, CustomData
 from spaces.errors import SpaceError
-from spaces.keras_tuner import KerasTunerModel, problem_beside, settle
+from spaces.keras_tuner import KerasTunerModel, apply_hypermodel_defaults, conflict_with_space
 from spaces.parameters import PARAMETERS, Choice, Float, Parameter
-from spaces.records import Record, Rule, problem_of, real, ruled, switch, text, whole
-from spaces.scalars import Scalar, plain, shown
+from spaces.records import Record, Rule, bool_field, field, float_field, int_field, problem_of, text_field
+from spaces.scalars import Scalar, short_repr, to_python
 from spaces.training import (
     BALANCES,
     METRICS,
@@ -38,7 +38,7 @@ DEFAULT_BACKBONE = CNN(
 DEFAULT_AUGMENT = holes.Choice(none=None, shift=Augment(rotation=0.03, translation=0.1, zoom=0.1))
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Space(Record):
     """Everything that is needed to train one image classifier; any field may hold a parameter.
@@ -71,24 +71,24 @@ class Space(Record):
         SpaceError: A field breaks its rule; the message starts with the field's dotted name.
     """
 
-    data: Any = ruled(Rule("record", records=DATA, fixed=True))
+    data: Any = field(Rule("record", records=DATA, fixed=True))
     _: KW_ONLY
-    backbone: Any = ruled(Rule("record", records=BACKBONES), None)
-    model: Any = ruled(Rule("record", records=MODELS), None)
-    augment: Augment | None = ruled(Rule("record", records=(Augment,), optional=True), DEFAULT_AUGMENT)
-    dropout: float = real(holes.Float(0.0, 0.5, default=0.2), 0.0, 0.95)
-    learning_rate: float = real(holes.Float(3e-4, 3e-3, log=True, default=1e-3), 0.0, above=True)
-    batch_size: int = whole(holes.Choice(32, 64, 128, default=64), 1)
-    optimizer: Any = ruled(Rule("record", records=OPTIMIZERS), Adam())
-    schedule: Any = ruled(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine(warmup=0.05)))
-    epochs: int = whole(None, 1, optional=True)
-    patience: int | None = whole(10, 1, optional=True)
-    fine_tune: FineTune | None = ruled(Rule("record", records=(FineTune,), optional=True), None)
-    from_logits: bool = switch(True)
-    balance: str | None = text(None, *BALANCES, optional=True)
-    precision: str = text("float32", *PRECISIONS)
-    folds: int | None = whole(None, 2, 20, optional=True, fixed=True)
-    metric: str = text("val_accuracy", *METRICS, fixed=True)
+    backbone: Any = field(Rule("record", records=BACKBONES), None)
+    model: Any = field(Rule("record", records=MODELS), None)
+    augment: Augment | None = field(Rule("record", records=(Augment,), optional=True), DEFAULT_AUGMENT)
+    dropout: float = float_field(holes.Float(0.0, 0.5, default=0.2), 0.0, 0.95)
+    learning_rate: float = float_field(holes.Float(3e-4, 3e-3, log=True, default=1e-3), 0.0, above=True)
+    batch_size: int = int_field(holes.Choice(32, 64, 128, default=64), 1)
+    optimizer: Any = field(Rule("record", records=OPTIMIZERS), Adam())
+    schedule: Any = field(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine(warmup=0.05)))
+    epochs: int = int_field(None, 1, optional=True)
+    patience: int | None = int_field(10, 1, optional=True)
+    fine_tune: FineTune | None = field(Rule("record", records=(FineTune,), optional=True), None)
+    from_logits: bool = bool_field(True)
+    balance: str | None = text_field(None, *BALANCES, optional=True)
+    precision: str = text_field("float32", *PRECISIONS)
+    folds: int | None = int_field(None, 2, 20, optional=True, fixed=True)
+    metric: str = text_field("val_accuracy", *METRICS, fixed=True)
 
     def __post_init__(self) -> None:
         if callable(self.data) and not isinstance(self.data, type):
@@ -96,7 +96,7 @@ class Space(Record):
         if self.backbone is None and self.model is None:
             object.__setattr__(self, "backbone", DEFAULT_BACKBONE)
         if isinstance(self.model, KerasTunerModel):
-            settle(self)
+            apply_hypermodel_defaults(self)
         super().__post_init__()
         check(self)
 
@@ -111,7 +111,7 @@ Recipe: TypeAlias = Space
 
 
 @dataclass(frozen=True)
-class Hole:
+class SpaceParameter:
     """A parameter at its place in the space.
 
     Args:
@@ -131,19 +131,19 @@ def check(space: Space) -> None:
         raise SpaceError("model: stands in place of backbone, got both: remove one of them")
     if isinstance(space.epochs, Choice) and None in space.epochs.names:
         raise SpaceError("epochs: None leaves them to the number of images, so it cannot be an option of a Choice")
-    if found := problem_beside(space):
+    if found := conflict_with_space(space):
         raise SpaceError(found)
     if found := objective_as_metric(space.metric):
         raise SpaceError(f"metric: {found}")
     unused = "model" if space.model is None else "backbone"
     for name, value, rule in _fields(space, ""):
         if name != unused and (found := problem_of(value, rule)):
-            raise SpaceError(f"{name}: {found}{_meant(name, value)}")
+            raise SpaceError(f"{name}: {found}{_suggest_record(name, value)}")
 
 
-def flatten(space: Space) -> list[Hole]:
+def flatten(space: Space) -> list[SpaceParameter]:
     """List the space's parameters, in a stable order: a choice before what depends on it."""
-    return list(_holes(space, "", ()))
+    return list(_parameters(space, "", ()))
 
 
 def fill(space: Space, choose: Callable[[str, Parameter], Scalar]) -> Recipe:
@@ -223,13 +223,13 @@ def fixed_values(space: Space) -> dict[str, Any]:
 def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:
     """Every field of every record in a tree, with its dotted name."""
     for prefix, record in _records(value, name):
-        for field, (child, rule) in record.children().items():
-            dotted = f"{prefix}.{field}" if prefix else field
+        for name_of_field, (child, rule) in record.children().items():
+            dotted = f"{prefix}.{name_of_field}" if prefix else name_of_field
             yield dotted, child, rule
             yield from _fields(child, dotted)
 
 
-def _meant(name: str, value: Any) -> str:
+def _suggest_record(name: str, value: Any) -> str:
     """What to write for a path, name or hypermodel that is given where a record belongs."""
     if name == "model" and (found := misplaced(value)):
         return f": KerasTunerModel(...) takes a hypermodel, and this is {found}"
@@ -254,23 +254,23 @@ def _records(value: Any, name: str) -> Iterator[tuple[str, Record]]:
             yield from _records(child, f"{name}.{option}")
 
 
-def _holes(value: Any, name: str, conditions: tuple[tuple[str, Scalar], ...]) -> Iterator[Hole]:
+def _parameters(value: Any, name: str, conditions: tuple[tuple[str, Scalar], ...]) -> Iterator[SpaceParameter]:
     if isinstance(value, PARAMETERS):
-        yield Hole(name, value, conditions)
+        yield SpaceParameter(name, value, conditions)
     if isinstance(value, Choice):
         for option, child in zip(value.names, value.options, strict=True):
-            yield from _holes(child, f"{name}.{option}", (*conditions, (name, option)))
+            yield from _parameters(child, f"{name}.{option}", (*conditions, (name, option)))
         return
     for prefix, record in _records(value, name):
-        for field, (child, _) in record.children().items():
-            yield from _holes(child, f"{prefix}.{field}" if prefix else field, conditions)
+        for part, (child, _) in record.children().items():
+            yield from _parameters(child, f"{prefix}.{part}" if prefix else part, conditions)
 
 
 def _fill(value: Any, name: str, choose: Callable[[str, Parameter], Scalar]) -> Any:
     if isinstance(value, PARAMETERS):
-        chosen = plain(choose(name, value))
+        chosen = to_python(choose(name, value))
         if not value.contains(chosen):
-            raise SpaceError(f"{name}: {shown(chosen)} is not one of its values: {value!r}")
+            raise SpaceError(f"{name}: {short_repr(chosen)} is not one of its values: {value!r}")
         if isinstance(value, Choice):
             return _fill(value.option(chosen), f"{name}.{chosen}", choose)
         return value.exact(chosen) if isinstance(value, Float) else chosen

@@ -33,17 +33,17 @@ _READS_BY_ATTRIBUTE = {
 _READS_OF_MODULES = {("json", "load"), ("np", "load"), ("numpy", "load"), ("pickle", "load"), ("yaml", "load")}
 
 
-def meaning_of(node: Any) -> str:
+def normalized_source(node: Any) -> str:
     """Return a syntax tree as text, without layout, comments and docstrings.
 
     Releases of Python differ in the empty fields of a tree, which are left out.
     """
     if isinstance(node, list):
-        return f"[{','.join(map(meaning_of, node))}]"
+        return f"[{','.join(map(normalized_source, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = [
-        f"{name}={meaning_of(_without_docstring(node, name, value))}"
+        f"{name}={normalized_source(_without_docstring(node, name, value))}"
         for name, value in ast.iter_fields(node)
         if name not in _WITHOUT_MEANING and value is not None and value != []
     ]
@@ -59,7 +59,7 @@ def function_node(code: CodeType) -> ast.AST | None:
     if code.co_name != "<lambda>":
         return next((node for node in nodes if getattr(node, "name", None) == code.co_name), None)
     lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and _spans(node, code)]
-    return min(lambdas, key=lambda node: len(meaning_of(node)), default=None)
+    return min(lambdas, key=lambda node: len(normalized_source(node)), default=None)
 
 
 def file_tree(file: str) -> ast.Module | None:

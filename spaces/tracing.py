@@ -18,7 +18,7 @@ from spaces.syntax import (
     function_node,
     global_names,
     imported_modules,
-    meaning_of,
+    normalized_source,
     outside_reads,
 )
 from spaces.user_code import is_users_class, is_users_file, is_users_module, module_file, prefix
@@ -165,7 +165,7 @@ class _Tracer:
         code, node = function.__code__, function_node(function.__code__)
         self.places[label] = f"{Path(code.co_filename).name}, line {code.co_firstlineno}"
         captured = captured_by(function)
-        texts = [_code(code) if node is None else meaning_of(node)]
+        texts = [_code(code) if node is None else normalized_source(node)]
         texts += [f"{name}={self.value(item, f'{label} {name}')}" for name, item in captured.items()]
         chains = {} if node is None else chains_of(node)
         for name in sorted(global_names(code)):
@@ -221,7 +221,7 @@ class _Tracer:
         if label in self.parts or tree is None:
             return
         self.places[label] = Path(file).name
-        self.parts[label] = meaning_of(tree)
+        self.parts[label] = normalized_source(tree)
         package = name if Path(file).name == "__init__.py" else name.rpartition(".")[0]
         self._imports(imported_modules(tree, package))
 

@@ -2,8 +2,8 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from spaces.arguments import telling
-from spaces.records import Record, real, switch, text, whole
+from spaces.arguments import checked_arguments
+from spaces.records import Record, bool_field, float_field, int_field, text_field
 
 METRICS = {
     "val_accuracy": "maximize",
@@ -23,7 +23,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 BALANCES = ("class_weights", "sampling")
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Augment(Record):
     """Random changes of the training images, each drawn anew for every image and epoch.
@@ -40,16 +40,16 @@ class Augment(Record):
     """
 
     _: KW_ONLY
-    flip: str | None = text(None, "horizontal", "vertical", "both", optional=True)
-    rotation: float = real(0.0, 0.0, 0.5)
-    zoom: float = real(0.0, 0.0, 0.9)
-    translation: float = real(0.0, 0.0, 0.9)
-    contrast: float = real(0.0, 0.0, 1.0)
-    brightness: float = real(0.0, 0.0, 1.0)
-    cached_views: int | None = whole(None, 1, 1000, optional=True)
+    flip: str | None = text_field(None, "horizontal", "vertical", "both", optional=True)
+    rotation: float = float_field(0.0, 0.0, 0.5)
+    zoom: float = float_field(0.0, 0.0, 0.9)
+    translation: float = float_field(0.0, 0.0, 0.9)
+    contrast: float = float_field(0.0, 0.0, 1.0)
+    brightness: float = float_field(0.0, 0.0, 1.0)
+    cached_views: int | None = int_field(None, 1, 1000, optional=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Adam(Record):
     """Adam (Kingma and Ba, 2015).
@@ -62,13 +62,13 @@ class Adam(Record):
     """
 
     _: KW_ONLY
-    beta_1: float = real(0.9, 0.0, 0.9999)
-    beta_2: float = real(0.999, 0.0, 0.999999)
-    epsilon: float = real(1e-7, 0.0, above=True)
-    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+    beta_1: float = float_field(0.9, 0.0, 0.9999)
+    beta_2: float = float_field(0.999, 0.0, 0.999999)
+    epsilon: float = float_field(1e-7, 0.0, above=True)
+    clipnorm: float | None = float_field(None, 0.0, above=True, optional=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class AdamW(Record):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
@@ -82,14 +82,14 @@ class AdamW(Record):
     """
 
     _: KW_ONLY
-    weight_decay: float = real(0.004)
-    beta_1: float = real(0.9, 0.0, 0.9999)
-    beta_2: float = real(0.999, 0.0, 0.999999)
-    epsilon: float = real(1e-7, 0.0, above=True)
-    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+    weight_decay: float = float_field(0.004)
+    beta_1: float = float_field(0.9, 0.0, 0.9999)
+    beta_2: float = float_field(0.999, 0.0, 0.999999)
+    epsilon: float = float_field(1e-7, 0.0, above=True)
+    clipnorm: float | None = float_field(None, 0.0, above=True, optional=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class SGD(Record):
     """Stochastic gradient descent.
@@ -102,13 +102,13 @@ class SGD(Record):
     """
 
     _: KW_ONLY
-    momentum: float = real(0.9, 0.0, 0.9999)
-    nesterov: bool = switch(False)
-    weight_decay: float = real(0.0)
-    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+    momentum: float = float_field(0.9, 0.0, 0.9999)
+    nesterov: bool = bool_field(False)
+    weight_decay: float = float_field(0.0)
+    clipnorm: float | None = float_field(None, 0.0, above=True, optional=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class RMSprop(Record):
     """RMSprop (Tieleman and Hinton, 2012).
@@ -121,13 +121,13 @@ class RMSprop(Record):
     """
 
     _: KW_ONLY
-    rho: float = real(0.9, 0.0, 0.9999)
-    momentum: float = real(0.0, 0.0, 0.9999)
-    epsilon: float = real(1e-7, 0.0, above=True)
-    clipnorm: float | None = real(None, 0.0, above=True, optional=True)
+    rho: float = float_field(0.9, 0.0, 0.9999)
+    momentum: float = float_field(0.0, 0.0, 0.9999)
+    epsilon: float = float_field(1e-7, 0.0, above=True)
+    clipnorm: float | None = float_field(None, 0.0, above=True, optional=True)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Constant(Record):
     """One learning rate throughout.
@@ -137,10 +137,10 @@ class Constant(Record):
     """
 
     _: KW_ONLY
-    warmup: float = real(0.0, 0.0, 1.0)
+    warmup: float = float_field(0.0, 0.0, 1.0)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class Cosine(Record):
     """The learning rate falls along half a cosine over all epochs (Loshchilov and Hutter, 2017).
@@ -151,11 +151,11 @@ class Cosine(Record):
     """
 
     _: KW_ONLY
-    warmup: float = real(0.0, 0.0, 1.0)
-    floor: float = real(0.0, 0.0, 1.0)
+    warmup: float = float_field(0.0, 0.0, 1.0)
+    floor: float = float_field(0.0, 0.0, 1.0)
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True, repr=False)
 class FineTune(Record):
     """A second phase of training, in which the last layers of a `Pretrained` backbone are trained as well.
@@ -167,9 +167,9 @@ class FineTune(Record):
     """
 
     _: KW_ONLY
-    layers: int = whole(20, 1)
-    epochs: int = whole(10, 1)
-    learning_rate: float = real(0.1, 0.0, 1.0, above=True)
+    layers: int = int_field(20, 1)
+    epochs: int = int_field(10, 1)
+    learning_rate: float = float_field(0.1, 0.0, 1.0, above=True)
 
 
 OPTIMIZERS = (Adam, AdamW, SGD, RMSprop)

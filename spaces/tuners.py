@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spaces.scalars import shown
+from spaces.scalars import short_repr
 from spaces.training import METRICS
 
 _INSTEAD_OF_RUN_TRIAL = (
@@ -47,7 +47,7 @@ def objective_as_metric(value: Any) -> str | None:
         return None
     if getattr(value, "name", None) in METRICS:
         return f"takes the name of a metric, got an objective{_meant(value)}"
-    return f"takes the name of a metric, got {shown(str(value))}: choose one of {', '.join(METRICS)}"
+    return f"takes the name of a metric, got {short_repr(str(value))}: choose one of {', '.join(METRICS)}"
 
 
 def kind_of(value: Any) -> str | None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spaces.lines import OURS, STANDARD_LIBRARY
+from spaces.lines import OWN_PACKAGES, STANDARD_LIBRARY
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -17,7 +17,7 @@ def is_users_file(file: str) -> bool:
         return False
     if path.is_relative_to(EXAMPLES):
         return True
-    return not any(path.is_relative_to(folder) for folder in (*OURS, STANDARD_LIBRARY))
+    return not any(path.is_relative_to(folder) for folder in (*OWN_PACKAGES, STANDARD_LIBRARY))
 
 
 def is_users_module(module: Any) -> bool:

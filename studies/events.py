@@ -69,7 +69,7 @@ class TrialStarted:
     number: int
     params: Mapping[str, Scalar]
     epochs: int
-    again: bool = False
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
-class Retraining:
+class RetrainingStarted:
     """The best trial's recipe is trained on train plus validation."""
 
     number: int
@@ -142,11 +142,11 @@ class WorkerSeen:
     device: str
     lives: bool
     silent_seconds: float = 0.0
-    doing: str = ""
-    trial: int | None = None
+    activity: str = ""
+    trial_number: int | None = None
     epoch: int | None = None
     epochs: int | None = None
-    value: float | None = None
+    metric_value: float | None = None
     ended: int = 0
     log: str | None = None
 
@@ -157,50 +157,50 @@ class WorkerSeen:
         return f"{self.host.partition('.')[0]} {found[1] if found else f'pid {self.pid}'}"
 
 
-class Watcher:
+class RunListener:
     """Does nothing with what happens; subclasses override what they show. Called from the run's own thread."""
 
-    def data_progress(self, done: int, total: int) -> None:
+    def on_data_progress(self, done: int, total: int) -> None:
         """So many of the images are decoded."""
 
-    def data_ready(self, event: DataReady) -> None:
+    def on_data_ready(self, event: DataReady) -> None:
         """The images are there."""
 
-    def study_opened(self, event: StudyOpened) -> None:
+    def on_study_opened(self, event: StudyOpened) -> None:
         """The study is ready."""
 
-    def features_progress(self, done: int, total: int) -> None:
+    def on_features_progress(self, done: int, total: int) -> None:
         """A frozen backbone has read so many of the images; at the end the training goes on."""
 
-    def trial_started(self, event: TrialStarted) -> None:
+    def on_trial_started(self, event: TrialStarted) -> None:
         """A trial begins."""
 
-    def epoch_ended(self, event: EpochEnded) -> None:
+    def on_epoch_ended(self, event: EpochEnded) -> None:
         """An epoch has ended."""
 
-    def trial_ended(self, event: TrialEnded) -> None:
+    def on_trial_ended(self, event: TrialEnded) -> None:
         """A trial has ended."""
 
-    def waiting(self) -> None:
+    def on_waiting(self) -> None:
         """No trial is left to begin, but others are still at work and may be lost."""
 
-    def workers_alive(self, count: int) -> None:
+    def on_worker_count(self, count: int) -> None:
         """So many workers share the study, this one among them."""
 
-    def workers_seen(self, workers: Sequence[WorkerSeen]) -> None:
+    def on_workers_changed(self, workers: Sequence[WorkerSeen]) -> None:
         """The workers of the study, on whatever machine: those alive, and those lost lately."""
 
-    def worker_said(self, label: str, text: str) -> None:
+    def on_worker_output(self, label: str, text: str) -> None:
         """A worker process of this run has told a fact while it prepared, such as its images."""
 
-    def worker_ended(self, text: str) -> None:
+    def on_worker_lost(self, text: str) -> None:
         """A worker was lost, or a process of this run died and is replaced: in words."""
 
-    def retraining(self, event: Retraining) -> None:
+    def on_retraining(self, event: RetrainingStarted) -> None:
         """The search is over, the best recipe is trained once more."""
 
-    def exporting(self, trial: int | None = None) -> None:
+    def on_exporting(self, trial: int | None = None) -> None:
         """The model is tested, written and compared; without time to retrain, with the weights of that trial."""
 
-    def stopping(self, signal_name: str) -> None:
+    def on_stopping(self, signal_name: str) -> None:
         """A signal asked for an end; the current step is finished first."""

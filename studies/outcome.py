@@ -65,7 +65,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """How a trial ended.
 
     Args:
@@ -90,7 +90,7 @@ class Outcome:
     seconds: float
     reason: str = ""
     loss: float | None = None
-    path: str = ""
+    trained_on: str = ""
     first_phase: int | None = None
     second_phase: int = 0
     costs: Mapping[str, Any] | None = None
@@ -98,7 +98,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """The outcome of one call of `search run`.
 
     Args:
@@ -125,9 +125,9 @@ class Result:
     interrupted: str | None = None
     timed_out: bool = False
     already_finished: bool = False
-    elsewhere: str = ""
-    recycled: bool = False
-    exhausted: bool = False
+    exported_by: str = ""
+    should_restart: bool = False
+    is_exhausted: bool = False
 
     @property
     def gain(self) -> float | None:

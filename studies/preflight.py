@@ -8,24 +8,24 @@ from spaces.space import Space, baseline, resolve
 from studies.backend.keras_backend import require_backend
 from studies.data.dataset import Dataset
 from studies.data.folds import check_folds
-from studies.events import Watcher
+from studies.events import RunListener
 from studies.settings import Study
-from studies.trials.dataset_loader import Images
-from studies.trials.declared import Declared
-from studies.trials.samplers import most_trials
+from studies.trials.dataset_loader import DatasetLoader
+from studies.trials.declared import SpaceDefinition
+from studies.trials.samplers import max_trials
 from studies.trials.space_checks import (
     check_fine_tuning,
     check_hypermodel,
     check_metric,
     check_weights,
-    fitted,
     precision_of_file,
+    with_data_defaults,
 )
-from studies.workers.context import Process
+from studies.workers.context import WorkerContext
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreflightResult:
     """What a study searches.
 
     Args:
@@ -40,22 +40,22 @@ class Prepared:
 
 
 def prepare(
-    declared: Declared,
+    declared: SpaceDefinition,
     settings: Study,
-    images: Images,
-    watcher: Watcher,
-    process: Process,
+    images: DatasetLoader,
+    listener: RunListener,
+    process: WorkerContext,
     *,
     export: bool,
     check_time: Callable[[], None],
-) -> Prepared:
+) -> PreflightResult:
     """Check all that can be checked before the first trial, the quickest first, and read the images.
 
     Args:
         declared: The space and its folder.
         settings: How it is searched.
         images: Reads the images.
-        watcher: Is told of the images and of downloads.
+        listener: Is told of the images and of downloads.
         process: What this process is among the workers of the study.
         export: The best trial will be exported.
         check_time: Called once the images are read; raises if nothing more can come of this run.
@@ -70,20 +70,20 @@ def prepare(
     check_fine_tuning(declared.space)
     notices = check_hypermodel(declared.space, exports=export)
     dataset = images(resolve(declared.space, baseline(declared.space)))
-    watcher.data_ready(dataset.summary())
+    listener.on_data_ready(dataset.summary())
     check_time()
     check_metric(declared.space.metric, dataset)
     if declared.space.folds:
         check_folds(dataset, declared.space.folds)
-    space = fitted(replace(declared.space, precision=precision), len(dataset.train))
-    most_trials(space, settings.sampler)
+    space = with_data_defaults(replace(declared.space, precision=precision), len(dataset.train))
+    max_trials(space, settings.sampler)
     require_backend()
     # Keras is imported only where it is needed.
     from studies.models.weights_check import prepare_weights
     from studies.trials.first_model import check_first_model
 
-    space = prepare_weights(space, declared.folder, dataset.image_shape, partial(watcher.worker_said, "weights"))
+    space = prepare_weights(space, declared.folder, dataset.image_shape, partial(listener.on_worker_output, "weights"))
     notices += [*of_precision, *dataset.duplicates.notices()]
     if process.checks_model and not process.is_replacement:
         notices += check_first_model(space, dataset, export=export)
-    return Prepared(space, dataset, tuple(notices))
+    return PreflightResult(space, dataset, tuple(notices))

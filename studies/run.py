@@ -13,53 +13,53 @@ from spaces.errors import NoResultError
 from spaces.functions import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
-from studies.checkpoints.stores import place_of_study
-from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.stores import store_of_study
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.data.dataset import identity
 from studies.database import stored_trials
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.create_study import OpenStudy, open_study
-from studies.database.errors import explained
-from studies.database.identities import deletion_explained
+from studies.database.errors import translate_errors
+from studies.database.identities import explain_deletion
 from studies.database.local_process import uptime
-from studies.database.study_control import Limits, steer
-from studies.database.transactions import PATIENCE_SECONDS
+from studies.database.study_control import Limits, set_limits
+from studies.database.transactions import RETRY_TIMEOUT
 from studies.database.urls import sqlite_url
-from studies.database.workers import Activity, Member
-from studies.events import Watcher
+from studies.database.workers import WorkerActivity, WorkerRegistration
+from studies.events import RunListener
 from studies.export import election
 from studies.export.election import Exporter
-from studies.features.inputs import Features
-from studies.outcome import Best, Progress, Result
+from studies.features.inputs import FeatureInputs
+from studies.outcome import Best, Progress, RunResult
 from studies.preflight import prepare
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.study_folder import study_folder
-from studies.trials.dataset_loader import Images
-from studies.trials.declared import Declared
+from studies.study_folder import ensure_study_folder
+from studies.trials.dataset_loader import DatasetLoader
+from studies.trials.declared import SpaceDefinition
 from studies.trials.repeats import most_of
-from studies.trials.samplers import laid_down
+from studies.trials.samplers import initial_assignments
 from studies.trials.space_checks import notices_of_code
 from studies.trials.time_budget import TimeBudget, times_slower, too_short
 from studies.trials.time_for_best import keep_time_for_best
-from studies.workers.context import ALONE, Process
-from studies.workers.heartbeat import beating
+from studies.workers.context import STANDALONE, WorkerContext
+from studies.workers.heartbeat import worker_session
 from studies.workers.opening_event import opening
 from studies.workers.run_outcome import outcome, wait_for_others
 
-HURRIED_SECONDS = 4.0
+STOPPING_RETRY_TIMEOUT = 4.0
 
 
 def run(
-    declared: Declared,
+    declared: SpaceDefinition,
     settings: Study,
     *,
     output: Path,
     export: bool,
-    watcher: Watcher,
+    listener: RunListener,
     stop: StopRequest,
-    process: Process = ALONE,
-) -> Result:
+    process: WorkerContext = STANDALONE,
+) -> RunResult:
     """Search the space until all trials are evaluated, then retrain, test and export the best.
 
     Args:
@@ -67,7 +67,7 @@ def run(
         settings: How it is searched.
         output: Folder of all studies; this one's is `output/<study>/`.
         export: Retrain, test and export the best trial.
-        watcher: Is told what happens.
+        listener: Is told what happens.
         stop: Asks for an end; its deadline is set here when the settings have a time limit.
         process: What this process is among the workers of the study.
 
@@ -76,9 +76,9 @@ def run(
     """
     keep(declared.space)
     name = settings.name or declared.name
-    folder = study_folder(output, name)
+    folder = ensure_study_folder(output, name)
     url = settings.storage or sqlite_url(folder / "study.db")
-    images = Images(declared.folder, watcher, stop)
+    images = DatasetLoader(declared.folder, listener, stop)
     timeout: Any = settings.timeout
     started = stop.clock() if process.started is None else process.started
     if timeout is not None:
@@ -86,7 +86,7 @@ def run(
         stop.deadline = started + timeout
     process = replace(process, started=started)
     try:
-        return _Run(declared, settings, name, url, folder, images, watcher, stop, export, process).result()
+        return _Run(declared, settings, name, url, folder, images, listener, stop, export, process).result()
     except KeyboardInterrupt:
         if not stop():
             raise
@@ -94,38 +94,38 @@ def run(
             raise NoResultError(too_short(settings.timeout, images.state())) from None
         # A signal during the preparation: nothing has begun yet.
         metric = declared.space.metric
-        return Result(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
+        return RunResult(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
 
 
 @dataclass
 class _Run:
-    declared: Declared
+    declared: SpaceDefinition
     settings: Study
     name: str
     url: str
     folder: Path
-    images: Images
-    watcher: Watcher
+    images: DatasetLoader
+    listener: RunListener
     stop: StopRequest
     export: bool
-    process: Process
+    process: WorkerContext
     _unfinished: Best | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         # On a clock that does not stop while the machine is suspended.
         self.began = uptime() - (self.stop.clock() - (self.process.started or self.stop.clock()))
-        self.checkpoints = Checkpoints(place_of_study(self.settings.checkpoints, self.folder))
-        self.features = Features(self.declared.folder, self.images.features_progress)
+        self.checkpoints = StudyCheckpoints(store_of_study(self.settings.checkpoints, self.folder))
+        self.features = FeatureInputs(self.declared.folder, self.images.features_progress)
         self._cpu_at_start, self._cpu_seconds = time.thread_time(), 0.0
         self._budget = TimeBudget(self.stop, self.export, lambda: times_slower(self._cpu_seconds))
 
-    def result(self) -> Result:
+    def result(self) -> RunResult:
         """Everything, in order."""
         prepared = prepare(
             self.declared,
             self.settings,
             self.images,
-            self.watcher,
+            self.listener,
             self.process,
             export=self.export,
             check_time=self._check_time,
@@ -133,21 +133,21 @@ class _Run:
         space = prepared.space
         how = (self.settings, identity(prepared.dataset), self._patience, self.process.study)
         opened = open_study(self.url, self.name, space, *how, corrects=True)
-        self.checkpoints = self.checkpoints.of_study(opened.identity)
+        self.checkpoints = self.checkpoints.for_study(opened.identity)
         limit = most_of(space, opened.study.get_trials(deepcopy=False))
         total = int(min(self.settings.trials, limit))
-        with explained(self.url), deletion_explained(opened.database, opened.study_id, opened.identity):
+        with translate_errors(self.url), explain_deletion(opened.database, opened.study_id, opened.identity):
             self._steer(opened, total)
-            self._activity = Activity()
+            self._activity = WorkerActivity()
             with self._working(opened) as member:
-                before = opened.progress(Ledger(opened.database, member).wanted())
+                before = opened.progress(TrialQueue(opened.database, member).trial_budget())
                 self._announce(opened, before, limit, prepared.notices)
                 is_over = self._search(opened, space, member)
                 if is_over:
                     wait_for_others(opened.study, self.stop)
-                now = opened.progress(Ledger(opened.database, member).wanted())
+                now = opened.progress(TrialQueue(opened.database, member).trial_budget())
                 if not is_over:
-                    return replace(self._outcome(space, now, before), recycled=True)
+                    return replace(self._outcome(space, now, before), should_restart=True)
                 result = self._outcome(space, now, before)
                 return self._exported(opened, space, result, member) if self._wants_export(result) else result
 
@@ -158,13 +158,17 @@ class _Run:
 
     def _patience(self) -> float:
         """Seconds to wait for a database that is away: whoever asked for an end must not wait for it."""
-        return HURRIED_SECONDS if self.stop.requested else PATIENCE_SECONDS
+        return STOPPING_RETRY_TIMEOUT if self.stop.requested else RETRY_TIMEOUT
 
     def _steer(self, opened: OpenStudy, total: int) -> None:
         """Set the limits of the study, and stop if it was stopped after this command was started."""
         limits, is_replacement = self._limits(total), self.process.is_replacement
-        stopped_by = steer(
-            opened.database, opened.study_id, limits, goes_on=is_replacement, age_seconds=lambda: uptime() - self.began
+        stopped_by = set_limits(
+            opened.database,
+            opened.study_id,
+            limits,
+            is_restart=is_replacement,
+            age_seconds=lambda: uptime() - self.began,
         )
         if stopped_by:
             self.stop.request(stopped_by)
@@ -174,11 +178,11 @@ class _Run:
         left, hours = self.stop.seconds_left, self.settings.gpu_hours
         return Limits(total, None if math.isinf(left) else left, None if hours is None else hours * 3600)
 
-    def _working(self, opened: OpenStudy) -> AbstractContextManager[Member]:
+    def _working(self, opened: OpenStudy) -> AbstractContextManager[WorkerRegistration]:
         from studies.backend import device_info
 
         settings = self.settings
-        member = Member(
+        member = WorkerRegistration(
             opened.study_id,
             self.process.device or device_info.describe(),
             device_share=self.process.device_share,
@@ -186,13 +190,13 @@ class _Run:
             log=self.process.log,
             identity=opened.identity,
         )
-        return beating(
+        return worker_session(
             opened.database,
             member,
             self._activity,
             self.stop,
             seconds=settings.heartbeat_seconds,
-            parent_lives=self.process.parent_lives,
+            parent_lives=self.process.parent_is_alive,
         )
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
@@ -203,22 +207,22 @@ class _Run:
             what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
             notices.append(f"The {what.format(f'{limit:.0f}')}: {limit:.0f} trials evaluate all of it.")
         event = opening(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
-        self.watcher.study_opened(replace(event, notices=tuple(notices)))
+        self.listener.on_study_opened(replace(event, notices=tuple(notices)))
 
-    def _search(self, opened: OpenStudy, space: Space, member: Member) -> bool:
+    def _search(self, opened: OpenStudy, space: Space, member: WorkerRegistration) -> bool:
         """Evaluate trials; returns whether the search is over for this process."""
-        from studies.trials.evaluate import Objective
+        from studies.trials.evaluate import TrialEvaluator
         from studies.workers.worker import Worker
 
         settings, stop = self.settings, self.stop
         self._cpu_seconds = time.thread_time() - self._cpu_at_start
-        points = laid_down(space, settings.sampler, settings.seed)
-        ledger = Ledger(opened.database, member, points, settings.retries)
-        evaluate = Objective(
+        points = initial_assignments(space, settings.sampler, settings.seed)
+        queue = TrialQueue(opened.database, member, points, settings.retries)
+        evaluate = TrialEvaluator(
             settings.seed,
             self.declared.folder,
             self.images,
-            self.watcher,
+            self.listener,
             stop,
             self.features,
             self._activity,
@@ -236,24 +240,24 @@ class _Run:
             opened.study,
             space,
             settings,
-            ledger,
+            queue,
             evaluate,
-            self.watcher,
+            self.listener,
             stop,
             self._activity,
-            may_begin=self._budget.has_time_to_begin,
+            can_start=self._budget.has_time_to_begin,
             ended=keep_time,
-            has_enough=lambda evaluated: (
-                self.process.has_enough(evaluated) and self._budget.has_time_to_restart(seconds_to_start)
+            should_restart=lambda evaluated: (
+                self.process.should_restart(evaluated) and self._budget.has_time_to_restart(seconds_to_start)
             ),
             imports=opened.imports,
         )
         try:
             is_over = worker.run()
-            now = stored_trials.progress(opened.study, ledger.wanted())
+            now = stored_trials.progress(opened.study, queue.trial_budget())
             if is_over and not stop() and now.done >= now.trials:
                 # What stalled workers have left; the retraining of the best trial goes on from its own.
-                self.checkpoints.clear_except([now.best.number] if now.best else [])
+                self.checkpoints.delete_except([now.best.number] if now.best else [])
             return is_over
         except KeyboardInterrupt:
             # An end asked for, or time over, while images were read for a trial, which waits.
@@ -263,29 +267,29 @@ class _Run:
         finally:
             self._unfinished = evaluate.unfinished
 
-    def _outcome(self, space: Space, now: Progress, before: Progress) -> Result:
+    def _outcome(self, space: Space, now: Progress, before: Progress) -> RunResult:
         # Another worker may have a result; the supervisor sees them all.
         is_silent = self._unfinished is not None or (self.process.is_supervised and now.done < now.trials)
         return outcome(self.name, space, self.settings, now, before, self.stop, needs_best=not is_silent)
 
-    def _wants_export(self, result: Result) -> bool:
+    def _wants_export(self, result: RunResult) -> bool:
         has_model = result.progress.best is not None or self._unfinished is not None
         return self.export and has_model and result.interrupted is None
 
-    def _exported(self, opened: OpenStudy, space: Space, result: Result, member: Member) -> Result:
+    def _exported(self, opened: OpenStudy, space: Space, result: RunResult, member: WorkerRegistration) -> RunResult:
         retrains = self._budget.end_search() and result.progress.best is not None
-        self._activity.doing = "retraining and exporting the best trial"
+        self._activity.activity = "retraining and exporting the best trial"
         exporter = Exporter(
             opened=opened,
-            member=member,
+            worker=member,
             seed=self.settings.seed,
             folder=self.declared.folder,
             target=self.folder / "best",
             images=self.images,
             features=self.features,
-            watcher=self.watcher,
+            listener=self.listener,
             stop=self.stop,
             checkpoints=self.checkpoints,
             has_time=self._budget.has_time_to_write,
         )
-        return exporter.exported(space, result, retrains=retrains, unfinished=self._unfinished)
+        return exporter.export(space, result, retrains=retrains, unfinished=self._unfinished)

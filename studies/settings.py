@@ -5,18 +5,18 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from spaces.arguments import telling
+from spaces.arguments import checked_arguments
 from spaces.errors import SpaceError
 from studies.units import memory_bytes, seconds
 
 SAMPLERS = ("tpe", "random", "grid", "gp", "cmaes")
 PRUNERS = ("hyperband", "asha", "median", "none")
 DEVICES = "auto, cpu, or numbers of GPUs such as 0,1"
-MOST_TRIALS = 2**31 - 1
+MAX_TRIALS = 2**31 - 1
 """What a whole number holds in every database."""
 
 
-@telling
+@checked_arguments
 @dataclass(frozen=True)
 class Study:
     """How a space is searched; options of `search run` override it.
@@ -73,7 +73,7 @@ class Study:
     trials_per_process: int = 100
 
     def __post_init__(self) -> None:
-        _whole("trials", self.trials, 1, MOST_TRIALS)
+        _whole("trials", self.trials, 1, MAX_TRIALS)
         _whole("seed", self.seed, 0)
         _whole("retries", self.retries, 0)
         _one_of("sampler", self.sampler, SAMPLERS)

@@ -5,7 +5,7 @@ from pathlib import Path
 from spaces.errors import OutputError
 
 
-def study_folder(output: Path, name: str) -> Path:
+def ensure_study_folder(output: Path, name: str) -> Path:
     """Make sure that the study's folder is there and can be written.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 from studies.database.urls import sqlite_url
 from tests.support import training
 from tests.support.chaos import KILLS, Chaos, small_disk
-from tests.support.light import NAME, Crew, Light
+from tests.support.light import NAME, SleepSettings, WorkerPool
 from tests.support.servers import postgres
 from tests.support.whole import attempts, best_trial, differences, faults
 
@@ -34,7 +34,7 @@ def test_a_study_in_chaos_ends_as_one_in_peace(store, tmp_path, calm_url):
     with small_disk(folder) as disk:
         url = store.new_database() if store else sqlite_url(folder / "study.db")
         runs = training.run_folder(folder)
-        crew = Crew(training.command(folder, url, TRIALS), tmp_path, 4, training.environment(epoch_seconds=0.3))
+        crew = WorkerPool(training.command(folder, url, TRIALS), tmp_path, 4, training.environment(epoch_seconds=0.3))
         endure(
             Chaos(crew, 1, STRIKES, (0.5, 1.5), server=store, checkpoints=runs / "checkpoints", disk=disk),
             faults=lambda: faults(url, training.NAME, TRIALS, training.EPOCHS),
@@ -46,9 +46,9 @@ def test_a_study_in_chaos_ends_as_one_in_peace(store, tmp_path, calm_url):
 
 def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
     """More often, and in less time: all of a worker but the training."""
-    light = Light(store.new_database() if store else sqlite_url(tmp_path / "study.db"), 60, seconds=0.2)
+    light = SleepSettings(store.new_database() if store else sqlite_url(tmp_path / "study.db"), 60, seconds=0.2)
     endure(
-        Chaos(Crew(light.command, tmp_path, 4), 3, 30, (0.2, 1.0), server=store),
+        Chaos(WorkerPool(light.command, tmp_path, 4), 3, 30, (0.2, 1.0), server=store),
         faults=lambda: faults(light.url, NAME, light.trials, light.epochs),
     )
 
@@ -57,8 +57,8 @@ def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
 def test_outages_longer_than_the_heartbeat_cost_no_healthy_worker_its_trial(store, tmp_path, signals, strikes):
     """The database is away, and the machine suspended: only workers that were killed or stopped alone lose trials."""
     file = tmp_path / "study.db"
-    light = Light(store.new_database() if store else sqlite_url(file), 50, seconds=0.2, lost_after_seconds=2.0)
-    crew = Crew(light.command, tmp_path, 4)
+    light = SleepSettings(store.new_database() if store else sqlite_url(file), 50, seconds=0.2, lost_after_seconds=2.0)
+    crew = WorkerPool(light.command, tmp_path, 4)
     locked = None if store else file
     chaos = Chaos(crew, 5, strikes, (0.2, 1.0), server=store, file=locked, outages=(1.0, 6.0), signals=signals)
     endure(chaos, faults=lambda: faults(light.url, NAME, light.trials, light.epochs))

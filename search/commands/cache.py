@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.terminal import say, show_table
-from search.formatting import clean, duration, gigabytes, plural
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text, format_bytes, format_count, format_duration
 from spaces.errors import OutputError
 
 if TYPE_CHECKING:
-    from studies.images.image_cache import Entry
+    from studies.images.image_cache import CacheEntry
 
 
 def show_cache() -> None:
@@ -24,9 +24,9 @@ def show_cache() -> None:
     found = entries()
     if found:
         _show(found)
-        say()
+        print_line()
     total = sum(entry.bytes for entry in found)
-    say(f"{plural(len(found), 'entry')}, {gigabytes(total)} in {clean(folder)}")
+    print_line(f"{format_count(len(found), 'entry')}, {format_bytes(total)} in {escape_text(folder)}")
 
 
 def clear_cache() -> None:
@@ -41,10 +41,10 @@ def clear_cache() -> None:
     freed = clear()
     if left := entries():
         raise OutputError(
-            f"{plural(len(left), 'entry')} of the cache folder {folder} cannot be removed: make it writable, "
-            f"or remove it by hand ({gigabytes(freed)} were freed)"
+            f"{format_count(len(left), 'entry')} of the cache folder {folder} cannot be removed: make it writable, "
+            f"or remove it by hand ({format_bytes(freed)} were freed)"
         )
-    say(f"{gigabytes(freed)} freed in {clean(folder)}")
+    print_line(f"{format_bytes(freed)} freed in {escape_text(folder)}")
 
 
 def _folder() -> Path:
@@ -63,7 +63,7 @@ def _folder() -> Path:
     return folder
 
 
-def _show(found: "list[Entry]") -> None:
+def _show(found: "list[CacheEntry]") -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -74,7 +74,7 @@ def _show(found: "list[Entry]") -> None:
     now = time.time()
     for entry in found:
         shape = "x".join(str(side) for side in entry.shape[1:])
-        used = f"{duration(max(0.0, now - entry.used))} ago"
-        source = Text(clean(entry.source))
-        table.add_row(entry.kind, f"{entry.shape[0]:,}", shape, gigabytes(entry.bytes), used, source)
+        used = f"{format_duration(max(0.0, now - entry.used))} ago"
+        source = Text(escape_text(entry.source))
+        table.add_row(entry.kind, f"{entry.shape[0]:,}", shape, format_bytes(entry.bytes), used, source)
     show_table(table)

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.display.disk_use import files_in_folder
-from search.display.messages import Fact
-from search.display.screen import show
-from search.display.terminal import say
-from search.formatting import clean, gigabytes, plural
-from search.saved_command import kept, storage_of
+from search.display.messages import Line
+from search.display.screen import print_lines
+from search.display.terminal import print_line
+from search.formatting import escape_text, format_bytes, format_count
+from search.saved_command import load_command, storage_of
 from spaces.errors import OutputError, StudyError, UsageError
 
 if TYPE_CHECKING:
@@ -46,40 +46,44 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
     if others or not is_database_here(folder, found.url):
         files = [file for file in files if file.kind != DATABASE]
     trials = len(found.study.get_trials(deepcopy=False))
-    show([("study", f"{clean(found.name)}, {plural(trials, 'trial')}"), *_what(files, folder, place)])
+    print_lines(
+        [("study", f"{escape_text(found.name)}, {format_count(trials, 'trial')}"), *_what(files, folder, place)]
+    )
     if not is_confirmed and not _confirmed():
-        say("nothing was deleted")
+        print_line("nothing was deleted")
         return
     moved = remove_elsewhere(f"{place.rstrip('/')}/{found.name}", own) if place else 0
     delete_rows(found)
     left = remove(files, folder)
-    facts = [("deleted", f"{clean(found.name)}: {gigabytes(sum(file.bytes for file in files))} freed")]
+    facts = [("deleted", f"{escape_text(found.name)}: {format_bytes(sum(file.bytes for file in files))} freed")]
     if moved:
-        facts.append(("", f"{plural(moved, 'checkpoint')} in {clean(place)}"))
+        facts.append(("", f"{format_count(moved, 'checkpoint')} in {escape_text(place)}"))
     if others:
-        facts.append(("kept", f"the database, which holds other studies: {', '.join(map(clean, sorted(others)))}"))
+        facts.append(
+            ("kept", f"the database, which holds other studies: {', '.join(map(escape_text, sorted(others)))}")
+        )
     names = [str(path.relative_to(folder)) for path in left]
     names = [name for name in names if not (others and name.startswith(("study.db", ".study.db")))]
     if names:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        facts.append(("kept", f"{', '.join(map(clean, names[:MOST_NAMES]))}{more} in {clean(folder)}"))
-    show(facts)
+        facts.append(("kept", f"{', '.join(map(escape_text, names[:MOST_NAMES]))}{more} in {escape_text(folder)}"))
+    print_lines(facts)
 
 
-def _what(files: list["StudyFile"], folder: Path, place: str | None) -> list[Fact]:
+def _what(files: list["StudyFile"], folder: Path, place: str | None) -> list[Line]:
     from studies.export.study_files import sizes
 
-    facts = [(kind, f"{gigabytes(count)} in {clean(folder)}") for kind, count in sizes(files).items()]
-    return [*facts, *([("checkpoints", f"those in {clean(place)}")] if place else [])]
+    facts = [(kind, f"{format_bytes(count)} in {escape_text(folder)}") for kind, count in sizes(files).items()]
+    return [*facts, *([("checkpoints", f"those in {escape_text(place)}")] if place else [])]
 
 
 def _shared_checkpoints(folder: Path) -> str | None:
     """Where the study's command says that checkpoints are kept, if not in its folder."""
     try:
-        known = kept(folder)
+        known = load_command(folder)
     except StudyError:
         return None
-    place = known.call.settings.get("checkpoints")
+    place = known.command.settings.get("checkpoints")
     if not isinstance(place, str):
         return None
     return place if "://" in place else str(known.folder / place)
@@ -88,5 +92,5 @@ def _shared_checkpoints(folder: Path) -> str | None:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise UsageError("search delete asks before it deletes, and there is no terminal: add --yes")
-    say("delete all of it? [y/N]")
+    print_line("delete all of it? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.json_output import say_json
-from search.display.messages import of_skipped
-from search.display.screen import show
-from search.display.spinner import waiting
-from search.display.terminal import say, show_table
-from search.formatting import clean, metric, plural
-from search.quiet_env import quieten
+from search.display.json_output import print_json
+from search.display.messages import skipped_lines
+from search.display.screen import print_lines
+from search.display.spinner import spinner
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text, format_count, format_metric
+from search.quiet_env import silence_native_logs
 
 if TYPE_CHECKING:
     from studies.training.scores import Scores
@@ -21,18 +21,18 @@ def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = 
     Raises:
         SearchError: The export or the folder cannot be used.
     """
-    quieten()
-    with waiting("loading Keras, the model and the images", debug=debug):
+    silence_native_logs()
+    with spinner("loading Keras, the model and the images", debug=debug):
         from studies.export.exported_model import evaluate_folder as score
         from studies.export.exported_model import load_export
 
         found = score(load_export(export), folder)
     if as_json:
         skipped = [{"path": path, "reason": reason} for path, reason in found.skipped]
-        say_json({**found.scores.to_json(), "skipped": skipped})
+        print_json({**found.scores.to_json(), "skipped": skipped})
         return
     _show(found.scores)
-    show(of_skipped(found.skipped))
+    print_lines(skipped_lines(found.skipped))
 
 
 def _mean_of(scores: "Scores") -> str:
@@ -42,9 +42,9 @@ def _mean_of(scores: "Scores") -> str:
 
 
 def _show(scores: "Scores") -> None:
-    figures = f"accuracy {metric(scores.accuracy)}, loss {metric(scores.loss)}"
-    area = "" if scores.auc is None else f", AUC {metric(scores.auc)}"
-    say(f"{figures}{area} on {plural(scores.images, 'image')}")
+    figures = f"accuracy {format_metric(scores.accuracy)}, loss {format_metric(scores.loss)}"
+    area = "" if scores.auc is None else f", AUC {format_metric(scores.auc)}"
+    print_line(f"{figures}{area} on {format_count(scores.images, 'image')}")
     from rich.table import Table
     from rich.text import Text
 
@@ -53,12 +53,12 @@ def _show(scores: "Scores") -> None:
     for name in ("images", "precision", "recall", "f1"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in scores.classes:
-        of_class = (metric(one.precision), metric(one.recall), metric(one.f1))
-        table.add_row(Text(clean(one.label)), f"{one.images:,}", *of_class)
+        of_class = (format_metric(one.precision), format_metric(one.recall), format_metric(one.f1))
+        table.add_row(Text(escape_text(one.label)), f"{one.images:,}", *of_class)
     if len(scores.classes) != 2:
         # Of two classes the scores are those of the second, whose row is there.
-        mean = (metric(scores.precision), metric(scores.recall), metric(scores.f1))
+        mean = (format_metric(scores.precision), format_metric(scores.recall), format_metric(scores.f1))
         table.add_row(Text(_mean_of(scores), "bold"), f"{scores.images:,}", *mean)
-    say()
+    print_line()
     show_table(table)
-    say()
+    print_line()

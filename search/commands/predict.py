@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.json_output import say_json
-from search.display.spinner import waiting
+from search.display.json_output import print_json
+from search.display.spinner import spinner
 from search.display.terminal import show_table
-from search.formatting import clean, metric
-from search.quiet_env import quieten
+from search.formatting import escape_text, format_metric
+from search.quiet_env import silence_native_logs
 from spaces.errors import UnreadableImagesError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ def predict_images(export: Path, images: Sequence[Path], *, as_json: bool, debug
     Raises:
         SearchError: The export or an image cannot be used.
     """
-    quieten()
+    silence_native_logs()
     try:
-        with waiting("loading Keras and the model", debug=debug):
+        with spinner("loading Keras and the model", debug=debug):
             from studies.export.exported_model import load_export, predict
 
             predictions = predict(load_export(export), images)
@@ -35,7 +35,7 @@ def predict_images(export: Path, images: Sequence[Path], *, as_json: bool, debug
 
 def _say(predictions: Sequence["Prediction"], *, as_json: bool) -> None:
     if as_json:
-        say_json([prediction.to_json() for prediction in predictions])
+        print_json([prediction.to_json() for prediction in predictions])
     elif predictions:
         _show(predictions)
 
@@ -50,7 +50,7 @@ def _show(predictions: Sequence["Prediction"]) -> None:
     table.add_column("probability", justify="right", no_wrap=True)
     table.add_column("then", overflow="fold")
     for prediction in predictions:
-        others = ", ".join(f"{clean(label)} {metric(value)}" for label, value in prediction.top[1:])
-        name, label = Text(clean(prediction.path)), Text(clean(prediction.label))
-        table.add_row(name, label, metric(prediction.probability), Text(others, "dim"))
+        others = ", ".join(f"{escape_text(label)} {format_metric(value)}" for label, value in prediction.top[1:])
+        name, label = Text(escape_text(prediction.path)), Text(escape_text(prediction.label))
+        table.add_row(name, label, format_metric(prediction.probability), Text(others, "dim"))
     show_table(table)

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.commands.run import run
-from search.display.terminal import say
-from search.formatting import plural
-from search.run_command import Call
-from search.saved_command import FILE, Kept, kept, study_folder
+from search.display.terminal import print_line
+from search.formatting import format_count
+from search.run_command import RunCommand
+from search.saved_command import COMMAND_FILE, SavedCommand, find_study_folder, load_command
 from spaces.errors import SpaceError, StudyError, UsageError
 from spaces.held_out import share_of_images
-from studies.settings import MOST_TRIALS
+from studies.settings import MAX_TRIALS
 
 if TYPE_CHECKING:
     from studies.database.lookup import FoundStudy
-    from studies.status.status import Status
+    from studies.status.status import StudyStatus
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ResumeOptions:
     """What is typed for `search resume`.
 
     Args:
@@ -37,7 +37,7 @@ class Wanted:
     export: bool = True
 
 
-def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool, started: float | None = None) -> int:
+def resume(study: str, wanted: ResumeOptions, *, quiet: bool, debug: bool, started: float | None = None) -> int:
     """Go on with a study; returns the exit code as `search run` does.
 
     Args:
@@ -50,13 +50,13 @@ def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool, started: flo
     Raises:
         SearchError: The study, its database, or the space it was started with cannot be used.
     """
-    folder = study_folder(study, wanted.output)
+    folder = find_study_folder(study, wanted.output)
     if folder is None:
         raise StudyError(
             f"there is no study {study!r} in {wanted.output}: on a machine that has not worked on it yet, give the "
             "command that started it: search run SPACE --storage URL"
         )
-    known = kept(folder)
+    known = load_command(folder)
     call = _moved(known, folder)
     _require_space(known, call)
     storage = wanted.settings.get("storage") or known.storage
@@ -64,19 +64,19 @@ def resume(study: str, wanted: Wanted, *, quiet: bool, debug: bool, started: flo
     trials, notes = _trials(known, folder, storage, wanted.trials)
     call = replace(call, settings={**typed, "trials": trials}, export=call.export and wanted.export)
     for note in [] if quiet else notes:
-        say(note)
+        print_line(note)
     os.chdir(known.folder)
     return run(call, call.settings, quiet=quiet, debug=debug, started=started)
 
 
-def _moved(known: Kept, folder: Path) -> Call:
+def _moved(known: SavedCommand, folder: Path) -> RunCommand:
     """The call as it is to be made from the folder where it was typed; with whole paths where that is another one."""
     if not known.folder.is_dir():
         raise StudyError(
             f"the folder {known.folder}, where study {known.study!r} was started, is gone: give the whole command from "
             "where its files are now: search run SPACE"
         )
-    call, output = known.call, _output(known, folder)
+    call, output = known.command, _output(known, folder)
     if Path.cwd() == known.folder.resolve():
         return call if (known.folder / call.output).resolve() == output else replace(call, output=output)
     target = str(_whole(known.folder / call.target)) if _is_path(known, call) else call.target
@@ -86,7 +86,7 @@ def _moved(known: Kept, folder: Path) -> Call:
     return replace(call, target=target, data=data, test=test, cache=cache, output=output)
 
 
-def _output(known: Kept, folder: Path) -> Path:
+def _output(known: SavedCommand, folder: Path) -> Path:
     """The folder of all studies, from that of this one, which has its name."""
     for home in (folder.absolute(), folder.resolve()):
         if home.name == known.study:
@@ -103,17 +103,17 @@ def _whole(path: Path) -> Path:
     return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
-def _is_path(known: Kept, call: Call) -> bool:
+def _is_path(known: SavedCommand, call: RunCommand) -> bool:
     return call.target.endswith(".py") or os.sep in call.target or (known.folder / call.target).is_dir()
 
 
-def _require_space(known: Kept, call: Call) -> None:
+def _require_space(known: SavedCommand, call: RunCommand) -> None:
     file = known.folder / call.target
     if (call.target.endswith(".py") or os.sep in call.target) and not file.exists():
         raise SpaceError(f"the space of study {known.study!r} is gone: put {file} back")
 
 
-def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -> tuple[int, list[str]]:
+def _trials(known: SavedCommand, folder: Path, storage: str | None, typed: str | None) -> tuple[int, list[str]]:
     """How many trials the study is to have, set at once where others work on it, and what to say of that."""
     from studies.database.lookup import find_study
     from studies.database.urls import sqlite_url
@@ -125,34 +125,36 @@ def _trials(known: Kept, folder: Path, storage: str | None, typed: str | None) -
     _refuse(status)
     if known.identity not in (None, found.identity):
         raise StudyError(
-            f"{folder / FILE} is of another study than {known.study!r} in {status.storage}, which was started since: "
-            "give the whole command once more: search run SPACE --study NAME"
+            f"{folder / COMMAND_FILE} does not belong to study {known.study!r} in {status.storage}, which was created "
+            "later: run `search run SPACE --study NAME`"
         )
     now = status.progress.trials
     trials = now if typed is None else now + int(typed) if typed.startswith("+") else int(typed)
-    if trials > MOST_TRIALS:
-        raise UsageError(f"--trials: a study has at most {MOST_TRIALS} trials, got {now} and {typed} more: give fewer")
+    if trials > MAX_TRIALS:
+        raise UsageError(f"--trials: a study has at most {MAX_TRIALS} trials, got {now} and {typed} more: give fewer")
     alive, ended = status.count("alive"), status.progress.done
     if not alive and trials < ended:
-        return ended, [f"the study keeps the {plural(ended, 'trial')} that have ended, and evaluates no other"]
+        return ended, [f"the study keeps the {format_count(ended, 'trial')} that have ended, and evaluates no other"]
     if not alive:
         return trials, []
     if trials < now:
-        return now, [f"the study has {plural(now, 'trial')}: a smaller number has no effect while others work on it"]
+        return now, [
+            f"the study has {format_count(now, 'trial')}: a smaller number has no effect while others work on it"
+        ]
     if trials == now or _is_grid(found):
         return trials, []
     return _raised(found, trials - now), [
-        f"{plural(trials, 'trial')} now, also for the {plural(alive, 'worker')} at work"
+        f"{format_count(trials, 'trial')} now, also for the {format_count(alive, 'worker')} at work"
     ]
 
 
 def _raised(found: "FoundStudy", more: int) -> int:
-    from studies.database.errors import explained
-    from studies.database.study_control import add_trials
+    from studies.database.errors import translate_errors
+    from studies.database.study_control import extend_budget
 
     # At once, since the others may have ended by the time that Keras is loaded here.
-    with explained(found.url):
-        return add_trials(found.database, found.study_id, more)
+    with translate_errors(found.url):
+        return extend_budget(found.database, found.study_id, more)
 
 
 def _is_grid(found: "FoundStudy") -> bool:
@@ -163,11 +165,11 @@ def _is_grid(found: "FoundStudy") -> bool:
     return isinstance(settings, dict) and settings.get("sampler") == "grid"
 
 
-def _refuse(status: "Status") -> None:
-    if not status.is_ours:
+def _refuse(status: "StudyStatus") -> None:
+    if not status.made_by_search:
         raise StudyError(f"the study {status.name!r} was not made by search: it cannot be gone on with")
     if status.stop and (ending := status.count("alive")):
         raise StudyError(
-            f"study {status.name!r} is being ended by {status.stop}, {plural(ending, 'worker')} to go: give the same "
-            f"command again when search status {status.name} shows none"
+            f"study {status.name!r} is stopping ({status.stop}); {format_count(ending, 'worker')} still running: "
+            f"retry once `search status {status.name}` shows none"
         )

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from search.display.messages import of_baseline, of_search, of_space
-from search.display.screen import show
-from search.display.spinner import waiting
-from search.display.terminal import say, show_table
-from search.formatting import clean
-from search.quiet_env import quieten
+from search.display.messages import baseline_lines, search_lines, space_lines
+from search.display.screen import print_lines
+from search.display.spinner import spinner
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text
+from search.quiet_env import silence_native_logs
 from search.run_command import settings_of
 from spaces import KerasTunerModel
 from spaces.table import Row, rows
@@ -30,34 +30,34 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
         SpaceError: The space cannot be loaded.
         DataError: There is no such folder of images.
     """
-    quieten()
+    silence_native_logs()
     from spaces.files import load
     from spaces.held_out import with_test
 
     # A space file may import Keras, which takes seconds.
-    with waiting("loading the space", debug=False):
+    with spinner("loading the space", debug=False):
         loaded = load(target, data)
         loaded = loaded if test is None else with_test(loaded, test)
-    show([("name", clean(loaded.name)), ("data", clean(repr(loaded.space.data)))])
-    show([*of_space(loaded.space), *of_search(settings_of(loaded))])
-    say()
+    print_lines([("name", escape_text(loaded.name)), ("data", escape_text(repr(loaded.space.data)))])
+    print_lines([*space_lines(loaded.space), *search_lines(settings_of(loaded))])
+    print_line()
     more, values = _hyperparameters(loaded.space)
     _table([*rows(loaded.space), *more])
-    say()
-    show(of_baseline(loaded.space, values))
+    print_line()
+    print_lines(baseline_lines(loaded.space, values))
 
 
 def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]":
     """Those of a hypermodel, if the space has one."""
     if not isinstance(space.model, KerasTunerModel):
         return [], {}
-    with waiting("loading Keras and building the hypermodel", debug=False):
+    with spinner("loading Keras and building the hypermodel", debug=False):
         from studies.backend.keras_backend import require_backend
 
         require_backend()
-        from studies.keras_tuner.suggest import met_by_building
+        from studies.keras_tuner.suggest import discover_hyperparameters
 
-        return met_by_building(space)
+        return discover_hyperparameters(space)
 
 
 def _table(rows: "Sequence[Row]") -> None:
@@ -68,6 +68,6 @@ def _table(rows: "Sequence[Row]") -> None:
     for heading in ("parameter", "values", "default", "only when"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        cells = [clean(cell) for cell in (row.name, row.values, row.default, row.condition or "")]
+        cells = [escape_text(cell) for cell in (row.name, row.values, row.default, row.condition or "")]
         table.add_row(*(Text(cell, style) for cell, style in zip(cells, ("bold", "", "", "dim"), strict=True)))
     show_table(table)

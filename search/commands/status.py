@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.display.disk_use import disk_facts, disk_use
-from search.display.json_output import say_json
-from search.display.messages import Fact
-from search.display.screen import show
-from search.display.terminal import say, show_table
-from search.formatting import clean, command, duration, masked, metric
-from search.run_command import place
-from search.saved_command import FILE, kept, storage_of
+from search.display.json_output import print_json
+from search.display.messages import Line
+from search.display.screen import print_lines
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text, format_command, format_duration, format_metric, redact
+from search.run_command import location_options
+from search.saved_command import COMMAND_FILE, load_command, storage_of
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
-    from studies.status.listing import StudyRow
-    from studies.status.status import Status
+    from studies.status.listing import StudySummary
+    from studies.status.status import StudyStatus
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
@@ -44,13 +44,13 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     status = read_status(found)
     used = disk_use(found, study, output)
     if as_json:
-        say_json({**_form(status), "disk": used})
+        print_json({**_form(status), "disk": used})
     else:
-        show([*_facts(status), *disk_facts(used), *_next(status, [study, *place(output, storage)])])
+        print_lines([*_facts(status), *disk_facts(used), *_next(status, [study, *location_options(output, storage)])])
 
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
-    from studies.database.urls import shown, sqlite_url
+    from studies.database.urls import redact_url, sqlite_url
     from studies.status.listing import list_studies
 
     files = [] if storage is not None else sorted(output.glob("*/study.db"))
@@ -60,15 +60,15 @@ def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
             rows += list_studies(url)
         except StudyError as error:
             # What was typed as a URL is known to whoever typed it, and may hold a password.
-            problems.append(error if storage is not None else _with_place(error, shown(url)))
+            problems.append(error if storage is not None else _with_place(error, redact_url(url)))
     if problems and not rows:
         raise problems[0]
     if as_json:
-        say_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
         return
-    _show(rows) if rows else say(f"no studies in {clean(output if storage is None else masked(storage))}")
+    _show(rows) if rows else print_line(f"no studies in {escape_text(output if storage is None else redact(storage))}")
     elsewhere = [] if storage is not None else _elsewhere(output)
-    show([*(("unreadable", clean(error)) for error in problems), *elsewhere])
+    print_lines([*(("unreadable", escape_text(error)) for error in problems), *elsewhere])
 
 
 def _with_place(error: StudyError, place: str) -> StudyError:
@@ -76,22 +76,22 @@ def _with_place(error: StudyError, place: str) -> StudyError:
     return error if place in str(error) else StudyError(f"{place}: {error}")
 
 
-def _elsewhere(output: Path) -> list[Fact]:
+def _elsewhere(output: Path) -> list[Line]:
     """The studies that were started in this folder and are kept on a server."""
     facts = []
-    for file in sorted(output.glob(f"*/{FILE}")):
+    for file in sorted(output.glob(f"*/{COMMAND_FILE}")):
         try:
-            known = kept(file.parent)
+            known = load_command(file.parent)
         except StudyError:
             continue
         if known.storage:
-            from studies.database.urls import shown
+            from studies.database.urls import redact_url
 
-            facts.append(("elsewhere", f"{clean(known.study)} in {clean(shown(known.storage))}"))
+            facts.append(("elsewhere", f"{escape_text(known.study)} in {escape_text(redact_url(known.storage))}"))
     return facts
 
 
-def _show(rows: "Sequence[StudyRow]") -> None:
+def _show(rows: "Sequence[StudySummary]") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -102,13 +102,15 @@ def _show(rows: "Sequence[StudyRow]") -> None:
         ended = sum(row.states.get(state, 0) for state in STATES[:3])
         done = f"{ended}/{'-' if row.trials is None else row.trials}"
         counts = (str(row.states.get(state, 0)) for state in STATES)
-        table.add_row(clean(row.name), done, *counts, metric(row.best), str(row.alive), clean(row.storage))
+        table.add_row(
+            escape_text(row.name), done, *counts, format_metric(row.best), str(row.alive), escape_text(row.storage)
+        )
     show_table(table)
 
 
-def _facts(status: "Status") -> list[Fact]:
+def _facts(status: "StudyStatus") -> list[Line]:
     return [
-        ("study", f"{clean(status.name)} in {clean(status.storage)}"),
+        ("study", f"{escape_text(status.name)} in {escape_text(status.storage)}"),
         ("workers", _workers(status)),
         *_ending(status),
         ("trials", _trials(status)),
@@ -118,21 +120,21 @@ def _facts(status: "Status") -> list[Fact]:
     ]
 
 
-def _workers(status: "Status") -> str:
-    if not status.is_ours:
+def _workers(status: "StudyStatus") -> str:
+    if not status.made_by_search:
         return "not known: the study was not made by this search"
     lost = status.count("lost")
     return f"{status.count('alive') or 'none'} alive" + (f", {lost} lost since the study began" if lost else "")
 
 
-def _ending(status: "Status") -> list[Fact]:
+def _ending(status: "StudyStatus") -> list[Line]:
     if not status.stop:
         return []
     what = "the workers are ending" if status.count("alive") else "no worker is left"
-    return [("stop", f"asked for by {clean(status.stop)}: {what}")]
+    return [("stop", f"asked for by {escape_text(status.stop)}: {what}")]
 
 
-def _trials(status: "Status") -> str:
+def _trials(status: "StudyStatus") -> str:
     progress = status.progress
     ended = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"
     others = [
@@ -141,63 +143,62 @@ def _trials(status: "Status") -> str:
     return f"{progress.done} of {progress.trials}: {'; '.join([ended, *([', '.join(others)] if others else [])])}"
 
 
-def _pace(status: "Status") -> list[Fact]:
+def _pace(status: "StudyStatus") -> list[Line]:
     facts = []
-    if status.trials_an_hour is not None:
-        facts.append(("pace", f"{status.trials_an_hour:,.3g} trials an hour"))
-    left = [f"about {duration(status.seconds_left)} at this pace"] if status.seconds_left else []
+    if status.trials_per_hour is not None:
+        facts.append(("pace", f"{status.trials_per_hour:,.3g} trials an hour"))
+    left = [f"about {format_duration(status.seconds_left)} at this pace"] if status.seconds_left else []
     if status.deadline_seconds is not None:
-        left.append(f"at most {duration(max(0.0, status.deadline_seconds))}: the time limit")
+        left.append(f"at most {format_duration(max(0.0, status.deadline_seconds))}: the time limit")
     if status.device_hours is not None:
         used, limit = status.device_hours
         left.append(f"{used:.2f} of {limit:g} device hours used")
     return [*facts, *([("left", "; ".join(left))] if left else [])]
 
 
-def _best(status: "Status") -> list[Fact]:
+def _best(status: "StudyStatus") -> list[Line]:
     best, base = status.progress.best, status.progress.baseline
     if best is None:
         return [("best", "no trial is complete yet")]
-    of = f"{clean(status.metric)} " if status.metric else ""
+    of = f"{escape_text(status.metric)} " if status.metric else ""
     epoch = f" at epoch {best.epoch}" if best.epoch else ""
-    facts = [("best", f"trial {best.number}: {of}{metric(best.value)}{epoch}")]
+    facts = [("best", f"trial {best.number}: {of}{format_metric(best.value)}{epoch}")]
     # The first trial of a study that search did not make is none.
-    baseline = [("baseline", "none" if base is None else f"trial 0: {metric(base)}")] if status.metric else []
+    baseline = [("baseline", "none" if base is None else f"trial 0: {format_metric(base)}")] if status.metric else []
     return [*facts, *baseline]
 
 
-def _export(status: "Status") -> list[Fact]:
+def _export(status: "StudyStatus") -> list[Line]:
     facts = []
     if status.exported is not None:
         what = status.exported
         trial = what.get("trial")
-        of = f" (trial {clean(trial[0])})" if isinstance(trial, list) and trial else ""
-        facts.append(("export", f"{clean(what.get('folder', '-'))} on {clean(what.get('host', '-'))}{of}"))
+        of = f" (trial {escape_text(trial[0])})" if isinstance(trial, list) and trial else ""
+        facts.append(("export", f"{escape_text(what.get('folder', '-'))} on {escape_text(what.get('host', '-'))}{of}"))
     if status.exporting is not None:
-        facts.append(("export", f"being made on {clean(status.exporting)}"))
+        facts.append(("export", f"being made on {escape_text(status.exporting)}"))
     return facts
 
 
-def _next(status: "Status", study: list[str]) -> list[Fact]:
-    if not status.is_ours:
+def _next(status: "StudyStatus", study: list[str]) -> list[Line]:
+    if not status.made_by_search:
         return []
     if status.count("alive"):
         names = ["workers", "stop"]
     else:
         names = ["resume" if status.progress.done < status.progress.trials else "trials"]
-    commands = [command("search", name, *study) for name in names]
+    commands = [format_command("search", name, *study) for name in names]
     return [("next" if index == 0 else "", line) for index, line in enumerate(commands)]
 
 
-def _form(status: "Status") -> dict[str, Any]:
+def _form(status: "StudyStatus") -> dict[str, Any]:
     progress = status.progress
     counts = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
     form = asdict(status)
-    for name in ("progress", "running", "waiting", "is_ours"):
+    for name in ("progress", "running", "waiting"):
         del form[name]
     return {
         **form,
-        "made_by_search": status.is_ours,
         "trials": {"all": progress.trials, **counts, "running": status.running, "waiting": status.waiting},
         "best": {**asdict(progress.best), "epoch": progress.best.epoch or None} if progress.best else None,
         "baseline": progress.baseline if status.metric else None,

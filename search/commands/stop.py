@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.messages import Fact
-from search.display.screen import show
-from search.display.terminal import say
-from search.formatting import clean, command, duration, plural
-from search.run_command import place
+from search.display.messages import Line
+from search.display.screen import print_lines
+from search.display.terminal import print_line
+from search.formatting import escape_text, format_command, format_count, format_duration
+from search.run_command import location_options
 from search.saved_command import storage_of
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
-    from studies.status.status import Status
+    from studies.status.status import StudyStatus
 
 POLL_SECONDS = 0.5
 
@@ -41,26 +41,26 @@ def stop_study(
     Raises:
         StudyError: There is no such study, its database cannot be used, or workers have not ended in that time.
     """
-    from studies.database.errors import explained
+    from studies.database.errors import translate_errors
     from studies.database.lookup import find
-    from studies.database.study_control import ask_to_stop
+    from studies.database.study_control import request_stop
     from studies.status.status import read_status
 
-    typed = [study, *place(output, storage)]
+    typed = [study, *location_options(output, storage)]
     found = find(study, output, storage_of(study, output, storage), reading=False)
     if not found.is_ours:
         raise StudyError(f"the study {found.name!r} was not made by search: it has no workers that can be asked to end")
-    with explained(found.url):
-        asked = ask_to_stop(found.database, found.study_id)
+    with translate_errors(found.url):
+        asked = request_stop(found.database, found.study_id)
     if not asked:
-        show(
+        print_lines(
             [
                 ("workers", "none is alive; a process that is still starting ends before its first trial"),
                 *_left(read_status(found), typed),
             ]
         )
         return
-    say(f"asked {plural(asked, 'worker')} to end: each finishes its step and hands its trial back")
+    print_line(f"asked {format_count(asked, 'worker')} to end: each finishes its step and hands its trial back")
     if not wait_seconds:
         return
     over = clock() + wait_seconds
@@ -68,20 +68,20 @@ def stop_study(
         if clock() >= over:
             raise StudyError(_still(status, asked, wait_seconds))
         sleep(POLL_SECONDS)
-    show([("workers", "none is alive any more"), *_left(status, typed)])
+    print_lines([("workers", "none is alive any more"), *_left(status, typed)])
 
 
-def _still(status: "Status", asked: int, wait_seconds: float) -> str:
+def _still(status: "StudyStatus", asked: int, wait_seconds: float) -> str:
     alive = [worker for worker in status.workers if worker.state == "alive"]
-    lines = "\n".join(f"    {clean(each.host)} {each.pid}: {clean(each.doing)}" for each in alive)
+    lines = "\n".join(f"    {escape_text(each.host)} {each.pid}: {escape_text(each.activity)}" for each in alive)
     return (
-        f"{len(alive)} of {plural(asked, 'worker')} have not ended within {duration(wait_seconds)}:\n{lines}\n"
-        f"They will, after what they are doing: see search workers {clean(status.name)}"
+        f"{len(alive)} of {format_count(asked, 'worker')} are still running after {format_duration(wait_seconds)}:\n"
+        f"{lines}\nThey will stop after their current step: see search workers {escape_text(status.name)}"
     )
 
 
-def _left(status: "Status", study: list[str]) -> list[Fact]:
+def _left(status: "StudyStatus", study: list[str]) -> list[Line]:
     progress = status.progress
     left = progress.trials - progress.done
     facts = [("trials", f"{progress.done} of {progress.trials} have ended" + (f", {left} to go" if left > 0 else ""))]
-    return [*facts, *([("next", command("search", "resume", *study))] if left > 0 else [])]
+    return [*facts, *([("next", format_command("search", "resume", *study))] if left > 0 else [])]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.terminal import say, show_table
-from search.formatting import clean, duration, metric, scalar, shortest
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text, format_duration, format_metric, format_value, shortest
 from search.saved_command import storage_of
 from spaces.parameters import MISSING
 
 if TYPE_CHECKING:
-    from studies.status.trial_table import TrialRow
+    from studies.status.trial_table import TrialSummary
 
 # A space may have a parameter `epochs`, so the epochs of a trial go by a longer name.
 COLUMNS = (
@@ -35,29 +35,29 @@ def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) 
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    from studies.status.trial_table import read_trials
+    from studies.status.trial_table import summarize_trials
 
-    trials = read_trials(study, output, storage_of(study, output, storage))
+    trials = summarize_trials(study, output, storage_of(study, output, storage))
     if as_csv:
         _write_csv(trials)
     elif trials:
         _show(trials)
     else:
-        say("no trials yet")
+        print_line("no trials yet")
 
 
-def _write_csv(trials: Sequence["TrialRow"]) -> None:
+def _write_csv(trials: Sequence["TrialSummary"]) -> None:
     names = list({name: None for trial in trials for name in trial.params})
     writer = csv.writer(sys.stdout)
     writer.writerow([*COLUMNS, *names])
     for trial in trials:
         value, seconds = shortest(trial.value), shortest(trial.seconds)
         numbers = (trial.number, trial.state, value, trial.epoch, trial.epochs, seconds)
-        own = (*numbers, trial.path, trial.host, trial.attempts, trial.reason)
+        own = (*numbers, trial.trained_on, trial.host, trial.attempts, trial.reason)
         writer.writerow([*own, *(str(shortest(trial.params[name])) if name in trial.params else "" for name in names)])
 
 
-def _show(trials: Sequence["TrialRow"]) -> None:
+def _show(trials: Sequence["TrialSummary"]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -67,7 +67,7 @@ def _show(trials: Sequence["TrialRow"]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=sys.stdout.isatty())
     for heading in ("trial", "state", "value", "epoch", "time"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-    paths_differ = len({trial.path for trial in trials} - {""}) > 1
+    paths_differ = len({trial.trained_on for trial in trials} - {""}) > 1
     if paths_differ:
         table.add_column("trained on", no_wrap=True)
     hosts_differ = len({trial.host for trial in trials} - {""}) > 1
@@ -80,17 +80,22 @@ def _show(trials: Sequence["TrialRow"]) -> None:
         epoch = f"{trial.epoch or '-'}/{trial.epochs}"
         state = Text(trial.state, STATES.get(trial.state, ""))
         note = Text(_note(trial, trials[0]), "dim")
-        optional = [trial.path or "-"] if paths_differ else []
-        optional += [clean(trial.host or "-")] if hosts_differ else []
+        optional = [trial.trained_on or "-"] if paths_differ else []
+        optional += [escape_text(trial.host or "-")] if hosts_differ else []
         optional += [f"{trial.attempts}x"] if were_lost else []
-        table.add_row(str(trial.number), state, metric(trial.value), epoch, duration(trial.seconds), *optional, note)
+        table.add_row(
+            str(trial.number), state, format_metric(trial.value), epoch, format_duration(trial.seconds), *optional, note
+        )
     show_table(table)
 
 
-def _note(trial: "TrialRow", baseline: "TrialRow") -> str:
+def _note(trial: "TrialSummary", baseline: "TrialSummary") -> str:
     if trial.number == baseline.number:
-        return "; ".join(["the baseline", *([clean(trial.reason)] if trial.reason else [])])
+        return "; ".join(["the baseline", *([escape_text(trial.reason)] if trial.reason else [])])
     if trial.state == "failed":
-        return clean(trial.reason)
+        return escape_text(trial.reason)
     changed = {name: value for name, value in trial.params.items() if baseline.params.get(name, MISSING) != value}
-    return ", ".join(f"{clean(name)} {scalar(value)}" for name, value in changed.items()) or "the same as the baseline"
+    return (
+        ", ".join(f"{escape_text(name)} {format_value(value)}" for name, value in changed.items())
+        or "the same as the baseline"
+    )

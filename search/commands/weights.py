@@ -4,10 +4,10 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.spinner import waiting
-from search.display.terminal import say, show_table
-from search.formatting import clean, gigabytes, plural
-from search.quiet_env import quieten
+from search.display.spinner import spinner
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text, format_bytes, format_count
+from search.quiet_env import silence_native_logs
 from spaces.backbones import APPLICATIONS
 from spaces.errors import UsageError
 
@@ -21,8 +21,8 @@ def list_weights(*, debug: bool = False) -> None:
     Raises:
         ModelError: SEARCH_WEIGHTS is not a folder.
     """
-    quieten()
-    with waiting("loading Keras", debug=debug):
+    silence_native_logs()
+    with spinner("loading Keras", debug=debug):
         from studies.models.weights_download import keras_cache
         from studies.models.weights_find import weights_files, weights_folder
 
@@ -30,10 +30,10 @@ def list_weights(*, debug: bool = False) -> None:
         found = [(folder, file) for folder in folders for file in weights_files(folder)]
     if found:
         _show([file for _, file in found])
-        say()
+        print_line()
     for folder in folders:
         count = sum(where == folder for where, _ in found)
-        say(f"{plural(count, 'file')} in {clean(folder.absolute())}")
+        print_line(f"{format_count(count, 'file')} in {escape_text(folder.absolute())}")
 
 
 def get_weights(
@@ -54,16 +54,16 @@ def get_weights(
         ModelError: There are no such weights, or the download failed.
     """
     networks = [_known(name) for name in names]
-    quieten()
-    with waiting("loading Keras", debug=debug):
+    silence_native_logs()
+    with spinner("loading Keras", debug=debug):
         from studies.models.weights_download import download, keras_cache, keras_file
         from studies.models.weights_find import weights_folder
 
         files = [keras_file(name, alpha, None if top else (size, size, 3), top) for name in networks]
     folder = output or weights_folder() or keras_cache()
     for name, file in zip(networks, files, strict=True):
-        path = download(file, folder, say)
-        say(f"{name}: {clean(path)}, {gigabytes(path.stat().st_size)}")
+        path = download(file, folder, print_line)
+        print_line(f"{name}: {escape_text(path)}, {format_bytes(path.stat().st_size)}")
 
 
 def _known(name: str) -> str:
@@ -87,5 +87,5 @@ def _show(found: "list[WeightsFile]") -> None:
         name = network.name if network else "unknown"
         alpha = f"{network.alpha:g}" if network and network.alpha is not None else ""
         top = "" if network is None else "1,000 classes" if network.has_top else "none"
-        table.add_row(name, alpha, top, gigabytes(file.path.stat().st_size), Text(clean(file.path)))
+        table.add_row(name, alpha, top, format_bytes(file.path.stat().st_size), Text(escape_text(file.path)))
     show_table(table)

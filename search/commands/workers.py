@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.json_output import say_json
-from search.display.terminal import say, show_table
-from search.formatting import clean, duration, metric, plural
+from search.display.json_output import print_json
+from search.display.terminal import print_line, show_table
+from search.formatting import escape_text, format_count, format_duration, format_metric
 from search.saved_command import storage_of
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def list_workers(study: str, output: Path, storage: str | None, *, ended: bool, 
     known = [row for _, row in read_workers(found)]
     rows = [row for row in known if ended or row.state != "ended"]
     if as_json:
-        say_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     elif rows:
         _show(rows)
     else:
-        left = f": {plural(len(known), 'worker')} ended in good order (--all lists them)" if known else ""
-        say(f"nobody works on {clean(found.name)}{left}")
+        left = f": {format_count(len(known), 'worker')} ended in good order (--all lists them)" if known else ""
+        print_line(f"nobody works on {escape_text(found.name)}{left}")
 
 
 def _show(rows: "list[WorkerRow]") -> None:
@@ -51,16 +51,20 @@ def _show(rows: "list[WorkerRow]") -> None:
     for heading in ("host", "pid", "state", "heard of", "at work", "device", "does", "log"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        cells: list[str | Text] = [clean(row.host), str(row.pid), Text(clean(row.state), STATES.get(row.state, ""))]
-        cells += [f"{duration(row.heartbeat_seconds)} ago", duration(row.running_seconds)]
-        table.add_row(*cells, clean(row.device), does(row), clean(row.log or "-"))
+        cells: list[str | Text] = [
+            escape_text(row.host),
+            str(row.pid),
+            Text(escape_text(row.state), STATES.get(row.state, "")),
+        ]
+        cells += [f"{format_duration(row.heartbeat_seconds)} ago", format_duration(row.running_seconds)]
+        table.add_row(*cells, escape_text(row.device), activity_text(row), escape_text(row.log or "-"))
     show_table(table)
 
 
-def does(worker: "WorkerRow") -> str:
+def activity_text(worker: "WorkerRow") -> str:
     """What a worker does, in words."""
-    if worker.state != "alive" or worker.trial is None:
-        return clean(worker.doing) if worker.state == "alive" else f"was {clean(worker.doing)}"
+    if worker.state != "alive" or worker.trial_number is None:
+        return escape_text(worker.activity) if worker.state == "alive" else f"was {escape_text(worker.activity)}"
     epoch = f", epoch {worker.epoch or 0} of {worker.epochs}" if worker.epochs else ""
-    value = f", {metric(worker.value)}" if worker.value is not None else ""
-    return f"{clean(worker.doing)} trial {worker.trial}{epoch}{value}"
+    value = f", {format_metric(worker.metric_value)}" if worker.metric_value is not None else ""
+    return f"{escape_text(worker.activity)} trial {worker.trial_number}{epoch}{value}"

@@ -4,8 +4,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.display.run_state import Running, State
-from search.formatting import clean, metric, scalar, tail
+from search.display.run_state import Running, RunState
+from search.formatting import escape_text, format_metric, format_value, shorten_name
 from spaces.parameters import MISSING, Scalar
 from studies.outcome import Best
 
@@ -13,7 +13,7 @@ WIDE = 120
 ABSENT = "-"
 
 
-def comparison(state: State, width: int, rows: int) -> list[RenderableType]:
+def comparison(state: RunState, width: int, rows: int) -> list[RenderableType]:
     """The table and what found no room in it, at most `width` columns wide and `rows` lines high."""
     running, best = state.running, state.progress.best
     names = _names(state)
@@ -27,7 +27,7 @@ def comparison(state: State, width: int, rows: int) -> list[RenderableType]:
     return [table, Text(_rest(hidden, running, best), "dim", no_wrap=True, overflow="ellipsis")] if hidden else [table]
 
 
-def _names(state: State) -> list[str]:
+def _names(state: RunState) -> list[str]:
     """Those of either trial, in the order of the space."""
     running, best = state.running, state.progress.best
     either = {**(running.params if running else {}), **(best.params if best else {})}
@@ -71,25 +71,25 @@ def _heads(running: Running | None, best: Best | None) -> list[Text]:
     return [Text(), Text(left, "bold cyan"), Text(right, "bold green" if best else "dim")]
 
 
-def _values(state: State) -> list[Text]:
+def _values(state: RunState) -> list[Text]:
     name = state.study.metric if state.study else ""
     running, best = state.running, state.progress.best
     now = running.metrics.get(name) if running else None
-    value = Text(metric(best.value) if best else "")
+    value = Text(format_metric(best.value) if best else "")
     if running and running.images:
         value = Text()
-    return [Text(f" {clean(name)}"), Text(metric(now)), value]
+    return [Text(f" {escape_text(name)}"), Text(format_metric(now)), value]
 
 
 def _row(name: str, running: Running | None, best: Best | None, table: Table) -> list[Text]:
     width = (table.columns[0].width or 0) - 1
     ours = _value(running.params if running else {}, name)
     if running and running.images:
-        return [Text(f" {tail(clean(name), width)}"), Text(ours), Text()]
+        return [Text(f" {shorten_name(escape_text(name), width)}"), Text(ours), Text()]
     emphasised = _differs(name, running, best)
     theirs = _value(best.params, name) if best else ""
     return [
-        Text(f" {tail(clean(name), width)}", "" if emphasised else "dim"),
+        Text(f" {shorten_name(escape_text(name), width)}", "" if emphasised else "dim"),
         Text(ours, "bold cyan" if emphasised else "dim"),
         Text(theirs, "bold green" if emphasised else "dim"),
     ]
@@ -97,7 +97,7 @@ def _row(name: str, running: Running | None, best: Best | None, table: Table) ->
 
 def _value(params: object, name: str) -> str:
     values: dict[str, Scalar] = dict(params)  # type: ignore[call-overload]
-    return scalar(values[name]) if name in values else ABSENT
+    return format_value(values[name]) if name in values else ABSENT
 
 
 def _in_blocks(rows: list[list[Text]], blocks: int) -> list[list[Text]]:

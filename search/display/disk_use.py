@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.messages import Fact
-from search.formatting import clean, gigabytes
-from search.saved_command import kept, study_folder
+from search.display.messages import Line
+from search.formatting import escape_text, format_bytes
+from search.saved_command import find_study_folder, load_command
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path
     from studies.database.deletion import identity
     from studies.export.study_files import files_of, is_database_here
 
-    folder = study_folder(study, output) or output / found.name
+    folder = find_study_folder(study, output) or output / found.name
     is_home = is_database_here(folder, found.url) or _is_kept_in(folder, found)
     return folder, files_of(folder, identity(found) if found.is_ours else "", is_home=is_home)
 
@@ -36,20 +36,20 @@ def disk_use(found: "FoundStudy", study: str, output: Path) -> dict[str, int]:
     return sizes(files_in_folder(found, study, output)[1])
 
 
-def disk_facts(used: dict[str, int]) -> list[Fact]:
+def disk_facts(used: dict[str, int]) -> list[Line]:
     """The same in words."""
     if not used:
         return []
-    kinds = ", ".join(f"{clean(kind)} {gigabytes(count)}" for kind, count in used.items() if kind != "command")
-    return [("disk", f"{gigabytes(sum(used.values()))}: {kinds}")]
+    kinds = ", ".join(f"{escape_text(kind)} {format_bytes(count)}" for kind, count in used.items() if kind != "command")
+    return [("disk", f"{format_bytes(sum(used.values()))}: {kinds}")]
 
 
 def _is_kept_in(folder: Path, found: "FoundStudy") -> bool:
     """Whether the folder says that this study was started from it, with a database elsewhere."""
-    from studies.database.urls import without_secrets
+    from studies.database.urls import remove_secrets
 
     try:
-        known = kept(folder)
+        known = load_command(folder)
     except StudyError:
         return False
-    return known.study == found.name and known.storage is not None and known.storage == without_secrets(found.url)
+    return known.study == found.name and known.storage is not None and known.storage == remove_secrets(found.url)

@@ -5,11 +5,11 @@ import math
 import sys
 from typing import Any
 
-from search.display.terminal import say
+from search.display.terminal import print_line
 from search.formatting import shortest
 
 
-def say_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Write one JSON document: not-a-number as null, 0.30000000000000004 as 0.3, Unicode where it can be encoded."""
     form = _finite(value)
     text = json.dumps(form, ensure_ascii=False, indent=2, allow_nan=False)
@@ -17,7 +17,7 @@ def say_json(value: Any) -> None:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(form, ensure_ascii=True, indent=2, allow_nan=False)
-    say(text)
+    print_line(text)
 
 
 def _finite(value: Any) -> Any:

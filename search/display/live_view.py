@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from search.display.comparison import comparison
-from search.display.run_state import Running, State, seconds_left
+from search.display.run_state import Running, RunState, seconds_left
 from search.display.terminal import SPINNER, STATES
-from search.display.worker_table import best_of_all, table_of_workers
-from search.formatting import clean, duration, elapsed, metric, plural
+from search.display.worker_table import best_trial_lines, worker_table
+from search.formatting import escape_text, format_count, format_duration, format_elapsed, format_metric
 from studies.events import TrialEnded
 
 ROWS_OF_RECENT_TRIALS = 4
@@ -19,10 +19,10 @@ ROWS_OF_RECENT_TRIALS = 4
 _FIRST = ("val_accuracy", "val_loss", "accuracy", "loss")
 
 
-class Board:
+class LiveView:
     """A state at one moment, drawn at most as wide and high as the terminal."""
 
-    def __init__(self, name: str, state: State, now: float) -> None:
+    def __init__(self, name: str, state: RunState, now: float) -> None:
         self.name, self.state, self.now = name, state, now
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -42,8 +42,10 @@ class Board:
 
     def _decoding_time(self, done: int, total: int) -> str:
         spent = self.now - self.state.since
-        left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total and spent > 2 else ""
-        return f"{elapsed(spent)}{left}"
+        left = (
+            f", about {format_duration(spent / done * (total - done))} left" if 0 < done < total and spent > 2 else ""
+        )
+        return f"{format_elapsed(spent)}{left}"
 
     def _search(self, width: int, height: int) -> list[RenderableType]:
         state = self.state
@@ -55,8 +57,8 @@ class Board:
         rows = free - (len(recent) + 1 if recent else 0)
         parts = [*head]
         if state.workers:
-            best = best_of_all(state, width) if rows > 4 else []
-            parts += [Text(), *table_of_workers(state.workers, rows - len(best)), *best]
+            best = best_trial_lines(state, width) if rows > 4 else []
+            parts += [Text(), *worker_table(state.workers, rows - len(best)), *best]
         elif rows > 2:
             parts += [Text(), *comparison(state, width, rows)]
         return [*parts, Text(), _recent(recent)] if recent else parts
@@ -70,13 +72,13 @@ class Board:
 
     def _phase(self) -> Text:
         spinner = SPINNER[int(self.now * 4) % len(SPINNER)]
-        spent = elapsed(self.now - self.state.since)
+        spent = format_elapsed(self.now - self.state.since)
         return _line((f" {spinner} ", "cyan"), self.state.phase, (f"  {spent}", "dim"))
 
     def _stopping(self) -> list[RenderableType]:
         if self.state.stopping is None:
             return []
-        name = clean(self.state.stopping)
+        name = escape_text(self.state.stopping)
         return [_line((f" {name}: ending after this step; once more leaves at once", "bold yellow"))]
 
 
@@ -84,10 +86,10 @@ def _line(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def _title(name: str, state: State, now: float) -> Table:
+def _title(name: str, state: RunState, now: float) -> Table:
     progress = state.progress
     counts = [("complete", progress.complete), ("pruned", progress.pruned), ("failed", progress.failed)]
-    left = Text.assemble(" ", (clean(name), "bold"), no_wrap=True, overflow="ellipsis")
+    left = Text.assemble(" ", (escape_text(name), "bold"), no_wrap=True, overflow="ellipsis")
     for word, count in counts:
         left.append("  ").append(f"{count} {word}", STATES[word] if count else "dim")
     title = Table.grid(expand=True, padding=(0, 1))
@@ -97,33 +99,35 @@ def _title(name: str, state: State, now: float) -> Table:
     return title
 
 
-def _time(state: State, now: float) -> Text:
-    spent = elapsed(now - state.opened)
+def _time(state: RunState, now: float) -> Text:
+    spent = format_elapsed(now - state.opened)
     left = seconds_left(state, now)
     if left is None or (state.running and state.running.images):
         return Text(spent)
-    return Text.assemble(spent, (f", about {elapsed(left)} left", "dim"))
+    return Text.assemble(spent, (f", about {format_elapsed(left)} left", "dim"))
 
 
-def _trials(state: State) -> Table:
+def _trials(state: RunState) -> Table:
     progress = state.progress
-    crew = f"  {plural(state.alive, 'worker')}" if state.alive > 1 or state.workers else ""
+    crew = f"  {format_count(state.alive, 'worker')}" if state.alive > 1 or state.workers else ""
     return _bar("trials", progress.done, progress.trials, f"{progress.done}/{progress.trials}{crew}")
 
 
 def _epochs(running: Running, now: float) -> Table:
     label = "epochs" if running.images is None else "retraining"
-    note = f"{running.epoch}/{running.epochs}  {elapsed(now - running.since)}"
+    note = f"{running.epoch}/{running.epochs}  {format_elapsed(now - running.since)}"
     return _bar(label, running.epoch, running.epochs, note)
 
 
 def _metrics(running: Running, compared: str) -> Text:
     """Those of the last epoch, but for the one that stands in the comparison."""
     if not running.metrics:
-        subject = "the first epoch" if running.images is None else f"on {plural(running.images, 'image')}"
+        subject = "the first epoch" if running.images is None else f"on {format_count(running.images, 'image')}"
         return _line((f" {'':10} {subject}, which also compiles the model", "dim"))
     others = [(name, value) for name, value in _sorted(running.metrics) if name != compared]
-    return _line(f" {'':10} ", (" · ".join(f"{clean(name)} {metric(value)}" for name, value in others), "dim"))
+    return _line(
+        f" {'':10} ", (" · ".join(f"{escape_text(name)} {format_metric(value)}" for name, value in others), "dim")
+    )
 
 
 def _sorted(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -147,14 +151,14 @@ def _recent(trials: list[TrialEnded]) -> Table:
         table.add_column(justify=justify, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for trial in trials:
-        epochs = f"epoch {trial.epoch}/{trial.epochs}" if trial.epoch else plural(trial.epochs, "epoch")
+        epochs = f"epoch {trial.epoch}/{trial.epochs}" if trial.epoch else format_count(trial.epochs, "epoch")
         style = STATES.get(trial.state, "")
         table.add_row(
             f" #{trial.number}",
             Text(trial.state, style),
-            metric(trial.value),
+            format_metric(trial.value),
             epochs,
-            duration(trial.seconds),
-            Text(clean(trial.reason), "dim"),
+            format_duration(trial.seconds),
+            Text(escape_text(trial.reason), "dim"),
         )
     return table

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spaces.parameters import Scalar
-from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
+from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
 from studies.outcome import Progress
 
 RECENT = 12
@@ -34,7 +34,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """A run at one moment; all times are seconds on the run's clock.
 
     Args:
@@ -69,38 +69,38 @@ class State:
     workers: tuple[WorkerSeen, ...] = ()
     alive: int = 1
 
-    def at(self, phase: str, now: float) -> "State":
+    def at(self, phase: str, now: float) -> "RunState":
         """In another phase."""
         return replace(self, phase=phase, since=now)
 
-    def decoded(self, done: int, total: int, now: float) -> "State":
+    def decoded(self, done: int, total: int, now: float) -> "RunState":
         """With so many images decoded."""
         since = self.since if self.images[1] else now
         return replace(self, phase="decoding images", since=since, images=(done, total))
 
-    def computed(self, done: int, total: int, now: float) -> "State":
+    def computed(self, done: int, total: int, now: float) -> "RunState":
         """With the frozen backbone over so many images; the training that waits for it goes on at the end."""
         doing = "frozen backbone over the images: "
         since = self.since if self.phase.startswith(doing) else now
         return self.at("" if done == total else f"{doing}{done:,} of {total:,}", since)
 
-    def study_opened(self, event: StudyOpened, now: float) -> "State":
+    def study_opened(self, event: StudyOpened, now: float) -> "RunState":
         """With its study."""
         return replace(self, study=event, opened=now, progress=event.progress).at("starting", now)
 
-    def trial_started(self, event: TrialStarted, now: float) -> "State":
+    def trial_started(self, event: TrialStarted, now: float) -> "RunState":
         """With another trial running."""
         running = Running(event.number, event.params, event.epochs, now)
         return replace(self, running=running).at("", now)
 
-    def epoch_ended(self, event: EpochEnded) -> "State":
+    def epoch_ended(self, event: EpochEnded) -> "RunState":
         """One epoch later."""
         if self.running is None:
             return self
         running = replace(self.running, epoch=event.epoch, epochs=event.epochs, metrics=dict(event.metrics))
         return replace(self, running=running)
 
-    def trial_ended(self, event: TrialEnded, now: float) -> "State":
+    def trial_ended(self, event: TrialEnded, now: float) -> "RunState":
         """With one more trial done, or one handed back."""
         ended = self.ended + (event.state != "waiting")
         recent = (event, *self.recent)[:RECENT]
@@ -108,24 +108,24 @@ class State:
         after = replace(self, progress=event.progress, recent=recent, ended=ended, trained=trained)
         return after.at("choosing the next trial", now)
 
-    def workers_seen(self, workers: Sequence[WorkerSeen]) -> "State":
+    def workers_seen(self, workers: Sequence[WorkerSeen]) -> "RunState":
         """With the workers as they are now."""
         return replace(self, workers=tuple(workers), alive=sum(worker.lives for worker in workers))
 
-    def retraining(self, event: Retraining, now: float) -> "State":
+    def retraining(self, event: RetrainingStarted, now: float) -> "RunState":
         """With the best trial's recipe in training once more."""
         best = self.progress.best
         params = best.params if best else {}
         return replace(self, running=Running(event.number, params, event.epochs, now, event.images)).at("", now)
 
 
-def seconds_left(state: State, now: float) -> float | None:
+def seconds_left(state: RunState, now: float) -> float | None:
     """How long the search will go on: from the trials done so far and the time limit; None when nothing is known."""
     limits = [limit for limit in (_until_done(state, now), _until_timeout(state, now)) if limit is not None]
     return max(0.0, min(limits)) if limits else None
 
 
-def _until_done(state: State, now: float) -> float | None:
+def _until_done(state: RunState, now: float) -> float | None:
     if not state.ended:
         return None
     mean = state.trained / state.ended
@@ -134,7 +134,7 @@ def _until_done(state: State, now: float) -> float | None:
     return left * mean / max(1, state.alive) - spent
 
 
-def _until_timeout(state: State, now: float) -> float | None:
+def _until_timeout(state: RunState, now: float) -> float | None:
     if state.study is None or state.study.timeout_seconds is None:
         return None
     return state.study.timeout_seconds - (now - state.opened)

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from search.display.messages import Fact
-from search.display.stderr_filter import lines_of_stderr
-from search.display.terminal import console, is_drawable, say
-from studies.events import StudyOpened, Watcher
+from search.display.messages import Line
+from search.display.stderr_filter import capture_stderr
+from search.display.terminal import console, is_drawable, print_line
+from studies.events import RunListener, StudyOpened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ LABEL = 10
 COMMAND = "search "
 
 
-class Screen(Watcher, AbstractContextManager["Screen"]):
+class Screen(RunListener, AbstractContextManager["Screen"]):
     """Shows a run while it is entered, and its summary afterwards. On its own: the summary alone.
 
     Args:
@@ -36,7 +36,7 @@ class Screen(Watcher, AbstractContextManager["Screen"]):
 
     def __enter__(self) -> Self:
         if not self.debug:
-            self.open.enter_context(lines_of_stderr())
+            self.open.enter_context(capture_stderr())
         return self
 
     def __exit__(
@@ -45,29 +45,29 @@ class Screen(Watcher, AbstractContextManager["Screen"]):
         """Leave the screen as it was found."""
         self.open.close()
 
-    def space_loaded(self, space: "Space", study: "Study") -> None:
+    def on_space_loaded(self, space: "Space", study: "Study") -> None:
         """The space file is read."""
 
-    def study_opened(self, event: StudyOpened) -> None:
+    def on_study_opened(self, event: StudyOpened) -> None:
         """Keras is loaded, which ends the chatter: from here on standard error is the libraries' own again."""
         self.open.close()
         self.on_open(event)
 
-    def summary(self, facts: list[Fact]) -> None:
+    def summary(self, facts: list[Line]) -> None:
         """Show the outcome, after the run."""
-        show(facts)
+        print_lines(facts)
 
 
-def show(facts: list[Fact]) -> None:
+def print_lines(facts: list[Line]) -> None:
     """Write facts to standard output."""
     if is_drawable(sys.stdout):
-        print_facts(console(), facts)
+        print_table(console(), facts)
         return
-    for line in lines(facts):
-        say(line)
+    for line in plain_lines(facts):
+        print_line(line)
 
 
-def print_facts(terminal: "Console", facts: list[Fact]) -> None:
+def print_table(terminal: "Console", facts: list[Line]) -> None:
     """Write facts to a terminal: long ones are wrapped below themselves, but for commands, which can be copied."""
     from rich.text import Text
 
@@ -89,6 +89,6 @@ def _row(label: str, text: str) -> "Table":
     return row
 
 
-def lines(facts: list[Fact]) -> list[str]:
+def plain_lines(facts: list[Line]) -> list[str]:
     """The facts as plain lines."""
     return [f"{label:<{LABEL}} {text}" for label, text in facts]

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from search.display.stderr_filter import lines_of_stderr
+from search.display.stderr_filter import capture_stderr
 from search.display.terminal import SPINNER, is_drawable
-from search.formatting import elapsed
+from search.formatting import format_elapsed
 
 
 @contextmanager
-def waiting(text: str, *, debug: bool) -> Iterator[None]:
+def spinner(text: str, *, debug: bool) -> Iterator[None]:
     """Show the text and the seconds since it began, where that can be taken away again.
 
     Args:
@@ -25,7 +25,7 @@ def waiting(text: str, *, debug: bool) -> Iterator[None]:
         with _clock(text):
             yield
     else:
-        with lines_of_stderr():
+        with capture_stderr():
             yield
 
 
@@ -39,11 +39,11 @@ def _clock(text: str) -> Iterator[None]:
 
     def picture() -> Text:
         spent = time.monotonic() - since
-        return Text(f" {SPINNER[int(spent * 4) % len(SPINNER)]} {text}  {elapsed(spent)}", "dim", no_wrap=True)
+        return Text(f" {SPINNER[int(spent * 4) % len(SPINNER)]} {text}  {format_elapsed(spent)}", "dim", no_wrap=True)
 
     # Descriptor 2 goes to a pipe meanwhile.
     with os.fdopen(os.dup(2), "w", encoding="utf-8") as terminal:
         console = Console(file=terminal, markup=False, emoji=False, highlight=False)
         live = Live(console=console, get_renderable=picture, transient=True, redirect_stdout=False)
-        with live, lines_of_stderr(lambda line: console.print(Text.from_ansi(line))):
+        with live, capture_stderr(lambda line: console.print(Text.from_ansi(line))):
             yield

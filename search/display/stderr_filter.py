@@ -23,7 +23,7 @@ CHATTER = re.compile(
 
 
 @contextmanager
-def lines_of_stderr(show: Callable[[str], None] | None = None) -> Iterator[None]:
+def capture_stderr(show: Callable[[str], None] | None = None) -> Iterator[None]:
     """Read what is written to descriptor 2, from a thread of its own, and leave the chatter out.
 
     Args:

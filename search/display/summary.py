@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from search.display.messages import Fact
-from search.formatting import clean, command, duration, metric, plural, scalar
-from search.run_command import Call, place
+from search.display.messages import Line
+from search.formatting import escape_text, format_command, format_count, format_duration, format_metric, format_value
+from search.run_command import RunCommand, location_options
 from spaces.parameters import MISSING, Scalar
-from studies.outcome import Result
+from studies.outcome import RunResult
 
 SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGPIPE": "a closed output"}
 
 
-def summary(result: Result, call: Call, baseline: Mapping[str, Scalar]) -> list[Fact]:
+def summary(result: RunResult, call: RunCommand, baseline: Mapping[str, Scalar]) -> list[Line]:
     """The outcome of a run.
 
     Args:
@@ -31,15 +31,15 @@ def summary(result: Result, call: Call, baseline: Mapping[str, Scalar]) -> list[
     ]
 
 
-def _ending(result: Result, call: Call) -> list[Fact]:
+def _ending(result: RunResult, call: RunCommand) -> list[Line]:
     progress = result.progress
     states = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"
     facts = [("trials", f"{progress.done} of {progress.trials}: {states}")]
     if result.interrupted is not None:
         return [*facts, *_interruption(result, call)]
     if result.timed_out:
-        return [*facts, ("time", "the time limit was reached; the same command goes on:"), ("", call.again())]
-    if result.exhausted:
+        return [*facts, ("time", "the time limit was reached; the same command goes on:"), ("", call.rerun_command())]
+    if result.is_exhausted:
         recipes = (
             "the only recipe of the space has"
             if progress.recipes == 1
@@ -47,74 +47,74 @@ def _ending(result: Result, call: Call) -> list[Fact]:
         )
         return [*facts, ("", f"{recipes} been evaluated: to go on, start a new study with a larger space")]
     if result.already_finished:
-        more = call.again(trials=2 * max(progress.trials, progress.done))
+        more = call.rerun_command(trials=2 * max(progress.trials, progress.done))
         return [*facts, ("", "they had all been evaluated before this run; to add trials:"), ("", more)]
     return facts
 
 
-def _interruption(result: Result, call: Call) -> list[Fact]:
+def _interruption(result: RunResult, call: RunCommand) -> list[Line]:
     kept = "every trial that has ended is kept"
     if result.progress.done < result.progress.trials:
         kept += ", one that was running goes on from its last checkpoint (a hypermodel's from its start)"
-    cause = SIGNALS.get(result.interrupted or "", clean(result.interrupted))
-    return [("stopped", f"by {cause}: {kept}; the same command goes on:"), ("", call.again())]
+    cause = SIGNALS.get(result.interrupted or "", escape_text(result.interrupted))
+    return [("stopped", f"by {cause}: {kept}; the same command goes on:"), ("", call.rerun_command())]
 
 
-def _best(result: Result, baseline: Mapping[str, Scalar]) -> list[Fact]:
+def _best(result: RunResult, baseline: Mapping[str, Scalar]) -> list[Line]:
     best = result.progress.best
     if best is None:
         return [("best", _unfinished(result))]
     epoch = f" at epoch {best.epoch}" if best.epoch else ", evaluated elsewhere"
-    facts = [("best", f"trial {best.number}: {clean(result.metric)} {metric(best.value)}{epoch}")]
+    facts = [("best", f"trial {best.number}: {escape_text(result.metric)} {format_metric(best.value)}{epoch}")]
     for name, value in best.params.items():
         if baseline.get(name, MISSING) != value:
-            default = f" (baseline {scalar(baseline[name])})" if name in baseline else ""
-            facts.append(("", f"{clean(name)} {scalar(value)}{default}"))
+            default = f" (baseline {format_value(baseline[name])})" if name in baseline else ""
+            facts.append(("", f"{escape_text(name)} {format_value(value)}{default}"))
     return facts
 
 
-def _unfinished(result: Result) -> str:
+def _unfinished(result: RunResult) -> str:
     """What there is without a complete trial: at most one that was stopped within its first epoch."""
     found = (result.metrics or {}).get("best")
     if not found:
         return "no trial is complete yet"
-    value = f"{clean(result.metric)} {metric(found['value'])}"
+    value = f"{escape_text(result.metric)} {format_metric(found['value'])}"
     return f"no trial is complete yet; trial {found['number']}, stopped within its first epoch: {value}"
 
 
-def _gain(result: Result) -> list[Fact]:
+def _gain(result: RunResult) -> list[Line]:
     base, gain = result.progress.baseline, result.gain
     if result.progress.best is None:
         return []
     if base is None or gain is None:
         return [("gain", "unknown: the baseline, trial 0, has no value to compare with")]
     if gain <= 0:
-        return [("gain", f"none: the search did not beat the baseline, trial 0 with {metric(base)}")]
+        return [("gain", f"none: the search did not beat the baseline, trial 0 with {format_metric(base)}")]
     better = "above" if result.direction == "maximize" else "below"
-    return [("gain", f"{metric(gain)} {better} the baseline, trial 0 with {metric(base)}")]
+    return [("gain", f"{format_metric(gain)} {better} the baseline, trial 0 with {format_metric(base)}")]
 
 
-def _test(metrics: Mapping[str, Any]) -> list[Fact]:
+def _test(metrics: Mapping[str, Any]) -> list[Line]:
     test = metrics.get("test")
     if not test:
         return []
     images = sum(sum(row) for row in test["confusion_matrix"])
-    on = f" on {plural(images, 'image')} that the search never saw"
-    return [("test", f"accuracy {metric(test['accuracy'])}, loss {metric(test['loss'])}{on}")]
+    on = f" on {format_count(images, 'image')} that the search never saw"
+    return [("test", f"accuracy {format_metric(test['accuracy'])}, loss {format_metric(test['loss'])}{on}")]
 
 
-def _export(result: Result, call: Call) -> list[Fact]:
-    if result.elsewhere:
-        return [("export", clean(result.elsewhere))]
+def _export(result: RunResult, call: RunCommand) -> list[Line]:
+    if result.exported_by:
+        return [("export", escape_text(result.exported_by))]
     if result.export is None:
         if call.export or result.progress.best is None or result.interrupted is not None:
             return []
         return [("export", "none, as --no-export asks; the same command without it exports the best")]
-    facts = [("export", clean(result.export)), *(("", note) for note in _weights(result.metrics or {}))]
+    facts = [("export", escape_text(result.export)), *(("", note) for note in _weights(result.metrics or {}))]
     formats = (result.metrics or {}).get("exports") or {}
     differences = [form["max_abs_difference"] for form in formats.values() if "max_abs_difference" in form]
     if differences:
-        listed = ", ".join(clean(name) for name, form in formats.items() if "max_abs_difference" in form)
+        listed = ", ".join(escape_text(name) for name, form in formats.items() if "max_abs_difference" in form)
         facts.append(("", f"{listed}; largest difference to the trained model {_small(max(differences))}"))
     head = ((result.metrics or {}).get("features") or {}).get("max_abs_difference")
     if head is not None:
@@ -142,21 +142,23 @@ def _small(value: float) -> str:
     return f"{value:.1e}" if value else "0"
 
 
-def _seconds(result: Result) -> list[Fact]:
+def _seconds(result: RunResult) -> list[Line]:
     stored = {} if result.already_finished else (result.metrics or {}).get("seconds", {})
     spent = {name: seconds for name, seconds in stored.items() if seconds}
     if not spent:
         return []
     # Trials may have been evaluated side by side, and in several runs.
-    named = {"trials together" if name == "search" else clean(name): seconds for name, seconds in spent.items()}
-    return [("time", ", ".join(f"{name} {duration(seconds)}" for name, seconds in named.items()))]
+    named = {"trials together" if name == "search" else escape_text(name): seconds for name, seconds in spent.items()}
+    return [("time", ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in named.items()))]
 
 
-def _next(result: Result, call: Call) -> list[Fact]:
+def _next(result: RunResult, call: RunCommand) -> list[Line]:
     if result.progress.done == 0:
         return []
-    commands = [command("search", "trials", result.study, *place(call.output, call.settings.get("storage")))]
+    commands = [
+        format_command("search", "trials", result.study, *location_options(call.output, call.settings.get("storage")))
+    ]
     if result.export is not None:
-        export = command(result.export)
+        export = format_command(result.export)
         commands = [f"search predict {export} IMAGE", f"search evaluate {export} FOLDER", *commands]
     return [("next" if index == 0 else "", line) for index, line in enumerate(commands)]

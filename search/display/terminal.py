@@ -42,16 +42,16 @@ def show_table(table: "Table") -> None:
     with screen.capture() as captured:
         screen.print(table)
     for line in captured.get().splitlines():
-        say(line.rstrip())
+        print_line(line.rstrip())
 
 
-def say(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """One line on standard output, at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def escape_what_cannot_be_encoded() -> None:
+def escape_unencodable() -> None:
     """Let a name that the terminal's encoding lacks be shown as an escape rather than end the program."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

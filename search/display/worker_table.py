@@ -6,15 +6,15 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.display.run_state import State
-from search.formatting import clean, elapsed, metric, plural, scalar
+from search.display.run_state import RunState
+from search.formatting import escape_text, format_count, format_elapsed, format_metric, format_value
 from studies.events import WorkerSeen
 
 HEADINGS = ("worker", "device", "trial", "epoch", "value", "")
 LEAST_ROWS = 2
 
 
-def table_of_workers(workers: Sequence[WorkerSeen], rows: int) -> list[RenderableType]:
+def worker_table(workers: Sequence[WorkerSeen], rows: int) -> list[RenderableType]:
     """A heading and one line for each worker, at most `rows` lines together; the lost ones come last."""
     if rows < LEAST_ROWS:
         return []
@@ -33,31 +33,31 @@ def table_of_workers(workers: Sequence[WorkerSeen], rows: int) -> list[Renderabl
 
 def _row(worker: WorkerSeen) -> list[Text]:
     style = "" if worker.lives else "red"
-    trains = worker.lives and worker.trial is not None
-    doing = worker.doing if worker.lives else f"lost, silent for {elapsed(worker.silent_seconds)}"
+    trains = worker.lives and worker.trial_number is not None
+    doing = worker.activity if worker.lives else f"lost, silent for {format_elapsed(worker.silent_seconds)}"
     return [
-        Text(f" {clean(worker.name)}", style),
-        Text(clean(worker.device), style or "dim"),
-        Text(f"#{worker.trial}" if trains else "", "bold cyan"),
+        Text(f" {escape_text(worker.name)}", style),
+        Text(escape_text(worker.device), style or "dim"),
+        Text(f"#{worker.trial_number}" if trains else "", "bold cyan"),
         Text(f"{worker.epoch or 0}/{worker.epochs}" if trains and worker.epochs else ""),
-        Text(metric(worker.value) if trains and worker.value is not None else ""),
-        Text("" if trains and doing == "training" else clean(doing), style or "dim"),
+        Text(format_metric(worker.metric_value) if trains and worker.metric_value is not None else ""),
+        Text("" if trains and doing == "training" else escape_text(doing), style or "dim"),
     ]
 
 
 def _rest(hidden: Sequence[WorkerSeen]) -> str:
     lost = sum(not worker.lives for worker in hidden)
-    return f"{plural(len(hidden), 'more worker')}{f', {lost} of them lost' if lost else ''}"
+    return f"{format_count(len(hidden), 'more worker')}{f', {lost} of them lost' if lost else ''}"
 
 
-def best_of_all(state: State, width: int) -> list[RenderableType]:
+def best_trial_lines(state: RunState, width: int) -> list[RenderableType]:
     """An empty line, and the best trial with its parameters in at most two lines."""
     best = state.progress.best
     if best is None or state.study is None:
         return [Text(), Text(" no best trial yet", "dim")]
-    head = f" best: trial {best.number}  {clean(state.study.metric)} {metric(best.value)}"
+    head = f" best: trial {best.number}  {escape_text(state.study.metric)} {format_metric(best.value)}"
     line = Text.assemble((head, "bold green"), no_wrap=True, overflow="ellipsis")
     if state.progress.baseline is not None:
-        line.append(f"  baseline {metric(state.progress.baseline)}", "dim")
-    params = " · ".join(f"{clean(name)} {scalar(value)}" for name, value in best.params.items())
+        line.append(f"  baseline {format_metric(state.progress.baseline)}", "dim")
+    params = " · ".join(f"{escape_text(name)} {format_value(value)}" for name, value in best.params.items())
     return [Text(), line, Text(f" {params}", "dim", no_wrap=True, overflow="ellipsis")]

@@ -5,29 +5,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.display.screen import Screen
-from search.quiet_env import quieten
-from search.run_command import Call, settings_of
+from search.quiet_env import silence_native_logs
+from search.run_command import RunCommand, settings_of
 from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
 from spaces.parameters import Scalar
-from studies.workers.context import Process
+from studies.workers.context import WorkerContext
 
 if TYPE_CHECKING:
-    from spaces.files import Loaded
+    from spaces.files import LoadedSpace
     from spaces.space import Space
-    from studies.outcome import Result
+    from studies.outcome import RunResult
     from studies.settings import Study
     from studies.stop_request import StopRequest
 
 
-SUPERVISED = {"workers", "devices"}
-SHARED = {"per_gpu", "gpu_memory", "worker_memory"}
-OF_GPUS = {"per_gpu", "gpu_memory"}
+SUPERVISOR_OPTIONS = {"workers", "devices"}
+WORKER_OPTIONS = {"per_gpu", "gpu_memory", "worker_memory"}
+GPU_OPTIONS = {"per_gpu", "gpu_memory"}
 
 
 def search(
-    call: Call, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest", process: Process
-) -> tuple["Result", dict[str, Scalar]]:
+    call: RunCommand, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest", process: WorkerContext
+) -> tuple["RunResult", dict[str, Scalar]]:
     """Search in this process alone.
 
     Args:
@@ -40,11 +40,11 @@ def search(
     Returns:
         The outcome, and the defaults of the space by dotted name.
     """
-    quieten()
+    silence_native_logs()
     return search_loaded(call, *load_typed(call, settings, screen), screen, stop, process)
 
 
-def load_typed(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple["Loaded", "Study"]:
+def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) -> tuple["LoadedSpace", "Study"]:
     """Load the space that was typed, and its settings.
 
     Raises:
@@ -62,14 +62,14 @@ def load_typed(call: Call, settings: Mapping[str, Any], screen: Screen) -> tuple
         from studies.database.urls import check_url
 
         check_url(study.storage)
-    if not study.is_supervised and (alone := SHARED & settings.keys()):
+    if not study.is_supervised and (alone := WORKER_OPTIONS & settings.keys()):
         raise UsageError(f"{_option(min(alone))} needs --workers or --devices beside it")
     # In the file of a space they may stand for the machines that have GPUs.
-    if study.devices is not None and study.devices.strip() == "cpu" and (of_gpus := OF_GPUS & settings.keys()):
+    if study.devices is not None and study.devices.strip() == "cpu" and (of_gpus := GPU_OPTIONS & settings.keys()):
         raise UsageError(
             f"{_option(min(of_gpus))} is of GPUs, which --devices cpu leaves alone: leave out one of the two"
         )
-    screen.space_loaded(loaded.space, study)
+    screen.on_space_loaded(loaded.space, study)
     return loaded, study
 
 
@@ -85,22 +85,22 @@ def _option(name: str) -> str:
 
 
 def search_loaded(
-    call: Call, loaded: "Loaded", study: "Study", screen: Screen, stop: "StopRequest", process: Process
-) -> tuple["Result", dict[str, Scalar]]:
+    call: RunCommand, loaded: "LoadedSpace", study: "Study", screen: Screen, stop: "StopRequest", process: WorkerContext
+) -> tuple["RunResult", dict[str, Scalar]]:
     """Search a loaded space in this process; the arguments and what is returned are those of `search`."""
     from studies.stop_request import signals
 
-    with signals(stop, screen.stopping):
+    with signals(stop, screen.on_stopping):
         # Here Optuna and Keras are loaded, which takes seconds.
         from studies.run import run as run_study
 
         result = run_study(
-            loaded, study, output=call.output, export=call.export, watcher=screen, stop=stop, process=process
+            loaded, study, output=call.output, export=call.export, listener=screen, stop=stop, process=process
         )
     return result, {**baseline(loaded.space), **_hyperparameters(loaded.space, result)}
 
 
-def _hyperparameters(space: "Space", result: "Result") -> Mapping[str, Scalar]:
+def _hyperparameters(space: "Space", result: "RunResult") -> Mapping[str, Scalar]:
     """The defaults of a hypermodel, if the space has one and something is to be compared with them."""
     if not isinstance(space.model, KerasTunerModel) or result.progress.best is None:
         return {}

@@ -12,35 +12,35 @@ from socket import gethostname
 from typing import Any
 
 from search.display.screen import Screen
-from search.launch.worker_job import Job
+from search.launch.worker_job import WorkerJob
 from search.launch.worker_log import Log, facts_in, open_logs
-from search.run_command import Call
+from search.run_command import RunCommand
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
-from spaces.files import Loaded
+from spaces.files import LoadedSpace
 from spaces.parameters import Scalar
 from spaces.training import METRICS
-from studies.database.identities import StudyDeleted
+from studies.database.identities import StudyDeletedError
 from studies.database.stored_trials import params_of
-from studies.database.urls import shown, sqlite_url
+from studies.database.urls import redact_url, sqlite_url
 from studies.events import StudyOpened, WorkerSeen
 from studies.export.export_folder import STUDY_ID
-from studies.outcome import Progress, Result
+from studies.outcome import Progress, RunResult
 from studies.settings import Study
-from studies.status.monitor import Looking, Snapshot
+from studies.status.monitor import StudyMonitor, StudySnapshot
 from studies.stop_request import StopRequest, signals
-from studies.study_folder import study_folder
+from studies.study_folder import ensure_study_folder
 from studies.trials.repeats import is_exhausted
 from studies.trials.time_budget import too_short
-from studies.workers.event_relay import Teller, elsewhere, is_joined
-from studies.workers.placement import Place, places, this_machine
-from studies.workers.recycling import share_of_memory
-from studies.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, most_crashes
+from studies.workers.event_relay import EventRelay, elsewhere, is_joined
+from studies.workers.placement import DeviceAssignment, assign_devices, this_machine
+from studies.workers.recycling import memory_per_worker
+from studies.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, max_restarts
 
 
 def supervise(
-    call: Call,
-    loaded: Loaded,
+    call: RunCommand,
+    loaded: LoadedSpace,
     study: Study,
     screen: Screen,
     stop: StopRequest,
@@ -48,7 +48,7 @@ def supervise(
     environ: Mapping[str, str],
     debug: bool,
     started: float,
-) -> tuple[Result, dict[str, Scalar]]:
+) -> tuple[RunResult, dict[str, Scalar]]:
     """Search with worker processes until the study is over.
 
     Args:
@@ -68,10 +68,10 @@ def supervise(
         SearchError: The workers cannot work, or died again and again.
     """
     sizes: Any = study.gpu_memory
-    chosen = places(this_machine(environ), study.workers, study.devices, study.per_gpu, sizes)
+    chosen = assign_devices(this_machine(environ), study.workers, study.devices, study.per_gpu, sizes)
     name = study.name or loaded.name
-    folder = study_folder(call.output, name)
-    looking = Looking(study.storage or sqlite_url(folder / "study.db"), name)
+    folder = ensure_study_folder(call.output, name)
+    looking = StudyMonitor(study.storage or sqlite_url(folder / "study.db"), name)
     now = looking.look()
     logs = open_logs(folder / "logs", len(chosen), now.identity if now else "")
     try:
@@ -84,8 +84,8 @@ def supervise(
 
 @dataclass
 class _Run:
-    call: Call
-    loaded: Loaded
+    call: RunCommand
+    loaded: LoadedSpace
     study: Study
     screen: Screen
     stop: StopRequest
@@ -93,40 +93,40 @@ class _Run:
     debug: bool
     name: str
     folder: Path
-    places: list[Place]
+    places: list[DeviceAssignment]
     logs: list[Log]
-    looking: Looking
+    looking: StudyMonitor
     started: float
     pids: set[int] = field(default_factory=set)
     joined: bool = False
     identity: str | None = None
-    seen: Snapshot | None = None
+    seen: StudySnapshot | None = None
 
-    def result(self) -> tuple[Result, dict[str, Scalar]]:
+    def result(self) -> tuple[RunResult, dict[str, Scalar]]:
         """Everything, in order."""
         before = self.looking.look()
-        teller = Teller(self.screen, self._opened, {trial.number for trial in before.ended} if before else set())
+        teller = EventRelay(self.screen, self._opened, {trial.number for trial in before.ended} if before else set())
         supervisor = Supervisor(
             [Slot(log) for log in self.logs],
             start=self._start,
             give_up=self.looking.give_up,
-            tell=self.screen.worker_ended,
+            tell=self.screen.on_worker_lost,
             has_joined=self._has_joined,
             has_ended_trials=self._has_ended_trials,
             looked_at=lambda: self.looking.looked_at,
-            most_crashes=most_crashes(self.study.retries),
+            max_restarts=max_restarts(self.study.retries),
             is_deleted=self._is_deleted,
         )
-        with self._signals(supervisor), self.looking.going_on():
+        with self._signals(supervisor), self.looking.resumed():
             self._wait(supervisor, teller)
         if self._is_deleted():
-            raise StudyDeleted
+            raise StudyDeletedError
         now = self.looking.latest
         if now is not None:
             teller.tell(now, self.pids)
         return self._result(now, before), self._defaults(now)
 
-    def _wait(self, supervisor: Supervisor, teller: Teller) -> None:
+    def _wait(self, supervisor: Supervisor, teller: EventRelay) -> None:
         def tell_and_sleep(seconds: float = TICK_SECONDS) -> None:
             self._tell(supervisor, teller)
             time.sleep(seconds)
@@ -139,7 +139,7 @@ class _Run:
             # After an error; else there is nobody left.
             supervisor.end()
 
-    def _tell(self, supervisor: Supervisor, teller: Teller) -> None:
+    def _tell(self, supervisor: Supervisor, teller: EventRelay) -> None:
         now = self.looking.latest
         if now is not None and now is not self.seen and not self._is_deleted():
             self.seen = now
@@ -150,7 +150,7 @@ class _Run:
 
     def _processes(self, supervisor: Supervisor) -> list[WorkerSeen]:
         return [
-            WorkerSeen("", gethostname(), child.pid, place.label, lives=True, doing="starting", log=str(log.path))
+            WorkerSeen("", gethostname(), child.pid, place.label, lives=True, activity="starting", log=str(log.path))
             for slot, log, place in zip(supervisor.slots, self.logs, self.places, strict=True)
             if (child := slot.child) is not None
         ]
@@ -158,7 +158,7 @@ class _Run:
     @contextmanager
     def _signals(self, supervisor: Supervisor) -> Iterator[None]:
         """The first signal asks the workers to end, the second kills them and leaves at once."""
-        with signals(self.stop, self.screen.stopping, on_second=supervisor.kill):
+        with signals(self.stop, self.screen.on_stopping, on_second=supervisor.kill):
             yield
 
     def _start(self, slot: Slot) -> Child:
@@ -168,7 +168,7 @@ class _Run:
         job = self._job(slot, log, place)
         child = subprocess.Popen(
             job.command(),
-            env=job.environment(place.told(self.environ), self.study.storage),
+            env=job.environment(place.environment_for(self.environ), self.study.storage),
             stdin=subprocess.DEVNULL,
             stdout=log.descriptor,
             stderr=log.descriptor,
@@ -178,15 +178,15 @@ class _Run:
         self.pids.add(child.pid)
         return child
 
-    def _job(self, slot: Slot, log: Log, place: Place) -> Job:
+    def _job(self, slot: Slot, log: Log, place: DeviceAssignment) -> WorkerJob:
         sizes: tuple[Any, Any] = (self.study.gpu_memory, self.study.worker_memory)
-        return Job(
+        return WorkerJob(
             number=log.number,
             target=self.call.target,
             output=str(self.call.output),
             log=str(log.path.absolute()),
             parent=os.getpid(),
-            memory=sizes[1] or share_of_memory(len(self.places)),
+            memory=sizes[1] or memory_per_worker(len(self.places)),
             trials=self.study.trials_per_process,
             settings={name: value for name, value in self.call.settings.items() if name != "storage"},
             export=self.call.export,
@@ -222,16 +222,16 @@ class _Run:
     def _relay(self) -> None:
         """Show what the first worker tells while it prepares, which may take minutes."""
         for label, text in facts_in(self.logs[0].lines()):
-            self.screen.worker_said(label, text)
+            self.screen.on_worker_output(label, text)
 
-    def _opened(self, now: Snapshot) -> StudyOpened:
+    def _opened(self, now: StudySnapshot) -> StudyOpened:
         self._relay()
         timeout: Any = self.study.timeout
         devices = ", ".join(dict.fromkeys(place.label for place in self.places))
         count = len(self.places)
         return StudyOpened(
             name=self.name,
-            storage=shown(self.study.storage or sqlite_url(self.folder / "study.db")),
+            storage=redact_url(self.study.storage or sqlite_url(self.folder / "study.db")),
             metric=self.loaded.space.metric,
             direction=METRICS[self.loaded.space.metric],
             # A worker joined before this command was started: it may have ended no trial.
@@ -245,9 +245,9 @@ class _Run:
             identity=now.identity,
         )
 
-    def _result(self, now: Snapshot | None, before: Snapshot | None) -> Result:
+    def _result(self, now: StudySnapshot | None, before: StudySnapshot | None) -> RunResult:
         """What the database and the export say."""
-        interrupted = self.stop.signal_name or (now.steering.stop if now else None)
+        interrupted = self.stop.signal_name or (now.control.stop_reason if now else None)
         if now is None and interrupted is None:
             raise StudyError("the workers have ended, but the database of the study does not answer: start again")
         progress = now.progress if now else Progress(self.study.trials)
@@ -257,7 +257,7 @@ class _Run:
                 raise NoResultError(too_short(self.study.timeout, "before one trial was complete"))
             ended = f"{progress.pruned} pruned, {progress.failed} failed"
             raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {self.name}")
-        return Result(
+        return RunResult(
             study=self.name,
             metric=self.loaded.space.metric,
             direction=METRICS[self.loaded.space.metric],
@@ -267,8 +267,8 @@ class _Run:
             interrupted=interrupted,
             timed_out=progress.done < progress.trials and interrupted is None,
             already_finished=before is not None and before.progress.done >= progress.trials,
-            exhausted=is_exhausted(self.loaded.space, progress),
-            elsewhere="" if metrics or now is None or interrupted else elsewhere(now),
+            is_exhausted=is_exhausted(self.loaded.space, progress),
+            exported_by="" if metrics or now is None or interrupted else elsewhere(now),
         )
 
     def _metrics(self, progress: Progress) -> dict[str, Any] | None:
@@ -288,7 +288,7 @@ class _Run:
         is_kept = is_of_these or (self.study.timeout is not None and progress.done < progress.trials)
         return stored if is_kept and stored["best"]["number"] == progress.best.number else None
 
-    def _defaults(self, now: Snapshot | None) -> dict[str, Scalar]:
+    def _defaults(self, now: StudySnapshot | None) -> dict[str, Scalar]:
         """The baseline: trial 0 also has the hyperparameters of a hypermodel, which are found while it is built."""
         first = next((trial for trial in now.ended if trial.number == 0), None) if now else None
         return {**(params_of(first) if first else {}), **baseline(self.loaded.space)}

@@ -12,7 +12,7 @@ JOB, STORAGE = "SEARCH_WORKER", "SEARCH_STORAGE"
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkerJob:
     """What one worker process does.
 
     Args:
@@ -77,6 +77,6 @@ class Job:
         return told if storage is None else {**told, STORAGE: storage}
 
 
-def job_of(environ: Mapping[str, str]) -> Job:
+def job_of(environ: Mapping[str, str]) -> WorkerJob:
     """The job that stands in the environment."""
-    return Job(**json.loads(environ[JOB]))
+    return WorkerJob(**json.loads(environ[JOB]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search.display.screen import LABEL
-from search.formatting import clean, masked
+from search.formatting import escape_text, redact
 from spaces.errors import OutputError
 
 ERROR = "error: "
@@ -60,7 +60,7 @@ class Log:
     def tail(self, lines: int = 5) -> str:
         """The last lines that the last process wrote, for showing."""
         written = [line for line in self._written() if line.strip()][-lines:]
-        return "\n".join(f"    {clean(masked(line))}" for line in written)
+        return "\n".join(f"    {escape_text(redact(line))}" for line in written)
 
     def _written(self) -> list[str]:
         with self.path.open("rb") as file:

@@ -14,23 +14,23 @@ import typer
 
 from search.display.screen import LABEL
 from search.display.summary import summary
-from search.display.terminal import escape_what_cannot_be_encoded, flush_quietly, say
-from search.exit_codes import exit_code, told
-from search.formatting import gigabytes
+from search.display.terminal import escape_unencodable, flush_quietly, print_line
+from search.exit_codes import exit_code, exit_on_error
+from search.formatting import format_bytes
 from search.launch.local_run import search
-from search.launch.worker_job import JOB, STORAGE, Job, job_of
-from search.run_command import Call
-from studies.workers.context import RECYCLED, Process
+from search.launch.worker_job import JOB, STORAGE, WorkerJob, job_of
+from search.run_command import RunCommand
+from studies.workers.context import RECYCLED, WorkerContext
 
 
 def main() -> None:
     """Work until the study is over or an end is asked for."""
-    escape_what_cannot_be_encoded()
+    escape_unencodable()
     # Processes that this one starts are no workers.
     job = job_of(os.environ)
     del os.environ[JOB]
     try:
-        with told(job.debug):
+        with exit_on_error(job.debug):
             code = work(job)
     except typer.Exit as ended:
         code = ended.exit_code
@@ -38,37 +38,39 @@ def main() -> None:
     sys.exit(code)
 
 
-def work(job: Job) -> int:
+def work(job: WorkerJob) -> int:
     """Do the job, and return the exit code."""
-    from search.display.log_screen import Plain
+    from search.display.log_screen import LogScreen
     from studies.stop_request import StopRequest
-    from studies.workers.recycling import resident
+    from studies.workers.recycling import private_memory
 
     settings = dict(job.settings)
     if storage := os.environ.get(STORAGE):
         settings["storage"] = storage
-    call = Call(job.target, settings, Path(job.output), job.export, job.data, test=job.test)
+    call = RunCommand(job.target, settings, Path(job.output), job.export, job.data, test=job.test)
     stop = StopRequest(leaves_at_second=False)
-    with Plain(job.target, stop.request, debug=job.debug) as screen:
+    with LogScreen(job.target, stop.request, debug=job.debug) as screen:
         result, defaults = search(call, settings, screen, stop, process_of(job))
-    if result.recycled:
-        say(f"{'worker':<{LABEL}} makes room for a fresh process, with {gigabytes(resident())} of memory")
+    if result.should_restart:
+        print_line(
+            f"{'worker':<{LABEL}} makes room for a fresh process, with {format_bytes(private_memory())} of memory"
+        )
         return RECYCLED
     screen.summary(summary(result, call, defaults))
     return exit_code(result)
 
 
-def process_of(job: Job) -> Process:
+def process_of(job: WorkerJob) -> WorkerContext:
     """What this process is among the workers."""
-    from studies.workers.recycling import has_enough
+    from studies.workers.recycling import restart_check
 
-    return Process(
+    return WorkerContext(
         device=job.device,
         device_share=job.device_share,
         gpu_memory=job.gpu_memory,
         log=job.log,
-        has_enough=has_enough(job.trials, job.memory),
-        parent_lives=lambda: os.getppid() == job.parent,
+        should_restart=restart_check(job.trials, job.memory),
+        parent_is_alive=lambda: os.getppid() == job.parent,
         is_replacement=job.is_replacement,
         checks_model=job.checks_model,
         study=job.study,

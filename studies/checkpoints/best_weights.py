@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from spaces.parameters import Scalar
-from studies.checkpoints.checkpoint_file import Snapshot, UnreadableError, decoded, encoded
-from studies.checkpoints.stores import Place
+from studies.checkpoints.checkpoint_file import TrainingState, UnreadableError, decode, encode
+from studies.checkpoints.stores import CheckpointStore
 
 PATH = "path"
 """In the state of weights: what was trained on, `images`, `features` or `cached views`."""
@@ -26,7 +26,7 @@ class BestWeights:
         study: Identity of the study: the weights of others in the same place are neither read nor removed.
     """
 
-    def __init__(self, place: Place, study: str = "") -> None:
+    def __init__(self, place: CheckpointStore, study: str = "") -> None:
         self._place, self._study = place, study
 
     def save(
@@ -42,23 +42,23 @@ class BestWeights:
             state: What they are; JSON.
         """
         arrays = {str(index): np.asarray(array) for index, array in enumerate(weights)}
-        snapshot = Snapshot(0, arrays, state)
+        snapshot = TrainingState(0, arrays, state)
         try:
-            self._place.write(f"{self._prefix(number)}{attempt}.weights", encoded(snapshot, fingerprint, self._study))
+            self._place.write(f"{self._prefix(number)}{attempt}.weights", encode(snapshot, fingerprint, self._study))
         except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
             logger.warning("The weights of trial %d could not be kept: %s", number, _reason(error))
 
-    def load(self, number: int, fingerprint: str) -> Snapshot | None:
+    def load(self, number: int, fingerprint: str) -> TrainingState | None:
         """The weights of a trial, of its last attempt that kept any; None if there are none that can be read."""
         found = (re.fullmatch(rf"{re.escape(self._prefix(number))}(\d+)\.weights", name) for name in self._names())
         for attempt in sorted((int(match[1]) for match in found if match), reverse=True):
             try:
-                return decoded(self._place.read(f"{self._prefix(number)}{attempt}.weights"), fingerprint, self._study)
+                return decode(self._place.read(f"{self._prefix(number)}{attempt}.weights"), fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
                 logger.warning("The weights of trial %d cannot be read: %s", number, _reason(error))
         return None
 
-    def clear_except(self, numbers: Collection[int]) -> None:
+    def delete_except(self, numbers: Collection[int]) -> None:
         """Remove the weights of all trials but these."""
         for name in self._names():
             found = re.fullmatch(rf"best-{re.escape(self._study[:8])}-(\d+)-\d+\.weights", name)
@@ -89,7 +89,7 @@ def of_params(params: Mapping[str, Scalar]) -> str:
     return json.dumps(dict(params), sort_keys=True)
 
 
-def weights_of(snapshot: Snapshot) -> list[np.ndarray]:
+def weights_of(snapshot: TrainingState) -> list[np.ndarray]:
     """The weights as `set_weights` takes them."""
     return [snapshot.arrays[str(index)] for index in range(len(snapshot.arrays))]
 

@@ -15,7 +15,7 @@ _DIGEST_BYTES, _LENGTH_BYTES = 32, 8
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class TrainingState:
     """A trial's training at the end of an epoch.
 
     Args:
@@ -33,7 +33,7 @@ class UnreadableError(Exception):
     """Bytes are not a whole checkpoint, or not one of this trial."""
 
 
-def encoded(snapshot: Snapshot, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:
+def encode(snapshot: TrainingState, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:
     """The bytes of a checkpoint, in pieces to be written one after the other.
 
     Args:
@@ -59,7 +59,7 @@ def encoded(snapshot: Snapshot, fingerprint: str, study: str = "") -> Sequence[b
     return [_MAGIC, digest.digest(), *body]
 
 
-def decoded(content: bytes, fingerprint: str, study: str = "") -> Snapshot:
+def decode(content: bytes, fingerprint: str, study: str = "") -> TrainingState:
     """The snapshot of a checkpoint.
 
     Args:
@@ -84,7 +84,7 @@ def decoded(content: bytes, fingerprint: str, study: str = "") -> Snapshot:
         if described["fingerprint"] != _digest_of(fingerprint):
             raise UnreadableError("it is of another recipe, or was made with another version of Keras")
         arrays = _arrays(described["arrays"], data)
-        return Snapshot(int(described["epoch"]), arrays, dict(described["state"]))
+        return TrainingState(int(described["epoch"]), arrays, dict(described["state"]))
     except (ValueError, KeyError, TypeError) as error:
         raise UnreadableError(f"it makes no sense: {error}") from error
 

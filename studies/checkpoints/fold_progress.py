@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studies.checkpoints.checkpoint_file import Snapshot
+from studies.checkpoints.checkpoint_file import TrainingState
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
 
 
 @dataclass(frozen=True)
-class FoldsDone:
+class FoldProgress:
     """How far the folds of a trial are.
 
     Args:
@@ -35,18 +35,18 @@ class FoldCheckpoints:
 
     def __init__(self, trial: TrialCheckpoints) -> None:
         self._trial = trial
-        self._resumed: Snapshot | None = None
-        self._done = FoldsDone()
+        self._resumed: TrainingState | None = None
+        self._done = FoldProgress()
 
-    def resume(self) -> FoldsDone:
+    def resume(self) -> FoldProgress:
         """How far the trial was; nothing is done where there is no checkpoint."""
         self._resumed = self._trial.load()
         if self._resumed is None:
-            return FoldsDone()
+            return FoldProgress()
         state = self._resumed.state
-        return FoldsDone(state["results"], state["history"], state["before"])
+        return FoldProgress(state["results"], state["history"], state["before"])
 
-    def begin(self, done: FoldsDone) -> None:
+    def begin(self, done: FoldProgress) -> None:
         """A fold begins, or goes on, after those that are done; `history` goes on growing with its epochs."""
         self._done = done
 
@@ -60,7 +60,7 @@ class FoldCheckpoints:
         """Whether a checkpoint takes so little time that a worker may take one before it leaves."""
         return self._trial.is_quick
 
-    def save(self, snapshot: Snapshot, *, copying_seconds: float = 0.0) -> None:
+    def save(self, snapshot: TrainingState, *, copying_seconds: float = 0.0) -> None:
         """Write a checkpoint of the fold in training, and the results of those before it."""
         epoch = self._done.before + snapshot.epoch
         state = {
@@ -69,9 +69,9 @@ class FoldCheckpoints:
             "before": self._done.before,
             "fold": snapshot.state,
         }
-        self._trial.save(Snapshot(epoch, snapshot.arrays, state), copying_seconds=copying_seconds)
+        self._trial.save(TrainingState(epoch, snapshot.arrays, state), copying_seconds=copying_seconds)
 
-    def load(self) -> Snapshot | None:
+    def load(self) -> TrainingState | None:
         """The newest checkpoint of the fold in training."""
         snapshot, self._resumed = self._resumed, None
         if snapshot is None or len(snapshot.state["results"]) != len(self._done.results):

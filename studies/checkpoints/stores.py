@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from spaces.errors import OutputError
 
 
-class Place(Protocol):
+class CheckpointStore(Protocol):
     """Holds files by their names, without folders in it."""
 
     def names(self) -> list[str]:
@@ -30,7 +30,7 @@ class Place(Protocol):
         ...
 
 
-def place_of_study(chosen: str | None, folder: Path) -> str | Path:
+def store_of_study(chosen: str | None, folder: Path) -> str | Path:
     """Where a study's trainings are saved: on several machines it must be reached from all of them.
 
     Args:
@@ -40,14 +40,14 @@ def place_of_study(chosen: str | None, folder: Path) -> str | Path:
     return folder / "checkpoints" if chosen is None else f"{chosen.rstrip('/')}/{folder.name}"
 
 
-def place_at(place: str | Path) -> Place:
+def store_at(place: str | Path) -> CheckpointStore:
     """A folder's path, or a URL such as `s3://bucket/folder`, as a place.
 
     Raises:
         OutputError: Nothing that is installed reaches the URL.
     """
     if isinstance(place, Path) or "://" not in place:
-        return Folder(Path(place))
+        return LocalStore(Path(place))
     # Loaded where it is needed only: a folder needs none of it.
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
@@ -62,7 +62,7 @@ def place_at(place: str | Path) -> Place:
         raise OutputError(
             f"checkpoints: {scheme}:// is not known: give a folder, or a URL that fsspec reads such as s3://BUCKET/FOLDER"
         ) from error
-    return Folder(Path(path)) if isinstance(filesystem, LocalFileSystem) else Remote(filesystem, path)
+    return LocalStore(Path(path)) if isinstance(filesystem, LocalFileSystem) else RemoteStore(filesystem, path)
 
 
 def _installing(scheme: str) -> str:
@@ -73,7 +73,7 @@ def _installing(scheme: str) -> str:
     return "" if package == "fsspec" else f": pip install {package}"
 
 
-class Folder:
+class LocalStore:
     """A folder, which may be shared by several machines.
 
     Args:
@@ -120,7 +120,7 @@ class Folder:
                 os.close(folder)
 
 
-class Remote:
+class RemoteStore:
     """A folder of an fsspec file system; a file is written with one put.
 
     Args:

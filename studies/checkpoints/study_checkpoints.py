@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.checkpoints.best_weights import BestWeights
-from studies.checkpoints.checkpoint_file import Snapshot, UnreadableError, decoded, encoded
-from studies.checkpoints.stores import Place, place_at
-from studies.checkpoints.throttle import Pace
+from studies.checkpoints.checkpoint_file import TrainingState, UnreadableError, decode, encode
+from studies.checkpoints.stores import CheckpointStore, store_at
+from studies.checkpoints.throttle import Throttle
 
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 """So many checkpoints of a trial are kept: the newest, and the one before in case it is torn."""
 
-TIMES_BETWEEN = 20.0
+MIN_INTERVAL_FACTOR = 20.0
 """A trial trains at least so many times as long as its last checkpoint took: they take 5% of the time at most."""
 
-QUICK_SECONDS = 4.0
+FINAL_CHECKPOINT_SECONDS = 4.0
 """A worker that is told to leave takes a last checkpoint only where the one before took no longer."""
 
 SUFFIX = ".checkpoint"
@@ -27,7 +27,7 @@ SUFFIX = ".checkpoint"
 logger = logging.getLogger(__name__)
 
 
-class Checkpoints:
+class StudyCheckpoints:
     """The checkpoints of a study; those of other studies in the same place are neither read nor removed.
 
     Args:
@@ -40,9 +40,9 @@ class Checkpoints:
     """
 
     def __init__(self, place: str | Path, study: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._place, self._study, self._clock = place_at(place), study, clock
+        self._place, self._study, self._clock = store_at(place), study, clock
 
-    def of_study(self, study: str) -> "Checkpoints":
+    def for_study(self, study: str) -> "StudyCheckpoints":
         """The checkpoints of another study in the same place, by its identity."""
         other = copy.copy(self)
         other._study = study
@@ -63,7 +63,7 @@ class Checkpoints:
         """The weights of the best trials."""
         return BestWeights(self._place, self._study)
 
-    def of_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
+    def for_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
         """The checkpoints of one trial.
 
         Args:
@@ -74,7 +74,7 @@ class Checkpoints:
         """
         return TrialCheckpoints(self._place, self._study, number, fingerprint, attempt, self._clock)
 
-    def clear_except(self, numbers: Collection[int]) -> None:
+    def delete_except(self, numbers: Collection[int]) -> None:
         """Remove what stalled workers have left of all trials but these; errors are logged."""
         try:
             names = self._place.names()
@@ -84,8 +84,8 @@ class Checkpoints:
         files = (_File.of(name) for name in names)
         trials = {file.trial for file in files if file is not None and file.study == _short(self._study)}
         for number in trials - set(numbers):
-            self.of_trial(number).clear()
-        self.best_weights.clear_except(numbers)
+            self.for_trial(number).clear()
+        self.best_weights.delete_except(numbers)
 
 
 class TrialCheckpoints:
@@ -103,11 +103,17 @@ class TrialCheckpoints:
     """
 
     def __init__(
-        self, place: Place, study: str, number: int, fingerprint: str, attempt: int, clock: Callable[[], float]
+        self,
+        place: CheckpointStore,
+        study: str,
+        number: int,
+        fingerprint: str,
+        attempt: int,
+        clock: Callable[[], float],
     ) -> None:
         self._place, self._study, self._number = place, study, number
         self._fingerprint, self._attempt = fingerprint, attempt
-        self._pace = Pace(TIMES_BETWEEN, clock)
+        self._pace = Throttle(MIN_INTERVAL_FACTOR, clock)
         self._clock = clock
         self._written: list[str] = []
         self._has_looked = self._has_warned = False
@@ -120,9 +126,9 @@ class TrialCheckpoints:
     @property
     def is_quick(self) -> bool:
         """Whether a checkpoint takes so little time that a worker may take one before it leaves."""
-        return self._pace.seconds <= QUICK_SECONDS
+        return self._pace.seconds <= FINAL_CHECKPOINT_SECONDS
 
-    def save(self, snapshot: Snapshot, *, copying_seconds: float = 0.0) -> None:
+    def save(self, snapshot: TrainingState, *, copying_seconds: float = 0.0) -> None:
         """Write a checkpoint whole, then remove those that are not needed any more.
 
         Args:
@@ -132,14 +138,14 @@ class TrialCheckpoints:
         started = self._clock()
         name = str(_File(self._number, snapshot.epoch, self._attempt, _short(self._study)))
         try:
-            self._place.write(name, encoded(snapshot, self._fingerprint, self._study))
+            self._place.write(name, encode(snapshot, self._fingerprint, self._study))
             self._written = [*(other for other in self._written if other != name), name]
             self._remove_older()
         except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
             self._warn(error)
-        self._pace.took(copying_seconds + self._clock() - started)
+        self._pace.record_save(copying_seconds + self._clock() - started)
 
-    def load(self) -> Snapshot | None:
+    def load(self) -> TrainingState | None:
         """The newest checkpoint of any worker that is whole; what is passed over is logged."""
         try:
             files = self._whole()
@@ -148,7 +154,7 @@ class TrialCheckpoints:
             return None
         for file in sorted(files, key=lambda file: (file.epoch, file.attempt), reverse=True):
             try:
-                return decoded(self._place.read(str(file)), self._fingerprint, self._study)
+                return decode(self._place.read(str(file)), self._fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
                 logger.warning("Checkpoint %s is passed over: %s", file, reason(error))
         return None
@@ -169,9 +175,9 @@ class TrialCheckpoints:
         The last ones are those that were written last: where a trial had to begin again, the checkpoints of later
         epochs are of no use.
         """
-        if len(self._written) < KEPT:
+        if len(self._written) < CHECKPOINTS_KEPT:
             return
-        kept, older = self._written[-KEPT:], self._written[:-KEPT]
+        kept, older = self._written[-CHECKPOINTS_KEPT:], self._written[:-CHECKPOINTS_KEPT]
         if not self._has_looked:
             older += [str(file) for file in self._whole() if file.attempt <= self._attempt and str(file) not in kept]
             self._has_looked = True

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Pace:
+class Throttle:
     """Keeps what is done again and again to a small share of the time, however long it takes.
 
     Args:
@@ -25,6 +25,6 @@ class Pace:
         """Whether enough time has passed; the first time is always due."""
         return self._ended is None or self.clock() - self._ended >= self.times * self.seconds
 
-    def took(self, seconds: float) -> None:
+    def record_save(self, seconds: float) -> None:
         """It has just been done."""
         self.seconds, self._ended = seconds, self.clock()

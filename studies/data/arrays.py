@@ -11,7 +11,7 @@ from studies.data.array_images import uint8_images
 from studies.data.array_labels import class_numbers
 from studies.data.class_checks import notices_of_names
 from studies.data.dataset import Dataset, Split
-from studies.data.duplicates import Duplicates, equals, prints, summed_up
+from studies.data.duplicates import Duplicates, find_duplicates, hash_images, summarize_overlap
 from studies.data.label_conflicts import label_conflicts
 from studies.data.stratify import check_enough, different, shuffled_ranks, split_off
 
@@ -54,7 +54,7 @@ def dataset_of(
         np.concatenate([getattr(part, name) for part in every]) for name in ("pictures", "labels", "names")
     )
     conflicts = label_conflicts(pictures, numbers, lambda row: str(of_images[row]), names)
-    doubles = equals({part: part_found.pictures for part, part_found in found.items()})
+    doubles = find_duplicates({part: part_found.pictures for part, part_found in found.items()})
     left_out = {(a, b): [(f"{a}[{i}]", f"{b}[{j}]") for i, j in pairs.tolist()] for (a, b), pairs in doubles.items()}
     for (part, _), pairs in doubles.items():
         found[part] = found[part].without(pairs[:, 0])
@@ -94,7 +94,7 @@ class _Part:
 
     @classmethod
     def of(cls, part: str, images: np.ndarray, labels: np.ndarray) -> "_Part":
-        return cls(images, labels, *prints(images), np.array([f"{part}[{k}]" for k in range(len(labels))]))
+        return cls(images, labels, *hash_images(images), np.array([f"{part}[{k}]" for k in range(len(labels))]))
 
     @property
     def split(self) -> Split:
@@ -126,7 +126,7 @@ def _duplicates(
 ) -> Duplicates:
     images = {part: found.images for part, found in parts.items()}
     looks = {part: found.looks for part, found in parts.items()}
-    return summed_up(images, looks, lambda part, row: str(parts[part].names[row]), left_out)
+    return summarize_overlap(images, looks, lambda part, row: str(parts[part].names[row]), left_out)
 
 
 def _notices_of_values(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:

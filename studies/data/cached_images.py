@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from studies.data.decode_to_cache import build, decode_in_memory
-from studies.data.image_request import Answer, Wanted
+from studies.data.image_request import CachedImages, ImageRequest
 from studies.images import cache_entry, image_cache
-from studies.images.parallel_decode import Progress, digests
+from studies.images.parallel_decode import ProgressCallback, digests
 
 logger = logging.getLogger(__name__)
 
 
-def decoded_images(wanted: Wanted, cache: Path | None, progress: Progress | None) -> Answer:
+def decoded_images(wanted: ImageRequest, cache: Path | None, progress: ProgressCallback | None) -> CachedImages:
     """The images that are wanted; where the cache cannot be used, decoded into memory with a warning.
 
     Raises:
@@ -34,7 +34,7 @@ def decoded_images(wanted: Wanted, cache: Path | None, progress: Progress | None
         return decode_in_memory(wanted, progress, reason)
 
 
-def _remembered(root: Path, wanted: Wanted) -> Answer | None:
+def _remembered(root: Path, wanted: ImageRequest) -> CachedImages | None:
     """What these folders led to when they last looked like this."""
     try:
         memory = json.loads((root / "folders" / wanted.folder_key).read_text())
@@ -47,10 +47,10 @@ def _remembered(root: Path, wanted: Wanted) -> Answer | None:
     if found is None:
         return None
     cache_entry.mark_used(folder)
-    return Answer(found, problems)
+    return CachedImages(found, problems)
 
 
-def _remember(root: Path, wanted: Wanted, key: str, problems: Mapping[str, str]) -> None:
+def _remember(root: Path, wanted: ImageRequest, key: str, problems: Mapping[str, str]) -> None:
     path = root / "folders" / wanted.folder_key
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".new")
@@ -58,12 +58,12 @@ def _remember(root: Path, wanted: Wanted, key: str, problems: Mapping[str, str])
     unfinished.replace(path)
 
 
-def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answer:
+def _decoded_once(root: Path, wanted: ImageRequest, progress: ProgressCallback | None) -> CachedImages:
     def waiting() -> None:
         if progress is not None:
             progress(0, len(wanted.listing.files))
 
-    with image_cache.exclusive(root, wanted.folder_key, waiting=waiting):
+    with image_cache.build_lock(root, wanted.folder_key, waiting=waiting):
         found = _remembered(root, wanted)
         if found is not None:
             return found
@@ -73,7 +73,7 @@ def _decoded_once(root: Path, wanted: Wanted, progress: Progress | None) -> Answ
         return answer
 
 
-def _of_content(root: Path, wanted: Wanted) -> tuple[str, Answer] | None:
+def _of_content(root: Path, wanted: ImageRequest) -> tuple[str, CachedImages] | None:
     """The images of another folder, or of an earlier time, with the same content; read only where names are alike."""
     descriptions = (cache_entry.describe(folder) for folder in image_cache.entry_folders(root))
     if not any(found is not None and found.likeness == wanted.likeness for found in descriptions):
@@ -85,12 +85,12 @@ def _of_content(root: Path, wanted: Wanted) -> tuple[str, Answer] | None:
         return None
     files = zip(wanted.listing.files, contents, strict=True)
     reasons = {file.path: found.problems.get(content.hex()) for file, content in files}
-    return key, Answer(found, {path: reason for path, reason in reasons.items() if reason is not None})
+    return key, CachedImages(found, {path: reason for path, reason in reasons.items() if reason is not None})
 
 
-def _keep(root: Path, wanted: Wanted, key: str, answer: Answer) -> None:
+def _keep(root: Path, wanted: ImageRequest, key: str, answer: CachedImages) -> None:
     cache_entry.mark_used(root / "entries" / key)
     # A file that could not be read at all may be better next time: its digest is empty.
     if "" not in answer.images.problems:
         _remember(root, wanted, key, answer.problems)
-    image_cache.shrink(root, keep=key)
+    image_cache.evict(root, keep=key)

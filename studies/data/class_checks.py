@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from spaces.errors import DataError
 from studies.data.scanning import has_images, subfolders
-from studies.images.decoding import shown
+from studies.images.decoding import shown_path
 
 _FEWEST_SHARED = 2
 _CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))
@@ -22,7 +22,7 @@ def explicitly(path: str, names: Sequence[str]) -> str:
     shortened = f"{', '.join(map(repr, names[:4]))}{', ...' if len(names) > 4 else ''}"
     return (
         "To say which folders are meant, write ImageFolder(train=FOLDER, test=FOLDER) in a space file: the sub-folders "
-        f"of `train` are then the classes. If the classes are those of {shown(path)}, write "
+        f"of `train` are then the classes. If the classes are those of {shown_path(path)}, write "
         f"ImageFolder({path!r}, classes=({shortened}))."
     )
 
@@ -41,7 +41,7 @@ def check_class_folders(root: str) -> tuple[str, ...]:
         return ()
     more = f" and {len(nested) - 3} more" if len(nested) > 3 else ""
     return (
-        f"Class folders of {shown(root)} have sub-folders, whose images count as images of their class: "
+        f"Class folders of {shown_path(root)} have sub-folders, whose images count as images of their class: "
         f"{', '.join(nested[:3])}{more}.",
     )
 
@@ -51,7 +51,7 @@ def check_names(root: str, names: Sequence[str]) -> None:
     for name in names:
         if what := unshowable(name):
             raise DataError(
-                f"The name of the class folder {shown(name)} in {shown(root)} {what}, so it cannot be the name of a "
+                f"The name of the class folder {shown_path(name)} in {shown_path(root)} {what}, so it cannot name a "
                 "class. Rename the folder."
             )
     by_look: dict[str, str] = {}
@@ -59,7 +59,7 @@ def check_names(root: str, names: Sequence[str]) -> None:
         other = by_look.setdefault(" ".join(name.split()), name)
         if other != name:
             raise DataError(
-                f"The class folders {other!r} and {name!r} in {shown(root)} differ only in white space. "
+                f"The class folders {other!r} and {name!r} in {shown_path(root)} differ only in white space. "
                 "Rename one of them, or put their images in one folder."
             )
 
@@ -91,9 +91,9 @@ def _check_shared(root: str, inner: Mapping[str, Sequence[str]]) -> None:
     if len(inner) < 2 or len(common) < _FEWEST_SHARED:
         return
     raise DataError(
-        f"The folders of {shown(root)} ({_few(list(inner))}) hold the same sub-folders ({_few(common)}), so they look "
-        "like parts of a data set, such as folds, years or splits, and not like classes. Put the images of each class "
-        f"in one folder; Space(folds=k) makes folds. {explicitly(root, list(inner))}"
+        f"The folders of {shown_path(root)} ({_few(list(inner))}) hold the same sub-folders ({_few(common)}), so they "
+        "look like parts of a data set, such as folds, years or splits, and not like classes. Put the images of each "
+        f"class in one folder; Space(folds=k) makes folds. {explicitly(root, list(inner))}"
     )
 
 
@@ -104,7 +104,7 @@ def _check_copies(root: str, inner: Mapping[str, Sequence[str]]) -> None:
         shared = siblings.intersection(names)
         if len(shared) >= _FEWEST_SHARED:
             raise DataError(
-                f"{shown(root)} has a folder {name!r} that holds folders named as its siblings "
+                f"{shown_path(root)} has a folder {name!r} that holds folders named as its siblings "
                 f"({_few(sorted(shared))}): it looks like a split or a copy of the data, and not like a class. "
                 f"Move it elsewhere. {explicitly(root, [each for each in inner if each != name])}"
             )

@@ -112,7 +112,7 @@ def identity(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def concatenated(a: Split, b: Split) -> Split:
+def concatenate(a: Split, b: Split) -> Split:
     """The images of both, without a copy where they lie side by side in memory or in one file.
 
     Others are copied where they are few, else read whenever they are asked for. The order is that of memory where they
@@ -128,11 +128,11 @@ def concatenated(a: Split, b: Split) -> Split:
     return _both(lazy, a, b)
 
 
-def chosen(split: Split, rows: np.ndarray) -> Split:
+def subset(split: Split, rows: np.ndarray) -> Split:
     """Some images of a split, read whenever they are asked for."""
     labels, pictures = split.labels[rows], None if split.pictures is None else split.pictures[rows]
     images = split.images
-    return Split(images.chosen(rows) if isinstance(images, LazyImages) else LazyImages(images, rows), labels, pictures)
+    return Split(images.subset(rows) if isinstance(images, LazyImages) else LazyImages(images, rows), labels, pictures)
 
 
 def copied_if_few(split: Split) -> Split:

@@ -13,16 +13,16 @@ import numpy as np
 
 from spaces.errors import OutputError
 from studies.data import unfinished
-from studies.data.duplicates import prints
-from studies.data.image_request import Answer, Wanted
+from studies.data.duplicates import hash_images
+from studies.data.image_request import CachedImages, ImageRequest
 from studies.data.split_names import TRAIN
 from studies.images import cache_entry, image_cache
 from studies.images.cache_entry import IMAGES, DecodedImages, Description
-from studies.images.decode_worker import Decoded, FileRows
-from studies.images.parallel_decode import ArrayFile, Job, Progress, decode_files
+from studies.images.decode_worker import DecodeResult, FileRows
+from studies.images.parallel_decode import ArrayFile, DecodeTask, ProgressCallback, decode_files
 
 
-def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | None, Answer]:
+def build(root: Path, wanted: ImageRequest, progress: ProgressCallback | None) -> tuple[str | None, CachedImages]:
     """Decode what is wanted into a new entry; its key (None where no file could be read), and the images.
 
     Raises:
@@ -35,7 +35,7 @@ def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | 
         problems = _problems(wanted, found)
         decoded, rows = _arranged(wanted, np.load(folder / IMAGES, mmap_mode="r"), order, found)
         if not len(rows):
-            return None, Answer(decoded, problems)
+            return None, CachedImages(decoded, problems)
         if not _unchanged(rows, order):
             _keep_rows(folder, wanted, rows)
         cache_entry.write(folder, _description(wanted, decoded, found), decoded)
@@ -44,10 +44,10 @@ def build(root: Path, wanted: Wanted, progress: Progress | None) -> tuple[str | 
     images = cache_entry.read(root / "entries" / key)
     if images is None:
         raise OSError(None, "what was written cannot be read again")
-    return key, Answer(images, problems)
+    return key, CachedImages(images, problems)
 
 
-def decode_in_memory(wanted: Wanted, progress: Progress | None, reason: str) -> Answer:
+def decode_in_memory(wanted: ImageRequest, progress: ProgressCallback | None, reason: str) -> CachedImages:
     """Decode what is wanted without a cache.
 
     Raises:
@@ -66,7 +66,7 @@ def decode_in_memory(wanted: Wanted, progress: Progress | None, reason: str) -> 
     decoded, rows = _arranged(wanted, images, order, found)
     if not _unchanged(rows, order):
         decoded = replace(decoded, images=images[rows])
-    return Answer(decoded, _problems(wanted, found))
+    return CachedImages(decoded, _problems(wanted, found))
 
 
 def _check_room(root: Path, needed: int) -> None:
@@ -75,14 +75,14 @@ def _check_room(root: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _first_order(wanted: Wanted) -> np.ndarray:
+def _first_order(wanted: ImageRequest) -> np.ndarray:
     """The file of each row, if every file can be read and no two pictures are equal."""
     return wanted.arranged(np.arange(len(wanted.listing.files))).files
 
 
 def _decode_or_keep(
-    root: Path, wanted: Wanted, folder: Path, order: np.ndarray, progress: Progress | None
-) -> list[Decoded]:
+    root: Path, wanted: ImageRequest, folder: Path, order: np.ndarray, progress: ProgressCallback | None
+) -> list[DecodeResult]:
     """Decode every file into the array file of a scratch folder; what is decoded when an end is asked for is kept."""
     done = unfinished.resume(root, wanted, folder)
     target = cache_entry.array_file(folder / IMAGES, len(order), wanted.form, is_new=not done)
@@ -95,20 +95,20 @@ def _decode_or_keep(
 
 
 def _decode(
-    wanted: Wanted,
+    wanted: ImageRequest,
     order: np.ndarray,
     target: np.ndarray | ArrayFile,
-    progress: Progress | None,
-    done: dict[int, Decoded] | None = None,
-) -> list[Decoded]:
+    progress: ProgressCallback | None,
+    done: dict[int, DecodeResult] | None = None,
+) -> list[DecodeResult]:
     """Decode every file into its row; what became of each file, in the order of the listing."""
-    jobs = [Job(row, wanted.listing.files[k].path) for row, k in enumerate(order.tolist())]
+    jobs = [DecodeTask(row, wanted.listing.files[k].path) for row, k in enumerate(order.tolist())]
     results = decode_files(jobs, target, wanted.form, progress, done)
     return [results[row] for row in np.argsort(order)]
 
 
 def _arranged(
-    wanted: Wanted, images: np.ndarray, order: np.ndarray, found: Sequence[Decoded]
+    wanted: ImageRequest, images: np.ndarray, order: np.ndarray, found: Sequence[DecodeResult]
 ) -> tuple[DecodedImages, np.ndarray]:
     """What belongs to the images without those that cannot be read and those whose pictures stand in another part.
 
@@ -116,17 +116,17 @@ def _arranged(
         All of it in the final order, but for the images themselves; and the row of each image as they are.
     """
     row_of = np.argsort(order)
-    hashes = prints(images)
+    hashes = hash_images(images)
     kept = np.flatnonzero([result.problem is None for result in found])
-    after = wanted.arranged(kept, hashes.pictures[row_of[kept]])
+    after = wanted.arranged(kept, hashes.exact[row_of[kept]])
     rows = row_of[after.files]
     decoded = DecodedImages(
         images=images,
         labels=wanted.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
-        pictures=hashes.pictures[rows],
-        looks=hashes.looks[rows],
+        pictures=hashes.exact[rows],
+        looks=hashes.perceptual[rows],
         left_out=after.left_out,
     )
     return decoded, rows
@@ -136,7 +136,7 @@ def _unchanged(rows: np.ndarray, order: np.ndarray) -> bool:
     return np.array_equal(rows, np.arange(len(order)))
 
 
-def _keep_rows(folder: Path, wanted: Wanted, kept: np.ndarray) -> None:
+def _keep_rows(folder: Path, wanted: ImageRequest, kept: np.ndarray) -> None:
     """Write the array file anew with some of its rows, so that they are stratified again."""
     images = np.load(folder / IMAGES, mmap_mode="r")
     target = cache_entry.array_file(folder / "kept.npy", len(kept), wanted.form)
@@ -147,13 +147,13 @@ def _keep_rows(folder: Path, wanted: Wanted, kept: np.ndarray) -> None:
     (folder / "kept.npy").replace(folder / IMAGES)
 
 
-def _description(wanted: Wanted, decoded: DecodedImages, found: Sequence[Decoded]) -> Description:
+def _description(wanted: ImageRequest, decoded: DecodedImages, found: Sequence[DecodeResult]) -> Description:
     problems = {result.digest.hex(): result.problem for result in found if result.problem is not None}
     return Description(
         wanted.form, wanted.listing.classes, decoded.counts, problems, wanted.roots[TRAIN], wanted.likeness
     )
 
 
-def _problems(wanted: Wanted, found: Sequence[Decoded]) -> dict[str, str]:
+def _problems(wanted: ImageRequest, found: Sequence[DecodeResult]) -> dict[str, str]:
     files = wanted.listing.files
     return {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}

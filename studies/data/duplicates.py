@@ -32,7 +32,7 @@ _BLOCK_BYTES = 2**22
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-class Prints(NamedTuple):
+class ImageHashes(NamedTuple):
     """What images are compared by.
 
     Args:
@@ -40,12 +40,12 @@ class Prints(NamedTuple):
         looks: (n,) uint64 difference hash, equal for most pictures that look alike; 0 where it says nothing.
     """
 
-    pictures: np.ndarray
-    looks: np.ndarray
+    exact: np.ndarray
+    perceptual: np.ndarray
 
 
 @dataclass(frozen=True)
-class Pair:
+class SplitOverlap:
     """What two parts have in common.
 
     Args:
@@ -82,7 +82,7 @@ class Duplicates:
         searched: Whether anybody looked.
     """
 
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[SplitOverlap, ...] = ()
     searched: bool = True
 
     def removed(self, part: str) -> int:
@@ -96,7 +96,7 @@ class Duplicates:
         return tuple(pair.sentence() for pair in self.pairs)
 
 
-def prints(images: np.ndarray) -> Prints:
+def hash_images(images: np.ndarray) -> ImageHashes:
     """Hash images on all cores.
 
     Args:
@@ -114,10 +114,10 @@ def prints(images: np.ndarray) -> Prints:
     with ThreadPoolExecutor(cores()) as pool:
         blocks = list(pool.map(hashed, range(0, len(images), step)))
     pictures = np.frombuffer(b"".join(block for block, _ in blocks), np.uint64)
-    return Prints(pictures, np.concatenate([np.empty(0, np.uint64), *(looks for _, looks in blocks)]))
+    return ImageHashes(pictures, np.concatenate([np.empty(0, np.uint64), *(looks for _, looks in blocks)]))
 
 
-def equals(pictures: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+def find_duplicates(pictures: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
     """Which images are to be left out of a part.
 
     Args:
@@ -136,7 +136,7 @@ def equals(pictures: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarr
     return found
 
 
-def summed_up(
+def summarize_overlap(
     images: Mapping[str, Any],
     looks: Mapping[str, np.ndarray],
     name: Callable[[str, int], str],
@@ -156,7 +156,7 @@ def summed_up(
         alike = hashed[_correlated(images[part], images[other], hashed)]
         names = list(left_out.get((part, other), ()))
         shown = [*names[:EXAMPLES], *((name(part, a), name(other, b)) for a, b in alike[:EXAMPLES].tolist())][:EXAMPLES]
-        pairs.append(Pair(part, other, len(names), len(alike), tuple(shown)))
+        pairs.append(SplitOverlap(part, other, len(names), len(alike), tuple(shown)))
     return Duplicates(tuple(pair for pair in pairs if pair.equal or pair.alike))
 
 

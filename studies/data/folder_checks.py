@@ -12,7 +12,7 @@ from studies.data.scanning import UNSUPPORTED, extension
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION
 from studies.data.stratify import check_enough
 from studies.images.cache_entry import DecodedImages
-from studies.images.decoding import shown
+from studies.images.decoding import shown_path
 
 _NAMED_FILES = 5
 _MOST_OF_A_CLASS = 0.5
@@ -25,7 +25,7 @@ def check_counts(listing: Listing, roots: Mapping[int, str]) -> None:
         counts = np.bincount(listing.labels[listing.parts == part], minlength=len(listing.classes))
         empty = [listing.classes[label] for label in np.flatnonzero(counts == 0)]
         kinds = kinds_below(path for name in empty for path in class_folders(root).get(name, ())) if empty else ""
-        _check_enough(counts, part, roots, listing.classes, shown(root), kinds)
+        _check_enough(counts, part, roots, listing.classes, shown_path(root), kinds)
 
 
 def check_decoded(found: DecodedImages, classes: Sequence[str], roots: Mapping[int, str]) -> None:
@@ -40,7 +40,7 @@ def check_decoded(found: DecodedImages, classes: Sequence[str], roots: Mapping[i
     labels, parts = found.labels[kept], parts[kept]
     for part, root in sorted(roots.items(), reverse=True):
         counts = np.bincount(labels[parts == part], minlength=len(classes))
-        where = f"{shown(root)} (without unreadable files and images that equal others)"
+        where = f"{shown_path(root)} (without unreadable files and images that equal others)"
         _check_enough(counts, part, roots, classes, where)
 
 
@@ -48,7 +48,7 @@ def check_skipped(skipped: Sequence[Skipped], files: int, share: float, where: s
     """Raise `DataError` where too many files were left out, naming the first few."""
     if len(skipped) <= share * files and (len(skipped) < files or not files):
         return
-    _refuse(skipped, files, share, shown(where))
+    _refuse(skipped, files, share, shown_path(where))
 
 
 def check_skipped_by_part(
@@ -69,17 +69,17 @@ def check_skipped_by_part(
         # One file of a small split is no share of anything.
         if lost > max(1, share * in_part[part]):
             of_part = [file.shown for file in skipped if file.part == part]
-            _refuse(of_part, in_part[part], share, shown(roots[part]))
+            _refuse(of_part, in_part[part], share, shown_path(roots[part]))
     for (part, label), lost in sorted(Counter((file.part, file.label) for file in skipped).items()):
         files = in_class[part, label]
         of_class = [file.shown for file in skipped if (file.part, file.label) == (part, label)]
         if lost == files:
             raise DataError(
-                f"{shown(roots[part])}: class {listing.classes[label]!r} without any image: none of its {files} files "
-                f"can be used:{_first(of_class)}\nRemove or replace them, or remove the class."
+                f"{shown_path(roots[part])}: class {listing.classes[label]!r} without any image: none of its {files} "
+                f"files can be used:{_first(of_class)}\nRemove or replace them, or remove the class."
             )
         if lost > max(1, share * files) and lost > _MOST_OF_A_CLASS * files:
-            _refuse(of_class, files, share, f"class {listing.classes[label]!r} in {shown(roots[part])}")
+            _refuse(of_class, files, share, f"class {listing.classes[label]!r} in {shown_path(roots[part])}")
 
 
 def _refuse(skipped: Sequence[Skipped], files: int, share: float, where: str) -> None:

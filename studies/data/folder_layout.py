@@ -13,7 +13,7 @@ from studies.data.class_checks import check_class_folders, explicitly
 from studies.data.scanning import has_images, loose_images, outnumbered, scan, subfolders
 from studies.data.split_folders import SubFolder, are_of_one_set, by_part, is_of_one_set, names_of, sub_folders
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION, split_name
-from studies.images.decoding import shown
+from studies.images.decoding import shown_path
 
 _MOST_WRAPPERS = 8
 
@@ -78,7 +78,7 @@ def beside_train(path: str, root: str, part: int) -> Layout:
     notices: list[str] = []
     found = _chosen(part, alike, root, notices)
     if found is not None:
-        notices.append(f"The {PARTS[part]} images are read from {shown(found)}.")
+        notices.append(f"The {PARTS[part]} images are read from {shown_path(found)}.")
     return Layout({} if found is None else {part: found}, tuple(notices))
 
 
@@ -101,12 +101,14 @@ def _splits_in(path: str, notices: list[str], with_test: bool) -> dict[int, str]
     used = [train, *(each for part in roots for each in parts[part] if roots[part].startswith(each.path))]
     told = [each for part in (VALIDATION, TEST) if part not in roots for each in parts[part]]
     if unused := [each for each in children if each not in (*used, *told) and each.has_images]:
-        notices.append(f"Not used, next to {shown(train.path)}: {names_of(unused)}.")
-    named = ", ".join(f"{PARTS[part]} {shown(root)}" for part, root in sorted(roots.items(), reverse=True))
+        notices.append(f"Not used, next to {shown_path(train.path)}: {names_of(unused)}.")
+    named = ", ".join(f"{PARTS[part]} {shown_path(root)}" for part, root in sorted(roots.items(), reverse=True))
     is_alone = len(roots) == 1
     notices += _unused_images(path)
     notices.append(
-        f"The images are read from {shown(roots[TRAIN])}." if is_alone else f"{shown(path)} is already split: {named}."
+        f"The images are read from {shown_path(roots[TRAIN])}."
+        if is_alone
+        else f"{shown_path(path)} is already split: {named}."
     )
     return roots
 
@@ -130,7 +132,7 @@ def _is_split(path: str, children: Sequence[SubFolder], parts: dict[int, list[Su
     if len([part for part, found in parts.items() if found]) > 1:
         if not parts[TRAIN] and not others:
             raise DataError(
-                f"{shown(path)} has {names_of(named)}, but no folder of training images, such as train. "
+                f"{shown_path(path)} has {names_of(named)}, but no folder of training images, such as train. "
                 f"{_explicitly(path, children)}"
             )
         if not parts[TRAIN] or (others and not any(each.is_labelled for each in parts[TRAIN])):
@@ -185,11 +187,11 @@ def without_wrappers(path: str, notices: list[str]) -> str:
 
 def _unused_images(path: str) -> list[str]:
     count = len(loose_images(path))
-    return [f"Not used, directly in {shown(path)}: {count} image{'s' if count > 1 else ''}."] if count else []
+    return [f"Not used, directly in {shown_path(path)}: {count} image{'s' if count > 1 else ''}."] if count else []
 
 
 def _entered(path: str, inner: str) -> str:
-    return f"The images are read from {shown(inner)}, the only folder with images in {shown(path)}."
+    return f"The images are read from {shown_path(inner)}, the only folder with images in {shown_path(path)}."
 
 
 def _unwrapped(path: str) -> str:
@@ -246,23 +248,24 @@ def _several(part: int, candidates: Sequence[SubFolder]) -> str:
     parent = str(Path(candidates[0].path).parent)
     kind = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}[part]
     return (
-        f"{shown(parent)} has several folders that may hold the {kind} images: {names_of(candidates)}. "
+        f"{shown_path(parent)} has several folders that may hold the {kind} images: {names_of(candidates)}. "
         f"{_explicitly(parent, candidates)}"
     )
 
 
 def _without_classes(path: str, named: Sequence[SubFolder], children: Sequence[SubFolder]) -> str:
     return (
-        f"{shown(path)} looks already split ({names_of(named)}), but the training folder has no class folders, and "
-        "images without them have no labels. Put the images of each class in a sub-folder, such as train/cat. Labels "
-        f"in a table or in file names are read by a function: Space(data=function). {_explicitly(path, children)}"
+        f"{shown_path(path)} looks already split ({names_of(named)}), but the training folder has no class folders, "
+        "and images without them have no labels. Put the images of each class in a sub-folder, such as train/cat. "
+        f"Labels in a table or in file names are read by a function: Space(data=function). "
+        f"{_explicitly(path, children)}"
     )
 
 
 def _between(path: str, named: Sequence[SubFolder], others: Sequence[SubFolder], children: Sequence[SubFolder]) -> str:
     return (
-        f"{shown(path)} can be read in two ways: {names_of(named)} may be part of a split, or a class like "
-        f"{names_of(others)}. To use one of them alone, pass that folder, such as {shown(named[0].path)}. "
+        f"{shown_path(path)} can be read in two ways: {names_of(named)} may be part of a split, or a class like "
+        f"{names_of(others)}. To use one of them alone, pass that folder, such as {shown_path(named[0].path)}. "
         f"{_explicitly(path, children)}"
     )
 

@@ -23,7 +23,7 @@ from studies.data.dataset import Skipped
 from studies.data.scanning import SUPPORTED, UNSUPPORTED, extension, is_something_else, loose_images, scan, subfolders
 from studies.data.scanning import walk as files_below
 from studies.data.split_names import PARTS, TEST, TRAIN
-from studies.images.decoding import EXTENSIONS, shown
+from studies.images.decoding import EXTENSIONS, shown_path
 
 __all__ = ["PARTS", "TEST", "TRAIN", "ImageFile", "Listing", "absolute", "listed", "listed_as", "require_folder"]
 
@@ -51,7 +51,7 @@ class SkippedFile(NamedTuple):
     @property
     def shown(self) -> Skipped:
         """The same as it is reported."""
-        return Skipped(shown(self.path), self.reason)
+        return Skipped(shown_path(self.path), self.reason)
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,13 @@ def require_folder(path: str, given: str | os.PathLike[str], folder: Path) -> No
     """Raise `DataError` when it is missing, is a file, or cannot be read."""
     text = os.fspath(given)
     relative = not Path(text).expanduser().is_absolute()
-    origin = f" ({text!r} is looked up from {shown(str(folder.absolute()))})" if relative else ""
+    origin = f" ({text!r} is looked up from {shown_path(str(folder.absolute()))})" if relative else ""
     if not Path(path).exists():
-        raise DataError(f"The folder of images {shown(path)} does not exist{origin}.")
+        raise DataError(f"The folder of images {shown_path(path)} does not exist{origin}.")
     if not Path(path).is_dir():
-        raise DataError(f"{shown(path)} is a file{origin}: a folder with one sub-folder of images per class is needed.")
+        raise DataError(
+            f"{shown_path(path)} is a file{origin}: a folder with one sub-folder of images per class is needed."
+        )
     scan(path)
 
 
@@ -134,15 +136,15 @@ def listed_as(root: str, classes: Sequence[str]) -> Listing:
     unknown = [name for name in sorted(found) if name not in classes]
     if unknown:
         inside = next((path for name in unknown for path in found[name] if _holds(path, classes)), None)
-        hint = f" To evaluate on {shown(inside)}, pass that folder." if inside else ""
+        hint = f" To evaluate on {shown_path(inside)}, pass that folder." if inside else ""
         raise DataError(
-            f"{shown(root)} has class folders that the model does not know: {', '.join(map(repr, unknown[:10]))}."
+            f"{shown_path(root)} has class folders that the model does not know: {', '.join(map(repr, unknown[:10]))}."
             f"{hint} Its classes are {', '.join(map(repr, classes[:10]))}{', ...' if len(classes) > 10 else ''}."
         )
     listing = _files_of(TEST, classes, found)
     if not listing.files:
         kinds = kinds_below(path for paths in found.values() for path in paths)
-        raise DataError(f"{shown(root)} has class folders, but no {SUPPORTED} files in them{kinds}.")
+        raise DataError(f"{shown_path(root)} has class folders, but no {SUPPORTED} files in them{kinds}.")
     files = sorted(listing.files, key=lambda file: (file.label, file.name))
     return Listing(tuple(classes), files, sorted(listing.skipped), sorted(listing.unused))
 
@@ -163,14 +165,16 @@ def class_folders(root: str, classes: Sequence[str] | None = None) -> dict[str, 
     if classes is not None:
         wanted = [unicodedata.normalize("NFC", name) for name in classes]
         if missing := [name for name in wanted if name not in found]:
-            raise DataError(f"{shown(root)} has no folder {missing[0]!r}, which classes=... names. Check its name.")
+            raise DataError(
+                f"{shown_path(root)} has no folder {missing[0]!r}, which classes=... names. Check its name."
+            )
         found = {name: found[name] for name in wanted}
     _check_links(root)
     if not found:
         loose = len(loose_images(root))
         hint = f" (images directly in it: {loose})" if loose else ""
         raise DataError(
-            f"{shown(root)} has no class folders{hint}. Put the images of each class in a sub-folder of it. "
+            f"{shown_path(root)} has no class folders{hint}. Put the images of each class in a sub-folder of it. "
             "Labels in a table or in file names are read by a function: Space(data=function)."
         )
     check_names(root, list(found))
@@ -197,7 +201,7 @@ def images_in(folder: str, part: int, label: int) -> tuple[list[ImageFile], list
         elif not is_something_else(entry.name):
             skipped.append(SkippedFile(entry.path, part, label, f"not a {SUPPORTED} file by its name"))
         elif kind in UNSUPPORTED:
-            unused.append(Skipped(shown(entry.path), f"{kind} files are not read"))
+            unused.append(Skipped(shown_path(entry.path), f"{kind} files are not read"))
     return files, skipped, unused
 
 
@@ -236,10 +240,11 @@ def _loose(root: str, in_classes: int) -> list[Skipped]:
     loose = loose_images(root)
     if len(loose) > in_classes:
         raise DataError(
-            f"{len(loose):,} images lie directly in {shown(root)}, next to class folders with {in_classes:,} images. "
-            "Images outside of the class folders have no label: put each in the folder of its class, or remove them."
+            f"{len(loose):,} images lie directly in {shown_path(root)}, next to class folders with {in_classes:,} "
+            "images. Images outside of the class folders have no label: put each in the folder of its class, "
+            "or remove them."
         )
-    return [Skipped(shown(path), "next to the class folders, so it has no label") for path in loose]
+    return [Skipped(shown_path(path), "next to the class folders, so it has no label") for path in loose]
 
 
 def _holds(path: str, classes: Sequence[str]) -> bool:
@@ -252,7 +257,7 @@ def _check_links(root: str) -> None:
         is_lost = entry.is_symlink() and not entry.name.startswith(".") and not Path(entry.path).exists()
         if is_lost and not extension(entry.name):
             raise DataError(
-                f"The link {shown(entry.path)} leads nowhere; it may be a class folder. Repair or remove it."
+                f"The link {shown_path(entry.path)} leads nowhere; it may be a class folder. Repair or remove it."
             )
 
 
@@ -269,6 +274,6 @@ def _check_classes(part: int, roots: dict[int, str], found: Sequence[str], class
     case = " Some differ only in upper and lower case: rename these." if same else ""
     split = " Or pass test=0.2 (--test 0.2) to set test images aside from the training images." if part == TEST else ""
     raise DataError(
-        f"The {PARTS[part]} folder {shown(roots[part])} must have the same class folders as {shown(roots[TRAIN])}; "
-        f"{'; '.join(differences)}.{case}{split}"
+        f"The {PARTS[part]} folder {shown_path(roots[part])} must have the same class folders as "
+        f"{shown_path(roots[TRAIN])}; {'; '.join(differences)}.{case}{split}"
     )

@@ -3,8 +3,8 @@
 import numpy as np
 
 from spaces.errors import DataError
-from studies.data.dataset import Dataset, Split, chosen, concatenated, copied_if_few
-from studies.data.stratify import EqualPictures, named, shuffled_ranks
+from studies.data.dataset import Dataset, Split, concatenate, copied_if_few, subset
+from studies.data.stratify import DuplicateGroups, named, shuffled_ranks
 
 
 def check_folds(dataset: Dataset, folds: int) -> None:
@@ -32,18 +32,18 @@ def fold_numbers(dataset: Dataset, folds: int) -> tuple[np.ndarray, np.ndarray]:
     return numbers[: len(dataset.train)], numbers[len(dataset.train) :]
 
 
-def picked(train: Split, validation: Split, of_train: np.ndarray, of_validation: np.ndarray) -> Split:
+def select_fold(train: Split, validation: Split, of_train: np.ndarray, of_validation: np.ndarray) -> Split:
     """Images of both, by a mask for each; they are copied only where they are few."""
     parts = [(split, mask) for split, mask in ((train, of_train), (validation, of_validation)) if mask.any()]
-    found = [chosen(split, np.flatnonzero(mask)) for split, mask in parts]
-    return copied_if_few(found[0] if len(found) == 1 else concatenated(*found))
+    found = [subset(split, np.flatnonzero(mask)) for split, mask in parts]
+    return copied_if_few(found[0] if len(found) == 1 else concatenate(*found))
 
 
-def _together(dataset: Dataset) -> tuple[np.ndarray, EqualPictures, np.ndarray]:
+def _together(dataset: Dataset) -> tuple[np.ndarray, DuplicateGroups, np.ndarray]:
     """Labels of train and validation, their groups of equal pictures, and the first image of each group."""
     labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
     hashes = [dataset.train.pictures, dataset.validation.pictures]
     known = [each for each in hashes if each is not None]
     pictures = np.concatenate(known) if len(known) == 2 else np.arange(len(labels))
-    groups = EqualPictures(pictures, shuffled_ranks(len(labels)))
+    groups = DuplicateGroups(pictures, shuffled_ranks(len(labels)))
     return labels, groups, groups.firsts

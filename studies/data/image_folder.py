@@ -13,20 +13,20 @@ from studies.data import folders
 from studies.data.cached_images import decoded_images
 from studies.data.class_checks import notices_of_names
 from studies.data.dataset import Dataset, Skipped, Split
-from studies.data.duplicates import Duplicates, summed_up
+from studies.data.duplicates import Duplicates, summarize_overlap
 from studies.data.folder_checks import check_counts, check_decoded, check_skipped, check_skipped_by_part
 from studies.data.folder_layout import Layout, beside_train, layout_of, without_wrappers
 from studies.data.folders import ImageFile, SkippedFile
-from studies.data.image_request import Wanted
+from studies.data.image_request import ImageRequest
 from studies.data.label_conflicts import label_conflicts
 from studies.data.scanning import subfolders
 from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION
 from studies.data.stratify import head_end
 from studies.data.streamed_images import undecoded_images
 from studies.images.cache_entry import DecodedImages
-from studies.images.decoding import Form, header_size, quiet_pillow, shown
+from studies.images.decoding import ImageFormat, header_size, quiet_pillow, shown_path
 from studies.images.lazy_images import part_of
-from studies.images.parallel_decode import Job, Progress, decode_files
+from studies.images.parallel_decode import DecodeTask, ProgressCallback, decode_files
 
 TEST_SHARE = 0.2
 """Share of the images that is kept aside where no test folder is given."""
@@ -39,7 +39,7 @@ _SAMPLED_FILES = 256
 
 
 def load_image_folder(
-    data: ImageFolder, folder: Path, cache: Path | None = None, progress: Progress | None = None
+    data: ImageFolder, folder: Path, cache: Path | None = None, progress: ProgressCallback | None = None
 ) -> Dataset:
     """The splits of an image folder.
 
@@ -56,9 +56,9 @@ def load_image_folder(
     roots = layout.roots
     listing = folders.listed(roots, data.classes)
     check_counts(listing, roots)
-    form = Form(*(_sides(data.image_size) or median_sides(listing.files)), data.channels, data.resize)
+    form = ImageFormat(*(_sides(data.image_size) or median_sides(listing.files)), data.channels, data.resize)
     test_share = data.test if isinstance(data.test, float) else TEST_SHARE
-    wanted = Wanted(listing, roots, form, None if TEST in roots else test_share)
+    wanted = ImageRequest(listing, roots, form, None if TEST in roots else test_share)
     if data.cache:
         answer = decoded_images(wanted, cache, progress)
     else:
@@ -87,7 +87,7 @@ def read_labelled_folder(
     image_shape: tuple[int, int, int],
     resize: str = "stretch",
     max_skipped: float = 0.5,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[Split, tuple[Skipped, ...]]:
     """The images of a folder of class folders, to evaluate a trained model on; not cached.
 
@@ -109,10 +109,10 @@ def read_labelled_folder(
     folders.require_folder(root, folder, Path.cwd())
     listing = folders.listed_as(root, classes)
     images = np.empty((len(listing.files), *image_shape), np.uint8)
-    jobs = [Job(row, file.path) for row, file in enumerate(listing.files)]
-    found = decode_files(jobs, images, Form(*image_shape, resize), progress)
+    jobs = [DecodeTask(row, file.path) for row, file in enumerate(listing.files)]
+    found = decode_files(jobs, images, ImageFormat(*image_shape, resize), progress)
     problems = [(file.path, result.problem) for file, result in zip(listing.files, found, strict=True)]
-    unreadable = [Skipped(shown(path), problem) for path, problem in problems if problem]
+    unreadable = [Skipped(shown_path(path), problem) for path, problem in problems if problem]
     skipped = [*(file.shown for file in listing.skipped), *unreadable]
     check_skipped(skipped, len(listing.files) + len(listing.skipped), max_skipped, root)
     kept = np.flatnonzero([problem is None for _, problem in problems])
@@ -167,7 +167,7 @@ def _validation_beside(path: str, train: str) -> str:
     if beside is None:
         raise DataError(
             f"validation={BESIDE_TRAIN!r} needs a folder validation, val or valid with class folders beside a folder "
-            f"train, but there is none beside {shown(train)}: make one, or give its path, or a share such as 0.2."
+            f"train, but there is none beside {shown_path(train)}: make one, or give its path, or a share such as 0.2."
         )
     return beside
 
@@ -186,8 +186,8 @@ def _labelled(path: str | os.PathLike[str], folder: Path) -> str:
     found = _existing(path, folder)
     if not subfolders(found):
         raise DataError(
-            f"{shown(found)} has no class folders, so its images have no labels. Put the images of each class in a "
-            "sub-folder of it, or split images off: test=0.2 (--test 0.2) or validation=0.2."
+            f"{shown_path(found)} has no class folders, so its images have no labels. Put the images of each class in "
+            "a sub-folder of it, or split images off: test=0.2 (--test 0.2) or validation=0.2."
         )
     return found
 
@@ -198,7 +198,7 @@ def _check_distinct(roots: Mapping[int, str]) -> None:
         for other in (VALIDATION, TRAIN):
             if part in real and other in real and part != other and real[part] == real[other]:
                 raise DataError(
-                    f"The {PARTS[part]} folder {shown(roots[part])} is the {PARTS[other]} folder too: "
+                    f"The {PARTS[part]} folder {shown_path(roots[part])} is the {PARTS[other]} folder too: "
                     "images that are trained on cannot judge the model. Give another folder, or none."
                 )
 
@@ -232,7 +232,7 @@ def _conflicts(found: DecodedImages, listing: folders.Listing) -> tuple[str, ...
     read = np.concatenate([found.files, found.left_out[:, 0]])
 
     def name(row: int) -> str:
-        return shown(listing.files[read[row]].path)
+        return shown_path(listing.files[read[row]].path)
 
     return label_conflicts(pictures[read], listing.labels[read], name, listing.classes)
 
@@ -245,9 +245,9 @@ def _duplicates(found: DecodedImages, splits: tuple[Split, Split, Split], files:
     left_out: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for a, b in found.left_out.tolist():
         pair = PARTS[files[a].part], PARTS[files[b].part]
-        left_out.setdefault(pair, []).append((shown(files[a].path), shown(files[b].path)))
+        left_out.setdefault(pair, []).append((shown_path(files[a].path), shown_path(files[b].path)))
 
     def name(part: str, row: int) -> str:
-        return shown(files[found.files[starts[part] + row]].path)
+        return shown_path(files[found.files[starts[part] + row]].path)
 
-    return summed_up({part: split.images for part, split in parts.items()}, looks, name, left_out)
+    return summarize_overlap({part: split.images for part, split in parts.items()}, looks, name, left_out)

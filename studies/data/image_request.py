@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.data.duplicates import equals
+from studies.data.duplicates import find_duplicates
 from studies.data.folders import Listing
 from studies.data.split_names import PARTS
 from studies.data.stratify import Counts, arranged
 from studies.images.cache_entry import VERSION, DecodedImages
-from studies.images.decoding import Form, digest
+from studies.images.decoding import ImageFormat, digest
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImageRequest:
     """The images that are wanted, and in which form.
 
     Args:
@@ -30,7 +30,7 @@ class Wanted:
 
     listing: Listing
     roots: Mapping[int, str]
-    form: Form
+    form: ImageFormat
     test_share: float | None
 
     @cached_property
@@ -91,7 +91,7 @@ class Arrangement(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class CachedImages:
     """Decoded images, and the files that were left out: the reason of each by its path."""
 
     images: DecodedImages
@@ -103,7 +103,7 @@ def _doubles(parts: np.ndarray, pictures: np.ndarray | None) -> np.ndarray:
     if pictures is None:
         return np.empty((0, 2), np.int64)
     places = {name: np.flatnonzero(parts == part) for part, name in enumerate(PARTS)}
-    found = equals({name: pictures[at] for name, at in places.items()})
+    found = find_duplicates({name: pictures[at] for name, at in places.items()})
     pairs = [np.stack([places[a][pair[:, 0]], places[b][pair[:, 1]]], axis=1) for (a, b), pair in found.items()]
     return np.concatenate(pairs)
 

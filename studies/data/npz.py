@@ -13,7 +13,7 @@ from spaces.errors import DataError
 from studies.data.arrays import PARTS, dataset_of
 from studies.data.dataset import Dataset
 from studies.data.folders import absolute
-from studies.images.decoding import shown
+from studies.images.decoding import shown_path
 
 NAMES = (*(f"{kind}_{part}" for part in PARTS for kind in "xy"), "classes")
 """The arrays that an archive may hold, each under this name alone."""
@@ -39,7 +39,7 @@ def load_npz(data: Npz, folder: Path) -> Dataset:
         DataError: The archive is missing, damaged, or holds something else than images and labels.
     """
     path = absolute(data.file, folder)
-    where = shown(path)
+    where = shown_path(path)
     arrays = _arrays(path, where)
     parts = {part: (arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in PARTS if f"x_{part}" in arrays}
     classes = arrays["classes"].tolist() if "classes" in arrays else None

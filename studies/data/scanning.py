@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spaces.errors import DataError
-from studies.images.decoding import EXTENSIONS, shown
+from studies.images.decoding import EXTENSIONS, shown_path
 
 SUPPORTED = "JPEG, PNG, BMP, GIF or WebP"
 
@@ -43,7 +43,7 @@ def scan(folder: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise DataError(f"The folder {shown(folder)} cannot be read: {reason}.") from error
+        raise DataError(f"The folder {shown_path(folder)} cannot be read: {reason}.") from error
 
 
 def subfolders(path: str) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from spaces.errors import DataError
 from spaces.records import Record
 from studies.data.dataset import Dataset
 from studies.data.image_folder import load_image_folder
-from studies.images.parallel_decode import Progress
+from studies.images.parallel_decode import ProgressCallback
 
 
-def load(data: Record, folder: Path, *, cache: Path | None = None, progress: Progress | None = None) -> Dataset:
+def load(data: Record, folder: Path, *, cache: Path | None = None, progress: ProgressCallback | None = None) -> Dataset:
     """The three splits of a data source; the same ones every time.
 
     Args:
@@ -30,7 +30,7 @@ def load(data: Record, folder: Path, *, cache: Path | None = None, progress: Pro
     return dataset
 
 
-def _loaded(data: Record, folder: Path, cache: Path | None, progress: Progress | None) -> Dataset:
+def _loaded(data: Record, folder: Path, cache: Path | None, progress: ProgressCallback | None) -> Dataset:
     match data:
         case ImageFolder():
             return load_image_folder(data, folder, cache, progress)

@@ -18,7 +18,7 @@ Counts = tuple[int, int, int]
 """How many images are of the test, the validation and the training part."""
 
 
-class EqualPictures:
+class DuplicateGroups:
     """Images in groups of equal pictures, which are split as one.
 
     Args:
@@ -64,7 +64,7 @@ def stratified(labels: np.ndarray, ranks: np.ndarray, pictures: np.ndarray | Non
     """
     if pictures is None:
         return stratified_order(labels, ranks)
-    groups = EqualPictures(pictures, ranks)
+    groups = DuplicateGroups(pictures, ranks)
     return groups.whole(stratified_order(labels[groups.firsts], ranks[groups.firsts]))
 
 
@@ -113,7 +113,7 @@ def split_off(
         share: Share of the images that is split off.
         pictures: (n,) hash of each picture; None where all are taken as different.
     """
-    groups = EqualPictures(np.arange(len(labels)) if pictures is None else pictures, ranks)
+    groups = DuplicateGroups(np.arange(len(labels)) if pictures is None else pictures, ranks)
     labels, ranks = labels[groups.firsts], ranks[groups.firsts]
     order = stratified_order(labels, ranks)
     length = head_length(share, len(labels), len(np.unique(labels)))

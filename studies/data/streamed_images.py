@@ -10,17 +10,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from studies.data.duplicates import Prints, prints
-from studies.data.image_request import Answer, Wanted
+from studies.data.duplicates import ImageHashes, hash_images
+from studies.data.image_request import CachedImages, ImageRequest
 from studies.images.cache_entry import DecodedImages
-from studies.images.decode_worker import Decoded
+from studies.images.decode_worker import DecodeResult
 from studies.images.lazy_images import ImageFiles, LazyImages, LostFiles
-from studies.images.parallel_decode import Job, Progress, decode_files
+from studies.images.parallel_decode import DecodeTask, ProgressCallback, decode_files
 
 _BLOCK_BYTES = 2**26
 
 
-def undecoded_images(wanted: Wanted, max_skipped: float, progress: Progress | None = None) -> Answer:
+def undecoded_images(
+    wanted: ImageRequest, max_skipped: float, progress: ProgressCallback | None = None
+) -> CachedImages:
     """The images that are wanted, of files that could all be decoded; the others are left out.
 
     Args:
@@ -31,7 +33,7 @@ def undecoded_images(wanted: Wanted, max_skipped: float, progress: Progress | No
     files = wanted.listing.files
     found, hashes = _looked_at([file.path for file in files], wanted, progress)
     kept = np.flatnonzero([result.problem is None for result in found])
-    after = wanted.arranged(kept, hashes.pictures[kept])
+    after = wanted.arranged(kept, hashes.exact[kept])
     # Decoding in the feed's thread cannot switch warnings off and on for itself alone.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     problems = {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}
@@ -45,26 +47,28 @@ def undecoded_images(wanted: Wanted, max_skipped: float, progress: Progress | No
         labels=wanted.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
-        pictures=hashes.pictures[after.files],
-        looks=hashes.looks[after.files],
+        pictures=hashes.exact[after.files],
+        looks=hashes.perceptual[after.files],
         left_out=after.left_out,
     )
-    return Answer(decoded, problems)
+    return CachedImages(decoded, problems)
 
 
-def _looked_at(paths: Sequence[str], wanted: Wanted, progress: Progress | None) -> tuple[list[Decoded], Prints]:
+def _looked_at(
+    paths: Sequence[str], wanted: ImageRequest, progress: ProgressCallback | None
+) -> tuple[list[DecodeResult], ImageHashes]:
     """Decode every file, a block at a time, and keep nothing but what became of it and its hashes."""
     length = max(1, min(len(paths), _BLOCK_BYTES // wanted.form.bytes))
     block = np.zeros((length, *wanted.form.shape), np.uint8)
-    found: list[Decoded] = []
-    hashes: list[Prints] = []
+    found: list[DecodeResult] = []
+    hashes: list[ImageHashes] = []
     for start in range(0, len(paths), length):
-        jobs = [Job(row, path) for row, path in enumerate(paths[start : start + length])]
+        jobs = [DecodeTask(row, path) for row, path in enumerate(paths[start : start + length])]
         found += decode_files(jobs, block, wanted.form, _from(start, len(paths), progress))
-        hashes.append(prints(block[: len(jobs)]))
+        hashes.append(hash_images(block[: len(jobs)]))
     pictures, looks = (np.concatenate(column) for column in zip(*hashes, strict=True))
-    return found, Prints(pictures, looks)
+    return found, ImageHashes(pictures, looks)
 
 
-def _from(start: int, total: int, progress: Progress | None) -> Progress | None:
+def _from(start: int, total: int, progress: ProgressCallback | None) -> ProgressCallback | None:
     return None if progress is None else lambda done, _: progress(start + done, total)

@@ -8,15 +8,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.data.image_request import Wanted
+from studies.data.image_request import ImageRequest
 from studies.images import cache_entry
-from studies.images.decode_worker import Decoded
+from studies.images.decode_worker import DecodeResult
 from studies.images.image_cache import UNFINISHED
 
 DONE = "done.json"
 
 
-def keep(root: Path, wanted: Wanted, folder: Path, done: Mapping[int, Decoded]) -> None:
+def keep(root: Path, wanted: ImageRequest, folder: Path, done: Mapping[int, DecodeResult]) -> None:
     """Keep what is decoded. Only within `exclusive` of the same key.
 
     Args:
@@ -44,7 +44,7 @@ def keep(root: Path, wanted: Wanted, folder: Path, done: Mapping[int, Decoded]) 
     (target / DONE).write_text(json.dumps(content))
 
 
-def resume(root: Path, wanted: Wanted, folder: Path) -> dict[int, Decoded]:
+def resume(root: Path, wanted: ImageRequest, folder: Path) -> dict[int, DecodeResult]:
     """Move what was kept of these files into a scratch folder, and say what became of each row that is done.
 
     Nothing is resumed where a file has changed since, or where what was kept is damaged. Only within `exclusive` of the
@@ -56,7 +56,7 @@ def resume(root: Path, wanted: Wanted, folder: Path) -> dict[int, Decoded]:
         is_same = (content["version"], content["manifest"]) == (cache_entry.VERSION, wanted.manifest)
         if not is_same or content["sample"] != cache_entry.sample_of(kept / cache_entry.IMAGES):
             return {}
-        done = {int(row): Decoded(bytes.fromhex(digest), problem) for row, digest, problem in content["rows"]}
+        done = {int(row): DecodeResult(bytes.fromhex(digest), problem) for row, digest, problem in content["rows"]}
         (kept / cache_entry.IMAGES).rename(folder / cache_entry.IMAGES)
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -13,17 +13,17 @@ from sqlalchemy import exc
 
 from spaces.errors import SearchError
 from spaces.parameters import Scalar
-from studies.database.identities import StudyDeleted, is_employed, is_of_its_study, is_of_trial
-from studies.database.optuna_tables import FINISHED, STUDY, TRIALS, now_utc
-from studies.database.postgresql import write_at_once
-from studies.database.retries import epochs_now, fail_deadly, losses_now
+from studies.database.identities import StudyDeletedError, is_employed, is_of_its_study, is_of_trial
+from studies.database.optuna_tables import FINISHED, OPTUNA_STUDIES, TRIALS, now_utc
+from studies.database.postgresql import write_if_claimed_postgresql
+from studies.database.retries import crash_count, fail_crashing_trials, finished_epochs
 from studies.database.tables import CLAIMS, EPOCHS, STUDIES
 from studies.database.transactions import Database, upsert
-from studies.database.trial_writes import Changes, End, Held, write_held
-from studies.database.workers import Member, give_up_silent, hand_back_ownerless, is_alive
+from studies.database.trial_writes import ClaimKey, PendingWrites, TrialEnd, write_if_claimed
+from studies.database.workers import WorkerRegistration, mark_lost_workers, record_heartbeat, requeue_orphaned_trials
 
 
-class TrialTaken(SearchError):
+class ClaimLostError(SearchError):
     """This worker was given up for lost, and its trial was taken by another one."""
 
 
@@ -41,18 +41,18 @@ class Claim:
     trial_id: int
     number: int
     attempt: int
-    wanted: int
+    trial_budget: int
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NoTrialLeft:
     """There is no trial to take; `over` when all have ended, else others are still at work and may be lost yet."""
 
-    over: bool
+    study_finished: bool
 
 
 @dataclass(frozen=True)
-class Ledger:
+class TrialQueue:
     """The trials of a study as one of its workers sees them.
 
     Args:
@@ -64,62 +64,66 @@ class Ledger:
     """
 
     database: Database
-    member: Member
-    points: Sequence[Mapping[str, Scalar]] = ()
-    retries: int = 2
+    worker: WorkerRegistration
+    assignments: Sequence[Mapping[str, Scalar]] = ()
+    max_retries: int = 2
 
-    def take(self, most: float = math.inf) -> Claim | Nothing:
+    def claim(self, most: float = math.inf) -> Claim | NoTrialLeft:
         """Take a trial that waits, or a new one while there are fewer than the study is to have.
 
         Args:
             most: How many trials there can be, as far as is known; with the last one the study is over.
         """
         request, tries = str(uuid.uuid4()), itertools.count()
-        return self.database.run(lambda connection: self._take(connection, request, most, is_again=next(tries) > 0))
+        return self.database.run(
+            lambda connection: self._claim_trial(connection, request, most, is_again=next(tries) > 0)
+        )
 
-    def _take(self, connection: sa.Connection, request: str, most: float, *, is_again: bool) -> Claim | Nothing:
-        study_id = self.member.study_id
+    def _claim_trial(
+        self, connection: sa.Connection, request: str, most: float, *, is_again: bool
+    ) -> Claim | NoTrialLeft:
+        study_id = self.worker.study_id
         if connection.dialect.name == "postgresql":
             # Others wait for this commit. One that a crash of the server forgets, with all that follows from it, is of
             # a trial that nobody has: its worker finds out when it writes.
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
         # One at a time: the number of trials is counted here. Optuna's own programs lock the second row when they
         # create a trial. SQLite's transactions are alone anyway.
-        both = sa.join(STUDIES, STUDY, STUDIES.c.study_id == STUDY.c.study_id)
-        query = sa.select(STUDIES.c.trials).select_from(both).where(STUDIES.c.study_id == study_id)
-        wanted = connection.scalar(query.where(is_employed(self.member.worker_id)).with_for_update())
+        both = sa.join(STUDIES, OPTUNA_STUDIES, STUDIES.c.study_id == OPTUNA_STUDIES.c.study_id)
+        query = sa.select(STUDIES.c.trial_budget).select_from(both).where(STUDIES.c.study_id == study_id)
+        wanted = connection.scalar(query.where(is_employed(self.worker.worker_id)).with_for_update())
         if wanted is None:
-            raise StudyDeleted
-        if is_again and (mine := self._taken(connection, request, wanted)) is not None:
+            raise StudyDeletedError
+        if is_again and (mine := self._claimed_before(connection, request, wanted)) is not None:
             return mine
-        is_alive(connection, self.member)
+        record_heartbeat(connection, self.worker)
         counts = _counts(connection, study_id)
         if not _is_any_free(counts, wanted):
-            give_up_silent(connection, study_id)
-            hand_back_ownerless(connection, study_id)
+            mark_lost_workers(connection, study_id)
+            requeue_orphaned_trials(connection, study_id)
             counts = _counts(connection, study_id)
-        if counts[TrialState.WAITING] and fail_deadly(connection, study_id, self.retries):
+        if counts[TrialState.WAITING] and fail_crashing_trials(connection, study_id, self.max_retries):
             counts = _counts(connection, study_id)
         if not _is_any_free(counts, wanted):
-            return Nothing(over=_ended(counts) >= wanted)
+            return NoTrialLeft(study_finished=_ended(counts) >= wanted)
         if counts[TrialState.WAITING]:
-            taken = self._take_waiting(connection, request)
-            return Claim(*taken, wanted) if taken is not None else Nothing(over=False)
+            taken = self._claim_waiting(connection, request)
+            return Claim(*taken, wanted) if taken is not None else NoTrialLeft(study_finished=False)
         if sum(counts.values()) >= most:
             return self._nothing_left(connection, counts)
         return Claim(*self._create(connection, sum(counts.values()), request), wanted)
 
-    def _nothing_left(self, connection: sa.Connection, counts: Mapping[TrialState, int]) -> Nothing:
+    def _nothing_left(self, connection: sa.Connection, counts: Mapping[TrialState, int]) -> NoTrialLeft:
         """No new trial can differ from those that there are: with the last of them the study is over."""
         if counts[TrialState.RUNNING]:
-            return Nothing(over=False)
-        row = sa.update(STUDIES).where(STUDIES.c.study_id == self.member.study_id)
-        connection.execute(row.values(trials=_ended(counts)))
-        return Nothing(over=True)
+            return NoTrialLeft(study_finished=False)
+        row = sa.update(STUDIES).where(STUDIES.c.study_id == self.worker.study_id)
+        connection.execute(row.values(trial_budget=_ended(counts)))
+        return NoTrialLeft(study_finished=True)
 
-    def wanted(self) -> int:
+    def trial_budget(self) -> int:
         """How many trials the study is to have, which may grow while it runs."""
-        query = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == self.member.study_id)
+        query = sa.select(STUDIES.c.trial_budget).where(STUDIES.c.study_id == self.worker.study_id)
         return self.database.read(lambda connection: connection.scalar(query)) or 0
 
     def require_study(self) -> None:
@@ -128,23 +132,23 @@ class Ledger:
         Raises:
             StudyDeleted: It is gone.
         """
-        query = sa.select(is_employed(self.member.worker_id))
+        query = sa.select(is_employed(self.worker.worker_id))
         if not self.database.read(lambda connection: connection.scalar(query)):
-            raise StudyDeleted
+            raise StudyDeletedError
 
-    def _taken(self, connection: sa.Connection, request: str, wanted: int) -> Claim | None:
+    def _claimed_before(self, connection: sa.Connection, request: str, wanted: int) -> Claim | None:
         """What this same request took before its answer got lost."""
         joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
         query = sa.select(CLAIMS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined)
-        row = connection.execute(query.where(CLAIMS.c.request == request, CLAIMS.c.study_id == self.member.study_id))
-        return Claim(*found, wanted) if (found := row.one_or_none()) else None
+        query = query.where(CLAIMS.c.claim_token == request, CLAIMS.c.study_id == self.worker.study_id)
+        return Claim(*found, wanted) if (found := connection.execute(query).one_or_none()) else None
 
-    def _take_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int] | None:
+    def _claim_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int] | None:
         """Take the first trial that waits; None if a program of Optuna's own has taken them in the meantime."""
-        waiting = (TRIALS.c.study_id == self.member.study_id) & (TRIALS.c.state == TrialState.WAITING)
+        waiting = (TRIALS.c.study_id == self.worker.study_id) & (TRIALS.c.state == TrialState.WAITING)
         joined = sa.outerjoin(TRIALS, CLAIMS, is_of_trial())
-        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, losses_now().label("losses"))
-        query = query.add_columns(epochs_now().label("epochs")).select_from(joined).where(waiting)
+        query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, crash_count().label("crash_count"))
+        query = query.add_columns(finished_epochs().label("epochs")).select_from(joined).where(waiting)
         query = query.order_by(TRIALS.c.number).limit(1)
         tried: list[int] = []
         while found := connection.execute(query.where(TRIALS.c.trial_id.not_in(tried))).one_or_none():
@@ -158,45 +162,46 @@ class Ledger:
             if connection.execute(change).rowcount:
                 if found.attempt is None:
                     _forget_epochs(connection, trial_id)
-                row = self._claim(trial_id, request, attempt) | {"epochs": epochs, "losses": found.losses or 0}
+                row = self._claim_row(trial_id, request, attempt)
+                row |= {"epochs_at_claim": epochs, "crash_count": found.crash_count or 0}
                 upsert(connection, CLAIMS, [row], keys=("trial_id",))
                 return trial_id, found.number, attempt
             tried.append(trial_id)
         return None
 
     def _create(self, connection: sa.Connection, number: int, request: str) -> tuple[int, int, int]:
-        study_id = self.member.study_id
+        study_id = self.worker.study_id
         row = {"study_id": study_id, "number": number, "state": TrialState.RUNNING, "datetime_start": now_utc()}
         created = connection.execute(sa.insert(TRIALS).values(row)).inserted_primary_key
         trial_id = int(created[0]) if created else 0
-        if number < len(self.points):
-            Changes(system_attrs={"fixed_params": dict(self.points[number])}).write(connection, trial_id)
-        upsert(connection, CLAIMS, [self._claim(trial_id, request, 1)], keys=("trial_id",))
+        if number < len(self.assignments):
+            PendingWrites(system_attrs={"fixed_params": dict(self.assignments[number])}).write(connection, trial_id)
+        upsert(connection, CLAIMS, [self._claim_row(trial_id, request, 1)], keys=("trial_id",))
         _forget_epochs(connection, trial_id)
         return trial_id, number, 1
 
-    def _claim(self, trial_id: int, request: str, attempt: int) -> dict[str, Any]:
+    def _claim_row(self, trial_id: int, request: str, attempt: int) -> dict[str, Any]:
         return {
             "trial_id": trial_id,
-            "study_id": self.member.study_id,
-            "worker_id": self.member.worker_id,
+            "study_id": self.worker.study_id,
+            "worker_id": self.worker.worker_id,
             "attempt": attempt,
-            "request": request,
-            "claimed_at": 0.0,
-            "epochs": 0,
-            "losses": 0,
+            "claim_token": request,
+            "last_write_at": 0.0,
+            "epochs_at_claim": 0,
+            "crash_count": 0,
         }
 
-    def write(self, claim: Claim, changes: Changes) -> None:
+    def save(self, claim: Claim, changes: PendingWrites) -> None:
         """Write what was found out about a trial.
 
         Raises:
             TrialTaken: It is another worker's by now.
             StudyDeleted: The study is gone.
         """
-        self._write_held(claim, changes)
+        self._write_if_claimed(claim, changes)
 
-    def end(self, claim: Claim, changes: Changes, state: TrialState, value: float | None, epochs: int) -> None:
+    def finish(self, claim: Claim, changes: PendingWrites, state: TrialState, value: float | None, epochs: int) -> None:
         """Write how a trial ended, and all that was not written yet.
 
         Args:
@@ -211,12 +216,18 @@ class Ledger:
         """
         if claim.attempt > 1:
             changes = replace(changes, epochs={n: each for n, each in changes.epochs.items() if n <= epochs})
-        self._write_held(claim, replace(changes, value=value), End(state, epochs if claim.attempt > 1 else None))
+        self._write_if_claimed(
+            claim, replace(changes, value=value), TrialEnd(state, epochs if claim.attempt > 1 else None)
+        )
 
-    def _write_held(self, claim: Claim, changes: Changes, end: End | None = None) -> None:
-        held = Held(claim.trial_id, self.member.worker_id, claim.attempt)
+    def _write_if_claimed(self, claim: Claim, changes: PendingWrites, end: TrialEnd | None = None) -> None:
+        held = ClaimKey(claim.trial_id, self.worker.worker_id, claim.attempt)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
-        write, run = (write_at_once, self.database.run_one) if is_postgresql else (write_held, self.database.run)
+        write, run = (
+            (write_if_claimed_postgresql, self.database.run_one)
+            if is_postgresql
+            else (write_if_claimed, self.database.run)
+        )
         try:
             is_held = run(lambda connection: write(connection, held, changes, end))
         except exc.IntegrityError:
@@ -225,16 +236,16 @@ class Ledger:
             raise
         if not is_held:
             self.require_study()
-            raise TrialTaken(
+            raise ClaimLostError(
                 f"trial {claim.number} was taken by another worker, since nothing was heard of this one for "
-                f"{self.member.lost_after_seconds:g} seconds: going on with another trial"
+                f"{self.worker.lost_after_seconds:g} seconds: going on with another trial"
             )
 
-    def hand_back(self, claim: Claim, changes: Changes) -> None:
+    def release(self, claim: Claim, changes: PendingWrites) -> None:
         """Let a trial wait for whichever worker is free; nothing happens if it is another one's by now."""
 
         def work(connection: sa.Connection) -> None:
-            mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.member.worker_id)
+            mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.worker.worker_id)
             held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt, is_of_its_study())
             if connection.execute(held.values(worker_id=None)).rowcount:
                 changes.write(connection, claim.trial_id)

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
 
 from spaces.errors import StudyError
-from studies.database.errors import BUSY_TIMEOUT_SECONDS, explained
+from studies.database.errors import BUSY_TIMEOUT_SECONDS, translate_errors
 from studies.database.pool import TURN_SECONDS, FewConnections, ping_rarely, share_one_connection
 from studies.database.transactions import READING
 from studies.database.urls import missing_driver, parse_url
@@ -37,7 +37,7 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
     if is_sqlite and parsed.database:
         _refuse_foreign_file(Path(parsed.database))
         opened = _read_only(Path(parsed.database)) if reading else url
-    with explained(url), drivers_named(url):
+    with translate_errors(url), drivers_named(url):
         settings = engine_settings(parsed)
         storage = optuna.storages.RDBStorage(opened, engine_kwargs=settings, skip_table_creation=reading)
         if is_sqlite and not reading:

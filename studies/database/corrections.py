@@ -11,7 +11,7 @@ from spaces.space import Space, baseline
 from studies.database.local_process import is_gone, machine
 from studies.database.optuna_tables import read_trials
 from studies.database.tables import CLAIMS, WORKERS
-from studies.database.workers import lives
+from studies.database.workers import is_alive
 
 
 def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -> bool:
@@ -25,7 +25,7 @@ def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -
         if any(_is_evaluated(trial) for trial in trials):
             return False
         query = sa.select(WORKERS.c.pid, WORKERS.c.process_start, WORKERS.c.machine)
-        rows = connection.execute(query.where(WORKERS.c.study_id == study._study_id, lives())).all()
+        rows = connection.execute(query.where(WORKERS.c.study_id == study._study_id, is_alive())).all()
     alive = sum(row.machine != machine() or not is_gone(row.pid, row.process_start) for row in rows)
     if alive:
         workers = f"{alive} worker{'' if alive == 1 else 's'}"

@@ -19,13 +19,13 @@ from spaces.training import METRICS
 from studies.database.claims import is_claimed
 from studies.database.connection import open_storage
 from studies.database.corrections import can_be_corrected, start_again
-from studies.database.errors import explained
-from studies.database.identities import StudyDeleted, identify, identity_of
+from studies.database.errors import translate_errors
+from studies.database.identities import StudyDeletedError, identify, identity_of
 from studies.database.imported import Imports
-from studies.database.schema_lock import alone_in_schema
+from studies.database.schema_lock import schema_lock
 from studies.database.stored_trials import progress
 from studies.database.tables import create_tables
-from studies.database.transactions import FIRST_DELAY_SECONDS, PATIENCE_SECONDS, Database, may_pass
+from studies.database.transactions import FIRST_DELAY_SECONDS, RETRY_TIMEOUT, Database, is_transient
 from studies.database.worker_storage import WorkerStorage
 from studies.outcome import Progress
 from studies.settings import Study
@@ -77,7 +77,7 @@ def open_study(
     space: Space,
     settings: Study,
     data: Identity,
-    patience: Callable[[], float] = lambda: PATIENCE_SECONDS,
+    patience: Callable[[], float] = lambda: RETRY_TIMEOUT,
     expected: str | None = None,
     *,
     corrects: bool = False,
@@ -115,7 +115,7 @@ def open_study(
 def _may_pass_soon(error: StudyError) -> bool:
     """Whether a server is perhaps just being restarted; a wrong address is told soon, and locks were waited for."""
     cause = error.__cause__
-    return cause is not None and may_pass(cause) and "locked" not in str(cause)
+    return cause is not None and is_transient(cause) and "locked" not in str(cause)
 
 
 def _open(
@@ -130,7 +130,7 @@ def _open(
     corrects: bool,
 ) -> OpenStudy:
     notices: tuple[str, ...] = ()
-    with explained(url), alone_in_schema(url), _storage(url) as storage:
+    with translate_errors(url), schema_lock(url), _storage(url) as storage:
         # Many may start at once on an empty database: one at a time creates what is missing.
         create_tables(storage.engine)
         resumed = name in optuna.get_all_study_names(storage)
@@ -150,7 +150,7 @@ def _open(
             plain = start_again(storage, plain, space, StudyDirection[METRICS[space.metric].upper()])
             _describe(plain, space, settings, data)
             notices, resumed = (changed.correction,), False
-        database = Database(storage.engine, patience_seconds=patience)
+        database = Database(storage.engine, retry_timeout=patience)
         identity = Database(storage.engine).run(lambda connection: identify(connection, plain._study_id))
     imports = Imports(space, lambda trial_id: is_claimed(database, trial_id))
     own = WorkerStorage(storage, database, plain._study_id, imports.seen, imports.taken)
@@ -175,7 +175,7 @@ def _require(storage: optuna.storages.RDBStorage, name: str | None, expected: st
     study_id = None if name is None else storage.get_study_id_from_name(name)
     with storage.engine.connect() as connection:
         if study_id is None or identity_of(connection, study_id) != expected:
-            raise StudyDeleted
+            raise StudyDeletedError
 
 
 def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity) -> None:

@@ -4,11 +4,11 @@ import sqlalchemy as sa
 
 from spaces.errors import StudyError
 from studies.database.connection import engine_of
-from studies.database.errors import explained
+from studies.database.errors import translate_errors
 from studies.database.identities import forget, identity_of
 from studies.database.lookup import FoundStudy
 from studies.database.tables import WORKERS
-from studies.database.workers import give_up_gone, give_up_silent, lives
+from studies.database.workers import is_alive, mark_dead_workers, mark_lost_workers
 
 
 def require_idle(found: FoundStudy) -> None:
@@ -21,12 +21,12 @@ def require_idle(found: FoundStudy) -> None:
         raise StudyError(f"the study {found.name!r} was not made by search: delete it with optuna delete-study")
 
     def alive(connection: sa.Connection) -> int:
-        give_up_gone(connection, found.study_id)
-        give_up_silent(connection, found.study_id)
-        of_study = (WORKERS.c.study_id == found.study_id) & lives()
+        mark_dead_workers(connection, found.study_id)
+        mark_lost_workers(connection, found.study_id)
+        of_study = (WORKERS.c.study_id == found.study_id) & is_alive()
         return connection.scalar(sa.select(sa.func.count()).where(of_study)) or 0
 
-    with explained(found.url):
+    with translate_errors(found.url):
         if count := found.database.run(alive):
             workers = f"{count} worker{'' if count == 1 else 's'}"
             raise StudyError(f"the study {found.name!r} has {workers} alive: run search stop {found.name} first")
@@ -34,13 +34,13 @@ def require_idle(found: FoundStudy) -> None:
 
 def identity(found: FoundStudy) -> str:
     """Return the identity of a study; empty if it has none."""
-    with explained(found.url):
+    with translate_errors(found.url):
         return found.database.read(lambda connection: identity_of(connection, found.study_id)) or ""
 
 
 def delete_rows(found: FoundStudy) -> list[str]:
     """Delete a study, and return the names of those that are left in the same database."""
-    with explained(found.url):
+    with translate_errors(found.url):
         storage = found.study._storage
         name = found.name
         storage.delete_study(found.study_id)

@@ -9,7 +9,7 @@ import optuna
 from spaces.errors import SearchError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import MISSING, Float, Int, Parameter, Scalar
-from spaces.scalars import is_real, plain, same, shown
+from spaces.scalars import is_real, same_value, short_repr, to_python
 from spaces.space import Space, fixed_values, flatten
 
 
@@ -25,11 +25,11 @@ def given_values(trial: optuna.Trial) -> dict[str, Any]:
     """
     given: Any = trial._fixed_params
     if not isinstance(given, dict):
-        raise RefusedValues(f"enqueued with {shown(given)}, which are no parameters by name")
+        raise RefusedValues(f"enqueued with {short_repr(given)}, which are no parameters by name")
     return dict(given)
 
 
-def accept(trial: optuna.Trial, name: str, parameter: Parameter, given: Mapping[str, Any]) -> None:
+def accept_values(trial: optuna.Trial, name: str, parameter: Parameter, given: Mapping[str, Any]) -> None:
     """Let a trial take the value that it was enqueued with, if there is one for this parameter.
 
     Raises:
@@ -40,14 +40,14 @@ def accept(trial: optuna.Trial, name: str, parameter: Parameter, given: Mapping[
     value = possible_value(parameter, given[name])
     if value is MISSING:
         raise RefusedValues(
-            f"{name}: enqueued with {shown(given[name])}, which is not one of its values: {parameter!r}"
+            f"{name}: enqueued with {short_repr(given[name])}, which is not one of its values: {parameter!r}"
         )
     trial._fixed_params[name] = value
 
 
 def possible_value(parameter: Parameter, value: Any) -> Any:
     """Return the value of a parameter that equals another one, such as 32 for 32.0, or MISSING if there is none."""
-    value = plain(value)
+    value = to_python(value)
     if isinstance(parameter, Float):
         return parameter.exact(value) if parameter.contains(value) else MISSING
     if parameter.contains(value):
@@ -74,18 +74,18 @@ def refuse_unused(space: Space, given: Mapping[str, Any], taken: Mapping[str, Sc
     for name in sorted(map(str, given)):
         if name not in taken and not (name in fixed and _is_equal(fixed[name], values.get(name))):
             raise RefusedValues(
-                f"{name}: enqueued with {shown(values.get(name))}, {_unused(space, name, taken, fixed)}"
+                f"{name}: enqueued with {short_repr(values.get(name))}, {_unused(space, name, taken, fixed)}"
             )
 
 
 def _unused(space: Space, name: str, taken: Mapping[str, Scalar], fixed: Mapping[str, Any]) -> str:
     holes = {hole.name: hole for hole in flatten(space)}
     if name in holes:
-        missed = next((each for each in holes[name].conditions if not same(taken.get(each[0]), each[1])), None)
+        missed = next((each for each in holes[name].conditions if not same_value(taken.get(each[0]), each[1])), None)
         if missed is not None:
             return f"but it exists only with {missed[0]}={missed[1]!r}: enqueue {missed[0]} too"
     if name in fixed:
-        return f"but the space fixes it to {shown(fixed[name])}"
+        return f"but the space fixes it to {short_repr(fixed[name])}"
     if isinstance(space.model, KerasTunerModel):
         return "but the hypermodel does not ask for it with the other values"
     nearest = difflib.get_close_matches(name, holes, n=1)
@@ -97,6 +97,6 @@ def _whole(value: float) -> int | None:
 
 
 def _is_equal(fixed: Any, value: Any) -> bool:
-    if is_real(fixed) and is_real(plain(value)):
+    if is_real(fixed) and is_real(to_python(value)):
         return bool(fixed == value)
-    return same(fixed, plain(value))
+    return same_value(fixed, to_python(value))

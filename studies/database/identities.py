@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
-from studies.database.optuna_tables import STUDY, STUDY_ATTRIBUTES, TRIALS
+from studies.database.optuna_tables import OPTUNA_STUDIES, OPTUNA_STUDY_ATTRIBUTES, TRIALS
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.transactions import Database, upsert
 
@@ -17,7 +17,7 @@ IDENTITY = "search:identity"
 """The attribute of Optuna's study that holds its identity: Optuna and its dashboard delete it with the study."""
 
 
-class StudyDeleted(StudyError):
+class StudyDeletedError(StudyError):
     """The study was deleted, by Optuna or its dashboard, while this process used it."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def identify(connection: sa.Connection, study_id: int) -> str:
     forget(connection, study_id)
     _forget_deleted(connection)
     attribute = {"study_id": study_id, "key": IDENTITY, "value_json": json.dumps(identity)}
-    upsert(connection, STUDY_ATTRIBUTES, [attribute], keys=("study_id", "key"))
+    upsert(connection, OPTUNA_STUDY_ATTRIBUTES, [attribute], keys=("study_id", "key"))
     connection.execute(sa.insert(IDENTITIES).values(study_id=study_id, identity=identity))
     return identity
 
@@ -67,8 +67,10 @@ def is_carried(table: sa.Table) -> Any:
     Args:
         table: One with `study_id` and `identity`.
     """
-    carried = sa.exists().where(STUDY_ATTRIBUTES.c.study_id == table.c.study_id, STUDY_ATTRIBUTES.c.key == IDENTITY)
-    return carried.where(STUDY_ATTRIBUTES.c.value_json == sa.literal('"') + table.c.identity + sa.literal('"'))
+    carried = sa.exists().where(
+        OPTUNA_STUDY_ATTRIBUTES.c.study_id == table.c.study_id, OPTUNA_STUDY_ATTRIBUTES.c.key == IDENTITY
+    )
+    return carried.where(OPTUNA_STUDY_ATTRIBUTES.c.value_json == sa.literal('"') + table.c.identity + sa.literal('"'))
 
 
 def is_employed(worker_id: str) -> Any:
@@ -100,12 +102,12 @@ def require(connection: sa.Connection, study_id: int, identity: str | None) -> s
     """
     found = identity_of(connection, study_id)
     if found is None or identity not in (None, found):
-        raise StudyDeleted
+        raise StudyDeletedError
     return found
 
 
 @contextlib.contextmanager
-def deletion_explained(database: Database, study_id: int, identity: str) -> Iterator[None]:
+def explain_deletion(database: Database, study_id: int, identity: str) -> Iterator[None]:
     """Turn whatever fails because the study was deleted into one message.
 
     Raises:
@@ -113,19 +115,19 @@ def deletion_explained(database: Database, study_id: int, identity: str) -> Iter
     """
     try:
         yield
-    except StudyDeleted:
+    except StudyDeletedError:
         raise
     except Exception as error:
         # A missing row breaks Optuna and SQLAlchemy in many ways.
         if _is_deleted(database, study_id, identity):
-            raise StudyDeleted from error
+            raise StudyDeletedError from error
         raise
 
 
 def _is_deleted(database: Database, study_id: int, identity: str) -> bool:
     """Return True if the database answers, and has no such study any more."""
     try:
-        impatient = Database(database.engine, patience_seconds=lambda: 0.0)
+        impatient = Database(database.engine, retry_timeout=lambda: 0.0)
         return impatient.read(lambda connection: identity_of(connection, study_id)) != identity
     except sa.exc.SQLAlchemyError:
         return False
@@ -141,7 +143,7 @@ def forget(connection: sa.Connection, study_id: int) -> None:
 
 def _forget_deleted(connection: sa.Connection) -> None:
     """Remove what deleted studies have left, whatever Optuna now stores under their trial ids."""
-    there = sa.select(STUDY.c.study_id)
+    there = sa.select(OPTUNA_STUDIES.c.study_id)
     gone = connection.scalars(sa.select(IDENTITIES.c.study_id).where(IDENTITIES.c.study_id.not_in(there))).all()
     for study_id in gone:
         forget(connection, study_id)

@@ -19,8 +19,8 @@ from studies.database.enqueued import possible_value
 from studies.database.optuna_tables import TRIALS
 from studies.database.stored_trials import OUTCOME, PARAMS, outcome_of
 from studies.database.transactions import Database
-from studies.database.trial_writes import Changes
-from studies.outcome import FAILED, Outcome
+from studies.database.trial_writes import PendingWrites
+from studies.outcome import FAILED, TrialOutcome
 
 JUDGED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -50,7 +50,7 @@ class Imports:
 
     space: Space
     is_claimed: Callable[[int], bool]
-    _refused: dict[int, Outcome] = field(default_factory=dict, init=False)
+    _refused: dict[int, TrialOutcome] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._parameters: Mapping[str, Parameter] = {hole.name: hole.parameter for hole in flatten(self.space)}
@@ -67,7 +67,7 @@ class Imports:
         params = {name: self._value(name, value) for name, value in trial.params.items()}
         if problem := self._problem(trial, params):
             reason = f"added with a value, but not usable: {problem}"
-            outcome = Outcome(FAILED, None, None, len(trial.intermediate_values), 0.0, reason, refused=True)
+            outcome = TrialOutcome(FAILED, None, None, len(trial.intermediate_values), 0.0, reason, refused=True)
             self._refused[trial._trial_id] = outcome
             return _with(trial, state=TrialState.FAIL, user_attrs={**trial.user_attrs, OUTCOME: asdict(outcome)})
         if self._has_hypermodel:
@@ -130,8 +130,8 @@ def _with(trial: FrozenTrial, **changes: Any) -> FrozenTrial:
     return changed
 
 
-def _fail(connection: sa.Connection, refused: Mapping[int, Outcome]) -> None:
+def _fail(connection: sa.Connection, refused: Mapping[int, TrialOutcome]) -> None:
     query = sa.select(TRIALS.c.trial_id).where(TRIALS.c.trial_id.in_([*refused]), TRIALS.c.state.in_(JUDGED))
     for trial_id in connection.scalars(query.order_by(TRIALS.c.trial_id)).all():
-        Changes(user_attrs={OUTCOME: asdict(refused[trial_id])}).write(connection, trial_id)
+        PendingWrites(user_attrs={OUTCOME: asdict(refused[trial_id])}).write(connection, trial_id)
         connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(state=TrialState.FAIL))

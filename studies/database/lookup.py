@@ -8,13 +8,13 @@ import optuna
 from spaces.errors import StudyError
 from studies.database.connection import open_storage
 from studies.database.create_study import FINGERPRINT
-from studies.database.errors import explained
+from studies.database.errors import translate_errors
 from studies.database.identities import identity_of
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
 
-PATIENCE_SECONDS = 5.0
+RETRY_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def find_study(url: str, name: str, *, reading: bool = True, or_only: bool = Fal
             search cannot read.
     """
     storage, is_ours = open_existing(url)
-    with explained(url):
+    with translate_errors(url):
         names = optuna.get_all_study_names(storage)
         if name not in names and or_only and len(names) == 1:
             (name,) = names
@@ -90,7 +90,7 @@ def find_study(url: str, name: str, *, reading: bool = True, or_only: bool = Fal
         if not reading:
             storage.engine.dispose()
             storage = open_storage(url)
-        database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
+        database = Database(storage.engine, retry_timeout=lambda: RETRY_TIMEOUT)
         own_id = storage.get_study_id_from_name(name)
         own = WorkerStorage(storage, database, own_id)
         study = optuna.load_study(study_name=name, storage=own)
@@ -115,7 +115,7 @@ def open_existing(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url, reading=True)
-    with explained(url), storage.engine.connect() as connection:
+    with translate_errors(url), storage.engine.connect() as connection:
         return storage, has_tables(connection)
 
 

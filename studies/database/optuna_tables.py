@@ -13,8 +13,8 @@ from optuna.distributions import BaseDistribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
-STUDY: Any = models.StudyModel.__table__
-STUDY_ATTRIBUTES: Any = models.StudyUserAttributeModel.__table__
+OPTUNA_STUDIES: Any = models.StudyModel.__table__
+OPTUNA_STUDY_ATTRIBUTES: Any = models.StudyUserAttributeModel.__table__
 TRIALS: Any = models.TrialModel.__table__
 PARAMS: Any = models.TrialParamModel.__table__
 VALUES: Any = models.TrialValueModel.__table__

@@ -57,7 +57,7 @@ def notice_outage(connection: sa.Connection, study_id: int) -> Look:
 def _since_the_last_heartbeat(study_id: int) -> Any:
     of_study = WORKERS.c.study_id == study_id
     heard_at = sa.select(sa.func.max(WORKERS.c.heartbeat_at)).where(of_study, WORKERS.c.outages == STUDIES.c.outages)
-    shortest = sa.select(sa.func.min(WORKERS.c.lost_after)).where(of_study, WORKERS.c.state == "alive")
+    shortest = sa.select(sa.func.min(WORKERS.c.lost_after_seconds)).where(of_study, WORKERS.c.state == "alive")
     return sa.select(
         STUDIES.c.outages,
         STUDIES.c.reachable_since,

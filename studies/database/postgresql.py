@@ -10,10 +10,12 @@ from sqlalchemy.dialects import postgresql
 
 from studies.database.optuna_tables import TRIALS, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
-from studies.database.trial_writes import HOLD, KEYS, Changes, End, Held
+from studies.database.trial_writes import KEYS, TOUCH_CLAIM, ClaimKey, PendingWrites, TrialEnd
 
 
-def write_at_once(connection: sa.Connection, held: Held, changes: Changes, end: End | None = None) -> bool:
+def write_if_claimed_postgresql(
+    connection: sa.Connection, held: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
+) -> bool:
     """As `write_held`, in one statement, which needs no transaction around it."""
     rows = {table.name: json.dumps(found, default=_json) for table, found in changes.rows(held.trial_id).items()}
     given = held.parameters | rows
@@ -24,7 +26,7 @@ def write_at_once(connection: sa.Connection, held: Held, changes: Changes, end: 
 
 @lru_cache
 def _statement(*, is_end: bool) -> Any:
-    held = HOLD.returning(CLAIMS.c.trial_id).cte("held")
+    held = TOUCH_CLAIM.returning(CLAIMS.c.trial_id).cte("held")
     parts = [_upserted(table, keys, held) for table, keys in KEYS.items()]
     if is_end:
         change = sa.update(TRIALS).where(TRIALS.c.trial_id == held.c.trial_id)

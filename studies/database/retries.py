@@ -11,20 +11,20 @@ from studies.database.identities import is_of_trial
 from studies.database.optuna_tables import TRIALS, now_utc
 from studies.database.stored_trials import OUTCOME
 from studies.database.tables import CLAIMS, EPOCHS
-from studies.database.trial_writes import Changes
-from studies.outcome import FAILED, Outcome
+from studies.database.trial_writes import PendingWrites
+from studies.outcome import FAILED, TrialOutcome
 
 LOG = logging.getLogger(__name__)
 
 
-def epochs_now() -> Any:
+def finished_epochs() -> Any:
     """The whole epochs of a claimed trial at this moment, as a subquery."""
     return sa.select(sa.func.count()).where(EPOCHS.c.trial_id == CLAIMS.c.trial_id).scalar_subquery()
 
 
-def losses_now(one_more: int = 0) -> Any:
+def crash_count(one_more: int = 0) -> Any:
     """How many workers in a row were lost with a claimed trial before they had finished one more epoch of it."""
-    return sa.case((epochs_now() > CLAIMS.c.epochs, 0), else_=CLAIMS.c.losses + one_more)
+    return sa.case((finished_epochs() > CLAIMS.c.epochs_at_claim, 0), else_=CLAIMS.c.crash_count + one_more)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Requeued:
     epochs: int
 
 
-def requeue(
+def requeue_trial(
     connection: sa.Connection, trial_id: int, worker_id: str | None, *, is_loss: bool, waits: bool = True
 ) -> Requeued | None:
     """Let a trial wait for whichever worker is free, if it runs and that worker still holds it.
@@ -56,7 +56,7 @@ def requeue(
         What became of it, or None if it was left alone.
     """
     is_held = (CLAIMS.c.trial_id == trial_id) & CLAIMS.c.worker_id.is_not_distinct_from(worker_id)
-    query = sa.select(CLAIMS.c.losses, CLAIMS.c.epochs).where(is_held)
+    query = sa.select(CLAIMS.c.crash_count, CLAIMS.c.epochs_at_claim).where(is_held)
     # The claim first, as those lock it who write about the trial: what they wrote is seen then.
     claim = connection.execute(query.with_for_update(skip_locked=not waits)).one_or_none()
     if claim is None and worker_id is not None:
@@ -66,12 +66,12 @@ def requeue(
         return Requeued(was_counted=False, epochs=0)
     if claim is None:
         return Requeued(was_counted=False, epochs=0)
-    connection.execute(sa.update(CLAIMS).where(is_held).values(worker_id=None, losses=losses_now(int(is_loss))))
-    losses = connection.scalar(sa.select(CLAIMS.c.losses).where(CLAIMS.c.trial_id == trial_id))
-    return Requeued(losses == claim.losses + 1, claim.epochs)
+    connection.execute(sa.update(CLAIMS).where(is_held).values(worker_id=None, crash_count=crash_count(int(is_loss))))
+    losses = connection.scalar(sa.select(CLAIMS.c.crash_count).where(CLAIMS.c.trial_id == trial_id))
+    return Requeued(losses == claim.crash_count + 1, claim.epochs_at_claim)
 
 
-def forgive(connection: sa.Connection, trial_id: int, epochs: int) -> None:
+def uncount_crash(connection: sa.Connection, trial_id: int, epochs: int) -> None:
     """Take back that a worker was counted as lost with a trial, unless that does not count any more.
 
     Args:
@@ -79,11 +79,11 @@ def forgive(connection: sa.Connection, trial_id: int, epochs: int) -> None:
         trial_id: The trial.
         epochs: The whole epochs that it had when that worker took it.
     """
-    counts = (CLAIMS.c.trial_id == trial_id) & (CLAIMS.c.epochs == epochs) & (CLAIMS.c.losses > 0)
-    connection.execute(sa.update(CLAIMS).where(counts).values(losses=CLAIMS.c.losses - 1))
+    counts = (CLAIMS.c.trial_id == trial_id) & (CLAIMS.c.epochs_at_claim == epochs) & (CLAIMS.c.crash_count > 0)
+    connection.execute(sa.update(CLAIMS).where(counts).values(crash_count=CLAIMS.c.crash_count - 1))
 
 
-def fail_deadly(connection: sa.Connection, study_id: int, retries: int) -> bool:
+def fail_crashing_trials(connection: sa.Connection, study_id: int, retries: int) -> bool:
     """End the waiting trials with which more workers were lost than are to be; returns whether there was one.
 
     Args:
@@ -92,15 +92,17 @@ def fail_deadly(connection: sa.Connection, study_id: int, retries: int) -> bool:
         retries: How many workers may take a trial after the first one was lost with it.
     """
     joined = sa.join(TRIALS, CLAIMS, is_of_trial())
-    query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, losses_now().label("losses"), epochs_now().label("epochs"))
+    query = sa.select(
+        TRIALS.c.trial_id, TRIALS.c.number, crash_count().label("crash_count"), finished_epochs().label("epochs")
+    )
     waiting = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.WAITING)
-    deadly = connection.execute(query.select_from(joined).where(waiting, losses_now() > retries)).all()
+    deadly = connection.execute(query.select_from(joined).where(waiting, crash_count() > retries)).all()
     for trial in deadly:
-        reason = f"its worker died {trial.losses} times in a row, without finishing one more epoch"
+        reason = f"its worker died {trial.crash_count} times in a row, without finishing one more epoch"
         LOG.warning("trial %d failed: %s", trial.number, reason)
-        outcome = Outcome(FAILED, None, None, trial.epochs, 0.0, reason)
+        outcome = TrialOutcome(FAILED, None, None, trial.epochs, 0.0, reason)
         still = (TRIALS.c.trial_id == trial.trial_id) & (TRIALS.c.state == TrialState.WAITING)
         end = sa.update(TRIALS).where(still).values(state=TrialState.FAIL, datetime_complete=now_utc())
         if connection.execute(end).rowcount:
-            Changes(user_attrs={OUTCOME: asdict(outcome)}).write(connection, trial.trial_id)
+            PendingWrites(user_attrs={OUTCOME: asdict(outcome)}).write(connection, trial.trial_id)
     return bool(deadly)

@@ -13,8 +13,8 @@ from sqlalchemy.engine import URL
 
 from spaces.errors import OutputError, StudyError
 from studies.database.connection import drivers_named, engine_settings
-from studies.database.errors import explained
-from studies.database.urls import parse_url, shown
+from studies.database.errors import translate_errors
+from studies.database.urls import parse_url, redact_url
 
 CREATION_TIMEOUT_SECONDS, TOLD_AFTER_SECONDS, SECONDS_BETWEEN_TRIES = 60.0, 5.0, 0.1
 _LOCKS = {
@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def alone_in_schema(url: str) -> Iterator[None]:
+def schema_lock(url: str) -> Iterator[None]:
     """Hold the database while tables and studies are created: neither Optuna's nor SQLAlchemy's creation is safe else.
 
     Raises:
@@ -43,7 +43,7 @@ def alone_in_schema(url: str) -> Iterator[None]:
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite":
-        with explained(url), drivers_named(url), _server_lock(parsed):
+        with translate_errors(url), drivers_named(url), _server_lock(parsed):
             yield
     else:
         with _file_lock(Path(parsed.database or "")):
@@ -84,7 +84,9 @@ def _server_lock(url: URL) -> Iterator[None]:
         def remedy() -> str:
             return f"end it on its machine, or on the server with `{connection.scalar(end)}`"
 
-        _wait_for_lock(lambda: bool(connection.scalar(take)), shown(url.render_as_string(hide_password=False)), remedy)
+        _wait_for_lock(
+            lambda: bool(connection.scalar(take)), redact_url(url.render_as_string(hide_password=False)), remedy
+        )
         try:
             yield
         finally:

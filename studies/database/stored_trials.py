@@ -8,9 +8,9 @@ from dataclasses import fields
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from spaces.contents import hashed
+from spaces.contents import short_hash
 from spaces.parameters import Scalar
-from studies.outcome import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Costs, Outcome, Progress
+from studies.outcome import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Costs, Progress, TrialOutcome
 
 OUTCOME, PARAMS = "search:outcome", "search:params"
 RECIPE = "search:recipe"
@@ -31,13 +31,15 @@ def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:
     return dict(own if isinstance(own, dict) else trial.params)
 
 
-def outcome_of(trial: FrozenTrial) -> Outcome | None:
+def outcome_of(trial: FrozenTrial) -> TrialOutcome | None:
     """How a trial ended, or None while it has not, and where what is stored is no outcome."""
     stored = trial.user_attrs.get(OUTCOME)
     if not isinstance(stored, dict) or not trial.state.is_finished():
         return None
     try:
-        return Outcome(**{field.name: stored[field.name] for field in fields(Outcome) if field.name in stored})
+        return TrialOutcome(
+            **{field.name: stored[field.name] for field in fields(TrialOutcome) if field.name in stored}
+        )
     except TypeError:
         return None
 
@@ -55,10 +57,10 @@ def costs_of(study: optuna.Study, number: int) -> Costs | None:
 def key_of(params: Mapping[str, Scalar]) -> str:
     """Return what tells a recipe from the others of its space; the noise of binary fractions does not count."""
     plain = {name: f"{value:.12g}" if isinstance(value, float) else [value] for name, value in params.items()}
-    return hashed(json.dumps(plain, sort_keys=True))
+    return short_hash(json.dumps(plain, sort_keys=True))
 
 
-def tried(trials: Sequence[FrozenTrial], *, but: int = -1) -> dict[int, str]:
+def ended_assignments(trials: Sequence[FrozenTrial], *, but: int = -1) -> dict[int, str]:
     """Return the recipes of the trials that have one, by number."""
     found = {}
     for trial in trials:
@@ -90,7 +92,7 @@ def progress(study: optuna.Study, trials: int) -> Progress:
         failed=sum(trial.state == TrialState.FAIL for trial in known),
         baseline=first.value if first else None,
         best=_best(study, complete),
-        recipes=len({*tried([trial for trial in known if trial.state.is_finished()]).values()}),
+        recipes=len({*ended_assignments([trial for trial in known if trial.state.is_finished()]).values()}),
     )
 
 

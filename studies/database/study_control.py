@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from studies.database.identities import StudyDeleted, is_employed
+from studies.database.identities import StudyDeletedError, is_employed
 from studies.database.local_process import process_age
 from studies.database.optuna_tables import FINISHED, TRIALS
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
-from studies.database.workers import ALIVE, device_seconds, give_up_gone, give_up_silent, lives
-from studies.settings import MOST_TRIALS
+from studies.database.workers import ALIVE, device_seconds, is_alive, mark_dead_workers, mark_lost_workers
+from studies.settings import MAX_TRIALS
 
 STOP = "search stop"
 
@@ -33,12 +33,12 @@ class Limits:
     device_seconds: float | None = None
 
 
-def steer(
+def set_limits(
     database: Database,
     study_id: int,
     limits: Limits,
     *,
-    goes_on: bool = False,
+    is_restart: bool = False,
     age_seconds: Callable[[], float] = process_age,
 ) -> str | None:
     """Set the limits of a study.
@@ -61,26 +61,26 @@ def steer(
     """
 
     def work(connection: sa.Connection) -> str | None:
-        connection.execute(sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update())
-        give_up_gone(connection, study_id)
+        connection.execute(sa.select(STUDIES.c.trial_budget).where(STUDIES.c.study_id == study_id).with_for_update())
+        mark_dead_workers(connection, study_id)
         before = connection.execute(sa.select(STUDIES).where(STUDIES.c.study_id == study_id)).one_or_none()
         age = age_seconds()
         now, used = connection.execute(sa.select(database_seconds(), device_seconds(study_id))).one()
         stop = None
         if before is not None and before.stopped_at is not None and before.stopped_at > float(now) - age:
-            stop = before.stop or STOP
-        if before is not None and (goes_on or _count_alive(connection, study_id)):
-            more = max(before.trials, limits.trials)
-            connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=more))
+            stop = before.stop_reason or STOP
+        if before is not None and (is_restart or _count_alive(connection, study_id)):
+            more = max(before.trial_budget, limits.trials)
+            connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trial_budget=more))
             return stop
         ended = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
         row = {
             "study_id": study_id,
-            "trials": max(limits.trials, connection.scalar(ended) or 0),
+            "trial_budget": max(limits.trials, connection.scalar(ended) or 0),
             "deadline": None if limits.timeout_seconds is None else float(now) + limits.timeout_seconds,
-            "device_seconds": limits.device_seconds,
-            "device_seconds_before": float(used),
-            "stop": stop,
+            "device_seconds_limit": limits.device_seconds,
+            "device_seconds_at_start": float(used),
+            "stop_reason": stop,
         }
         upsert(connection, STUDIES, [row], keys=("study_id",))
         return stop
@@ -88,35 +88,35 @@ def steer(
     return database.run(work)
 
 
-def ask_to_stop(database: Database, study_id: int, reason: str = STOP) -> int:
+def request_stop(database: Database, study_id: int, reason: str = STOP) -> int:
     """Ask all workers of a study to end, also those that are still starting; returns how many are alive."""
 
     def work(connection: sa.Connection) -> int:
         change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
-        connection.execute(change.values(stop=reason, stopped_at=database_seconds()))
-        give_up_gone(connection, study_id)
+        connection.execute(change.values(stop_reason=reason, stopped_at=database_seconds()))
+        mark_dead_workers(connection, study_id)
         return _count_alive(connection, study_id)
 
     return database.run(work)
 
 
 def _count_alive(connection: sa.Connection, study_id: int) -> int:
-    return connection.scalar(sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, lives())) or 0
+    return connection.scalar(sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, is_alive())) or 0
 
 
-def add_trials(database: Database, study_id: int, more: int) -> int:
+def extend_budget(database: Database, study_id: int, more: int) -> int:
     """Let a study have so many trials more; returns how many it has then in all."""
 
     def work(connection: sa.Connection) -> int:
-        row = sa.select(STUDIES.c.trials).where(STUDIES.c.study_id == study_id).with_for_update()
-        trials = min((connection.scalar(row) or 0) + more, MOST_TRIALS)
-        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trials=trials))
+        row = sa.select(STUDIES.c.trial_budget).where(STUDIES.c.study_id == study_id).with_for_update()
+        trials = min((connection.scalar(row) or 0) + more, MAX_TRIALS)
+        connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trial_budget=trials))
         return trials
 
     return database.run(work)
 
 
-def steering(database: Database, study_id: int) -> Any:
+def read_control(database: Database, study_id: int) -> Any:
     """The row that steers a study, or None."""
     query = sa.select(STUDIES).where(STUDIES.c.study_id == study_id)
     return database.read(lambda connection: connection.execute(query).one_or_none())
@@ -145,30 +145,30 @@ def claim_export(database: Database, study_id: int, worker_id: str) -> ExportCla
     """
 
     def work(connection: sa.Connection) -> ExportClaim | None:
-        query = sa.select(STUDIES.c.exporter, STUDIES.c.export_attempt).where(STUDIES.c.study_id == study_id)
+        query = sa.select(STUDIES.c.exporter_id, STUDIES.c.export_attempt).where(STUDIES.c.study_id == study_id)
         row = connection.execute(query.where(is_employed(worker_id)).with_for_update()).one_or_none()
         if row is None:
-            raise StudyDeleted
-        give_up_silent(connection, study_id)
-        state = connection.scalar(sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == row.exporter))
-        if row.exporter not in (None, worker_id) and state == ALIVE:
+            raise StudyDeletedError
+        mark_lost_workers(connection, study_id)
+        state = connection.scalar(sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == row.exporter_id))
+        if row.exporter_id not in (None, worker_id) and state == ALIVE:
             return None
         claim = ExportClaim(study_id, worker_id, row.export_attempt + 1)
         change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
-        connection.execute(change.values(exporter=worker_id, export_attempt=claim.attempt))
+        connection.execute(change.values(exporter_id=worker_id, export_attempt=claim.attempt))
         return claim
 
     return database.run(work)
 
 
-def exporter_heard_at(database: Database, study_id: int) -> float | None:
+def exporter_heartbeat(database: Database, study_id: int) -> float | None:
     """The last sign of life of whoever exports, in seconds on the database's clock; None if nobody does."""
-    joined = sa.join(STUDIES, WORKERS, STUDIES.c.exporter == WORKERS.c.worker_id)
+    joined = sa.join(STUDIES, WORKERS, STUDIES.c.exporter_id == WORKERS.c.worker_id)
     query = sa.select(WORKERS.c.heartbeat_at).select_from(joined).where(STUDIES.c.study_id == study_id)
     return database.read(lambda connection: connection.scalar(query))
 
 
-def end_export(
+def release_export(
     database: Database,
     claim: ExportClaim,
     exported: Mapping[str, Any] | None = None,
@@ -183,17 +183,17 @@ def end_export(
         swap: Puts the export in place. It is called while nobody can claim the export, and again where the answer of
             the database got lost.
     """
-    changes: dict[str, Any] = {"exporter": None}
+    changes: dict[str, Any] = {"exporter_id": None}
     if exported is not None:
-        changes["exported"] = dict(exported)
+        changes["export_info"] = dict(exported)
     tries = itertools.count()
 
     def work(connection: sa.Connection) -> bool:
         row = (STUDIES.c.study_id == claim.study_id) & (STUDIES.c.export_attempt == claim.attempt)
-        is_ours = STUDIES.c.exporter == claim.worker_id
+        is_ours = STUDIES.c.exporter_id == claim.worker_id
         if next(tries):
             # The first try may have been committed.
-            is_ours |= STUDIES.c.exporter.is_(None)
+            is_ours |= STUDIES.c.exporter_id.is_(None)
         held = sa.select(STUDIES.c.study_id).where(row, is_ours, is_employed(claim.worker_id))
         if connection.scalar(held.with_for_update()) is None:
             return False

@@ -5,7 +5,7 @@ from sqlalchemy.dialects import mysql
 
 from spaces.errors import StudyError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 METADATA = sa.MetaData()
 SECONDS = sa.Float(53).with_variant(mysql.DOUBLE(asdecimal=False), "mysql", "mariadb")
 """Seconds since 1970, on the database's clock."""
@@ -25,24 +25,24 @@ STUDIES = sa.Table(
     "search_studies",
     METADATA,
     sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("trials", sa.Integer, nullable=False),
+    sa.Column("trial_budget", sa.Integer, nullable=False),
     sa.Column("deadline", SECONDS),
-    sa.Column("device_seconds", SECONDS),
-    sa.Column("device_seconds_before", SECONDS, nullable=False, default=0.0),
-    sa.Column("stop", sa.String(200)),
-    sa.Column("exporter", sa.String(36)),
+    sa.Column("device_seconds_limit", SECONDS),
+    sa.Column("device_seconds_at_start", SECONDS, nullable=False, default=0.0),
+    sa.Column("stop_reason", sa.String(200)),
+    sa.Column("exporter_id", sa.String(36)),
     sa.Column("export_attempt", sa.Integer, nullable=False, default=0),
-    sa.Column("exported", sa.JSON),
+    sa.Column("export_info", sa.JSON),
     sa.Column("stopped_at", SECONDS),
     sa.Column("reachable_since", SECONDS, nullable=False, default=0.0),
     sa.Column("outages", sa.Integer, nullable=False, default=0),
 )
-"""How many trials a study has in all, when it must end, who asked for an end, and who exports its best trial.
+"""The limits of each study, the reason for which it was asked to stop, and the worker that exports its best trial.
 
-`device_seconds` limits what its workers use from now on, `device_seconds_before` is what they had used until then.
-`export_attempt` counts the claims of the export: a worker that claimed an earlier one has lost it.
-`stopped_at` is when an end was last asked for, also where a later start has taken that back. `outages` counts how often
-no worker reached the database for a while; `reachable_since` is when the last of these outages ended.
+`device_seconds_limit` bounds the device time from the current start on; `device_seconds_at_start` is the time used
+before it. `export_attempt` counts the claims of the export: a worker with an older claim has lost it. `stopped_at` is
+the time of the last request to stop, even if a later start has cleared it. `outages` counts the periods in which no
+worker reached the database; `reachable_since` is the end of the last one.
 """
 
 WORKERS = sa.Table(
@@ -57,13 +57,14 @@ WORKERS = sa.Table(
     sa.Column("device_share", sa.Float, nullable=False),
     sa.Column("started_at", SECONDS, nullable=False),
     sa.Column("heartbeat_at", SECONDS, nullable=False),
-    sa.Column("lost_after", SECONDS, nullable=False),
+    sa.Column("lost_after_seconds", SECONDS, nullable=False),
     sa.Column("state", sa.String(8), nullable=False),
-    sa.Column("doing", sa.String(200), nullable=False, default=""),
-    sa.Column("trial", sa.Integer),
+    sa.Column("activity", sa.String(200), nullable=False, default=""),
+    sa.Column("is_stopping", sa.Boolean, nullable=False, default=False),
+    sa.Column("trial_number", sa.Integer),
     sa.Column("epoch", sa.Integer),
     sa.Column("epochs", sa.Integer),
-    sa.Column("value", sa.Float(53)),
+    sa.Column("metric_value", sa.Float(53)),
     sa.Column("log", sa.String(500)),
     sa.Column("outages", sa.Integer, nullable=False, default=0),
     sa.Column("machine", sa.String(255)),
@@ -71,11 +72,12 @@ WORKERS = sa.Table(
     sa.Column("lost_trial_id", sa.Integer),
     sa.Column("lost_epochs", sa.Integer),
 )
-"""Every process that has worked on a study; alive until it is silent for `lost_after` seconds.
+"""Every process that has worked on a study; alive until it is silent for `lost_after_seconds` seconds.
 
 `outages` is the study's count at the last heartbeat: a silence is counted from the last outage on. `machine` and
 `process_start` tell a process of this machine from all others. `lost_trial_id` is the trial with which it was counted
-as lost when that had `lost_epochs`; the worker takes that back if it returns.
+as lost when that had `lost_epochs`; the worker takes that back if it returns. A worker that `is_stopping` may be killed
+before it is done, which is no crash of its trial.
 """
 
 CLAIMS = sa.Table(
@@ -85,15 +87,15 @@ CLAIMS = sa.Table(
     sa.Column("study_id", sa.Integer, nullable=False, index=True),
     sa.Column("worker_id", sa.String(36), index=True),
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("request", sa.String(36), nullable=False),
-    sa.Column("claimed_at", SECONDS, nullable=False),
-    sa.Column("epochs", sa.Integer, nullable=False),
-    sa.Column("losses", sa.Integer, nullable=False),
+    sa.Column("claim_token", sa.String(36), nullable=False),
+    sa.Column("last_write_at", SECONDS, nullable=False),
+    sa.Column("epochs_at_claim", sa.Integer, nullable=False),
+    sa.Column("crash_count", sa.Integer, nullable=False),
 )
-"""Who has taken a trial, and for the how manieth time it was taken; nobody once it was handed back.
+"""The worker that has claimed each trial, or NULL once it was released, and the number of the attempt.
 
-`epochs` is how many whole ones it had then; `losses` is how many workers in a row were lost with it before they had
-finished one more.
+`epochs_at_claim` counts the epochs that were finished at the claim. `crash_count` counts the workers in a row that were
+lost with the trial before they had finished another epoch.
 """
 
 EPOCHS = sa.Table(

@@ -18,14 +18,14 @@ from sqlalchemy.sql.functions import FunctionElement
 Answer = TypeVar("Answer")
 
 LOG = logging.getLogger(__name__)
-PATIENCE_SECONDS = 120.0
+RETRY_TIMEOUT = 120.0
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 3.0
 JITTER = random.Random()
 """Not Python's own generator, which builds the models of a training in another thread."""
 READING = "search_reading"
 """The execution option of connections that only read."""
 
-LASTING = (
+PERMANENT_ERRORS = (
     "no such table",
     "no such column",
     "readonly",
@@ -56,7 +56,7 @@ class Database:
     """
 
     engine: sa.Engine
-    patience_seconds: Callable[[], float] = lambda: PATIENCE_SECONDS
+    retry_timeout: Callable[[], float] = lambda: RETRY_TIMEOUT
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
@@ -114,7 +114,7 @@ class Database:
                 return call()
             except (exc.DBAPIError, exc.TimeoutError, optuna.exceptions.StorageInternalError) as error:
                 waited = self.clock() - started
-                if not may_pass(error) or waited + pause > self.patience_seconds():
+                if not is_transient(error) or waited + pause > self.retry_timeout():
                     raise
                 if delay == FIRST_DELAY_SECONDS * 8:
                     LOG.warning("the database does not answer; trying again")
@@ -122,7 +122,7 @@ class Database:
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether a database error may be gone after a while: a lost connection, a deadlock, a lock, a restart."""
     while isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
@@ -135,7 +135,7 @@ def may_pass(error: BaseException) -> bool:
     if not (error.connection_invalidated or isinstance(error, passing)):
         return False
     said = str(error.orig).lower()
-    return not any(word in said for word in LASTING)
+    return not any(word in said for word in PERMANENT_ERRORS)
 
 
 class database_seconds(FunctionElement[float]):

@@ -17,11 +17,11 @@ from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRI
 from studies.database.tables import CLAIMS, EPOCHS
 from studies.database.transactions import database_seconds, upsert
 
-HOLD = (
+TOUCH_CLAIM = (
     sa.update(CLAIMS)
     .where(CLAIMS.c.trial_id == sa.bindparam("held_trial"), CLAIMS.c.worker_id == sa.bindparam("held_worker"))
     .where(CLAIMS.c.attempt == sa.bindparam("held_attempt"), is_of_its_study())
-    .values(claimed_at=database_seconds())
+    .values(last_write_at=database_seconds())
 )
 """The statement that keeps others from taking the trial until the transaction ends.
 
@@ -40,7 +40,7 @@ KEYS: Mapping[sa.Table, tuple[str, ...]] = {
 
 
 @dataclass
-class Changes:
+class PendingWrites:
     """What is to be written about a trial, collected until the next transaction."""
 
     params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Held:
+class ClaimKey:
     """The claim under which something is written.
 
     Args:
@@ -92,7 +92,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class End:
+class TrialEnd:
     """How a trial ends.
 
     Args:
@@ -104,7 +104,9 @@ class End:
     epochs: int | None
 
 
-def write_held(connection: sa.Connection, held: Held, changes: Changes, end: End | None = None) -> bool:
+def write_if_claimed(
+    connection: sa.Connection, held: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
+) -> bool:
     """Write about a trial if the worker still holds it, and perhaps end it; returns whether it does.
 
     Args:
@@ -113,7 +115,7 @@ def write_held(connection: sa.Connection, held: Held, changes: Changes, end: End
         changes: What is written.
         end: How it ends, or None.
     """
-    if not connection.execute(HOLD, held.parameters).rowcount:
+    if not connection.execute(TOUCH_CLAIM, held.parameters).rowcount:
         return False
     changes.write(connection, held.trial_id)
     if end is not None:

@@ -29,7 +29,7 @@ _PACKAGES = {
 _SECRET = re.compile("passw|secret|token", re.IGNORECASE)
 
 
-def without_secrets(url: str) -> str | None:
+def remove_secrets(url: str) -> str | None:
     """The URL without its password and the options that hold secrets.
 
     None where its parts cannot be told apart, such as with an unescaped `/` and `@` in the password.
@@ -48,7 +48,7 @@ def without_secrets(url: str) -> str | None:
 
 def has_secrets(url: str) -> bool:
     """Whether the URL holds a password, or an option that may be one."""
-    kept = without_secrets(url)
+    kept = remove_secrets(url)
     return kept is None or kept != make_url(url).render_as_string(hide_password=False)
 
 
@@ -117,7 +117,7 @@ def sqlite_url(file: Path) -> str:
     return URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """The URL as it may be shown: without user, password and options, whatever characters they are made of."""
     scheme, _, rest = url.partition("://")
     if scheme.startswith("sqlite"):

@@ -16,7 +16,7 @@ from studies.database.claims import Claim
 from studies.database.distributions import Agreement
 from studies.database.optuna_tables import read_trials
 from studies.database.transactions import Database
-from studies.database.trial_writes import Changes
+from studies.database.trial_writes import PendingWrites
 
 
 class WorkerStorage(BaseStorage):
@@ -50,10 +50,10 @@ class WorkerStorage(BaseStorage):
         self._newest = -1
         self._is_fresh = False
         self._own: FrozenTrial | None = None
-        self._changes = Changes()
+        self._changes = PendingWrites()
         self._lock = threading.RLock()
 
-    def begin(self, claim: Claim) -> None:
+    def attach_claim(self, claim: Claim) -> None:
         """Make the claimed trial the worker's own."""
         with self._lock:
             self._own, self._is_fresh = None, False
@@ -61,15 +61,15 @@ class WorkerStorage(BaseStorage):
             self._refresh()
             own = self._known[claim.trial_id]
             self._own = copy.deepcopy(self._taken(own) if claim.attempt == 1 else own)
-            self._changes = Changes()
+            self._changes = PendingWrites()
 
-    def take_changes(self) -> Changes:
+    def pop_changes(self) -> PendingWrites:
         """What has changed in the own trial since the last call."""
         with self._lock:
-            changes, self._changes = self._changes, Changes()
+            changes, self._changes = self._changes, PendingWrites()
             return changes
 
-    def keep_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+    def record_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of an epoch of the own trial, counted from 1."""
         with self._lock:
             self._changes.epochs[epoch] = metrics
@@ -89,7 +89,7 @@ class WorkerStorage(BaseStorage):
         with self._lock:
             self._is_fresh = False
 
-    def forget_own(self) -> None:
+    def detach_trial(self) -> None:
         """The own trial has ended or was handed back."""
         with self._lock:
             self._own, self._is_fresh = None, False

@@ -14,19 +14,16 @@ from studies.database.identities import is_of_trial, require
 from studies.database.local_process import is_gone, is_stopped, machine, start_ticks
 from studies.database.optuna_tables import TRIALS
 from studies.database.outages import LOST_AFTER_SECONDS, MOST_MISSED_OUTAGES, notice_outage
-from studies.database.retries import forgive, requeue
+from studies.database.retries import requeue_trial, uncount_crash
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds
 
 ALIVE, ENDED, LOST = "alive", "ended", "lost"
-ENDING = "ending, as it was told to"
-"""What a worker does that may be killed before it is done: it is not lost by its trial."""
-
 HEARTBEAT_SECONDS = 2.0
 
 
 @dataclass
-class Activity:
+class WorkerActivity:
     """What a worker is doing now; its training changes it, its heartbeat stores it.
 
     Args:
@@ -38,27 +35,27 @@ class Activity:
         workers_alive: How many workers share the study, as the last heartbeat found.
     """
 
-    doing: str = "starting"
-    trial: int | None = None
+    activity: str = "starting"
+    trial_number: int | None = None
     epoch: int | None = None
     epochs: int | None = None
-    value: float | None = None
+    metric_value: float | None = None
     workers_alive: int = 1
 
     def columns(self) -> dict[str, Any]:
         """For the table of workers; a value that is not finite is left out."""
-        value = self.value if self.value is not None and abs(self.value) < float("inf") else None
+        value = self.metric_value if self.metric_value is not None and abs(self.metric_value) < float("inf") else None
         return {
-            "doing": self.doing[:200],
-            "trial": self.trial,
+            "activity": self.activity[:200],
+            "trial_number": self.trial_number,
             "epoch": self.epoch,
             "epochs": self.epochs,
-            "value": value,
+            "metric_value": value,
         }
 
 
 @dataclass(frozen=True)
-class Member:
+class WorkerRegistration:
     """This process as a worker of a study.
 
     Args:
@@ -79,7 +76,7 @@ class Member:
     worker_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     identity: str | None = None
 
-    def join(self, database: Database) -> None:
+    def register(self, database: Database) -> None:
         """Enter the study's workers.
 
         Raises:
@@ -106,18 +103,19 @@ class Member:
             "device_share": self.device_share,
             "started_at": database_seconds(),
             "heartbeat_at": database_seconds(),
-            "lost_after": self.lost_after_seconds,
+            "lost_after_seconds": self.lost_after_seconds,
             "state": ALIVE,
+            "is_stopping": False,
             "log": self.log,
-            **Activity().columns(),
+            **WorkerActivity().columns(),
         }
 
-    def leave(self, database: Database) -> None:
+    def deregister(self, database: Database) -> None:
         """Leave the study's workers; a trial that was not handed back waits for another worker."""
-        database.run(lambda connection: retire(connection, self.worker_id, ENDED))
+        database.run(lambda connection: end_worker(connection, self.worker_id, ENDED))
 
 
-def silent_seconds(now: Any = None) -> Any:
+def seconds_since_heartbeat(now: Any = None) -> Any:
     """The time for which a worker was not heard while the database could be reached, as an SQL expression.
 
     It is counted on the database's clock, from the worker's last heartbeat or from the end of the study's last outage.
@@ -133,11 +131,11 @@ def silent_seconds(now: Any = None) -> Any:
 def is_lost(now: Any = None) -> Any:
     """Whether a worker that has not left counts as lost, as an SQL expression: the one rule for all who ask."""
     missed = sa.func.coalesce(_of_study(STUDIES.c.outages), 0) - WORKERS.c.outages
-    is_silent = (silent_seconds(now) > WORKERS.c.lost_after) | (missed > MOST_MISSED_OUTAGES)
+    is_silent = (seconds_since_heartbeat(now) > WORKERS.c.lost_after_seconds) | (missed > MOST_MISSED_OUTAGES)
     return (WORKERS.c.state == LOST) | ((WORKERS.c.state == ALIVE) & is_silent)
 
 
-def lives() -> Any:
+def is_alive() -> Any:
     """Whether a worker is at work, as an SQL expression."""
     return (WORKERS.c.state == ALIVE) & sa.not_(is_lost())
 
@@ -148,19 +146,21 @@ def _of_study(column: Any) -> Any:
 
 def _missed_a_heartbeat(now: Any) -> Any:
     """Whether a worker was not heard when it should have been, for whatever reason, as an SQL expression."""
-    return WORKERS.c.heartbeat_at < now - WORKERS.c.lost_after / 2
+    return WORKERS.c.heartbeat_at < now - WORKERS.c.lost_after_seconds / 2
 
 
-def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_ending: bool = False) -> Any:
+def send_heartbeat(
+    connection: sa.Connection, member: WorkerRegistration, activity: WorkerActivity, *, is_ending: bool = False
+) -> Any:
     """Say that a worker lives, give up others for lost, and read how the study is steered.
 
     Returns:
         The study's row, with the database's `now`, what its workers have `used` of their devices in seconds, and how
         many are `alive`.
     """
-    now = is_alive(connection, member, **activity.columns() | ({"doing": ENDING} if is_ending else {}))
+    now = record_heartbeat(connection, member, **activity.columns() | {"is_stopping": is_ending})
     _forgive_return(connection, member)
-    _give_up_lost(connection, member.study_id, now)
+    _mark_lost(connection, member.study_id, now)
     used = device_seconds(member.study_id)
     alive = sa.select(sa.func.count()).where(WORKERS.c.study_id == member.study_id, WORKERS.c.state == ALIVE)
     query = sa.select(STUDIES, database_seconds().label("now"), used.label("used"))
@@ -168,7 +168,7 @@ def beat(connection: sa.Connection, member: Member, activity: Activity, *, is_en
     return connection.execute(query.where(STUDIES.c.study_id == member.study_id)).one()
 
 
-def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> float:
+def record_heartbeat(connection: sa.Connection, member: WorkerRegistration, **changes: Any) -> float:
     """Note that a worker lives, even if it had been given up for lost; returns the time by the database's clock."""
     look = notice_outage(connection, member.study_id)
     row = sa.update(WORKERS).where(WORKERS.c.worker_id == member.worker_id)
@@ -176,13 +176,13 @@ def is_alive(connection: sa.Connection, member: Member, **changes: Any) -> float
     return look.now
 
 
-def _forgive_return(connection: sa.Connection, member: Member) -> None:
+def _forgive_return(connection: sa.Connection, member: WorkerRegistration) -> None:
     """Take back that a worker was counted as lost with a trial, which is not to blame: it was suspended or cut off."""
     mine = WORKERS.c.worker_id == member.worker_id
     query = sa.select(WORKERS.c.lost_trial_id, WORKERS.c.lost_epochs).where(mine, WORKERS.c.lost_trial_id.is_not(None))
     counted = connection.execute(query).one_or_none()
     if counted is not None:
-        forgive(connection, *counted)
+        uncount_crash(connection, *counted)
         connection.execute(sa.update(WORKERS).where(mine).values(lost_trial_id=None, lost_epochs=None))
 
 
@@ -192,29 +192,29 @@ def device_seconds(study_id: int) -> Any:
     return sa.select(sa.func.coalesce(sa.func.sum(spent), 0.0)).where(WORKERS.c.study_id == study_id).scalar_subquery()
 
 
-def give_up_silent(connection: sa.Connection, study_id: int) -> None:
+def mark_lost_workers(connection: sa.Connection, study_id: int) -> None:
     """Mark the workers that were silent for too long as lost, and let their trials wait for others.
 
     An outage that has just ended is noticed first.
     """
-    _give_up_lost(connection, study_id, notice_outage(connection, study_id).now)
+    _mark_lost(connection, study_id, notice_outage(connection, study_id).now)
 
 
-def give_up_gone(connection: sa.Connection, study_id: int) -> None:
+def mark_dead_workers(connection: sa.Connection, study_id: int) -> None:
     """Mark the workers as lost whose processes on this machine have ended, without waiting for their timeout."""
     now = database_seconds()
     suspects = _suspects(connection, study_id, WORKERS.c.machine == machine(), now)
-    _retire(connection, now, [row.worker_id for row in suspects if is_gone(row.pid, row.process_start)])
+    _end_workers(connection, now, [row.worker_id for row in suspects if is_gone(row.pid, row.process_start)])
 
 
-def _give_up_lost(connection: sa.Connection, study_id: int, now: float) -> None:
+def _mark_lost(connection: sa.Connection, study_id: int, now: float) -> None:
     suspects = _suspects(connection, study_id, is_lost(now) | (WORKERS.c.machine == machine()), now)
     here = {row.worker_id: row for row in suspects if row.machine == machine() and row.process_start is not None}
     gone = {worker_id for worker_id, row in here.items() if is_gone(row.pid, row.process_start)}
     lost = {row.worker_id for row in suspects if row.is_lost}
     # A worker that was stopped (SIGSTOP) is not counted against its trial; one that hangs is.
     stopped = {worker_id for worker_id in here.keys() & lost - gone if is_stopped(here[worker_id].pid)}
-    _retire(connection, now, [*{*lost, *gone}], blameless=stopped)
+    _end_workers(connection, now, [*{*lost, *gone}], blameless=stopped)
 
 
 def _suspects(connection: sa.Connection, study_id: int, which: Any, now: Any) -> list[Any]:
@@ -225,7 +225,9 @@ def _suspects(connection: sa.Connection, study_id: int, which: Any, now: Any) ->
     return [*connection.execute(query).all()]
 
 
-def _retire(connection: sa.Connection, now: Any, worker_ids: Sequence[str], blameless: Container[str] = ()) -> None:
+def _end_workers(
+    connection: sa.Connection, now: Any, worker_ids: Sequence[str], blameless: Container[str] = ()
+) -> None:
     """Mark workers as lost that are still silent, and let their trials wait for others.
 
     What another transaction has locked is left to it, or to the next heartbeat: it never waits for one that waits for
@@ -239,7 +241,7 @@ def _retire(connection: sa.Connection, now: Any, worker_ids: Sequence[str], blam
     _requeue_trials(connection, locked, LOST, blameless, waits=False)
 
 
-def retire(connection: sa.Connection, worker_id: str, state: str) -> None:
+def end_worker(connection: sa.Connection, worker_id: str, state: str) -> None:
     """Mark a worker as ended or lost, and let its trial wait for others.
 
     Args:
@@ -265,12 +267,12 @@ def _requeue_trials(
     """
     joined = sa.join(TRIALS, CLAIMS, is_of_trial())
     joined = sa.join(joined, WORKERS, WORKERS.c.worker_id == CLAIMS.c.worker_id)
-    query = sa.select(CLAIMS.c.trial_id, CLAIMS.c.worker_id, WORKERS.c.doing).select_from(joined)
+    query = sa.select(CLAIMS.c.trial_id, CLAIMS.c.worker_id, WORKERS.c.is_stopping).select_from(joined)
     running = query.where(TRIALS.c.state == TrialState.RUNNING, CLAIMS.c.worker_id.in_(worker_ids))
     counted: dict[str, Any] = {worker_id: {} for worker_id in worker_ids}
-    for trial_id, worker_id, doing in connection.execute(running.order_by(CLAIMS.c.trial_id)).all():
-        is_loss = state == LOST and doing != ENDING and worker_id not in blameless
-        requeued = requeue(connection, trial_id, worker_id, is_loss=is_loss, waits=waits)
+    for trial_id, worker_id, is_stopping in connection.execute(running.order_by(CLAIMS.c.trial_id)).all():
+        is_loss = state == LOST and not is_stopping and worker_id not in blameless
+        requeued = requeue_trial(connection, trial_id, worker_id, is_loss=is_loss, waits=waits)
         if requeued is None and not waits:
             counted.pop(worker_id, None)
         elif requeued is not None and requeued.was_counted and worker_id in counted:
@@ -280,7 +282,7 @@ def _requeue_trials(
         connection.execute(row.values(state=state, **columns))
 
 
-def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
+def requeue_orphaned_trials(connection: sa.Connection, study_id: int) -> None:
     """Let trials wait that run without a worker who lives: it left without a word, or never was one of ours.
 
     To be called by one worker of the study at a time.
@@ -291,4 +293,4 @@ def hand_back_ownerless(connection: sa.Connection, study_id: int) -> None:
     running = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.RUNNING)
     query = sa.select(TRIALS.c.trial_id, CLAIMS.c.worker_id).select_from(joined).where(running, ownerless)
     for trial_id, worker_id in connection.execute(query.order_by(TRIALS.c.trial_id)).all():
-        requeue(connection, trial_id, worker_id, is_loss=True)
+        requeue_trial(connection, trial_id, worker_id, is_loss=True)

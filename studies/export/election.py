@@ -12,23 +12,23 @@ import optuna
 
 from spaces.canonical import to_json
 from spaces.space import Recipe, Space, resolve
-from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.data.dataset import Dataset
 from studies.database import stored_trials
 from studies.database.connection import engine_of
 from studies.database.create_study import OpenStudy
 from studies.database.identities import require
-from studies.database.study_control import ExportClaim, claim_export, end_export, exporter_heard_at, steering
+from studies.database.study_control import ExportClaim, claim_export, exporter_heartbeat, read_control, release_export
 from studies.database.tables import read_epochs
-from studies.database.workers import Member
-from studies.events import Watcher
+from studies.database.workers import WorkerRegistration
+from studies.events import RunListener
 from studies.export.export_folder import ExportTaken, place_aside, study_of
-from studies.features.inputs import Features
-from studies.images.lazy_images import telling_of_lost_files
-from studies.outcome import Best, Progress, Result
+from studies.features.inputs import FeatureInputs
+from studies.images.lazy_images import reporting_lost_files
+from studies.outcome import Best, Progress, RunResult
 from studies.stop_request import StopRequest
 from studies.training.epochs import second_phase, total_epochs
-from studies.trials.samplers import seed_of
+from studies.trials.samplers import trial_seed
 
 SECONDS_BETWEEN_LOOKS = 0.5
 BY_ANOTHER = "another worker is retraining and exporting the best trial"
@@ -46,7 +46,7 @@ class Exporter:
         target: Where the export goes.
         images: Gives the images of a recipe.
         features: Gives the features of frozen backbones.
-        watcher: Is told what happens.
+        listener: Is told what happens.
         stop: Asks for an end.
         checkpoints: Where trials and the retraining are saved.
         has_time: Returns whether there is time to write a model with this many layers in a second format.
@@ -54,21 +54,21 @@ class Exporter:
     """
 
     opened: OpenStudy
-    member: Member
+    worker: WorkerRegistration
     seed: int
     folder: Path
     target: Path
     images: Callable[[Recipe], Dataset]
-    features: Features
-    watcher: Watcher
+    features: FeatureInputs
+    listener: RunListener
     stop: StopRequest
-    checkpoints: Checkpoints
+    checkpoints: StudyCheckpoints
     has_time: Callable[[int], bool] = lambda layers: True
     wait: Callable[[float], None] = time.sleep
 
-    def exported(
-        self, space: Space, result: Result, *, retrains: bool = True, unfinished: Best | None = None
-    ) -> Result:
+    def export(
+        self, space: Space, result: RunResult, *, retrains: bool = True, unfinished: Best | None = None
+    ) -> RunResult:
         """The result with its export: the one that is there if it is of the same trial, else a new one.
 
         Args:
@@ -77,7 +77,7 @@ class Exporter:
             retrains: Whether there is time to retrain the best trial.
             unfinished: What a trial reached within its first epoch, exported where no trial is complete.
         """
-        from studies.export.found import Found
+        from studies.export.found import SearchSummary
         from studies.export.retraining import retrain_and_export
 
         best = result.progress.best or unfinished
@@ -85,23 +85,23 @@ class Exporter:
             return result
         recipe = resolve(space, best.params)
         if result.progress.best is not None:
-            best = with_epochs(best, recipe)
+            best = read_epoch_counts(best, recipe)
             result = replace(result, progress=replace(result.progress, best=best))
         stored = stored_metrics(self.target, recipe, self.opened.identity)
         if stored and self._is_good_enough(stored, best, result.progress, retrains=retrains):
             return replace(result, metrics=stored, export=self.target)
         claim = self._claim()
         if claim is None:
-            return replace(result, elsewhere=BY_ANOTHER)
+            return replace(result, exported_by=BY_ANOTHER)
         if elsewhere := self._elsewhere(result, claim):
-            return replace(result, elsewhere=elsewhere)
-        found = Found(
+            return replace(result, exported_by=elsewhere)
+        found = SearchSummary(
             study=result.study,
             metric=result.metric,
             direction=result.direction,
             progress=replace(result.progress, best=best),
             recipe=recipe,
-            seed=seed_of(self.seed, best.number),
+            seed=trial_seed(self.seed, best.number),
             search_seconds=stored_trials.total_seconds(self.opened.study),
             epochs=_epochs(self.opened.study, {0, best.number}),
             identity=self.opened.identity,
@@ -109,13 +109,13 @@ class Exporter:
         )
         try:
             dataset = self.images(recipe)
-            with telling_of_lost_files(dataset.train.images):
+            with reporting_lost_files(dataset.train.images):
                 metrics = retrain_and_export(
                     found,
                     dataset,
                     folder=self.folder,
                     best_folder=self.target,
-                    watcher=self.watcher,
+                    listener=self.listener,
                     stop=self.stop,
                     interrupted=lambda: self.stop.requested,
                     retrains=retrains,
@@ -127,8 +127,8 @@ class Exporter:
         except ExportTaken:
             database, study_id = self.opened.database, self.opened.study_id
             database.read(lambda connection: require(connection, study_id, self.opened.identity))
-            return replace(result, elsewhere=BY_ANOTHER)
-        end_export(self.opened.database, claim)
+            return replace(result, exported_by=BY_ANOTHER)
+        release_export(self.opened.database, claim)
         export = self.target if metrics else None
         return replace(result, metrics=metrics, export=export, interrupted=self.stop.signal_name)
 
@@ -146,39 +146,39 @@ class Exporter:
         counts: dict[str, int] = stored["trials"]
         return is_retrained and counts == _counts(progress)
 
-    def _publish(self, result: Result, claim: ExportClaim, swap: Callable[[], None]) -> bool:
+    def _publish(self, result: RunResult, claim: ExportClaim, swap: Callable[[], None]) -> bool:
         """Put the export in place while the claim is held, and tell others where it is."""
         what = {"trial": self._trial(result), "host": gethostname(), "folder": str(self.target.absolute())}
-        return end_export(self.opened.database, claim, what, swap)
+        return release_export(self.opened.database, claim, what, swap)
 
-    def _trial(self, result: Result) -> list[int]:
+    def _trial(self, result: RunResult) -> list[int]:
         """The best trial's number, and how many had ended."""
         return [result.progress.best.number if result.progress.best else -1, result.progress.done]
 
-    def _elsewhere(self, result: Result, claim: ExportClaim) -> str:
+    def _elsewhere(self, result: RunResult, claim: ExportClaim) -> str:
         """Who has exported the best trial while this process was at work; else empty.
 
         A process that finds the study finished, and no export in its own folder, makes one.
         """
-        known = steering(self.opened.database, self.opened.study_id).exported or {}
+        known = read_control(self.opened.database, self.opened.study_id).export_info or {}
         if not result.already_finished and known.get("trial") == self._trial(result):
-            end_export(self.opened.database, claim)
+            release_export(self.opened.database, claim)
             return f"exported on {known['host']}: {known['folder']}"
         return ""
 
     def _claim(self) -> ExportClaim | None:
         """Claim the export; None where another worker has it, as soon as that one has shown to be alive."""
         database, study_id = self.opened.database, self.opened.study_id
-        heard_at = exporter_heard_at(database, study_id)
-        while (claim := claim_export(database, study_id, self.member.worker_id)) is None:
-            now = exporter_heard_at(database, study_id)
+        heard_at = exporter_heartbeat(database, study_id)
+        while (claim := claim_export(database, study_id, self.worker.worker_id)) is None:
+            now = exporter_heartbeat(database, study_id)
             if self.stop() or now != heard_at:
                 return None
             self.wait(SECONDS_BETWEEN_LOOKS)
         return claim
 
 
-def with_epochs(best: Best, recipe: Recipe) -> Best:
+def read_epoch_counts(best: Best, recipe: Recipe) -> Best:
     """Return the best trial; one that was evaluated elsewhere is retrained for as many epochs as its recipe has."""
     if best.epoch > 0:
         return best

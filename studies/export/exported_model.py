@@ -14,7 +14,7 @@ from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.backend.quiet import quiet_keras
 from studies.export.export_folder import METRICS, previous_export
 from studies.export.formats import KERAS_FILE, LABELS, SAVED_MODEL
-from studies.training.scores import Scores, class_probabilities, evaluate, predict_probabilities
+from studies.training.scores import Scores, class_probabilities, compute_scores, predict_probabilities
 
 if TYPE_CHECKING:
     from studies.data.dataset import Skipped
@@ -23,7 +23,7 @@ TOP = 3
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedModel:
     """An exported model, loaded.
 
     Args:
@@ -77,7 +77,7 @@ class Evaluation:
     skipped: "tuple[Skipped, ...]"
 
 
-def load_export(folder: Path) -> Exported:
+def load_export(folder: Path) -> ExportedModel:
     """Load what `export_model` wrote.
 
     Raises:
@@ -97,10 +97,10 @@ def load_export(folder: Path) -> Exported:
             f"{place}: {LABELS} names {len(labels)} classes and images of {image_shape}, but {KERAS_FILE} turns "
             f"{model.input_shape[1:]} into {model.output_shape[1:]}: export the model again"
         )
-    return Exported(place, model, labels, image_shape, resize, metrics)
+    return ExportedModel(place, model, labels, image_shape, resize, metrics)
 
 
-def predict(exported: Exported, paths: Sequence[Path], batch_size: int = 64) -> list[Prediction]:
+def predict(exported: ExportedModel, paths: Sequence[Path], batch_size: int = 64) -> list[Prediction]:
     """Classify images.
 
     Args:
@@ -120,7 +120,7 @@ def predict(exported: Exported, paths: Sequence[Path], batch_size: int = 64) -> 
     return found
 
 
-def evaluate_folder(exported: Exported, folder: Path) -> Evaluation:
+def evaluate_folder(exported: ExportedModel, folder: Path) -> Evaluation:
     """Score a model on a folder with one sub-folder of images for each class, matched by name.
 
     Raises:
@@ -130,10 +130,10 @@ def evaluate_folder(exported: Exported, folder: Path) -> Evaluation:
 
     split, skipped = read_labelled_folder(folder, exported.labels, exported.image_shape, exported.resize)
     probabilities = predict_probabilities(exported.model, split.images)
-    return Evaluation(evaluate(probabilities, split.labels, exported.labels), tuple(skipped))
+    return Evaluation(compute_scores(probabilities, split.labels, exported.labels), tuple(skipped))
 
 
-def _predict_batch(exported: Exported, paths: Sequence[Path], problems: list[str]) -> list[Prediction]:
+def _predict_batch(exported: ExportedModel, paths: Sequence[Path], problems: list[str]) -> list[Prediction]:
     """The predictions of the images that can be read; what is wrong with the others is added to `problems`."""
     from studies.images.decoding import read_image
 

@@ -9,7 +9,7 @@ from studies.outcome import Best, Progress
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchSummary:
     """What the search found.
 
     Args:

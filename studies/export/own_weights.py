@@ -10,13 +10,13 @@ import numpy as np
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.backend.quiet import quiet_keras
-from studies.features.inputs import Prepared
+from studies.features.inputs import TrainingInputs
 
 logger = logging.getLogger(__name__)
 
 
 def model_with(
-    weights: Sequence[np.ndarray], recipe: Recipe, prepared: Prepared, classes: int, folder: Path
+    weights: Sequence[np.ndarray], recipe: Recipe, prepared: TrainingInputs, classes: int, folder: Path
 ) -> keras.Model | None:
     """The model that a trial trained, not compiled; None where the weights do not fit.
 

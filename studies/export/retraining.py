@@ -14,28 +14,28 @@ from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies.checkpoints.best_weights import PATH, of_params, weights_of
-from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
-from studies.events import EpochEnded, Retraining, Watcher
+from studies.events import EpochEnded, RetrainingStarted, RunListener
 from studies.export.export_folder import STUDY_ID, Publish, publish_at_once
-from studies.export.found import Found
+from studies.export.found import SearchSummary
 from studies.export.own_weights import model_with
 from studies.export.plots.curves import Curve, mean_over_folds
 from studies.export.plots.drawing import draw
 from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import Features, Prepared, as_images
+from studies.features.inputs import FeatureInputs, TrainingInputs, image_inputs
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
-from studies.training.result import DIVERGED, STOPPED, Training
-from studies.training.scores import class_probabilities, evaluate
+from studies.training.result import DIVERGED, STOPPED, TrainingResult
+from studies.training.scores import class_probabilities, compute_scores
 from studies.trials.recipe_training import inference_model_of, train_recipe
 
 COMPARED_IMAGES = 32
 RETRAINING, TRIAL = "retraining", "trial"
 """Where the weights of an export come from."""
 
-RETRAININGS = 3
+MAX_RETRAIN_ATTEMPTS = 3
 """How often a retraining that diverges is tried, each time with another seed."""
 
 COOLDOWN = 0.3
@@ -54,20 +54,20 @@ class Final:
     """
 
     model: keras.Model
-    prepared: Prepared
+    prepared: TrainingInputs
     weights: Mapping[str, Any]
 
 
 def retrain_and_export(
-    found: Found,
+    found: SearchSummary,
     dataset: Dataset,
     *,
     folder: Path,
     best_folder: Path,
-    watcher: Watcher,
+    listener: RunListener,
     stop: Callable[[], bool],
-    features: Features,
-    checkpoints: Checkpoints | None = None,
+    features: FeatureInputs,
+    checkpoints: StudyCheckpoints | None = None,
     publish: Publish = publish_at_once,
     retrains: bool = True,
     interrupted: Callable[[], bool] | None = None,
@@ -80,7 +80,7 @@ def retrain_and_export(
         dataset: The recipe's images.
         folder: Where relative paths of weights start.
         best_folder: Where the export goes; an earlier one is replaced when the new one is whole.
-        watcher: Is told what happens.
+        listener: Is told what happens.
         stop: Asked between steps whether to end.
         features: Gives the features that a frozen backbone's head is trained on.
         checkpoints: Where the retraining is saved, under the best trial's number, and goes on from after an
@@ -97,19 +97,19 @@ def retrain_and_export(
         ExportTaken: Another worker has claimed the export.
     """
     started = time.monotonic()
-    exporting = _Exporting(found, dataset, folder, watcher, stop, features, checkpoints)
+    exporting = _Exporting(found, dataset, folder, listener, stop, features, checkpoints)
     final = exporting.final(retrains, interrupted or stop)
     if final is None:
         return None
     prepared = final.prepared
     retrained = time.monotonic()
-    watcher.exporting(found.best.number if final.weights["from"] == TRIAL else None)
+    listener.on_exporting(found.best.number if final.weights["from"] == TRIAL else None)
     shape = dataset.image_shape
-    whole = features.whole(found.recipe, prepared, final.model, dataset)
+    whole = features.full_model(found.recipe, prepared, final.model, dataset)
     model = inference_model_of(found.recipe, whole, shape, len(dataset.classes))
-    compared = features.compared(found.recipe, prepared, final.model, model, dataset)
+    compared = features.verify_full_model(found.recipe, prepared, final.model, model, dataset)
     probabilities = model.predict(evaluation_data(dataset.test, found.recipe.batch_size), verbose=0)
-    scores = evaluate(probabilities, dataset.test.labels, dataset.classes)
+    scores = compute_scores(probabilities, dataset.test.labels, dataset.classes)
 
     def metrics(exports: Any) -> dict[str, Any]:
         seconds = {
@@ -136,8 +136,8 @@ def retrain_and_export(
         has_time=lambda: has_time(sum(1 for _ in all_layers(model))),
     )
     if checkpoints and final.weights["from"] == RETRAINING:
-        checkpoints.of_trial(found.best.number).clear()
-        checkpoints.best_weights.clear_except([])
+        checkpoints.for_trial(found.best.number).clear()
+        checkpoints.best_weights.delete_except([])
     return exported
 
 
@@ -145,13 +145,13 @@ def retrain_and_export(
 class _Exporting:
     """What the final model is made of; the arguments are those of `retrain_and_export`."""
 
-    found: Found
+    found: SearchSummary
     dataset: Dataset
     folder: Path
-    watcher: Watcher
+    listener: RunListener
     stop: Callable[[], bool]
-    features: Features
-    checkpoints: Checkpoints | None
+    features: FeatureInputs
+    checkpoints: StudyCheckpoints | None
 
     def final(self, retrains: bool, interrupted: Callable[[], bool]) -> Final | None:
         """The model: retrained if there is time, else as its trial left it; None when it was interrupted."""
@@ -167,12 +167,12 @@ class _Exporting:
         prepared = _prepared(self.features, self.found.recipe, self.dataset, self.stop)
         if prepared is None:
             return None
-        trained = _retrain(self.found, self.dataset, prepared, self.folder, self.watcher, self.stop, self.checkpoints)
+        trained = _retrain(self.found, self.dataset, prepared, self.folder, self.listener, self.stop, self.checkpoints)
         weights = {
             "from": RETRAINING,
             "trial": self.found.best.number,
             "epochs": len(trained.history),
-            "complete": trained.ended != STOPPED,
+            "complete": trained.end_reason != STOPPED,
         }
         return Final(trained.model, prepared, weights)
 
@@ -183,7 +183,7 @@ class _Exporting:
         if kept is None:
             return None
         is_on_images = kept.state.get(PATH) == IMAGES
-        prepared = as_images(self.dataset) if is_on_images else self.features.for_trial(recipe, self.dataset)
+        prepared = image_inputs(self.dataset) if is_on_images else self.features.for_trial(recipe, self.dataset)
         model = model_with(weights_of(kept), recipe, prepared, len(self.dataset.classes), self.folder)
         if model is None:
             return None
@@ -191,13 +191,15 @@ class _Exporting:
         return Final(model, prepared, weights)
 
 
-def _curves(found: Found) -> tuple[Curve, Curve]:
+def _curves(found: SearchSummary) -> tuple[Curve, Curve]:
     """How the best trial and the baseline learned."""
     best = Curve(found.best.number, found.best.epoch or None, mean_over_folds(found.epochs.get(found.best.number, ())))
     return best, Curve(0, None, mean_over_folds(found.epochs.get(0, ())))
 
 
-def _prepared(features: Features, recipe: Recipe, dataset: Dataset, stop: Callable[[], bool]) -> Prepared | None:
+def _prepared(
+    features: FeatureInputs, recipe: Recipe, dataset: Dataset, stop: Callable[[], bool]
+) -> TrainingInputs | None:
     """What is trained on; None when a signal ended its preparation."""
     try:
         return features.for_retraining(recipe, dataset)
@@ -208,22 +210,22 @@ def _prepared(features: Features, recipe: Recipe, dataset: Dataset, stop: Callab
 
 
 def _retrain(
-    found: Found,
+    found: SearchSummary,
     dataset: Dataset,
-    prepared: Prepared,
+    prepared: TrainingInputs,
     folder: Path,
-    watcher: Watcher,
+    listener: RunListener,
     stop: Callable[[], bool],
-    checkpoints: Checkpoints | None,
-) -> Training:
-    images, epochs = prepared.together, found.best.epochs
-    watcher.retraining(Retraining(found.best.number, sum(epochs), len(images)))
+    checkpoints: StudyCheckpoints | None,
+) -> TrainingResult:
+    images, epochs = prepared.all_images, found.best.epochs
+    listener.on_retraining(RetrainingStarted(found.best.number, sum(epochs), len(images)))
 
     def show(epoch: int, metrics: Any) -> bool:
-        watcher.epoch_ended(EpochEnded(None, epoch, sum(epochs), metrics))
+        listener.on_epoch_ended(EpochEnded(None, epoch, sum(epochs), metrics))
         return True
 
-    for seed in range(found.seed, found.seed + RETRAININGS):
+    for seed in range(found.seed, found.seed + MAX_RETRAIN_ATTEMPTS):
         keras.utils.clear_session()
         trained = train_recipe(
             found.recipe,
@@ -240,21 +242,21 @@ def _retrain(
             stop=stop,
             checkpoints=_saved(checkpoints, found, seed),
         )
-        if trained.ended != DIVERGED:
+        if trained.end_reason != DIVERGED:
             return trained
     raise ModelError(
-        f"the best recipe, trial {found.best.number}, diverged in {RETRAININGS} retrainings with other seeds: "
+        f"the best recipe, trial {found.best.number}, diverged in {MAX_RETRAIN_ATTEMPTS} retrainings with other seeds: "
         "narrow the learning rate of the space and search again under another --study name"
     )
 
 
-def _saved(checkpoints: Checkpoints | None, found: Found, seed: int) -> TrialCheckpoints | None:
+def _saved(checkpoints: StudyCheckpoints | None, found: SearchSummary, seed: int) -> TrialCheckpoints | None:
     """The checkpoints of one retraining: the trial itself, and other seeds, have other ones."""
     fingerprint = json.dumps(["retraining", seed, found.best.epochs, to_json(found.recipe)])
-    return checkpoints.of_trial(found.best.number, fingerprint, found.attempt) if checkpoints else None
+    return checkpoints.for_trial(found.best.number, fingerprint, found.attempt) if checkpoints else None
 
 
-def _search_metrics(found: Found) -> dict[str, Any]:
+def _search_metrics(found: SearchSummary) -> dict[str, Any]:
     progress = found.progress
     return {
         "study": found.study,

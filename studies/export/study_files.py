@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.errors import OutputError
-from studies.checkpoints.stores import place_at
+from studies.checkpoints.stores import store_at
 from studies.database.urls import sqlite_url
 from studies.export.export_folder import study_of
 
@@ -105,7 +105,7 @@ def remove(files: list[StudyFile], folder: Path) -> list[Path]:
 
 def remove_elsewhere(place: str, identity: str) -> int:
     """Remove a study's checkpoints from a place that several studies share; returns how many there were."""
-    shared = place_at(place)
+    shared = store_at(place)
     own = [name for name in shared.names() if _is_checkpoint_of(name, identity)]
     for name in own:
         shared.remove(name)

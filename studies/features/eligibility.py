@@ -9,17 +9,17 @@ from spaces.training import Augment
 
 IMAGES, FEATURES, CACHED_VIEWS = "images", "features", "cached views"
 
-SWITCH = "SEARCH_FEATURES"
+FEATURES_ENV = "SEARCH_FEATURES"
 """The environment variable that, when it is `off`, lets every trial train on images."""
 
 
-def path_of(recipe: Recipe) -> str:
+def training_input(recipe: Recipe) -> str:
     """What this recipe can be trained on: one of the constants of this module.
 
     Features stand for the images only where the backbone gives the same ones in every epoch and every trial: it is
     frozen, its weights come from a file or from ImageNet, and the images are not changed anew in every epoch.
     """
-    if os.environ.get(SWITCH, "").lower() == "off" or not _is_fixed(recipe):
+    if os.environ.get(FEATURES_ENV, "").lower() == "off" or not _is_fixed(recipe):
         return IMAGES
     if _changes_nothing(recipe.augment):
         return FEATURES

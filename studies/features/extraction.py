@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from spaces.space import Recipe
-from studies.features.store import Rows
+from studies.features.store import FeatureBatches
 from studies.models.augmentation import LAYERS, augmentation_layers
 from studies.models.build import build_model
 
@@ -18,7 +18,7 @@ _PIXELS_PER_BATCH, _LARGEST_BATCH = 2**21, 64
 
 
 @dataclass(frozen=True, eq=False)
-class Extractor:
+class FeatureExtractor:
     """Computes features.
 
     Args:
@@ -31,7 +31,7 @@ class Extractor:
     recipe: Recipe
     progress: Callable[[int, int], None]
 
-    def rows(self, images: Any, views: int = 0) -> Rows:
+    def rows(self, images: Any, views: int = 0) -> FeatureBatches:
         """The features of images that are still to be computed.
 
         Args:
@@ -40,7 +40,7 @@ class Extractor:
         """
         units = int(self.model.output_shape[-1])
         shape = (len(images), views, units) if views else (len(images), units)
-        return Rows(shape, lambda: self._batches(images, views))
+        return FeatureBatches(shape, lambda: self._batches(images, views))
 
     def _batches(self, images: Any, views: int) -> Iterator[np.ndarray]:
         height, width = images.shape[1:3]
@@ -60,7 +60,7 @@ class Extractor:
 
 def make_extractor(
     recipe: Recipe, image_shape: tuple[int, int, int], folder: Path, progress: Callable[[int, int], None]
-) -> Extractor:
+) -> FeatureExtractor:
     """The part of a recipe's model up to its pooling, with its weights, in float32 as in the exported model.
 
     Raises:
@@ -68,7 +68,7 @@ def make_extractor(
     """
     plain = replace(recipe, augment=None, precision="float32", backbone=replace(recipe.backbone, dense_units=0))
     whole = build_model(plain, image_shape, classes=2, folder=folder)
-    return Extractor(keras.Model(whole.input, whole.get_layer("pooling").output), recipe, progress)
+    return FeatureExtractor(keras.Model(whole.input, whole.get_layer("pooling").output), recipe, progress)
 
 
 def _full_precision() -> AbstractContextManager[None]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from spaces.space import Recipe
-from studies.models.build import build_model, finished
+from studies.models.build import build_model, finish_model
 from studies.models.outputs import classified, gives_logits, outputs_for
 from studies.models.precision import precision
 
@@ -35,10 +35,10 @@ def build_head(
     hidden = features if views is None else OneView(int(views), name="view")(features)
     with precision(recipe.precision):
         outputs = classified(hidden, recipe.backbone.dense_units, "relu", recipe.dropout, outputs_for(classes))
-        return keras.Model(features, finished(recipe, features, outputs), name="head")
+        return keras.Model(features, finish_model(recipe, features, outputs), name="head")
 
 
-def whole_model(
+def build_full_model(
     recipe: Recipe, head: keras.Model, image_shape: tuple[int, int, int], classes: int, folder: Path
 ) -> keras.Model:
     """The model of `build_model` with a trained head in place of its own.

@@ -13,17 +13,17 @@ import numpy as np
 
 from spaces.errors import ExportError
 from spaces.space import Recipe
-from studies.data.dataset import Dataset, Split, concatenated
+from studies.data.dataset import Dataset, Split, concatenate
 from studies.features.cache_keys import content_of, key_of
-from studies.features.eligibility import CACHED_VIEWS, IMAGES, path_of
-from studies.features.store import computed, costs_of, in_memory, keep_costs, kept
+from studies.features.eligibility import CACHED_VIEWS, IMAGES, training_input
+from studies.features.store import compute_in_memory, costs_of, keep_costs, load_features, load_or_compute
 from studies.images.image_cache import cache_root
 from studies.outcome import Costs
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.features.extraction import Extractor
+    from studies.features.extraction import FeatureExtractor
 
 
 UNKNOWN_IMAGE_SECONDS = 0.01
@@ -45,7 +45,7 @@ MOST_HELD = 8
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingInputs:
     """What a recipe is trained on.
 
     Args:
@@ -58,23 +58,23 @@ class Prepared:
     train: Split
     validation: Split
     build: Callable[..., "keras.Model"]
-    path: str
+    trained_on: str
 
     @property
-    def together(self) -> Split:
+    def all_images(self) -> Split:
         """Train and validation as one."""
-        return concatenated(self.train, self.validation)
+        return concatenate(self.train, self.validation)
 
 
 class _TooSlowError(Exception):
     """There is no time to compute the features."""
 
 
-def as_images(dataset: Dataset) -> Prepared:
+def image_inputs(dataset: Dataset) -> TrainingInputs:
     """The images themselves."""
     from studies.models.build import build_model
 
-    return Prepared(dataset.train, dataset.validation, build_model, IMAGES)
+    return TrainingInputs(dataset.train, dataset.validation, build_model, IMAGES)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class _Timing:
 
 
 @dataclass(eq=False)
-class Features:
+class FeatureInputs:
     """Computes features once, and keeps those of this run at hand.
 
     Args:
@@ -116,7 +116,7 @@ class Features:
 
     def for_trial(
         self, recipe: Recipe, dataset: Dataset, fits: Callable[[float, Costs], bool] = lambda seconds, backbone: True
-    ) -> Prepared:
+    ) -> TrainingInputs:
         """What a trial of this recipe is trained and judged on.
 
         Args:
@@ -133,11 +133,11 @@ class Features:
             return self._prepared(recipe, dataset, views_of_validation=0)
         except _TooSlowError:
             logger.warning("The time limit leaves no time to compute features: this trial trains on images.")
-            return as_images(dataset)
+            return image_inputs(dataset)
         finally:
             self._fits = lambda seconds, backbone: True
 
-    def for_retraining(self, recipe: Recipe, dataset: Dataset) -> Prepared:
+    def for_retraining(self, recipe: Recipe, dataset: Dataset) -> TrainingInputs:
         """What the best recipe is trained on once more: the validation images are training images here.
 
         Raises:
@@ -150,16 +150,23 @@ class Features:
         """What the frozen backbone costs that this run has computed features with last, or what one may cost."""
         return Costs(self._start_seconds, 0.0, self._image_seconds, self._layers, is_whole=False)
 
-    def whole(self, recipe: Recipe, prepared: Prepared, trained: "keras.Model", dataset: Dataset) -> "keras.Model":
+    def full_model(
+        self, recipe: Recipe, prepared: TrainingInputs, trained: "keras.Model", dataset: Dataset
+    ) -> "keras.Model":
         """The network from images to answers, whatever part of it was trained."""
-        if prepared.path == IMAGES:
+        if prepared.trained_on == IMAGES:
             return trained
-        from studies.features.heads import whole_model
+        from studies.features.heads import build_full_model
 
-        return whole_model(recipe, trained, dataset.image_shape, len(dataset.classes), self.folder)
+        return build_full_model(recipe, trained, dataset.image_shape, len(dataset.classes), self.folder)
 
-    def compared(
-        self, recipe: Recipe, prepared: Prepared, trained: "keras.Model", inference: "keras.Model", dataset: Dataset
+    def verify_full_model(
+        self,
+        recipe: Recipe,
+        prepared: TrainingInputs,
+        trained: "keras.Model",
+        inference: "keras.Model",
+        dataset: Dataset,
     ) -> dict[str, Any]:
         """How far the whole network's probabilities are from those of its head on features.
 
@@ -179,7 +186,7 @@ class Features:
         Raises:
             ExportError: They differ by more than rounding.
         """
-        if prepared.path == IMAGES:
+        if prepared.trained_on == IMAGES:
             return {"path": IMAGES}
         from studies.features.heads import head_probabilities
 
@@ -188,7 +195,7 @@ class Features:
         chosen = _spread(len(dataset.validation))
         used = self._of(recipe, dataset.validation, 0, extractor)
         images = [test, np.asarray(dataset.validation.images[chosen])]
-        features = [in_memory(extractor().rows(test)), None if used is None else used[chosen]]
+        features = [compute_in_memory(extractor().rows(test)), None if used is None else used[chosen]]
         difference = 0.0
         for pictures, found in zip(images, features, strict=True):
             if found is not None:
@@ -200,12 +207,12 @@ class Features:
                 f"{LARGEST_DIFFERENCE:g} is allowed: remove the cached features with search cache --clear, or train "
                 "without them with SEARCH_FEATURES=off"
             )
-        return {"path": prepared.path, "max_abs_difference": difference}
+        return {"path": prepared.trained_on, "max_abs_difference": difference}
 
-    def _prepared(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> Prepared:
-        path, views = path_of(recipe), _views(recipe)
+    def _prepared(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> TrainingInputs:
+        path, views = training_input(recipe), _views(recipe)
         if path == IMAGES:
-            return as_images(dataset)
+            return image_inputs(dataset)
         extractor = self._extractor(recipe, dataset, self._measured_progress)
         self._began = time.monotonic()
         self._images_after = len(dataset.validation)
@@ -213,17 +220,17 @@ class Features:
         self._images_after = 0
         validation = None if train is None else self._of(recipe, dataset.validation, views_of_validation, extractor)
         if train is None or validation is None:
-            return as_images(dataset)
+            return image_inputs(dataset)
         from studies.features.heads import build_head
 
         if views and not views_of_validation:
             validation = validation[:, None]
         splits = Split(train, dataset.train.labels), Split(validation, dataset.validation.labels)
-        return Prepared(*splits, build_head, path)
+        return TrainingInputs(*splits, build_head, path)
 
     def _extractor(
         self, recipe: Recipe, dataset: Dataset, progress: Callable[[int, int], None]
-    ) -> "Callable[[], Extractor]":
+    ) -> "Callable[[], FeatureExtractor]":
         """Makes the backbone when it is first needed: mostly the features are there."""
         from studies.features.extraction import make_extractor
 
@@ -240,14 +247,16 @@ class Features:
                 raise _TooSlowError
         self.progress(done, total)
 
-    def _of(self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], Extractor]") -> np.ndarray | None:
+    def _of(
+        self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], FeatureExtractor]"
+    ) -> np.ndarray | None:
         """The features of a split; None when they would be too large."""
         root = cache_root(self.cache)
         if split not in self._contents:
             self._contents[split] = content_of(split.images, root)
         key = key_of(recipe, split.images, self._contents[split], self.folder, views)
         if key not in self._held:
-            found = kept(root, key)
+            found = load_features(root, key)
             if found is None:
                 from studies.models.layers import all_layers
 
@@ -265,10 +274,10 @@ class Features:
         return kept_features
 
 
-def _computed(root: Path, key: str, split: Split, views: int, extractor: "Extractor") -> np.ndarray | None:
+def _computed(root: Path, key: str, split: Split, views: int, extractor: "FeatureExtractor") -> np.ndarray | None:
     rows = extractor.rows(split.images, views)
     if rows.bytes <= LARGEST_BYTES:
-        return computed(root, key, rows, lambda: extractor.progress(0, len(split)))
+        return load_or_compute(root, key, rows, lambda: extractor.progress(0, len(split)))
     logger.warning(
         "The features of %d images would take %.1f GB: the backbone runs in every epoch instead. Pooling by "
         "average, or fewer cached_views, makes them smaller.",
@@ -279,7 +288,7 @@ def _computed(root: Path, key: str, split: Split, views: int, extractor: "Extrac
 
 
 def _views(recipe: Recipe) -> int:
-    return (recipe.augment.cached_views or 0) if path_of(recipe) == CACHED_VIEWS and recipe.augment else 0
+    return (recipe.augment.cached_views or 0) if training_input(recipe) == CACHED_VIEWS and recipe.augment else 0
 
 
 def _spread(rows: int) -> np.ndarray:

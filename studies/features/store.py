@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Rows:
+class FeatureBatches:
     """Features that are still to be computed.
 
     Args:
@@ -41,7 +41,7 @@ class Rows:
         return prod(self.shape) * 4
 
 
-def kept(root: Path, key: str) -> np.ndarray | None:
+def load_features(root: Path, key: str) -> np.ndarray | None:
     """The features of that name, memory-mapped and read-only; None when they are absent or damaged."""
     folder = root / "entries" / key
     shape = cache_entry.features_shape(folder)
@@ -58,7 +58,9 @@ def kept(root: Path, key: str) -> np.ndarray | None:
     return found
 
 
-def computed(root: Path, key: str, rows: Rows, waiting: Callable[[], None] = lambda: None) -> np.ndarray:
+def load_or_compute(
+    root: Path, key: str, rows: FeatureBatches, waiting: Callable[[], None] = lambda: None
+) -> np.ndarray:
     """The features of that name: those that another process computes meanwhile, else computed and kept.
 
     Where the cache cannot be written they are computed into memory, with a warning. While another process computes
@@ -73,7 +75,7 @@ def computed(root: Path, key: str, rows: Rows, waiting: Callable[[], None] = lam
             root.parent,
             (error.strerror or str(error)).lower(),
         )
-        return in_memory(rows)
+        return compute_in_memory(rows)
 
 
 def keep_costs(root: Path, key: str, costs: Mapping[str, float]) -> None:
@@ -91,7 +93,7 @@ def costs_of(root: Path, key: str) -> dict[str, float]:
         return {}
 
 
-def in_memory(rows: Rows) -> np.ndarray:
+def compute_in_memory(rows: FeatureBatches) -> np.ndarray:
     """The features, computed now."""
     found = np.empty(rows.shape, np.float32)
     start = 0
@@ -101,9 +103,9 @@ def in_memory(rows: Rows) -> np.ndarray:
     return found
 
 
-def _computed_once(root: Path, key: str, rows: Rows, waiting: Callable[[], None]) -> np.ndarray:
-    with image_cache.exclusive(root, key, "computing these features", waiting=waiting):
-        found = kept(root, key)
+def _computed_once(root: Path, key: str, rows: FeatureBatches, waiting: Callable[[], None]) -> np.ndarray:
+    with image_cache.build_lock(root, key, "computing these features", waiting=waiting):
+        found = load_features(root, key)
         if found is not None:
             return found
         if shutil.disk_usage(root).free < rows.bytes:
@@ -111,14 +113,14 @@ def _computed_once(root: Path, key: str, rows: Rows, waiting: Callable[[], None]
         with image_cache.scratch_folder(root, key) as folder:
             _write(folder, rows)
             image_cache.publish(folder, root / "entries" / key)
-        found = kept(root, key)
+        found = load_features(root, key)
     if found is None:
         raise OSError(None, "what was written cannot be read again")
-    image_cache.shrink(root, keep=key)
+    image_cache.evict(root, keep=key)
     return found
 
 
-def _write(folder: Path, rows: Rows) -> None:
+def _write(folder: Path, rows: FeatureBatches) -> None:
     with (folder / ARRAY).open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
         np.lib.format.write_array_header_2_0(file, header)

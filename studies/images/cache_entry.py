@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.images.decoding import Form
+from studies.images.decoding import ImageFormat
 from studies.images.lazy_images import LazyImages
 from studies.images.parallel_decode import ArrayFile
 
@@ -40,7 +40,7 @@ class Description:
         sample: Digest of parts of the array file, which finds a file that was only partly written.
     """
 
-    form: Form
+    form: ImageFormat
     classes: tuple[str, ...]
     counts: tuple[int, int, int]
     problems: Mapping[str, str]
@@ -96,7 +96,7 @@ def describe(folder: Path) -> Description | None:
     """What an entry says of itself; None when it is absent or damaged."""
     try:
         found = json.loads((folder / DESCRIPTION).read_text())
-        form = Form(*found.pop("form"))
+        form = ImageFormat(*found.pop("form"))
         return Description(form, tuple(found.pop("classes")), tuple(found.pop("counts")), **found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -125,7 +125,7 @@ def mark_used(folder: Path) -> None:
         os.utime(folder / DESCRIPTION)
 
 
-def array_file(path: Path, rows: int, form: Form, *, is_new: bool = True) -> ArrayFile:
+def array_file(path: Path, rows: int, form: ImageFormat, *, is_new: bool = True) -> ArrayFile:
     """A NumPy file of images that are all still to be written, or one whose rows are partly written."""
     with path.open("wb" if is_new else "r+b") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *form.shape)}

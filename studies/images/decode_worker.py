@@ -13,17 +13,17 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from studies.images.decoding import Form, Unreadable, digest, pixels, read_bytes
+from studies.images.decoding import ImageFormat, Unreadable, digest, pixels, read_bytes
 
 
-class Decoded(NamedTuple):
+class DecodeResult(NamedTuple):
     """What became of one file: the digest of its content (empty where it could not be read), and what is wrong."""
 
     digest: bytes
     problem: str | None
 
 
-class Rows(Protocol):
+class PixelRows(Protocol):
     """Where images are put: an array, or the file of one."""
 
     def __setitem__(self, row: int, image: np.ndarray, /) -> None: ...
@@ -55,7 +55,7 @@ class FileRows:
             data = data[self._file.write(data) :]
 
 
-def decode_into(rows: Rows, row: int, path: str, form: Form) -> Decoded:
+def decode_into(rows: PixelRows, row: int, path: str, form: ImageFormat) -> DecodeResult:
     """Decode one file into its row. Raises `OSError` when the row cannot be written."""
     found = b""
     try:
@@ -63,9 +63,9 @@ def decode_into(rows: Rows, row: int, path: str, form: Form) -> Decoded:
         found = digest(content)
         image = pixels(content, form)
     except Unreadable as error:
-        return Decoded(found, str(error))
+        return DecodeResult(found, str(error))
     rows[row] = image
-    return Decoded(found, None)
+    return DecodeResult(found, None)
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     path, offset, numbers = json.loads(sys.stdin.readline())
-    form = Form(*numbers)
+    form = ImageFormat(*numbers)
     with closing(FileRows(path, offset, form.bytes)) as rows:
         _answer("ready")
         for line in sys.stdin:

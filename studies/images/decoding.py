@@ -53,7 +53,7 @@ _DAMAGE = (
 )
 
 
-class Form(NamedTuple):
+class ImageFormat(NamedTuple):
     """What images are brought to: the size in pixels, 1 or 3 channels, and `stretch`, `crop` or `pad`."""
 
     height: int
@@ -92,9 +92,9 @@ def read_image(path: Path, image_shape: tuple[int, int, int], resize: str = "str
     """
     try:
         with quiet_pillow():
-            return pixels(read_bytes(os.fspath(path)), Form(*image_shape, resize))
+            return pixels(read_bytes(os.fspath(path)), ImageFormat(*image_shape, resize))
     except Unreadable as error:
-        raise DataError(f"{shown(str(Path(path).absolute()))} cannot be read as an image: {error}.") from error
+        raise DataError(f"{shown_path(str(Path(path).absolute()))} cannot be read as an image: {error}.") from error
 
 
 def read_bytes(path: str) -> bytes:
@@ -113,7 +113,7 @@ def read_bytes(path: str) -> bytes:
         raise Unreadable("it is not a possible file name") from error
 
 
-def pixels(content: bytes, form: Form) -> np.ndarray:
+def pixels(content: bytes, form: ImageFormat) -> np.ndarray:
     """The image in a file's content: upright, in grey or colour, resized with antialiasing.
 
     Transparent pixels are laid on white, 16 bits are brought to 8, CMYK and palettes to colours; of an animation the
@@ -165,7 +165,7 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def shown(path: str) -> str:
+def shown_path(path: str) -> str:
     """A path as it may be printed: line breaks and undecodable bytes are escaped."""
     return path if path.isprintable() else ascii(path)
 
@@ -207,7 +207,7 @@ def _eight_bits(values: np.ndarray, transparent: int) -> Image.Image:
     return Image.fromarray(np.where(values == transparent, 255, values >> 8).clip(0, 255).astype(np.uint8))
 
 
-def _resized(image: Image.Image, form: Form) -> Image.Image:
+def _resized(image: Image.Image, form: ImageFormat) -> Image.Image:
     size = (form.width, form.height)
     if image.size == size:
         return image
@@ -228,7 +228,7 @@ def _opened(file: IO[bytes]) -> Image.Image:
     return Image.open(file, formats=FORMATS)
 
 
-def _decoded(content: bytes, mode: str, form: Form) -> np.ndarray:
+def _decoded(content: bytes, mode: str, form: ImageFormat) -> np.ndarray:
     with _opened(io.BytesIO(content)) as image:
         if isinstance(image, JpegImageFile):
             is_progressive = "progressive" in image.info
@@ -242,7 +242,7 @@ def _decoded(content: bytes, mode: str, form: Form) -> np.ndarray:
         return _in_form(_plain(image if turn is None else image.transpose(turn), mode), form)
 
 
-def _in_form(image: Image.Image, form: Form) -> np.ndarray:
+def _in_form(image: Image.Image, form: ImageFormat) -> np.ndarray:
     """The pixels of an upright image of the wanted mode."""
     return np.frombuffer(_resized(image, form).tobytes(), np.uint8).reshape(form.shape)
 

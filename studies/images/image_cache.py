@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One data set in the cache.
 
     Args:
@@ -59,7 +59,7 @@ class Entry:
     source: str = ""
 
 
-def entries(cache: Path | None = None) -> list[Entry]:
+def entries(cache: Path | None = None) -> list[CacheEntry]:
     """What the cache holds, the most recently used first."""
     found = (_entry(path) for path in entry_folders(cache_root(cache)))
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.used)
@@ -69,7 +69,7 @@ def clear(cache: Path | None = None) -> int:
     """Remove every entry that can be removed; the bytes that were freed."""
     root = cache_root(cache)
     freed = sum(remove(path) for path in entry_folders(root))
-    sweep(root)
+    remove_stale_scratch(root)
     shutil.rmtree(root / "folders", ignore_errors=True)
     shutil.rmtree(root / UNFINISHED, ignore_errors=True)
     return freed
@@ -103,7 +103,7 @@ def entry_folders(root: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def exclusive(
+def build_lock(
     root: Path, key: str, doing: str = "decoding these images", *, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
     """Wait until no other process makes what has this key, and keep others waiting meanwhile.
@@ -165,9 +165,9 @@ def publish(folder: Path, target: Path) -> None:
     shutil.rmtree(target / "damaged", ignore_errors=True)
 
 
-def shrink(root: Path, keep: str) -> None:
+def evict(root: Path, keep: str) -> None:
     """Remove the least recently used entries beyond the limit, and what dead processes have left; `keep` stays."""
-    sweep(root)
+    remove_stale_scratch(root)
     found = [entry for path in entry_folders(root) if (entry := _entry(path)) is not None]
     excess = sum(entry.bytes for entry in found) - limit_bytes()
     for entry in sorted(found, key=lambda entry: entry.used):
@@ -187,7 +187,7 @@ def remove(path: Path) -> int:
     return size - _size(path)
 
 
-def sweep(root: Path) -> None:
+def remove_stale_scratch(root: Path) -> None:
     """Remove the scratch folders of processes that have died: nobody holds their locks; and what nobody resumed."""
     from filelock import FileLock, Timeout
 
@@ -220,16 +220,16 @@ def _remove_scratch(root: Path, number: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _entry(path: Path) -> Entry | None:
+def _entry(path: Path) -> CacheEntry | None:
     description = cache_entry.describe(path)
     if description is None:
         features = cache_entry.features_shape(path)
         if features is None:
             return None
-        return Entry(path.name, features, _size(path), cache_entry.last_used(path), (), "features")
+        return CacheEntry(path.name, features, _size(path), cache_entry.last_used(path), (), "features")
     shape = (sum(description.counts), *description.form.shape)
     used = cache_entry.last_used(path)
-    return Entry(path.name, shape, _size(path), used, description.classes, source=description.source)
+    return CacheEntry(path.name, shape, _size(path), used, description.classes, source=description.source)
 
 
 def _size(path: Path) -> int:

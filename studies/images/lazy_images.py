@@ -13,7 +13,7 @@ import numpy as np
 
 from spaces.errors import DataError, SearchError
 from studies.images.decode_worker import decode_into
-from studies.images.decoding import Form, shown
+from studies.images.decoding import ImageFormat, shown_path
 from studies.images.parallel_decode import cores
 
 _NAMED_FILES = 5
@@ -80,14 +80,14 @@ class LazyImages:
         images = self[:]
         return images if dtype is None else images.astype(dtype)
 
-    def chosen(self, key: Any) -> "LazyImages":
+    def subset(self, key: Any) -> "LazyImages":
         """Some of these images, not read yet."""
         return LazyImages(self.source, self.rows[key])
 
 
 def part_of(images: np.ndarray | LazyImages, rows: slice) -> np.ndarray | LazyImages:
     """A slice of images without reading or copying them."""
-    return images.chosen(rows) if isinstance(images, LazyImages) else images[rows]
+    return images.subset(rows) if isinstance(images, LazyImages) else images[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +140,9 @@ class LostFiles:
     def add(self, row: int, path: str, problem: str) -> None:
         """Note that a file cannot be decoded, and warn of it once."""
         if row not in self._found:
-            self._found[row] = f"{shown(path)}: {problem}"
+            self._found[row] = f"{shown_path(path)}: {problem}"
             if len(self._found) <= _NAMED_FILES:
-                logger.warning("%s is taken as a black picture: %s. Restore it.", shown(path), problem)
+                logger.warning("%s is taken as a black picture: %s. Restore it.", shown_path(path), problem)
 
     def check(self) -> None:
         """Raise `DataError` where too many files are lost, or all of a class."""
@@ -167,7 +167,7 @@ class LostFiles:
 
 
 @contextlib.contextmanager
-def telling_of_lost_files(images: Any) -> Iterator[None]:
+def reporting_lost_files(images: Any) -> Iterator[None]:
     """Raise the `DataError` of lost files in place of the error that a library makes of it while it reads batches."""
     try:
         yield
@@ -193,7 +193,7 @@ class ImageFiles:
     """
 
     paths: Sequence[str]
-    form: Form
+    form: ImageFormat
     lost: LostFiles
 
     @property

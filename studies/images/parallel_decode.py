@@ -15,10 +15,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from studies.images.decode_worker import Decoded, FileRows, Rows, decode_into
-from studies.images.decoding import Form, Unreadable, digest, quiet_pillow, read_bytes
+from studies.images.decode_worker import DecodeResult, FileRows, PixelRows, decode_into
+from studies.images.decoding import ImageFormat, Unreadable, digest, quiet_pillow, read_bytes
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with the files done and the files in all."""
 
 PROCESSES_FROM = 4000
@@ -28,7 +28,7 @@ _MOST_PER_CHUNK = 32
 _SECONDS_BETWEEN_REPORTS = 0.05
 
 
-class Job(NamedTuple):
+class DecodeTask(NamedTuple):
     """One file to decode, and the row it goes to."""
 
     row: int
@@ -48,12 +48,12 @@ class ArrayFile(NamedTuple):
 
 
 def decode_files(
-    jobs: Sequence[Job],
+    jobs: Sequence[DecodeTask],
     target: np.ndarray | ArrayFile,
-    form: Form,
-    progress: Progress | None = None,
-    done: dict[int, Decoded] | None = None,
-) -> list[Decoded]:
+    form: ImageFormat,
+    progress: ProgressCallback | None = None,
+    done: dict[int, DecodeResult] | None = None,
+) -> list[DecodeResult]:
     """Decode every file into its row, on all cores.
 
     Args:
@@ -107,7 +107,7 @@ def _digest_of(path: str) -> bytes:
 class _Decoder(Protocol):
     """Decodes a chunk of jobs, here or elsewhere."""
 
-    def decode(self, chunk: Sequence[Job]) -> list[Decoded]: ...
+    def decode(self, chunk: Sequence[DecodeTask]) -> list[DecodeResult]: ...
 
     def stop(self) -> None: ...
 
@@ -122,12 +122,12 @@ class _Died(Exception):
 class _Run:
     """One call of `decode_files`: a queue of chunks, and a thread for each core that empties it."""
 
-    jobs: list[Job]
+    jobs: list[DecodeTask]
     target: np.ndarray | ArrayFile
-    form: Form
+    form: ImageFormat
     use_processes: bool
     before: int = 0
-    found: list[Decoded | None] = field(init=False)
+    found: list[DecodeResult | None] = field(init=False)
     chunks: deque[range] = field(init=False)
     decoders: list["_Decoder"] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -140,7 +140,7 @@ class _Run:
         starts = range(0, len(self.jobs), length)
         self.chunks = deque(range(start, min(start + length, len(self.jobs))) for start in starts)
 
-    def empty_queue(self, progress: Progress | None) -> None:
+    def empty_queue(self, progress: ProgressCallback | None) -> None:
         with quiet_pillow(), ThreadPoolExecutor(cores()) as pool:
             threads = [pool.submit(self._empty_queue) for _ in range(cores())]
             try:
@@ -154,7 +154,7 @@ class _Run:
             for decoder in self.decoders:
                 decoder.stop()
 
-    def _watch(self, threads: list[Future[None]], progress: Progress | None) -> None:
+    def _watch(self, threads: list[Future[None]], progress: ProgressCallback | None) -> None:
         waiting = set(threads)
         while waiting:
             finished, waiting = wait(waiting, timeout=_SECONDS_BETWEEN_REPORTS)
@@ -184,7 +184,7 @@ class _Run:
                 self._retry(chunk)
                 return
 
-    def _keep(self, chunk: range, found: Sequence[Decoded]) -> None:
+    def _keep(self, chunk: range, found: Sequence[DecodeResult]) -> None:
         # Fewer, when the run was stopped meanwhile.
         self.found[chunk.start : chunk.start + len(found)] = found
         with self.lock:
@@ -195,7 +195,7 @@ class _Run:
         if self.stopped.is_set():
             return
         if len(chunk) == 1:
-            self._keep(chunk, [Decoded(b"", "the process that decoded it was killed")])
+            self._keep(chunk, [DecodeResult(b"", "the process that decoded it was killed")])
         self.chunks.extend(range(k, k + 1) for k in chunk if len(chunk) > 1)
 
     def _decoder(self) -> _Decoder:
@@ -209,11 +209,11 @@ class _Run:
 
 
 class _ThreadDecoder:
-    def __init__(self, target: np.ndarray | ArrayFile, form: Form, stopped: threading.Event) -> None:
+    def __init__(self, target: np.ndarray | ArrayFile, form: ImageFormat, stopped: threading.Event) -> None:
         self._form, self._stopped = form, stopped
-        self._rows: Rows = target if isinstance(target, np.ndarray) else FileRows(*target, form.bytes)
+        self._rows: PixelRows = target if isinstance(target, np.ndarray) else FileRows(*target, form.bytes)
 
-    def decode(self, chunk: Sequence[Job]) -> list[Decoded]:
+    def decode(self, chunk: Sequence[DecodeTask]) -> list[DecodeResult]:
         return [decode_into(self._rows, *job, self._form) for job in chunk if not self._stopped.is_set()]
 
     def stop(self) -> None:
@@ -228,7 +228,7 @@ class _ProcessDecoder:
     """A process of its own, started by name: a forked one would inherit TensorFlow's threads, and a spawned one would
     run a user's script again that has no main guard."""
 
-    def __init__(self, target: ArrayFile, form: Form) -> None:
+    def __init__(self, target: ArrayFile, form: ImageFormat) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "studies.images.decode_worker"],
             stdin=subprocess.PIPE,
@@ -243,11 +243,11 @@ class _ProcessDecoder:
             self.close()
             raise
 
-    def decode(self, chunk: Sequence[Job]) -> list[Decoded]:
+    def decode(self, chunk: Sequence[DecodeTask]) -> list[DecodeResult]:
         answer = self._ask(chunk)
         if isinstance(answer, dict):
             raise OSError(answer["errno"], answer["message"])
-        return [Decoded(bytes.fromhex(found), problem) for found, problem in answer]
+        return [DecodeResult(bytes.fromhex(found), problem) for found, problem in answer]
 
     def stop(self) -> None:
         self._process.kill()

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
 
 
@@ -13,7 +13,7 @@ class FitEnded(KeyboardInterrupt):
     """Ends a training loop that ignored `stop_training`. Loops that catch `Exception` do not catch it."""
 
 
-class Reports(keras.callbacks.Callback):  # type: ignore[misc]
+class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
     """Passes the events of one network's training on to other callbacks, in order.
 
     A `fit` of the user's own may call callbacks one by one, each with metrics of its own; here they share them. It may
@@ -36,7 +36,7 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         network: keras.Model,
         stopping: StopOnRequest,
         callbacks: Sequence[keras.callbacks.Callback],
-        ending: EpochEnd,
+        ending: EpochReporter,
         *,
         epochs: int,
         phases: tuple[int, int] | None = None,
@@ -61,7 +61,7 @@ class Reports(keras.callbacks.Callback):  # type: ignore[misc]
         self.set_model(network)
         self._tell_total(epochs)
 
-    def __deepcopy__(self, memo: Any) -> "Reports":
+    def __deepcopy__(self, memo: Any) -> "CallbackGroup":
         # KerasTuner's users copy callbacks for each model that they train.
         return self
 

@@ -8,11 +8,11 @@ from spaces.errors import EveryTrialError, ModelError, OneTrialError
 from spaces.keras_tuner import ONE_HOT, KerasTunerModel
 from spaces.space import Recipe
 from studies.keras_tuner.exploring import can_be_built, values_that_fit
-from studies.keras_tuner.hyperparameters import AskedHyperParameters, hyperparameters_for
-from studies.keras_tuner.input_format import Form
+from studies.keras_tuner.hyperparameters import SuggestedHyperParameters, hyperparameters_for
+from studies.keras_tuner.input_format import InputFormat
 from studies.keras_tuner.labels import check_metrics, one_hot_columns
 from studies.keras_tuner.loss_range import check_range
-from studies.keras_tuner.models import build_network, connect, name_of
+from studies.keras_tuner.models import build_network, check_network, name_of
 from studies.keras_tuner.own_fit import has_own_fit
 from studies.models.precision import precision
 from studies.models.rescaling import is_rescaled
@@ -22,12 +22,12 @@ from studies.training.feed import steps_per_execution
 
 
 def compiled_network(
-    recipe: Recipe, hp: AskedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
-) -> tuple[keras.Model, Form]:
+    recipe: Recipe, hp: SuggestedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
+) -> tuple[keras.Model, InputFormat]:
     """The network, compiled by its hypermodel or else as the recipe says, and what it is to be given."""
     with precision(recipe.precision):
         network = build_network(recipe.model, hp)
-        outputs = connect(recipe.model, network, shape, classes)
+        outputs = check_network(recipe.model, network, shape, classes)
     execution = steps_per_execution(shape, recipe.batch_size, steps)
     is_users_loss = network.compiled
     if not network.compiled:
@@ -36,12 +36,12 @@ def compiled_network(
         network.steps_per_execution = max(execution, network.steps_per_execution)
     columns = label_columns(recipe.model, network, outputs, is_users_loss)
     rescale = is_rescaled(name_of(recipe.model), network, recipe.model.rescale, shape)
-    return network, Form(rescale, columns)
+    return network, InputFormat(rescale, columns)
 
 
 def fitting_network(
-    recipe: Recipe, hp: AskedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
-) -> tuple[keras.Model, Form]:
+    recipe: Recipe, hp: SuggestedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
+) -> tuple[keras.Model, InputFormat]:
     """The compiled network of a trial, and what it is to be given.
 
     Raises:
@@ -54,7 +54,7 @@ def fitting_network(
         raise
     except ModelError as error:
         record = recipe.model.with_values({})
-        if hp.failure is None and can_be_built(record, lambda other: connect(record, other, shape, classes)):
+        if hp.failure is None and can_be_built(record, lambda other: check_network(record, other, shape, classes)):
             raise OneTrialError(str(error)) from error
         raise
 
@@ -92,7 +92,7 @@ def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple
         if not isinstance(error, ModelError) and not is_trials_end(error):
             raise
         # The defaults may be a combination that cannot be built, which fails trial 0 alone.
-        fitting = values_that_fit(recipe.model, lambda other: connect(recipe.model, other, shape, classes))
+        fitting = values_that_fit(recipe.model, lambda other: check_network(recipe.model, other, shape, classes))
         values = next(fitting, None)
         if values is None:
             raise
@@ -101,5 +101,5 @@ def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple
 
 def _first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
     network, form = compiled_network(recipe, hyperparameters_for(recipe.model, None), shape, classes, 1)
-    name, outputs = name_of(recipe.model), connect(recipe.model, network, shape, classes)
+    name, outputs = name_of(recipe.model), check_network(recipe.model, network, shape, classes)
     return recipe, name, network, check_range(name, network, outputs, form.one_hot)

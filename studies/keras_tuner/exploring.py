@@ -13,8 +13,8 @@ from spaces.errors import EveryTrialError, ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 from spaces.table import Row
-from studies.keras_tuner.hyperparameters import AskedHyperParameters, hyperparameters_for, meaning
-from studies.keras_tuner.mapping import conditions, in_words, mapped, possible, word
+from studies.keras_tuner.hyperparameters import SuggestedHyperParameters, describe_hyperparameter, hyperparameters_for
+from studies.keras_tuner.mapping import conditions, in_words, map_hyperparameter, possible_values, word
 from studies.keras_tuner.models import build_network
 from studies.models.user_code import is_trials_end
 
@@ -26,7 +26,7 @@ OTHER_COMBINATIONS = 10
 """How many other combinations are tried where the defaults cannot be built."""
 
 
-def built(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Model | ModelError:
+def built(record: KerasTunerModel, hp: SuggestedHyperParameters) -> keras.Model | ModelError:
     """The network under some values, or why these cannot be built.
 
     Raises:
@@ -81,7 +81,7 @@ class _Drawn:
     source: random.Random
 
     def __call__(self, hp: Any) -> Scalar:
-        found = mapped(hp)
+        found = map_hyperparameter(hp)
         return hp.default if found is None else found.value(self._one_of(found.parameter))
 
     def _one_of(self, parameter: Parameter) -> Scalar:
@@ -175,12 +175,12 @@ def _ends(hp: Any) -> list[Scalar]:
     """The options of a hyperparameter, or the bounds of a whole number: what a loop or branch may depend on."""
     kind = type(hp).__name__
     if kind in ("Choice", "Boolean"):
-        return possible(hp)
+        return possible_values(hp)
     return [hp.min_value, hp.max_value] if kind == "Int" else []
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    return bool(one.conditions == other.conditions) and meaning(one) == meaning(other)
+    return bool(one.conditions == other.conditions) and describe_hyperparameter(one) == describe_hyperparameter(other)
 
 
 def _row(hp: Any, values: Mapping[str, Scalar]) -> Row:

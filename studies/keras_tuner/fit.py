@@ -10,18 +10,18 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.data.dataset import Split
-from studies.keras_tuner.callback_group import Reports
+from studies.keras_tuner.callback_group import CallbackGroup
 from studies.keras_tuner.compiled import fitting_network
 from studies.keras_tuner.fit_check import notice_of_silence
-from studies.keras_tuner.hyperparameters import Ask, hyperparameters_for
-from studies.keras_tuner.input_format import Form
-from studies.keras_tuner.own_fit import Fitted, call_fit, has_own_fit, not_finite, nothing_to_export
+from studies.keras_tuner.hyperparameters import Suggest, hyperparameters_for
+from studies.keras_tuner.input_format import InputFormat
+from studies.keras_tuner.own_fit import OwnFitResult, call_fit, has_own_fit, not_finite, nothing_to_export
 from studies.training.callbacks.best import BestEpoch
-from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
-from studies.training.callbacks.validation import Validation, validates_itself
+from studies.training.callbacks.validation import ValidationMetrics, validates_itself
 from studies.training.feed import Feed, evaluation_data, training_feed
-from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
 
 
 def train_hypermodel(
@@ -33,13 +33,13 @@ def train_hypermodel(
     seed: int,
     epochs: int | None,
     second_epochs: int | None,
-    ask: Ask | None,
+    ask: Suggest | None,
     on_epoch: Callable[[int, Mapping[str, float]], bool],
     stop: Callable[[], bool],
     on_steps: Callable[[Any, int], None],
     judges: Callable[[int], bool],
     on_total: Callable[[int], None],
-) -> Training:
+) -> TrainingResult:
     """Build and fit the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
 
     Raises:
@@ -50,11 +50,11 @@ def train_hypermodel(
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
     network, form = fitting_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
     stopping = StopOnRequest(stop, on_steps)
-    ending = EpochEnd(on_epoch, feed.begin_epoch, stopping)
+    ending = EpochReporter(on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
     measuring = None if validation is None else _scores(recipe, form, validation, classes, stopping)
     judging = [] if measuring is None else [measuring, best]
-    reports = Reports(
+    reports = CallbackGroup(
         network,
         stopping,
         [stopping, *judging, ending],
@@ -63,7 +63,7 @@ def train_hypermodel(
         phases=(epochs, second_epochs or 0) if epochs else None,
         on_total=on_total,
     )
-    fitted = Fitted()
+    fitted = OwnFitResult()
     if has_own_fit(recipe.model):
         fitted = call_fit(recipe, network, hp, (images, validation), form, reports, lambda: _is_over(stopping, ending))
         _count_silent(recipe, fitted, reports, ending, stopping)
@@ -80,11 +80,13 @@ def train_hypermodel(
     return replace(found, unfinished_value=measuring.unfinished(judges).get(recipe.metric))
 
 
-def _is_over(stopping: StopOnRequest, ending: EpochEnd) -> bool:
+def _is_over(stopping: StopOnRequest, ending: EpochReporter) -> bool:
     return stopping.stopped or ending.refused or ending.diverged
 
 
-def _count_silent(recipe: Recipe, fitted: Fitted, reports: Reports, ending: EpochEnd, stopping: StopOnRequest) -> None:
+def _count_silent(
+    recipe: Recipe, fitted: OwnFitResult, reports: CallbackGroup, ending: EpochReporter, stopping: StopOnRequest
+) -> None:
     """Count the training of a `fit` that has called no callbacks for its network as one epoch."""
     if ending.history or stopping.stopped:
         return
@@ -101,18 +103,18 @@ def _count_silent(recipe: Recipe, fitted: Fitted, reports: Reports, ending: Epoc
 def _training(
     recipe: Recipe,
     network: keras.Model,
-    fitted: Fitted,
-    reports: Reports,
-    ending: EpochEnd,
+    fitted: OwnFitResult,
+    reports: CallbackGroup,
+    ending: EpochReporter,
     best: BestEpoch,
     stopping: StopOnRequest,
-) -> Training:
+) -> TrainingResult:
     done = best.epoch or len(ending.history)
     first = min(done, reports.first_fit or done)
     value = best.value if fitted.value is None else fitted.value
     reason = not_finite(fitted.value, recipe.model)
     is_trained = fitted.has_trained or reports.has_counted
-    return Training(
+    return TrainingResult(
         network,
         tuple(ending.history),
         None if reason else best.epoch if fitted.value is None else done,
@@ -133,8 +135,8 @@ def _fit(
     network: keras.Model,
     feed: Feed,
     validation: Split | None,
-    form: Form,
-    reports: Reports,
+    form: InputFormat,
+    reports: CallbackGroup,
     epochs: int,
 ) -> None:
     judging = None
@@ -149,14 +151,16 @@ def _fit(
     )
 
 
-def _scores(recipe: Recipe, form: Form, validation: Split, classes: int, stopping: StopOnRequest) -> Validation:
+def _scores(
+    recipe: Recipe, form: InputFormat, validation: Split, classes: int, stopping: StopOnRequest
+) -> ValidationMetrics:
     # Not in larger batches: the hypermodel's loss may be a sum over the batch.
     images = form.batches(evaluation_data(validation, recipe.batch_size))
     # A loop of the user's own may be using the compiled metrics.
-    return Validation(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
+    return ValidationMetrics(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
 
 
-def _ended(stopping: StopOnRequest, ending: EpochEnd, best: BestEpoch) -> str:
+def _ended(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> str:
     if stopping.stopped:
         return STOPPED
     if ending.diverged:

@@ -10,11 +10,11 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Scalar
 from studies.keras_tuner.mapping import in_words
 
-Ask: TypeAlias = Callable[[Any], Scalar]
+Suggest: TypeAlias = Callable[[Any], Scalar]
 """Gives the value of a `keras_tuner` hyperparameter that has none yet."""
 
 
-class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
+class SuggestedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
     """What `build(hp)` and `fit(hp, ...)` are given.
 
     Args:
@@ -22,7 +22,7 @@ class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         values: Values that are known, by name.
     """
 
-    def __init__(self, ask: Ask | None = None, values: Mapping[str, Scalar] | None = None) -> None:
+    def __init__(self, ask: Suggest | None = None, values: Mapping[str, Scalar] | None = None) -> None:
         super().__init__()
         self.values = dict(values or {})
         self.ask = ask
@@ -34,7 +34,11 @@ class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
     def _retrieve(self, hp: Any) -> Any:
         # KerasTuner would give the value of the first, which may not be one of the second's.
         first = next((each for each in self._hps.get(hp.name, ()) if each.conditions == hp.conditions), None)
-        if first is not None and hp.name not in (self.declared or ()) and meaning(first) != meaning(hp):
+        if (
+            first is not None
+            and hp.name not in (self.declared or ())
+            and describe_hyperparameter(first) != describe_hyperparameter(hp)
+        ):
             self.failure = ModelError(
                 f"model: the hyperparameter {hp.name!r} is declared twice with different values, {in_words(first)} and "
                 f"{in_words(hp)}: give each a name of its own"
@@ -58,15 +62,15 @@ class AskedHyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         return self.values[hyperparameter.name]
 
 
-def meaning(hp: Any) -> tuple[Any, ...]:
+def describe_hyperparameter(hp: Any) -> tuple[Any, ...]:
     """What values a hyperparameter has, whatever its default and conditions; equal for equal ones."""
     config = {name: value for name, value in hp.get_config().items() if name not in ("default", "conditions")}
     return type(hp).__name__, sorted(config.items(), key=lambda item: item[0])
 
 
-def hyperparameters_for(record: KerasTunerModel, ask: Ask | None) -> AskedHyperParameters:
+def hyperparameters_for(record: KerasTunerModel, ask: Suggest | None) -> SuggestedHyperParameters:
     """The hyperparameters of a model: its known values, what overrides its own, and what is asked for the others."""
-    hp = AskedHyperParameters(ask, dict(record.values))
+    hp = SuggestedHyperParameters(ask, dict(record.values))
     overriding = record.hyperparameters
     if overriding is None:
         return hp

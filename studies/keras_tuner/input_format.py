@@ -10,7 +10,7 @@ from studies.data.dataset import Split
 
 
 @dataclass(frozen=True)
-class Form:
+class InputFormat:
     """How images and labels are given.
 
     Args:
@@ -51,7 +51,7 @@ class Form:
 class _Formed(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of another data set, changed to a form."""
 
-    def __init__(self, batches: keras.utils.PyDataset, form: Form) -> None:
+    def __init__(self, batches: keras.utils.PyDataset, form: InputFormat) -> None:
         super().__init__()
         self._batches, self._form = batches, form
 

@@ -10,7 +10,7 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import INTEGERS, ONE_HOT, KerasTunerModel
 from studies.models.out_of_memory import is_out_of_memory
 from studies.models.outputs import gives_logits
-from studies.models.user_code import told
+from studies.models.user_code import user_error
 
 COLUMN = "integers in a column"
 """Integers (n, 1), as Keras' own CIFAR data holds them, for a loss or metric of several outputs that needs two axes."""
@@ -173,7 +173,7 @@ def _judged(network: keras.Model, form: str, outputs: int) -> tuple[tuple[float,
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            failure = failure or told(error)
+            failure = failure or user_error(error)
             continue
         if values[0] < values[1] and np.isfinite(values[0]) and _differ(*values):
             return values, ""
@@ -209,7 +209,7 @@ def _metrics(network: keras.Model, form: str, outputs: int) -> tuple[dict[str, t
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        return {}, told(error)
+        return {}, user_error(error)
     finally:
         network.reset_metrics()
     return {name: (value, values[1][name]) for name, value in values[0].items()}, ""

@@ -17,7 +17,7 @@ _NOISE = 1e-8
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MappedHyperparameter:
     """A hyperparameter as a study sees it.
 
     Args:
@@ -31,13 +31,13 @@ class Mapped:
     value: Callable[[Any], Scalar]
 
 
-def mapped(hp: Any) -> Mapped | None:
+def map_hyperparameter(hp: Any) -> MappedHyperparameter | None:
     """The parameter that stands for a hyperparameter; None for one of a single value, which needs none."""
     parameter, value = _KINDS[type(hp).__name__](hp)
-    return None if parameter.count == 1 else Mapped(study_name(hp), parameter, value)
+    return None if parameter.count == 1 else MappedHyperparameter(parameter_name(hp), parameter, value)
 
 
-def study_name(hp: Any) -> str:
+def parameter_name(hp: Any) -> str:
     """The hyperparameter's name in a study, such as `units` or `units [kind=cnn|mlp]`."""
     return f"{hp.name} [{conditions(hp)}]" if hp.conditions else str(hp.name)
 
@@ -47,7 +47,7 @@ def conditions(hp: Any) -> str:
     return ", ".join(f"{each.name}={'|'.join(map(str, each.values))}" for each in hp.conditions)
 
 
-def possible(hp: Any) -> list[Scalar]:
+def possible_values(hp: Any) -> list[Scalar]:
     """Every value of a hyperparameter that has a step or options, in order; empty when there are too many to list."""
     kind = type(hp).__name__
     if kind == "Fixed":
@@ -59,7 +59,7 @@ def possible(hp: Any) -> list[Scalar]:
 
 def in_words(hp: Any) -> str:
     """The values of a hyperparameter, such as `8 to 16 in steps of 2` or `relu, tanh`."""
-    listed = possible(hp)
+    listed = possible_values(hp)
     if type(hp).__name__ in ("Fixed", "Choice", "Boolean") or (hp.sampling != "linear" and listed):
         return ", ".join(map(word, listed))
     scale = "" if hp.sampling == "linear" else f", {hp.sampling}"
@@ -95,7 +95,7 @@ def _kept(value: Any) -> Any:
 
 
 def _options(hp: Any) -> tuple[Parameter, Callable[[Any], Scalar]]:
-    options = possible(hp)
+    options = possible_values(hp)
     return Choice(*options, default=hp.default), _kept
 
 
@@ -118,7 +118,7 @@ def _number(hp: Any) -> tuple[Parameter, Callable[[Any], Scalar]]:
 
 def _index(hp: Any) -> tuple[Parameter, Callable[[Any], Scalar]]:
     """Steps on a logarithmic scale, of which a study knows nothing: it draws the position among the values."""
-    values: list[Any] = possible(hp)
+    values: list[Any] = possible_values(hp)
     nearest = min(range(len(values)), key=lambda index: abs(values[index] - hp.default))
     return Int(0, len(values) - 1, default=nearest), lambda index: values[index]
 

@@ -8,15 +8,15 @@ from keras import layers
 
 from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
-from studies.keras_tuner.hyperparameters import AskedHyperParameters, hyperparameters_for
+from studies.keras_tuner.hyperparameters import SuggestedHyperParameters, hyperparameters_for
 from studies.models.outputs import outputs_for
 from studies.models.plain_copy import plain_copy
-from studies.models.precision import unchanged_precision
+from studies.models.precision import checked_precision
 from studies.models.rescaling import is_rescaled
-from studies.models.user_code import applied, called, check_outputs, file_of, network_from
+from studies.models.user_code import apply_user_model, build_user_model, call_user_function, check_outputs, file_of
 
 
-def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Model:
+def build_network(record: KerasTunerModel, hp: SuggestedHyperParameters) -> keras.Model:
     """The network that the hypermodel builds, as it returns it: compiled or not.
 
     Raises:
@@ -24,16 +24,18 @@ def build_network(record: KerasTunerModel, hp: AskedHyperParameters) -> keras.Mo
     """
     _declare(record, hp)
     build = record.hypermodel if record.is_function else record.hypermodel.build
-    return as_the_users(record, "build", hp, lambda: network_from(name_of(record), own_file(record), lambda: build(hp)))
+    return run_user_code(
+        record, "build", hp, lambda: build_user_model(name_of(record), own_file(record), lambda: build(hp))
+    )
 
 
-def _declare(record: KerasTunerModel, hp: AskedHyperParameters) -> None:
+def _declare(record: KerasTunerModel, hp: SuggestedHyperParameters) -> None:
     """Let the hypermodel declare hyperparameters before its first `build`, as a tuner does."""
     if hp.declared is not None:
         return
     declare = None if record.is_function else getattr(record.hypermodel, "declare_hyperparameters", None)
     if callable(declare):
-        as_the_users(record, "declare_hyperparameters", hp, lambda: declare(hp))
+        run_user_code(record, "declare_hyperparameters", hp, lambda: declare(hp))
     hp.declared = frozenset(each.name for each in hp.space)
 
 
@@ -44,7 +46,7 @@ def connected_network(record: KerasTunerModel, image_shape: tuple[int, ...], cla
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
     """
     network = build_network(record, hyperparameters_for(record, None))
-    connect(record, network, image_shape, classes)
+    check_network(record, network, image_shape, classes)
     return network
 
 
@@ -60,16 +62,16 @@ def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> An
     network = connected_network(record, shape, classes)
     if is_rescaled(name_of(record), network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
-    return applied(name_of(record), plain_copy(name_of(record), network), images)
+    return apply_user_model(name_of(record), plain_copy(name_of(record), network), images)
 
 
-def connect(record: KerasTunerModel, network: keras.Model, image_shape: tuple[int, ...], classes: int) -> int:
+def check_network(record: KerasTunerModel, network: keras.Model, image_shape: tuple[int, ...], classes: int) -> int:
     """Make sure that a network takes the images and tells the classes apart; returns how many outputs it has.
 
     Raises:
         ModelError: It does not.
     """
-    outputs = applied(name_of(record), network, keras.Input(image_shape, dtype="float32"))
+    outputs = apply_user_model(name_of(record), network, keras.Input(image_shape, dtype="float32"))
     # Two classes are told apart by one sigmoid or by a softmax over two.
     check_outputs(name_of(record), network, outputs, tuple(dict.fromkeys((outputs_for(classes), classes))))
     return int(outputs.shape[1])
@@ -88,7 +90,9 @@ def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
     return file_of(hypermodel) or file_of(type(hypermodel).__call__)
 
 
-def as_the_users(record: KerasTunerModel, method: str, hp: AskedHyperParameters, function: Callable[[], Any]) -> Any:
+def run_user_code(
+    record: KerasTunerModel, method: str, hp: SuggestedHyperParameters, function: Callable[[], Any]
+) -> Any:
     """What the user's code returns; an error that arose while asking for a value passes as it is.
 
     Raises:
@@ -96,8 +100,8 @@ def as_the_users(record: KerasTunerModel, method: str, hp: AskedHyperParameters,
     """
     try:
         # A policy that the user's code sets would change every later trial.
-        with unchanged_precision():
-            return called(name_of(record, method), own_file(record, method), function)
+        with checked_precision():
+            return call_user_function(name_of(record, method), own_file(record, method), function)
     except ModelError:
         if hp.failure is not None:
             raise hp.failure from None

@@ -14,11 +14,11 @@ from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.data.dataset import Split
-from studies.keras_tuner.callback_group import FitEnded, Reports
+from studies.keras_tuner.callback_group import CallbackGroup, FitEnded
 from studies.keras_tuner.fit_source import FitSource, source_of
-from studies.keras_tuner.hyperparameters import AskedHyperParameters
-from studies.keras_tuner.input_format import Form
-from studies.keras_tuner.models import as_the_users, name_of
+from studies.keras_tuner.hyperparameters import SuggestedHyperParameters
+from studies.keras_tuner.input_format import InputFormat
+from studies.keras_tuner.models import name_of, run_user_code
 from studies.keras_tuner.returned import check_range, has_metric, metrics_returned
 
 KEYWORDS = ("validation_data", "callbacks", "epochs", "batch_size", "verbose")
@@ -28,7 +28,7 @@ _TWICE = re.compile(r"got multiple values for keyword argument '(\w+)'")
 
 
 @dataclass(frozen=True)
-class Fitted:
+class OwnFitResult:
     """What a call of `fit` came to.
 
     Args:
@@ -72,12 +72,12 @@ def nothing_to_export(record: KerasTunerModel) -> str:
 def call_fit(
     recipe: Recipe,
     network: keras.Model,
-    hp: AskedHyperParameters,
+    hp: SuggestedHyperParameters,
     splits: tuple[Split, Split | None],
-    form: Form,
-    reports: Reports,
+    form: InputFormat,
+    reports: CallbackGroup,
     is_over: Callable[[], bool],
-) -> Fitted:
+) -> OwnFitResult:
     """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does.
 
     A retraining makes the same calls with the same arguments; `reports` ends them where the trial was best.
@@ -107,23 +107,23 @@ def call_fit(
             raise failure
     has_trained = _differ(before, network.get_weights())
     if is_over() or splits[1] is None:
-        return Fitted(has_trained=has_trained)
+        return OwnFitResult(has_trained=has_trained)
     is_measured = reports.has_counted or has_trained
     if is_measured and (returned is None or not has_metric(returned, recipe.metric)):
-        return Fitted(has_trained=has_trained)
+        return OwnFitResult(has_trained=has_trained)
     fit = name_of(recipe.model, "fit")
     metrics = metrics_returned(returned, recipe.metric, fit)
     check_range(metrics[recipe.metric], recipe.metric, fit)
-    return Fitted(metrics[recipe.metric], metrics, has_trained)
+    return OwnFitResult(metrics[recipe.metric], metrics, has_trained)
 
 
 def _returned(
     recipe: Recipe,
     network: keras.Model,
-    hp: AskedHyperParameters,
+    hp: SuggestedHyperParameters,
     splits: tuple[Split, Split | None],
-    form: Form,
-    reports: Reports,
+    form: InputFormat,
+    reports: CallbackGroup,
 ) -> Any:
     record = recipe.model
     x, y = form.arrays(splits[0])
@@ -150,7 +150,7 @@ def _returned(
                     raise
 
     try:
-        return as_the_users(record, "fit", hp, call)
+        return run_user_code(record, "fit", hp, call)
     except ModelError:
         if reports.failure is not None:
             raise reports.failure from None

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from spaces.errors import EveryTrialError, ModelError
-from spaces.scalars import shown
+from spaces.scalars import short_repr
 from spaces.training import METRICS
 
 _NOISE = 1e-6
@@ -35,7 +35,7 @@ def metrics_returned(returned: Any, metric: str, fit: str) -> dict[str, float]:
         return _of_dict(returned, metric, fit)
     value = _number(returned)
     if value is None:
-        got = "nothing" if returned is None else shown(returned)
+        got = "nothing" if returned is None else short_repr(returned)
         raise EveryTrialError(
             f"{fit} must return the trial's {metric}: a number, a dict of metrics, a History or a list of these; "
             f"it returned {got}"
@@ -82,7 +82,7 @@ def _of_dict(returned: Mapping[Any, Any], metric: str, fit: str) -> dict[str, fl
         )
     found = {str(name): _number(value) for name, value in returned.items()}
     if found[metric] is None:
-        raise EveryTrialError(f"{fit} must return a number as {metric}, got {shown(returned[metric])}")
+        raise EveryTrialError(f"{fit} must return a number as {metric}, got {short_repr(returned[metric])}")
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -12,8 +12,8 @@ from spaces.space import Space, flatten
 from spaces.table import Row
 from studies.keras_tuner.exploring import Explored, built, can_be_built
 from studies.keras_tuner.fit_check import check_fit
-from studies.keras_tuner.hyperparameters import Ask, hyperparameters_for
-from studies.keras_tuner.mapping import mapped, possible
+from studies.keras_tuner.hyperparameters import Suggest, hyperparameters_for
+from studies.keras_tuner.mapping import map_hyperparameter, possible_values
 from studies.keras_tuner.models import build_network
 
 Draw = Callable[[str, Parameter], Scalar]
@@ -21,7 +21,7 @@ Draw = Callable[[str, Parameter], Scalar]
 _BASELINES: dict[tuple[int, int, bool], tuple[KerasTunerModel, Mapping[str, Parameter]]] = {}
 
 
-def asker(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Ask:
+def make_suggester(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Suggest:
     """What gives a hyperparameter its value.
 
     Args:
@@ -36,16 +36,18 @@ def asker(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Ask:
                 f"model: the hypermodel has a hyperparameter {hp.name!r}, and so has the space: "
                 f"give Space(...) a fixed {hp.name}, or rename the hyperparameter"
             )
-        found = mapped(hp)
+        found = map_hyperparameter(hp)
         if found is None:
-            return possible(hp)[0] if possible(hp) else hp.default
+            return possible_values(hp)[0] if possible_values(hp) else hp.default
         drawn = draw(found.name, found.parameter)
         return hp.default if is_baseline else found.value(drawn)
 
     return ask
 
 
-def values_of_build(record: KerasTunerModel, ask: Ask, passing: tuple[type[Exception], ...]) -> Mapping[str, Scalar]:
+def values_of_build(
+    record: KerasTunerModel, ask: Suggest, passing: tuple[type[Exception], ...]
+) -> Mapping[str, Scalar]:
     """The values of the hyperparameters that one build asks for, of which the network is thrown away.
 
     Where the hypermodel fails, those it had asked for: it fails once more in training, where that ends one trial.
@@ -108,7 +110,7 @@ def defaults_of(space: Space) -> Mapping[str, Scalar]:
     return first.values
 
 
-def met_by_building(space: Space) -> tuple[list[Row], Mapping[str, Scalar]]:
+def discover_hyperparameters(space: Space) -> tuple[list[Row], Mapping[str, Scalar]]:
     """What building the space's hypermodel, if it has one, comes upon: with its defaults, then in other scopes.
 
     Returns:
@@ -133,13 +135,13 @@ def baseline_parameters(record: KerasTunerModel) -> Mapping[str, Parameter]:
         def keep(name: str, parameter: Parameter) -> Scalar:
             return found.setdefault(name, parameter).default
 
-        built(record, hyperparameters_for(record, asker((), keep, is_baseline=True)))
+        built(record, hyperparameters_for(record, make_suggester((), keep, is_baseline=True)))
         keras.utils.clear_session(free_memory=False)
         _BASELINES[key] = record, found
     return _BASELINES[key][1]
 
 
-def _defaults(space: Space) -> Ask:
+def _defaults(space: Space) -> Suggest:
     """What gives each hyperparameter its default, and refuses one of a name that the space has."""
     own = {hole.name for hole in flatten(space)}
-    return asker(own, lambda name, parameter: parameter.default, is_baseline=True)
+    return make_suggester(own, lambda name, parameter: parameter.default, is_baseline=True)

@@ -56,11 +56,11 @@ def build_model(
         for layer in augmentation_layers(recipe.augment, seed):
             changed = layer(changed)
     with precision(recipe.precision):
-        outputs = finished(recipe, images, _outputs(recipe, changed, classes, load=True, folder=folder))
+        outputs = finish_model(recipe, images, _outputs(recipe, changed, classes, load=True, folder=folder))
         return keras.Model(images, outputs, name="classifier")
 
 
-def finished(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
+def finish_model(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
     """A trained model's outputs in float32, as logits or as the probabilities that the recipe asks for."""
     if not recipe.from_logits and gives_logits(keras.Model(inputs, outputs)):
         return probabilities(outputs)

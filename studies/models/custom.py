@@ -9,9 +9,9 @@ from keras import layers
 from spaces.backbones import Custom
 from spaces.space import Recipe
 from studies.models.plain_copy import plain_copy
-from studies.models.precision import unchanged_precision
+from studies.models.precision import checked_precision
 from studies.models.rescaling import is_rescaled
-from studies.models.user_code import applied, built, check_outputs, file_of, network_from
+from studies.models.user_code import apply_user_model, build_user_model, built, check_outputs, file_of
 
 
 def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, plain: bool = False) -> Any:
@@ -28,11 +28,11 @@ def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, p
         ModelError: The function fails, or what it returns is not a network from such images to such outputs.
     """
     name, shape = name_of(record), tuple(images.shape[1:])
-    with unchanged_precision() if plain else nullcontext():
+    with checked_precision() if plain else nullcontext():
         network = built_network(record, recipe, shape, units)
     if is_rescaled(name, network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
-    outputs = applied(name, plain_copy(name, network) if plain else network, images)
+    outputs = apply_user_model(name, plain_copy(name, network) if plain else network, images)
     check_outputs(name, network, outputs, (units,))
     return outputs
 
@@ -44,7 +44,7 @@ def built_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units:
         ModelError: The function fails, or what it returns is not a network for images of this shape.
     """
     name = name_of(record)
-    network = network_from(name, file_of(record.build), lambda: record.build(recipe, shape, units))
+    network = build_user_model(name, file_of(record.build), lambda: record.build(recipe, shape, units))
     return built(name, network, shape)
 
 

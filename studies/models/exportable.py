@@ -12,7 +12,7 @@ from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
 from studies.models.out_of_memory import is_out_of_memory
 from studies.models.plain_copy import OWN_LAYERS, not_exportable
-from studies.models.user_code import applied, told
+from studies.models.user_code import apply_user_model, user_error
 
 MOST_WEIGHTS = 1_000_000
 """A model with more is saved and loaded without its weights, which would take seconds."""
@@ -43,7 +43,7 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
             raise ModelError(
                 f"{name} returns a model that cannot be exported ({_short(error)}): {OWN_LAYERS}"
             ) from error
-        raise ModelError(not_exportable(name, culprit[0], told(culprit[1]))) from error
+        raise ModelError(not_exportable(name, culprit[0], user_error(culprit[1]))) from error
     if loaded is not None and not is_close(answers(name, model, images), answers(name, loaded, images), None):
         raise ModelError(other_answers(name))
 
@@ -75,7 +75,7 @@ def answers(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
     """
     # On the CPU, as in the export: some GPUs round products of float32 to ten bits.
     with keras.device("cpu:0"):
-        outputs = applied(name, model, keras.ops.convert_to_tensor(images), training=False)
+        outputs = apply_user_model(name, model, keras.ops.convert_to_tensor(images), training=False)
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32")))
 
 
@@ -116,7 +116,7 @@ def _culprit(model: keras.Model) -> tuple[Any, Exception] | None:
 
 
 def _short(error: Exception) -> str:
-    text = told(error)
+    text = user_error(error)
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 

@@ -10,7 +10,7 @@ from keras import layers
 from spaces.errors import ModelError
 from studies.models.out_of_memory import is_out_of_memory
 from studies.models.precision import in_float32, precision
-from studies.models.user_code import told
+from studies.models.user_code import user_error
 
 OWN_LAYERS = (
     "layers of your own take **kwargs in __init__ and pass them to super().__init__, return every argument from "
@@ -70,7 +70,7 @@ def _copied(name: str, layer: Any) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(not_exportable(name, layer, told(error))) from error
+        raise ModelError(not_exportable(name, layer, user_error(error))) from error
 
 
 def _with_keras_functions(config: Any) -> Any:

@@ -12,13 +12,13 @@ _HALF_AND_DOUBLE = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "f
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
     """Build layers that compute in `float32`, `mixed_bfloat16` or `mixed_float16`, then restore the earlier policy."""
-    with unchanged_precision():
+    with checked_precision():
         keras.config.set_dtype_policy(policy)
         yield
 
 
 @contextmanager
-def unchanged_precision() -> Iterator[None]:
+def checked_precision() -> Iterator[None]:
     """Restore Keras' global policy and type of numbers, which the user's own code may set."""
     policy, floats = keras.config.dtype_policy(), keras.config.floatx()
     try:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from studies.models.user_code import applied
+from studies.models.user_code import apply_user_model
 
 _SMALL_SLOPE = 1 / 16
 """Pixels from 0 to 255 that reach the first weights in a range of at most 16 have been rescaled."""
@@ -68,7 +68,7 @@ def _reaching_weights(name: str, network: keras.Model, images: np.ndarray, weigh
     try:
         for layer in weighted:
             layer.call = _ending(layer)
-        applied(name, network, keras.ops.convert_to_tensor(images), training=False)
+        apply_user_model(name, network, keras.ops.convert_to_tensor(images), training=False)
     except _Reached as reached:
         return reached.layer, reached.values
     finally:

@@ -24,7 +24,7 @@ _ADDED = re.compile(
 )
 
 
-def called(name: str, file: str | None, function: Callable[[], Result]) -> Result:
+def call_user_function(name: str, file: str | None, function: Callable[[], Result]) -> Result:
     """What the user's function returns.
 
     Args:
@@ -44,7 +44,7 @@ def called(name: str, file: str | None, function: Callable[[], Result]) -> Resul
         if is_out_of_memory(error) or is_trials_end(error):
             raise
         kind = EveryTrialError if _is_one_of(error, "keras_tuner", "FatalError") else ModelError
-        raise kind(f"{name} failed{_place(file, error)} with {told(error)}") from error
+        raise kind(f"{name} failed{_place(file, error)} with {user_error(error)}") from error
 
 
 def is_trials_end(error: BaseException) -> bool:
@@ -52,19 +52,19 @@ def is_trials_end(error: BaseException) -> bool:
     return _is_one_of(error, "optuna", "TrialPruned") or _is_one_of(error, "keras_tuner", "FailedTrialError")
 
 
-def network_from(name: str, file: str | None, function: Callable[[], Any]) -> keras.Model:
+def build_user_model(name: str, file: str | None, function: Callable[[], Any]) -> keras.Model:
     """The network that the user's function returns.
 
     Raises:
         ModelError: It failed, or returned something else.
     """
-    network = called(name, file, function)
+    network = call_user_function(name, file, function)
     if not isinstance(network, keras.Model):
         raise ModelError(f"{name} must return a keras.Model, got {network!r}")
     return network
 
 
-def applied(name: str, network: keras.Model, images: Any, **options: Any) -> Any:
+def apply_user_model(name: str, network: keras.Model, images: Any, **options: Any) -> Any:
     """What the user's network makes of images (n, height, width, channels), called with these options.
 
     Raises:
@@ -77,7 +77,7 @@ def applied(name: str, network: keras.Model, images: Any, **options: Any) -> Any
             raise
         shape = tuple(images.shape[1:])
         raise ModelError(
-            f"{name} returned a model that does not take images of shape {shape}: {told(error)}"
+            f"{name} returned a model that does not take images of shape {shape}: {user_error(error)}"
         ) from error
 
 
@@ -88,7 +88,7 @@ def built(name: str, network: keras.Model, shape: tuple[int, ...]) -> keras.Mode
         ModelError: It does not take images of this shape.
     """
     if not network.built:
-        applied(name, network, keras.Input(shape, dtype="float32"))
+        apply_user_model(name, network, keras.Input(shape, dtype="float32"))
     return network
 
 
@@ -123,7 +123,7 @@ def _is_one_of(error: BaseException, package: str, name: str) -> bool:
     return any(kind.__name__ == name and kind.__module__.partition(".")[0] == package for kind in kinds)
 
 
-def told(error: BaseException) -> str:
+def user_error(error: BaseException) -> str:
     """The error's type and the line of its message that says most, without what Keras and TensorFlow add around it."""
     text = _ADDED.sub("", str(error))
     # Below Keras' own heading the first line says most, which may be followed by an example of code.

@@ -61,7 +61,9 @@ def _with_widths(space: Space, folder: Path) -> Space:
     if isinstance(backbone, Pretrained):
         return dataclasses.replace(space, backbone=_with_width(backbone, folder))
     if isinstance(backbone, Choice):
-        return dataclasses.replace(space, backbone=backbone.mapped(lambda option: _with_width(option, folder)))
+        return dataclasses.replace(
+            space, backbone=backbone.with_mapped_options(lambda option: _with_width(option, folder))
+        )
     return space
 
 

@@ -104,7 +104,7 @@ def read_content(path: Path) -> WeightsContent:
 
 @lru_cache(maxsize=256)
 def _read(path: Path, mtime_ns: int, size: int) -> WeightsContent:
-    with opened(path) as file:
+    with open_weights(path) as file:
         root = legacy_root(file)
         try:
             layers = _legacy_layers(root) if root is not None else _current_layers(file)
@@ -125,7 +125,7 @@ def check_finite(path: Path) -> None:
     Raises:
         ModelError: One is: names its layer.
     """
-    with opened(path) as file:
+    with open_weights(path) as file:
         root = legacy_root(file)
         for layer, arrays in legacy_arrays(root) if root is not None else _current_arrays(file["layers"]):
             if not all(np.isfinite(array[()]).all() for array in arrays if array.dtype.kind == "f"):
@@ -136,7 +136,7 @@ def check_finite(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def open_weights(path: Path) -> Iterator[h5py.File]:
     """Open the weights of a file for reading.
 
     Args:

@@ -117,7 +117,7 @@ def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Pa
     Raises:
         ModelError: The server does not answer or has no such file, the file is damaged, or it cannot be written.
     """
-    target, url = folder / file.name, mirrored(file.url)
+    target, url = folder / file.name, mirror_url(file.url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{file.name}.lock", timeout=LOCK_SECONDS):
@@ -151,7 +151,7 @@ def is_whole(path: Path, file: KerasFile) -> bool:
         return hashlib.file_digest(content, kind).hexdigest() == file.digest
 
 
-def mirrored(url: str) -> str:
+def mirror_url(url: str) -> str:
     """Return the address to download from: on the server that SEARCH_WEIGHTS_URL names, or Keras' own.
 
     Args:

@@ -20,7 +20,7 @@ from studies.models.weights_content import (
     is_archive,
     legacy_arrays,
     legacy_root,
-    opened,
+    open_weights,
 )
 
 
@@ -51,7 +51,7 @@ def load_legacy(network: keras.Model, path: Path) -> None:
         path: The file; the layers of a top are left out.
     """
     layers = [layer for layer in network.layers if layer.weights]
-    with opened(path) as file:
+    with open_weights(path) as file:
         for layer, (_, arrays) in zip(layers, legacy_arrays(legacy_root(file)), strict=False):
             for variable, array in zip(legacy_weights(layer), arrays, strict=True):
                 variable.assign(np.asarray(array))

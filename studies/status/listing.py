@@ -10,22 +10,22 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from studies.database.errors import explained
+from studies.database.errors import translate_errors
 from studies.database.identities import identities
-from studies.database.lookup import PATIENCE_SECONDS, open_existing
+from studies.database.lookup import RETRY_TIMEOUT, open_existing
 from studies.database.optuna_tables import TRIALS, VALUES
 from studies.database.stored_trials import STATES
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database
-from studies.database.urls import shown
-from studies.database.workers import lives
+from studies.database.urls import redact_url
+from studies.database.workers import is_alive
 
-STUDY: Any = models.StudyModel.__table__
+OPTUNA_STUDY: Any = models.StudyModel.__table__
 DIRECTIONS: Any = models.StudyDirectionModel.__table__
 
 
 @dataclass(frozen=True)
-class StudyRow:
+class StudySummary:
     """One study as `search status` lists it.
 
     Args:
@@ -45,27 +45,29 @@ class StudyRow:
     alive: int
 
 
-def list_studies(url: str) -> list[StudyRow]:
+def list_studies(url: str) -> list[StudySummary]:
     """The studies of a database, by name.
 
     Raises:
         StudyError: The database cannot be used, holds no studies, or was made by another version.
     """
     storage, is_ours = open_existing(url)
-    database = Database(storage.engine, patience_seconds=lambda: PATIENCE_SECONDS)
-    with explained(url):
-        return database.read(lambda connection: _rows(connection, shown(url), is_ours=is_ours))
+    database = Database(storage.engine, retry_timeout=lambda: RETRY_TIMEOUT)
+    with translate_errors(url):
+        return database.read(lambda connection: _rows(connection, redact_url(url), is_ours=is_ours))
 
 
-def _rows(connection: sa.Connection, storage: str, *, is_ours: bool) -> list[StudyRow]:
+def _rows(connection: sa.Connection, storage: str, *, is_ours: bool) -> list[StudySummary]:
     states = _states(connection)
     best = _best(connection)
     own = identities(connection) if is_ours else {}
-    wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trials)) if own else {}
+    wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trial_budget)) if own else {}
     alive = _by_study(connection, _alive()) if own else {}
-    studies = connection.execute(sa.select(STUDY.c.study_id, STUDY.c.study_name).order_by(STUDY.c.study_name))
+    studies = connection.execute(
+        sa.select(OPTUNA_STUDY.c.study_id, OPTUNA_STUDY.c.study_name).order_by(OPTUNA_STUDY.c.study_name)
+    )
     return [
-        StudyRow(
+        StudySummary(
             name,
             storage,
             # What a deleted study has left may stand under the same id.
@@ -102,7 +104,7 @@ def _best(connection: sa.Connection) -> dict[int, float]:
 
 
 def _alive() -> Any:
-    return sa.select(WORKERS.c.study_id, sa.func.count()).where(lives()).group_by(WORKERS.c.study_id)
+    return sa.select(WORKERS.c.study_id, sa.func.count()).where(is_alive()).group_by(WORKERS.c.study_id)
 
 
 def _by_study(connection: sa.Connection, query: Any) -> dict[int, Any]:

@@ -17,14 +17,14 @@ from spaces.errors import SearchError
 from studies.database import stored_trials
 from studies.database.connection import open_storage
 from studies.database.errors import DATABASE_ERRORS
-from studies.database.identities import StudyDeleted, identity_of, require
+from studies.database.identities import StudyDeletedError, identity_of, require
 from studies.database.local_process import machine
 from studies.database.optuna_tables import FINISHED, TRIALS
-from studies.database.study_control import steering
+from studies.database.study_control import read_control
 from studies.database.tables import CLAIMS, WORKERS, has_tables
 from studies.database.transactions import Database, database_seconds
 from studies.database.worker_storage import WorkerStorage
-from studies.database.workers import ALIVE, LOST, lives, retire
+from studies.database.workers import ALIVE, LOST, end_worker, is_alive
 from studies.events import WorkerSeen
 from studies.outcome import Progress
 
@@ -35,7 +35,7 @@ _AWAY = (*DATABASE_ERRORS, SearchError, RuntimeError, KeyError)
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class StudySnapshot:
     """A study at one moment.
 
     Args:
@@ -51,14 +51,14 @@ class Snapshot:
     progress: Progress
     workers: tuple[WorkerSeen, ...]
     ended: tuple[FrozenTrial, ...]
-    steering: Any
+    control: Any
     identity: str = ""
     age_seconds: float = 0.0
     joined: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
-class Watched:
+class MonitoredStudy:
     """A study that is looked at.
 
     Args:
@@ -71,22 +71,22 @@ class Watched:
     database: Database
     identity: str
 
-    def look(self) -> Snapshot | None:
+    def look(self) -> StudySnapshot | None:
         """The study at this moment; None while no worker has described how it is steered.
 
         Raises:
             StudyDeleted: It is gone.
         """
         self.database.read(lambda connection: require(connection, self.study._study_id, self.identity))
-        row = steering(self.database, self.study._study_id)
+        row = read_control(self.database, self.study._study_id)
         if row is None:
             return None
         known = self.study.get_trials(deepcopy=False)
         ended = [trial for trial in known if trial.state in FINISHED]
         ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
         workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
-        progress = stored_trials.progress(self.study, row.trials)
-        return Snapshot(progress, workers, tuple(ended), row, self.identity, *self._joined())
+        progress = stored_trials.progress(self.study, row.trial_budget)
+        return StudySnapshot(progress, workers, tuple(ended), row, self.identity, *self._joined())
 
     def _joined(self) -> tuple[float, frozenset[tuple[str, int]]]:
         """Seconds since the first worker of the study joined, and all that have joined."""
@@ -107,12 +107,12 @@ class Watched:
 
         def work(connection: sa.Connection) -> None:
             for worker_id in connection.scalars(dead.where(WORKERS.c.study_id == self.study._study_id)).all():
-                retire(connection, worker_id, LOST)
+                end_worker(connection, worker_id, LOST)
 
         self.database.run(work)
 
 
-def watched(url: str, name: str) -> Watched | None:
+def watched(url: str, name: str) -> MonitoredStudy | None:
     """The study of that name, or None while there is none that search has opened.
 
     Raises:
@@ -130,15 +130,15 @@ def watched(url: str, name: str) -> Watched | None:
             return None
     storage = open_storage(url)
     # Whoever looks again in a second does not wait for a database that is away.
-    database = Database(storage.engine, patience_seconds=lambda: 0.0)
+    database = Database(storage.engine, retry_timeout=lambda: 0.0)
     study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, study_id))
-    return Watched(study, database, identity)
+    return MonitoredStudy(study, database, identity)
 
 
 def _workers(connection: sa.Connection, study_id: int) -> tuple[WorkerSeen, ...]:
     silent = (database_seconds() - WORKERS.c.heartbeat_at).label("silent")
     shown = (WORKERS.c.state == ALIVE) | ((WORKERS.c.state == LOST) & (silent.element < LOST_IS_SHOWN_SECONDS))
-    query = sa.select(WORKERS, silent, lives().label("lives")).where(WORKERS.c.study_id == study_id, shown)
+    query = sa.select(WORKERS, silent, is_alive().label("lives")).where(WORKERS.c.study_id == study_id, shown)
     rows = connection.execute(query.order_by(WORKERS.c.host, WORKERS.c.log, WORKERS.c.started_at)).all()
     joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
     counted = sa.select(CLAIMS.c.worker_id, sa.func.count()).select_from(joined)
@@ -156,17 +156,17 @@ def _seen(row: Any, ended: int) -> WorkerSeen:
         device=row.device,
         lives=bool(row.lives),
         silent_seconds=silent,
-        doing=row.doing,
-        trial=row.trial,
+        activity=row.activity,
+        trial_number=row.trial_number,
         epoch=row.epoch,
         epochs=row.epochs,
-        value=row.value,
+        metric_value=row.metric_value,
         ended=ended,
         log=row.log,
     )
 
 
-class Looking:
+class StudyMonitor:
     """A thread that looks at a study about once a second, and waits for it where it is not there yet.
 
     The database may be away for as long as it wants: whoever asks for the latest snapshot never waits for it.
@@ -179,15 +179,15 @@ class Looking:
 
     def __init__(self, url: str, name: str, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
         self._url, self._name, self._seconds = url, name, seconds
-        self._watched: Watched | None = None
+        self._watched: MonitoredStudy | None = None
         self._dead: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._unheard: list[int] = []
         self._wake, self._over = threading.Event(), threading.Event()
-        self.latest: Snapshot | None = None
+        self.latest: StudySnapshot | None = None
         self.looked_at = -math.inf
         """When the latest look began, on `time.monotonic`."""
 
-    def look(self) -> Snapshot | None:
+    def look(self) -> StudySnapshot | None:
         """Look now; what was seen last while the database is away, and None once the study was deleted."""
         began = time.monotonic()
         with contextlib.suppress(*_AWAY):
@@ -196,7 +196,7 @@ class Looking:
                 if self._watched is not None:
                     self._give_up(self._watched)
                     self.latest = self._watched.look() or self.latest
-            except StudyDeleted:
+            except StudyDeletedError:
                 self._forget()
             self.looked_at = began
         return self.latest
@@ -212,7 +212,7 @@ class Looking:
         self._dead.put(pid)
         self._wake.set()
 
-    def _give_up(self, watched: Watched) -> None:
+    def _give_up(self, watched: MonitoredStudy) -> None:
         while not self._dead.empty():
             self._unheard.append(self._dead.get())
         while self._unheard:
@@ -220,7 +220,7 @@ class Looking:
             self._unheard.pop(0)
 
     @contextlib.contextmanager
-    def going_on(self) -> Iterator[None]:
+    def resumed(self) -> Iterator[None]:
         """Look again and again until the end, and then once more."""
         thread = threading.Thread(target=self._go_on, name="looking", daemon=True)
         thread.start()

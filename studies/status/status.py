@@ -10,12 +10,12 @@ from optuna.trial import FrozenTrial
 
 from studies.database import stored_trials
 from studies.database.create_study import SPACE
-from studies.database.errors import explained
+from studies.database.errors import translate_errors
 from studies.database.lookup import FoundStudy
 from studies.database.optuna_tables import as_utc_seconds
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import database_seconds
-from studies.database.urls import shown
+from studies.database.urls import redact_url
 from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
 from studies.outcome import RUNNING, WAITING, Progress
 
@@ -45,18 +45,18 @@ class WorkerRow:
     pid: int
     device: str
     state: str
-    doing: str
-    trial: int | None
+    activity: str
+    trial_number: int | None
     epoch: int | None
     epochs: int | None
-    value: float | None
+    metric_value: float | None
     heartbeat_seconds: float
     running_seconds: float
     log: str | None
 
 
 @dataclass(frozen=True)
-class Status:
+class StudyStatus:
     """How a study stands.
 
     Args:
@@ -69,7 +69,7 @@ class Status:
         running: Trials that are being evaluated.
         waiting: Trials that wait for a worker.
         workers: Every process that has worked on it, the first one first.
-        trials_an_hour: How many trials end in an hour at the present pace; None when nobody is at work, or none ended.
+        trials_per_hour: How many trials end in an hour at the present pace; None when nobody is at work, or none ended.
         seconds_left: How long the other trials will take at this pace, or None.
         deadline_seconds: When the time limit ends it, in seconds from now, or None.
         device_hours: Hours that its workers used of their devices since it was last started, and those that they may
@@ -81,14 +81,14 @@ class Status:
 
     name: str
     storage: str
-    is_ours: bool
+    made_by_search: bool
     metric: str
     direction: str
     progress: Progress
     running: int
     waiting: int
     workers: tuple[WorkerRow, ...] = ()
-    trials_an_hour: float | None = None
+    trials_per_hour: float | None = None
     seconds_left: float | None = None
     deadline_seconds: float | None = None
     device_hours: tuple[float, float] | None = None
@@ -101,31 +101,31 @@ class Status:
         return sum(worker.state == state for worker in self.workers)
 
 
-def read_status(found: FoundStudy) -> Status:
+def read_status(found: FoundStudy) -> StudyStatus:
     """How a study stands now.
 
     Raises:
         StudyError: The database cannot be used.
     """
-    with explained(found.url):
+    with translate_errors(found.url):
         known = found.study.get_trials(deepcopy=False)
         rows = read_workers(found)
         steering = _steering(found)
-        wanted = steering.trials if steering else len(known)
+        wanted = steering.trial_budget if steering else len(known)
         progress = stored_trials.progress(found.study, wanted)
         names = [stored_trials.STATES[trial.state] for trial in known]
         pace = _pace(known, rows, steering.now) if steering else None
-        return Status(
+        return StudyStatus(
             name=found.name,
-            storage=shown(found.url),
-            is_ours=found.is_ours,
+            storage=redact_url(found.url),
+            made_by_search=found.is_ours,
             metric=_metric(found.study.user_attrs.get(SPACE)),
             direction=found.study.direction.name.lower(),
             progress=progress,
             running=names.count(RUNNING),
             waiting=names.count(WAITING),
             workers=tuple(row for _, row in rows),
-            trials_an_hour=pace,
+            trials_per_hour=pace,
             seconds_left=3600 * max(0, wanted - progress.done) / pace if pace else None,
             **(_steered(steering, rows) if steering else {}),
         )
@@ -138,7 +138,7 @@ def read_workers(found: FoundStudy) -> list[tuple[str, WorkerRow]]:
     query = sa.select(WORKERS, database_seconds().label("now"), is_lost().label("is_lost")).where(
         WORKERS.c.study_id == found.study_id
     )
-    with explained(found.url):
+    with translate_errors(found.url):
         rows = found.database.read(lambda connection: connection.execute(query.order_by(WORKERS.c.started_at)).all())
     return [(row.worker_id, _worker(row)) for row in rows]
 
@@ -150,11 +150,11 @@ def _worker(row: Any) -> WorkerRow:
         pid=row.pid,
         device=row.device,
         state=LOST if row.is_lost else row.state,
-        doing=row.doing,
-        trial=row.trial,
+        activity=row.activity,
+        trial_number=row.trial_number,
         epoch=row.epoch,
         epochs=row.epochs,
-        value=row.value,
+        metric_value=row.metric_value,
         heartbeat_seconds=max(0.0, silent),
         running_seconds=max(0.0, (row.now if row.state == ALIVE else row.heartbeat_at) - row.started_at),
         log=row.log,
@@ -172,15 +172,15 @@ def _steering(found: FoundStudy) -> Any:
 
 def _steered(row: Any, workers: Sequence[tuple[str, WorkerRow]]) -> dict[str, Any]:
     lives = any(worker.state == ALIVE for _, worker in workers)
-    used = (float(row.used) - row.device_seconds_before) / 3600
-    exporter = {name: worker for name, worker in workers if worker.state == ALIVE}.get(row.exporter)
+    used = (float(row.used) - row.device_seconds_at_start) / 3600
+    exporter = {name: worker for name, worker in workers if worker.state == ALIVE}.get(row.exporter_id)
     return {
         # The next start sets it anew.
         "deadline_seconds": float(row.deadline - row.now) if lives and row.deadline is not None else None,
-        "device_hours": None if row.device_seconds is None else (used, row.device_seconds / 3600),
-        "stop": row.stop,
+        "device_hours": None if row.device_seconds_limit is None else (used, row.device_seconds_limit / 3600),
+        "stop": row.stop_reason,
         "exporting": exporter.host if exporter else None,
-        "exported": row.exported if isinstance(row.exported, dict) else None,
+        "exported": row.export_info if isinstance(row.export_info, dict) else None,
     }
 
 

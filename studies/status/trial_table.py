@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from spaces.parameters import Scalar
-from studies.database.errors import explained
+from studies.database.errors import translate_errors
 from studies.database.lookup import FoundStudy, find
 from studies.database.stored_trials import STATES, outcome_of, params_of
 from studies.database.tables import CLAIMS, WORKERS
 
 
 @dataclass(frozen=True)
-class TrialRow:
+class TrialSummary:
     """One trial as `search trials` lists it.
 
     Args:
@@ -40,12 +40,12 @@ class TrialRow:
     seconds: float | None
     reason: str
     params: Mapping[str, Scalar]
-    path: str = ""
+    trained_on: str = ""
     host: str = ""
     attempts: int = 0
 
 
-def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -> list[TrialRow]:
+def summarize_trials(name_or_folder: str, output: Path, storage: str | None = None) -> list[TrialSummary]:
     """List the trials of a study, in order.
 
     Args:
@@ -57,14 +57,14 @@ def read_trials(name_or_folder: str, output: Path, storage: str | None = None) -
         StudyError: There is no such study, or its database cannot be used.
     """
     found = find(name_or_folder, output, storage)
-    with explained(found.url):
+    with translate_errors(found.url):
         claims = read_claims(found)
         return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
 
 
-def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialRow:
+def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialSummary:
     outcome = outcome_of(trial)
-    return TrialRow(
+    return TrialSummary(
         number=trial.number,
         state=STATES[trial.state],
         value=outcome.value if outcome else trial.value,
@@ -73,7 +73,7 @@ def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialRow:
         seconds=outcome.seconds if outcome else None,
         reason=outcome.reason if outcome else "",
         params=params_of(trial),
-        path=outcome.path if outcome else "",
+        trained_on=outcome.trained_on if outcome else "",
         host=host,
         attempts=attempts,
     )

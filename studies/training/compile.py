@@ -39,7 +39,7 @@ def compile_model(
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
         accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     model.compile(
-        optimizer=optimizer(recipe, steps_per_epoch, rate),
+        optimizer=make_optimizer(recipe, steps_per_epoch, rate),
         loss=loss,
         metrics=[accuracy],
         steps_per_execution=steps_per_execution,
@@ -47,13 +47,13 @@ def compile_model(
     )
 
 
-def optimizer(recipe: Recipe, steps_per_epoch: int, rate: Any = None) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Recipe, steps_per_epoch: int, rate: Any = None) -> keras.optimizers.Optimizer:
     """The recipe's optimizer with its learning rate and schedule, or with another."""
     settings = dataclasses.asdict(recipe.optimizer)
     if isinstance(recipe.optimizer, SGD) and not recipe.optimizer.weight_decay:
         settings["weight_decay"] = None
     kind = getattr(keras.optimizers, type(recipe.optimizer).__name__)
-    return kind(learning_rate=learning_rate(recipe, steps_per_epoch) if rate is None else rate, **settings)
+    return kind(learning_rate=read_learning_rate(recipe, steps_per_epoch) if rate is None else rate, **settings)
 
 
 class Cooldown(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -74,18 +74,18 @@ class Cooldown(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return rate * keras.ops.clip(left, 0.0, 1.0)
 
 
-def cooled(recipe: Recipe, steps_per_epoch: int, epochs: int, share: float) -> Any:
+def cooldown_schedule(recipe: Recipe, steps_per_epoch: int, epochs: int, share: float) -> Any:
     """The recipe's learning rate with a cooldown in the last share of so many epochs; None if that is 0."""
-    return Cooldown(learning_rate(recipe, steps_per_epoch), epochs * steps_per_epoch, share) if share else None
+    return Cooldown(read_learning_rate(recipe, steps_per_epoch), epochs * steps_per_epoch, share) if share else None
 
 
-def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
+def read_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
     """The learning rate: a number, or a schedule over all epochs of the recipe."""
     is_number = isinstance(recipe.schedule, Constant) and recipe.schedule.warmup == 0.0
-    return recipe.learning_rate if is_number else scheduled(recipe, steps_per_epoch)
+    return recipe.learning_rate if is_number else as_schedule(recipe, steps_per_epoch)
 
 
-def scheduled(recipe: Recipe, steps_per_epoch: int) -> Any:
+def as_schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
     """The learning rate as a schedule in any case: all are one kind, of which TensorFlow traces the same graph.
 
     A cosine from the peak to the peak is a constant, and a warm-up of no steps is none.

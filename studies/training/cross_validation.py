@@ -9,17 +9,17 @@ import keras
 import numpy as np
 
 from spaces.space import Recipe
-from studies.checkpoints.fold_progress import FoldCheckpoints, FoldsDone
+from studies.checkpoints.fold_progress import FoldCheckpoints, FoldProgress
 from studies.data.dataset import Dataset, Split
-from studies.data.folds import fold_numbers, picked
+from studies.data.folds import fold_numbers, select_fold
 from studies.features.eligibility import CACHED_VIEWS, IMAGES
-from studies.features.inputs import Features, Prepared
-from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+from studies.features.inputs import FeatureInputs, TrainingInputs
+from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
 
 OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
 """Called after each epoch, counted from 1, with its metrics; returns whether to go on."""
 
-TrainFold: TypeAlias = Callable[[Split, Split, OnEpoch], Training]
+TrainFold: TypeAlias = Callable[[Split, Split, OnEpoch], TrainingResult]
 """Trains on a split, judges by another, and calls back after each epoch."""
 
 
@@ -38,7 +38,7 @@ class FoldData:
         folds: How many there are.
     """
 
-    prepared: Prepared
+    prepared: TrainingInputs
     judged: tuple[Split, Split]
     numbers: tuple[np.ndarray, np.ndarray]
     folds: int
@@ -47,11 +47,11 @@ class FoldData:
         """For each fold, what is trained on and what judges."""
         train, validation = self.numbers
         for fold in range(self.folds):
-            rest = picked(self.prepared.train, self.prepared.validation, train != fold, validation != fold)
-            yield rest, picked(*self.judged, train == fold, validation == fold)
+            rest = select_fold(self.prepared.train, self.prepared.validation, train != fold, validation != fold)
+            yield rest, select_fold(*self.judged, train == fold, validation == fold)
 
 
-def fold_data(recipe: Recipe, dataset: Dataset, features: Features, folds: int) -> FoldData:
+def fold_data(recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: int) -> FoldData:
     """The folds of a data set, in the form in which this recipe is trained.
 
     Raises:
@@ -59,11 +59,11 @@ def fold_data(recipe: Recipe, dataset: Dataset, features: Features, folds: int) 
     """
     prepared = features.for_trial(recipe, dataset)
     judged = prepared.train, prepared.validation
-    if prepared.path == CACHED_VIEWS:
+    if prepared.trained_on == CACHED_VIEWS:
         unchanged = features.for_trial(recipe, replace(dataset, validation=dataset.train)).validation
         judged = unchanged, prepared.validation
         prepared = features.for_retraining(recipe, dataset)
-    if prepared.path == IMAGES:
+    if prepared.trained_on == IMAGES:
         judged = prepared.train, prepared.validation
     return FoldData(prepared, judged, fold_numbers(dataset, folds), folds)
 
@@ -75,7 +75,7 @@ def train_folds(
     on_fold: Callable[[int, float], bool],
     checkpoints: FoldCheckpoints | None = None,
     on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
-) -> Training:
+) -> TrainingResult:
     """Train once for each fold.
 
     Args:
@@ -91,8 +91,8 @@ def train_folds(
         The means over the folds that were trained to their end: the best epoch is rounded. One whose first fold was
         stopped is that fold's.
     """
-    resumed = checkpoints.resume() if checkpoints else FoldsDone()
-    history, done = [*resumed.history], [Training(model=None, history=(), **result) for result in resumed.results]
+    resumed = checkpoints.resume() if checkpoints else FoldProgress()
+    history, done = [*resumed.history], [TrainingResult(model=None, history=(), **result) for result in resumed.results]
     before, model = resumed.before, None
     weights: Sequence[np.ndarray] = ()
     if history:
@@ -100,10 +100,10 @@ def train_folds(
     for fold, (images, validation) in enumerate(data, start=1):
         if fold > len(done):
             if checkpoints:
-                checkpoints.begin(FoldsDone([_result(each) for each in done], history, before))
+                checkpoints.begin(FoldProgress([_result(each) for each in done], history, before))
             trained = train_fold(images, validation, _kept(history, before, fold, on_epoch))
-            if trained.ended not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
-                ended = STOPPED if trained.ended == STOPPED else DIVERGED
+            if trained.end_reason not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
+                ended = STOPPED if trained.end_reason == STOPPED else DIVERGED
                 whole = _with(trained.model, weights) if done else trained.model
                 return _mean(done or [trained], whole, history, ended)
             model, weights = trained.model, trained.model.get_weights() if trained.model else ()
@@ -139,21 +139,23 @@ def _kept(
     return keep
 
 
-def _result(fold: Training) -> dict[str, Any]:
+def _result(fold: TrainingResult) -> dict[str, Any]:
     """What a training came to, without its model and its history; JSON."""
     return {each.name: getattr(fold, each.name) for each in fields(fold) if each.name not in _NOT_KEPT}
 
 
-def _mean(folds: Sequence[Training], model: Any, history: Sequence[Mapping[str, float]], ended: str) -> Training:
+def _mean(
+    folds: Sequence[TrainingResult], model: Any, history: Sequence[Mapping[str, float]], ended: str
+) -> TrainingResult:
     epochs = [each.best_epoch for each in folds if each.best_epoch is not None]
     epoch = max(1, round(_mean_of(epochs))) if epochs else None
-    return Training(
+    return TrainingResult(
         model=model,
         history=tuple(history),
         best_epoch=epoch,
         best_value=_mean_of([each.best_value for each in folds]),
         best_loss=_mean_of([each.best_loss for each in folds]),
-        ended=ended,
+        end_reason=ended,
         first_phase=max(1, round(_mean_of([each.first_phase for each in folds]))),
         second_phase=round(_mean_of([each.second_phase for each in folds])),
         unfinished_value=folds[0].unfinished_value,

@@ -19,14 +19,14 @@ def total_epochs(recipe: Recipe) -> int:
     return recipe.epochs + (second.epochs if second else 0)
 
 
-def most_epochs(space: Space) -> int:
+def max_epochs(space: Space) -> int:
     """The largest number of epochs that any recipe of the space has."""
-    second = [largest(record.epochs) for record in records_in(space.fine_tune) if isinstance(record, FineTune)]
+    second = [max_value(record.epochs) for record in records_in(space.fine_tune) if isinstance(record, FineTune)]
     is_possible = any(isinstance(record, Pretrained) for record in records_in(space.backbone))
-    return largest(space.epochs) + (max(second, default=0) if is_possible else 0)
+    return max_value(space.epochs) + (max(second, default=0) if is_possible else 0)
 
 
-def largest(value: Any) -> int:
+def max_value(value: Any) -> int:
     """The largest value that a field of whole numbers can take."""
     if isinstance(value, Int):
         return value.high

@@ -15,15 +15,15 @@ from studies.data.dataset import Split
 from studies.models.build import build_model
 from studies.models.pretrained import fine_tune
 from studies.training.callbacks.best import BestEpoch
-from studies.training.callbacks.checkpoint import Checkpointing
-from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.checkpoint import CheckpointCallback
+from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
-from studies.training.callbacks.validation import Validation, validates_itself, validation_batch
-from studies.training.compile import compile_model, cooled
+from studies.training.callbacks.validation import ValidationMetrics, validates_itself, validation_batch
+from studies.training.compile import compile_model, cooldown_schedule
 from studies.training.epochs import second_phase
 from studies.training.feed import Feed, evaluation_data, steps_per_execution, training_feed
-from studies.training.model_cache import WarmModels
-from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, Training
+from studies.training.model_cache import CompiledModelCache
+from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
 
 Build: TypeAlias = Callable[..., keras.Model]
 
@@ -42,12 +42,12 @@ def train(
     build: Build = build_model,
     on_epoch: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: True,
     stop: Callable[[], bool] = lambda: False,
-    warm: WarmModels | None = None,
+    warm: CompiledModelCache | None = None,
     checkpoints: TrialCheckpoints | FoldCheckpoints | None = None,
     on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
     on_steps: Callable[[Any, int], None] = lambda model, steps: None,
     judges: Callable[[int], bool] = lambda batches: False,
-) -> Training:
+) -> TrainingResult:
     """Build, compile and fit the model of a recipe.
 
     Args:
@@ -85,15 +85,17 @@ def train(
     feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
     second = second_phase(recipe) if second_epochs != 0 else None
     stopping = StopOnRequest(stop, on_steps)
-    ending = EpochEnd(on_epoch, feed.begin_epoch, stopping, is_last_phase=second is None)
+    ending = EpochReporter(on_epoch, feed.begin_epoch, stopping, is_last_phase=second is None)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    saving = Checkpointing(checkpoints, best, ending, stopping)
+    saving = CheckpointCallback(checkpoints, best, ending, stopping)
     steps = steps_per_execution(shape, recipe.batch_size, feed.steps)
     if warm is None:
         share = 0.0 if second else cooldown
-        compile_model(model, recipe, feed.steps, steps, cooled(recipe, feed.steps, epochs or recipe.epochs, share))
+        compile_model(
+            model, recipe, feed.steps, steps, cooldown_schedule(recipe, feed.steps, epochs or recipe.epochs, share)
+        )
     else:
-        model = warm.compiled(model, recipe, feed.steps, steps)
+        model = warm.borrow(model, recipe, feed.steps, steps)
     fitting = _Fitting(model, feed, steps, stopping, ending, best, saving, cooldown)
     fitting.validate(recipe, validation, classes)
     saving.resume(model, on_restored)
@@ -105,9 +107,9 @@ def train(
         best.restore()
     unfinished = fitting.unfinished_value(recipe, judges)
     if warm is not None:
-        warm.give_back()
+        warm.put_back()
     history = tuple(ending.history)
-    return Training(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases, unfinished)
+    return TrainingResult(model, history, best.epoch, best.value, best.loss, fitting.ended, *fitting.phases, unfinished)
 
 
 @dataclass
@@ -129,12 +131,12 @@ class _Fitting:
     feed: Feed
     steps_per_execution: int
     stopping: StopOnRequest
-    ending: EpochEnd
+    ending: EpochReporter
     best: BestEpoch
-    saving: Checkpointing
+    saving: CheckpointCallback
     cooldown: float
     _validation: Any = field(default=None, init=False)
-    _measuring: Validation | None = field(default=None, init=False)
+    _measuring: ValidationMetrics | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._callbacks: list[keras.callbacks.Callback] = [self.stopping, self.ending]
@@ -146,7 +148,9 @@ class _Fitting:
         if validates_itself(self.model):
             self._validation = evaluation_data(validation, recipe.batch_size)
         size = validation_batch(validation.images.shape[1:], recipe.batch_size, len(validation))
-        self._measuring = Validation(evaluation_data(validation, size), validation.labels, classes, self.stopping)
+        self._measuring = ValidationMetrics(
+            evaluation_data(validation, size), validation.labels, classes, self.stopping
+        )
         self._callbacks = [self.stopping, self._measuring, self.best, self.ending]
 
     def fit(self, epochs: int) -> None:
@@ -173,7 +177,7 @@ class _Fitting:
         fine_tune(self.model, second.layers)
         learning_rate = recipe.learning_rate * second.learning_rate
         second_recipe = replace(recipe, learning_rate=learning_rate, schedule=Constant())
-        rate = cooled(second_recipe, self.feed.steps, epochs, self.cooldown)
+        rate = cooldown_schedule(second_recipe, self.feed.steps, epochs, self.cooldown)
         compile_model(self.model, second_recipe, self.feed.steps, self.steps_per_execution, rate)
         self.fit(epochs)
 

@@ -16,11 +16,11 @@ import numpy as np
 from spaces.canonical import to_json
 from spaces.space import Recipe
 from studies.models.layers import all_layers
-from studies.training.compile import compile_model, scheduled
+from studies.training.compile import as_schedule, compile_model
 from studies.training.epochs import second_phase
 
-MOST_MODELS = 8
-MOST_BYTES = 2**28
+MAX_MODELS = 8
+MAX_BYTES = 2**28
 """Of the weights of all kept models together; an optimizer may take twice as much again."""
 
 _OF_THE_TRIAL = (
@@ -42,7 +42,7 @@ _ONLY_WHETHER = (
 """Numbers that may change from trial to trial, but not between 0 and something else; so may the dropout."""
 
 
-class WarmModels:
+class CompiledModelCache:
     """Keeps the models that were used last.
 
     Args:
@@ -53,7 +53,7 @@ class WarmModels:
         is_reused: Whether the last training's model was a kept one.
     """
 
-    def __init__(self, most: int = MOST_MODELS) -> None:
+    def __init__(self, most: int = MAX_MODELS) -> None:
         self._most = most
         self._kept: OrderedDict[str, keras.Model] = OrderedDict()
         self._lent: tuple[str, keras.Model] | None = None
@@ -72,9 +72,7 @@ class WarmModels:
         random.seed(seed)
         np.random.seed(seed)
 
-    def compiled(
-        self, fresh: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int
-    ) -> keras.Model:
+    def borrow(self, fresh: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int) -> keras.Model:
         """A compiled model that trains as a fresh one would: a kept one, or one that can be kept, or the fresh one.
 
         Args:
@@ -91,7 +89,7 @@ class WarmModels:
         if self.is_reused:
             _forget(model.optimizer)
         else:
-            rate = scheduled(recipe, steps_per_epoch)
+            rate = as_schedule(recipe, steps_per_epoch)
             compile_model(model, recipe, steps_per_epoch, steps_per_execution, rate)
         from studies.training.tensorflow_adjustable import adjust, adjust_optimizer
 
@@ -114,12 +112,12 @@ class WarmModels:
         self._lent = None if model is None else (key, model)
         return model
 
-    def give_back(self) -> None:
+    def put_back(self) -> None:
         """Keep the model that was borrowed last, if it can be kept, in place of those used longest ago."""
         if self._lent is not None:
             key, model = self._lent
             self._kept[key], self._lent = model, None
-        while len(self._kept) > self._most or sum(map(_bytes, self._kept.values())) > MOST_BYTES:
+        while len(self._kept) > self._most or sum(map(_bytes, self._kept.values())) > MAX_BYTES:
             self._kept.popitem(last=False)
 
     def clear(self) -> None:
@@ -142,7 +140,7 @@ def _may_be_kept(recipe: Recipe) -> bool:
 def _can_be_kept(model: keras.Model) -> bool:
     """Whether it is small, and no layer holds a copy of its weights as constants, as `Normalization` does."""
     is_constant = any(isinstance(layer, keras.layers.Normalization) for layer in all_layers(model))
-    return _bytes(model) <= MOST_BYTES and not is_constant
+    return _bytes(model) <= MAX_BYTES and not is_constant
 
 
 def _structure(recipe: Recipe, fresh: keras.Model, steps_per_execution: int) -> str:

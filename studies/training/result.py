@@ -9,7 +9,7 @@ FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of pati
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingResult:
     """A trained model and how it got there.
 
     Args:
@@ -36,7 +36,7 @@ class Training:
     best_epoch: int | None
     best_value: float
     best_loss: float
-    ended: str
+    end_reason: str
     first_phase: int
     second_phase: int
     unfinished_value: float | None = None

@@ -72,7 +72,7 @@ class Scores:
         return fields
 
 
-def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Scores:
+def compute_scores(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Scores:
     """Score probabilities against true labels.
 
     Args:

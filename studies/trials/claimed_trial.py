@@ -9,34 +9,34 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
-from studies.database.claims import Claim, Ledger, Nothing, TrialTaken
-from studies.database.identities import StudyDeleted
+from studies.database.claims import Claim, ClaimLostError, NoTrialLeft, TrialQueue
+from studies.database.identities import StudyDeletedError
 from studies.database.stored_trials import OUTCOME, PARAMS, STATES
 from studies.database.worker_storage import WorkerStorage
-from studies.outcome import COMPLETE, WAITING, Outcome
+from studies.outcome import COMPLETE, WAITING, TrialOutcome
 
 _TOLD = {name: state for state, name in STATES.items()}
 
 
 @dataclass
-class TakenTrial:
+class ClaimedTrial:
     """One trial, held by this worker until it ends or is handed back.
 
     Args:
         claim: The right to write about it.
         trial: Optuna's trial, which its parameters are asked of.
-        ledger: Where the study's trials are taken and ended.
+        queue: Where the study's trials are taken and ended.
         storage: Optuna's view of the study.
         judged: The last step that was reported, and judged by the pruner, before this worker took it; 0 for none.
     """
 
     claim: Claim
     trial: optuna.Trial
-    ledger: Ledger
+    queue: TrialQueue
     storage: WorkerStorage
-    judged: int = 0
+    last_reported_step: int = 0
     checkpoints: TrialCheckpoints | None = field(default=None, init=False)
-    taken_away: TrialTaken | StudyDeleted | None = field(default=None, init=False)
+    claim_lost: ClaimLostError | StudyDeletedError | None = field(default=None, init=False)
 
     @property
     def number(self) -> int:
@@ -72,7 +72,7 @@ class TakenTrial:
 
     def keep_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of an epoch."""
-        self.storage.keep_epoch(epoch, metrics)
+        self.storage.record_epoch(epoch, metrics)
 
     def should_prune(self) -> bool:
         """Whether the pruner would end it after what was reported last."""
@@ -80,16 +80,16 @@ class TakenTrial:
 
     def write(self) -> bool:
         """Write what was kept since the last time, in one transaction; returns whether the trial is still ours."""
-        changes = self.storage.take_changes()
+        changes = self.storage.pop_changes()
         try:
             if changes:
-                self.ledger.write(self.claim, changes)
-        except (TrialTaken, StudyDeleted) as taken:
+                self.queue.save(self.claim, changes)
+        except (ClaimLostError, StudyDeletedError) as taken:
             # Raised inside Keras it would leave threads behind: the training is ended first.
-            self.taken_away = taken
-        return self.taken_away is None
+            self.claim_lost = taken
+        return self.claim_lost is None
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: TrialOutcome) -> None:
         """Write how it ended, in one place that the next run and every reader understands; or hand it back.
 
         Raises:
@@ -98,27 +98,27 @@ class TakenTrial:
         """
         try:
             if outcome.state == WAITING:
-                self.ledger.hand_back(self.claim, self.storage.take_changes())
+                self.queue.release(self.claim, self.storage.pop_changes())
             else:
                 self._finish(outcome)
         finally:
-            self.storage.forget_own()
+            self.storage.detach_trial()
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: TrialOutcome) -> None:
         state = _TOLD[outcome.state]
         value = self._value(outcome)
         self.trial.set_user_attr(OUTCOME, asdict(outcome))
         study = self.trial.study
         values = None if value is None else [value]
         study.sampler.after_trial(study, self._frozen(), state, values)
-        self.ledger.end(self.claim, self.storage.take_changes(), state, value, outcome.epochs)
+        self.queue.finish(self.claim, self.storage.pop_changes(), state, value, outcome.epochs)
         if self.checkpoints is not None:
             self.checkpoints.clear()
 
     def _frozen(self) -> FrozenTrial:
         return self.storage.get_trial(self.claim.trial_id)
 
-    def _value(self, outcome: Outcome) -> float | None:
+    def _value(self, outcome: TrialOutcome) -> float | None:
         """A complete trial's value; a pruned one's is its last report, as Optuna's samplers expect."""
         if outcome.state == COMPLETE:
             return outcome.value
@@ -126,32 +126,32 @@ class TakenTrial:
         return last if _TOLD[outcome.state] == TrialState.PRUNED and math.isfinite(last) else None
 
 
-def take(
+def claim_next_trial(
     study: optuna.Study,
-    ledger: Ledger,
+    queue: TrialQueue,
     make_sampler: Callable[[int], optuna.samplers.BaseSampler],
     most: float = math.inf,
-) -> TakenTrial | Nothing:
+) -> ClaimedTrial | NoTrialLeft:
     """Take a trial of the study, if there is one.
 
     Args:
         study: The study, on a `WorkerStorage`.
-        ledger: Where its trials are taken.
+        queue: Where its trials are taken.
         make_sampler: Gives the sampler for a trial of that number.
         most: How many trials there can be: a new one is created only while there are fewer.
     """
     storage = study._storage
     if not isinstance(storage, WorkerStorage):
         raise TypeError("a study whose trials are taken is opened by open_study")
-    claim = ledger.take(most)
-    if isinstance(claim, Nothing):
+    claim = queue.claim(most)
+    if isinstance(claim, NoTrialLeft):
         return claim
     try:
-        storage.begin(claim)
+        storage.attach_claim(claim)
         study._thread_local.cached_all_trials = None
         study.sampler = make_sampler(claim.number)
         judged = max(storage.get_trial(claim.trial_id).intermediate_values, default=0)
-        return TakenTrial(claim, optuna.Trial(study, claim.trial_id), ledger, storage, judged)
+        return ClaimedTrial(claim, optuna.Trial(study, claim.trial_id), queue, storage, judged)
     except BaseException:
-        ledger.hand_back(claim, storage.take_changes())
+        queue.release(claim, storage.pop_changes())
         raise

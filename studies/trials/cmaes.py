@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 
-class ReplayedCmaEsSampler(optuna.samplers.CmaEsSampler):
+class SafeCmaEsSampler(optuna.samplers.CmaEsSampler):
     """Optuna's sampler, whose optimizer is told all complete generations again for each trial.
 
     A trial stores the number of the generation that it was drawn from, and nothing else. A generation is complete once

@@ -7,22 +7,22 @@ from typing import Any
 from spaces.space import Recipe
 from studies.data.dataset import Dataset
 from studies.data.sources import load
-from studies.events import Watcher
+from studies.events import RunListener
 from studies.stop_request import StopRequest
 
 
 @dataclass
-class Images:
+class DatasetLoader:
     """Loads the images of a recipe once.
 
     Args:
         folder: Where relative paths start.
-        watcher: Is told how far it is.
+        listener: Is told how far it is.
         stop: Asks for an end, which `KeyboardInterrupt` brings about.
     """
 
     folder: Path
-    watcher: Watcher
+    listener: RunListener
     stop: StopRequest
     _done: tuple[int, int] | None = field(default=None, init=False)
     _loaded: dict[Any, Dataset] = field(default_factory=dict)
@@ -43,10 +43,10 @@ class Images:
         self._done = done, total
         if self.stop():
             raise KeyboardInterrupt
-        self.watcher.data_progress(done, total)
+        self.listener.on_data_progress(done, total)
 
     def features_progress(self, done: int, total: int) -> None:
         """Show it, or end the computing."""
         if self.stop():
             raise KeyboardInterrupt
-        self.watcher.features_progress(done, total)
+        self.listener.on_features_progress(done, total)

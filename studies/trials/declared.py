@@ -6,7 +6,7 @@ from typing import Protocol
 from spaces.space import Space
 
 
-class Declared(Protocol):
+class SpaceDefinition(Protocol):
     """What a space file declares."""
 
     @property

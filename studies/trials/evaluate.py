@@ -17,26 +17,26 @@ from spaces.parameters import Scalar
 from spaces.space import Recipe
 from studies.checkpoints.best_weights import PATH, of_params
 from studies.checkpoints.fold_progress import FoldCheckpoints
-from studies.checkpoints.study_checkpoints import Checkpoints, TrialCheckpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
 from studies.database.enqueued import RefusedValues
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.stored_trials import params_of, progress
-from studies.database.workers import Activity
-from studies.events import EpochEnded, Watcher
+from studies.database.workers import WorkerActivity
+from studies.events import EpochEnded, RunListener
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import Features, Prepared
-from studies.images.lazy_images import telling_of_lost_files
+from studies.features.inputs import FeatureInputs, TrainingInputs
+from studies.images.lazy_images import reporting_lost_files
 from studies.models.out_of_memory import is_out_of_memory
-from studies.outcome import COMPLETE, FAILED, WAITING, Best, Outcome, Progress
+from studies.outcome import COMPLETE, FAILED, WAITING, Best, Progress, TrialOutcome
 from studies.stop_request import StopRequest
 from studies.training.cross_validation import OnEpoch, fold_data, train_folds
 from studies.training.epochs import total_epochs
-from studies.training.model_cache import WarmModels
-from studies.training.result import Training
-from studies.trials.claimed_trial import TakenTrial
+from studies.training.model_cache import CompiledModelCache
+from studies.training.result import TrainingResult
+from studies.trials.claimed_trial import ClaimedTrial
 from studies.trials.recipe_training import train_recipe
-from studies.trials.samplers import asking_in_fit, seed_of
+from studies.trials.samplers import suggest_during_fit, trial_seed
 from studies.trials.time_budget import TimeBudget, TrialClock
 from studies.trials.trial_meter import TrialMeter
 from studies.trials.trial_outcome import after_error, after_training, beats, ends_the_run
@@ -48,14 +48,14 @@ History: TypeAlias = Sequence[Mapping[str, float]]
 
 
 @dataclass
-class Objective:
+class TrialEvaluator:
     """Trains the recipe of one trial and says how it ended.
 
     Args:
         seed: The study's seed.
         folder: Where relative paths of weights start.
         data: Gives the images of a recipe.
-        watcher: Is told of every epoch.
+        listener: Is told of every epoch.
         stop: Asked between steps whether to end.
         features: Gives the features that a frozen backbone's head is trained on; None starts with those on disk.
         activity: What this worker does, as shown to others.
@@ -71,11 +71,11 @@ class Objective:
     seed: int
     folder: Path
     data: Callable[[Recipe], Dataset]
-    watcher: Watcher
+    listener: RunListener
     stop: StopRequest
-    features: Features | None = None
-    activity: Activity = field(default_factory=Activity)
-    checkpoints: Checkpoints | None = None
+    features: FeatureInputs | None = None
+    activity: WorkerActivity = field(default_factory=WorkerActivity)
+    checkpoints: StudyCheckpoints | None = None
     budget: TimeBudget | None = None
     exports: bool = True
     unfinished: Best | None = field(default=None, init=False)
@@ -84,16 +84,16 @@ class Objective:
     _has_told: bool = field(default=False, init=False)
     _epochs: int = field(default=0, init=False)
     _ask: Callable[[Any], Scalar] | None = field(default=None, init=False)
-    _warm: WarmModels = field(default_factory=WarmModels, init=False)
+    _warm: CompiledModelCache = field(default_factory=CompiledModelCache, init=False)
 
     def __post_init__(self) -> None:
-        self._features = self.features or Features(self.folder)
+        self._features = self.features or FeatureInputs(self.folder)
         self._budget = self.budget or TimeBudget(self.stop, exports=False)
         # What is imported stays: without it, looking for garbage after each trial takes a tenth of the time.
         gc.collect()
         gc.freeze()
 
-    def __call__(self, trial: TakenTrial, recipe: Recipe, before: Progress) -> Outcome:
+    def __call__(self, trial: ClaimedTrial, recipe: Recipe, before: Progress) -> TrialOutcome:
         """Evaluate a trial.
 
         Args:
@@ -110,11 +110,11 @@ class Objective:
         """
         started, self._path, self._epochs = time.monotonic(), "", total_epochs(recipe)
         self._meter, self.unfinished = None, None
-        self._ask = asking_in_fit(trial.trial, recipe)
+        self._ask = suggest_during_fit(trial.trial, recipe)
         try:
             trained = self._train(trial, recipe)
-            if trial.taken_away is not None:
-                raise trial.taken_away
+            if trial.claim_lost is not None:
+                raise trial.claim_lost
             if trained.notice and not self._has_told:
                 self._has_told = True
                 logger.warning(trained.notice)
@@ -124,10 +124,10 @@ class Objective:
             outcome = after_training(trained, recipe, self._epochs, seconds, before, self.stop)
             self._keep_weights(trial, recipe, trained, outcome, before)
             first, second, costs = trained.first_phase, trained.second_phase, self._costs()
-            return replace(outcome, path=self._path, first_phase=first, second_phase=second, costs=costs)
+            return replace(outcome, trained_on=self._path, first_phase=first, second_phase=second, costs=costs)
         except RefusedValues as error:
             seconds = time.monotonic() - started
-            return Outcome(FAILED, None, None, 0, seconds, str(error), path=self._path, refused=True)
+            return TrialOutcome(FAILED, None, None, 0, seconds, str(error), trained_on=self._path, refused=True)
         except DATABASE_ERRORS:
             raise
         except Exception as error:  # whatever a recipe breaks ends its trial, not the search
@@ -142,16 +142,16 @@ class Objective:
                 keras.utils.clear_session(free_memory=False)
             gc.collect()
 
-    def _train(self, trial: TakenTrial, recipe: Recipe) -> Training:
+    def _train(self, trial: ClaimedTrial, recipe: Recipe) -> TrainingResult:
         dataset = self.data(recipe)
-        with telling_of_lost_files(dataset.train.images):
+        with reporting_lost_files(dataset.train.images):
             return self._train_on(trial, recipe, dataset)
 
-    def _train_on(self, trial: TakenTrial, recipe: Recipe, dataset: Dataset) -> Training:
+    def _train_on(self, trial: ClaimedTrial, recipe: Recipe, dataset: Dataset) -> TrainingResult:
         if recipe.folds:
             return self._train_folds(trial, recipe, dataset, recipe.folds)
         prepared = self._features.for_trial(recipe, dataset, self._budget.has_time_to_prepare)
-        self._path = prepared.path
+        self._path = prepared.trained_on
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
             value = metrics[recipe.metric]
@@ -169,13 +169,13 @@ class Objective:
 
         return self._fit(trial, recipe, dataset, prepared, on_epoch, self._checkpoints_of(trial, recipe), on_restored)
 
-    def _train_folds(self, trial: TakenTrial, recipe: Recipe, dataset: Dataset, folds: int) -> Training:
+    def _train_folds(self, trial: ClaimedTrial, recipe: Recipe, dataset: Dataset, folds: int) -> TrainingResult:
         data = fold_data(recipe, dataset, self._features, folds)
-        self._path = data.prepared.path
+        self._path = data.prepared.trained_on
         saved = self._checkpoints_of(trial, recipe)
         checkpoints = FoldCheckpoints(saved) if saved else None
 
-        def train_fold(images: Split, validation: Split, on_epoch: OnEpoch) -> Training:
+        def train_fold(images: Split, validation: Split, on_epoch: OnEpoch) -> TrainingResult:
             fold = replace(data.prepared, train=images, validation=validation)
             return self._fit(trial, recipe, dataset, fold, on_epoch, checkpoints)
 
@@ -193,28 +193,28 @@ class Objective:
 
         return train_folds(data, train_fold, keep, on_fold, checkpoints, on_restored)
 
-    def _checkpoints_of(self, trial: TakenTrial, recipe: Recipe) -> TrialCheckpoints | None:
+    def _checkpoints_of(self, trial: ClaimedTrial, recipe: Recipe) -> TrialCheckpoints | None:
         """Where this trial's training is saved, and may have been saved by the worker that had it before."""
         if self.checkpoints is not None:
-            trial.checkpoints = self.checkpoints.of_trial(trial.number, fingerprint(recipe), trial.claim.attempt)
+            trial.checkpoints = self.checkpoints.for_trial(trial.number, fingerprint(recipe), trial.claim.attempt)
         return trial.checkpoints
 
     def _fit(
         self,
-        trial: TakenTrial,
+        trial: ClaimedTrial,
         recipe: Recipe,
         dataset: Dataset,
-        prepared: Prepared,
+        prepared: TrainingInputs,
         on_epoch: OnEpoch,
         checkpoints: TrialCheckpoints | FoldCheckpoints | None,
         on_restored: Callable[[History], None] = lambda history: None,
-    ) -> Training:
+    ) -> TrainingResult:
         self._meter = TrialMeter(
             self._budget,
             TrialClock(recipe.batch_size, len(prepared.train) + len(prepared.validation)),
             len(prepared.validation),
             len(dataset.test),
-            None if prepared.path == IMAGES else self._features.backbone_costs,
+            None if prepared.trained_on == IMAGES else self._features.backbone_costs,
         )
         return train_recipe(
             recipe,
@@ -222,7 +222,7 @@ class Objective:
             prepared.validation,
             build=prepared.build,
             classes=len(dataset.classes),
-            seed=seed_of(self.seed, trial.number),
+            seed=trial_seed(self.seed, trial.number),
             folder=self.folder,
             ask=self._ask,
             on_epoch=on_epoch,
@@ -252,7 +252,7 @@ class Objective:
         return asdict(costs)
 
     def _keep_weights(
-        self, trial: TakenTrial, recipe: Recipe, trained: Training, outcome: Outcome, before: Progress
+        self, trial: ClaimedTrial, recipe: Recipe, trained: TrainingResult, outcome: TrialOutcome, before: Progress
     ) -> None:
         """Keep the weights of the best trial so far, or of one that time has cut short before there was any."""
         # Others may have ended trials since this one began.
@@ -266,27 +266,27 @@ class Objective:
         kept = self.checkpoints.best_weights
         weights, state = trained.model.get_weights(), {PATH: self._path}
         kept.save(trial.number, of_params(params_of(trial.trial)), trial.claim.attempt, weights, state)
-        kept.clear_except([trial.number, *([best.number] if best else [])])
+        kept.delete_except([trial.number, *([best.number] if best else [])])
 
-    def _keep(self, trial: TakenTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
+    def _keep(self, trial: ClaimedTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:
         """Keep an epoch and show it."""
         trial.keep_epoch(epoch, metrics)
         epochs = max(epoch, self._epochs * (recipe.folds or 1))
         now = self.activity
-        now.epoch, now.epochs, now.value = epoch, epochs, metrics.get(recipe.metric)
-        self.watcher.epoch_ended(EpochEnded(trial.number, epoch, epochs, metrics))
+        now.epoch, now.epochs, now.metric_value = epoch, epochs, metrics.get(recipe.metric)
+        self.listener.on_epoch_ended(EpochEnded(trial.number, epoch, epochs, metrics))
 
-    def _keep_restored(self, trial: TakenTrial, recipe: Recipe, history: History) -> None:
+    def _keep_restored(self, trial: ClaimedTrial, recipe: Recipe, history: History) -> None:
         """Keep the epochs that a checkpoint holds, and show that they are done."""
         for epoch, metrics in enumerate(history[:-1], start=1):
             trial.keep_epoch(epoch, metrics)
         self._keep(trial, recipe, len(history), history[-1])
 
-    def _goes_on(self, trial: TakenTrial, step: int, steps: int, value: float) -> bool:
+    def _goes_on(self, trial: ClaimedTrial, step: int, steps: int, value: float) -> bool:
         """Ask the pruner after a step, which is an epoch or a fold, and write; the last one is written with the end."""
         if step >= steps:
             return True
-        is_judged = trial.number == 0 or step <= trial.judged or not math.isfinite(value)
+        is_judged = trial.number == 0 or step <= trial.last_reported_step or not math.isfinite(value)
         if not is_judged and trial.should_prune():
             # Written with the end: a worker that dies in between must not leave it judged and running.
             return False

@@ -11,7 +11,7 @@ from spaces.space import Recipe
 from studies.data.dataset import Split
 from studies.models.build import inference_model
 from studies.training.fit import train
-from studies.training.result import Training
+from studies.training.result import TrainingResult
 
 
 def train_recipe(
@@ -30,7 +30,7 @@ def train_recipe(
     judges: Callable[[int], bool] = lambda batches: False,
     on_total: Callable[[int], None] = lambda epochs: None,
     **ordinary: Any,
-) -> Training:
+) -> TrainingResult:
     """Train a recipe, whatever builds its network.
 
     Args:

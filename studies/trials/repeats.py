@@ -12,13 +12,20 @@ from optuna.trial import FrozenTrial
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Scalar
 from spaces.space import Recipe, Space, combinations
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.reservations import reserve
-from studies.database.stored_trials import key_of, params_of, tried
+from studies.database.stored_trials import ended_assignments, key_of, params_of
 from studies.outcome import Progress
 from studies.settings import Study
-from studies.trials.claimed_trial import TakenTrial
-from studies.trials.samplers import LARGEST_GRID, laid_down, make_sampler, points, seed_of, suggest
+from studies.trials.claimed_trial import ClaimedTrial
+from studies.trials.samplers import (
+    MAX_GRID_SIZE,
+    grid_assignments,
+    initial_assignments,
+    make_sampler,
+    suggest,
+    trial_seed,
+)
 
 ASKS = 5
 """How often a sampler is asked again that proposes a recipe which has been tried."""
@@ -39,7 +46,7 @@ def most_of(space: Space, trials: Sequence[FrozenTrial]) -> float:
     size = size_of(space)
     if math.isinf(size):
         return size
-    recipes = tried(trials)
+    recipes = ended_assignments(trials)
     settled = sum(trial.number in recipes or trial.state.is_finished() for trial in trials)
     return size - len(set(recipes.values())) + settled
 
@@ -56,19 +63,19 @@ class Recipes:
     Args:
         space: What is searched.
         settings: How.
-        ledger: Where its trials are taken.
+        queue: Where its trials are taken.
     """
 
     space: Space
     settings: Study
-    ledger: Ledger
+    queue: TrialQueue
 
     @property
     def can_repeat(self) -> bool:
         """Whether two trials may meet the same recipe: hardly where a number has no step."""
         return not math.isinf(size_of(self.space)) or isinstance(self.space.model, KerasTunerModel)
 
-    def of(self, taken: TakenTrial) -> Recipe:
+    def of(self, taken: ClaimedTrial) -> Recipe:
         """Return the recipe of a trial that was taken.
 
         Raises:
@@ -91,51 +98,51 @@ class Recipes:
             recipe = suggest(taken.trial, self.space)
         return recipe
 
-    def _is_wanted(self, taken: TakenTrial) -> bool:
+    def _is_wanted(self, taken: ClaimedTrial) -> bool:
         """Return True for what must be evaluated as it is: the baseline, what was enqueued, what was begun."""
         number, given = taken.number, taken.trial._fixed_params
-        is_laid_down = 0 < number < len(self.ledger.points) and given == self.ledger.points[number]
+        is_laid_down = 0 < number < len(self.queue.assignments) and given == self.queue.assignments[number]
         return number == 0 or bool(taken.trial.params) or (bool(given) and not is_laid_down)
 
-    def _is_new(self, taken: TakenTrial, *, is_wanted: bool) -> bool:
+    def _is_new(self, taken: ClaimedTrial, *, is_wanted: bool) -> bool:
         """Reserve the trial's recipe, unless another trial has it."""
         key = key_of(params_of(taken.trial))
-        others = tried(self._trials(taken.trial.study), but=taken.number)
+        others = ended_assignments(self._trials(taken.trial.study), but=taken.number)
         if not is_wanted and key in others.values():
             return False
-        if reserve(self.ledger.database, self.ledger.member.study_id, taken.claim, key, is_wanted=is_wanted):
+        if reserve(self.queue.database, self.queue.worker.study_id, taken.claim, key, is_wanted=is_wanted):
             return True
         taken.storage.look_again()
         return False
 
-    def _again(self, taken: TakenTrial, attempt: int) -> Recipe:
+    def _again(self, taken: ClaimedTrial, attempt: int) -> Recipe:
         if self.settings.sampler == "grid":
             point = self._left(taken)
             taken.ask_again(taken.trial.study.sampler, point or {})
         else:
-            seed = seed_of(self.settings.seed, taken.number, attempt)
+            seed = trial_seed(self.settings.seed, taken.number, attempt)
             taken.ask_again(make_sampler(self.settings.sampler, seed), {})
         return suggest(taken.trial, self.space)
 
-    def _left(self, taken: TakenTrial) -> Mapping[str, Scalar] | None:
+    def _left(self, taken: ClaimedTrial) -> Mapping[str, Scalar] | None:
         """Return a recipe that no trial has: the next one of a grid, else one drawn by the trial's seed."""
-        others = {*tried(self._trials(taken.trial.study), but=taken.number).values()}
+        others = {*ended_assignments(self._trials(taken.trial.study), but=taken.number).values()}
         left = [point for key, point in self._points if key not in others]
         if not left:
             return None
         if self.settings.sampler == "grid":
             return left[0]
-        return random.Random(seed_of(self.settings.seed, taken.number, 0)).choice(left)
+        return random.Random(trial_seed(self.settings.seed, taken.number, 0)).choice(left)
 
     @cached_property
     def _points(self) -> list[tuple[str, Mapping[str, Scalar]]]:
         """Every recipe of a space that is small enough to list, with its key."""
-        if size_of(self.space) > LARGEST_GRID:
+        if size_of(self.space) > MAX_GRID_SIZE:
             return []
         if self.settings.sampler == "grid":
-            every = laid_down(self.space, "grid", self.settings.seed)
+            every = initial_assignments(self.space, "grid", self.settings.seed)
         else:
-            every = list(points(self.space))
+            every = list(grid_assignments(self.space))
         return [(key_of(point), point) for point in every]
 
     @staticmethod

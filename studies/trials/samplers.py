@@ -15,15 +15,15 @@ from spaces.errors import ModelError, SpaceError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
-from studies.database.enqueued import RefusedValues, accept, given_values, refuse_unused
+from studies.database.enqueued import RefusedValues, accept_values, given_values, refuse_unused
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.stored_trials import PARAMS, params_of
-from studies.trials.cmaes import ReplayedCmaEsSampler
+from studies.trials.cmaes import SafeCmaEsSampler
 
-LARGEST_GRID = 100_000
+MAX_GRID_SIZE = 100_000
 
 
-def seed_of(study_seed: int, number: int, *more: int) -> int:
+def trial_seed(study_seed: int, number: int, *more: int) -> int:
     """The seed of a trial: it depends on nothing but the study's seed, the trial's number, and for what it is used."""
     return int(np.random.SeedSequence([study_seed, number, *more]).generate_state(1)[0] & 0x7FFFFFFF)
 
@@ -55,7 +55,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
     given = given_values(trial)
 
     def choose(name: str, parameter: Parameter) -> Scalar:
-        accept(trial, name, parameter, given)
+        accept_values(trial, name, parameter, given)
         own[name] = _suggest(trial, name, parameter)
         return own[name]
 
@@ -69,7 +69,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
 
     names = {hole.name for hole in flatten(space)}
     values = values_of_build(
-        recipe.model, _asker(trial, names, recipe.model), passing=(*DATABASE_ERRORS, RefusedValues)
+        recipe.model, _make_suggester(trial, names, recipe.model), passing=(*DATABASE_ERRORS, RefusedValues)
     )
     if not has_own_fit(recipe.model):
         refuse_unused(space, given, trial.params)
@@ -77,7 +77,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
     return resolve(space, {**own, **values})
 
 
-def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar] | None:
+def suggest_during_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar] | None:
     """What asks Optuna for a hyperparameter that a hypermodel's `fit` meets, and keeps its value with the trial.
 
     None for a recipe without a hypermodel.
@@ -85,7 +85,7 @@ def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar
     if not isinstance(recipe.model, KerasTunerModel):
         return None
     names = params_of(trial).keys() - dict(recipe.model.values).keys()
-    ask = _asker(trial, names, recipe.model.with_values({}))
+    ask = _make_suggester(trial, names, recipe.model.with_values({}))
 
     def kept(hp: Any) -> Scalar:
         value = ask(hp)
@@ -95,16 +95,16 @@ def asking_in_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar
     return kept
 
 
-def _asker(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -> Callable[[Any], Scalar]:
+def _make_suggester(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -> Callable[[Any], Scalar]:
     from studies.keras_tuner.mapping import variant
-    from studies.keras_tuner.suggest import asker, baseline_parameters
+    from studies.keras_tuner.suggest import baseline_parameters, make_suggester
 
     def draw(name: str, parameter: Parameter) -> Scalar:
-        if not _means(trial, name, parameter, baseline_parameters(record)):
+        if not _suggested_values(trial, name, parameter, baseline_parameters(record)):
             name = variant(name, parameter)
         if trial.number == 0:
             trial._fixed_params.setdefault(name, parameter.default)
-        accept(trial, name, parameter, given_values(trial))
+        accept_values(trial, name, parameter, given_values(trial))
         try:
             return _suggest(trial, name, parameter)
         except ValueError as error:
@@ -113,10 +113,10 @@ def _asker(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -
                 "give it another name"
             ) from error
 
-    return asker(own, draw, is_baseline=trial.number == 0)
+    return make_suggester(own, draw, is_baseline=trial.number == 0)
 
 
-def _means(trial: optuna.Trial, name: str, parameter: Parameter, known: Mapping[str, Parameter]) -> bool:
+def _suggested_values(trial: optuna.Trial, name: str, parameter: Parameter, known: Mapping[str, Parameter]) -> bool:
     """Whether a name stands for these values in the study, or for none yet.
 
     The values under the hypermodel's defaults count first, since every worker knows them before any trial; those of a
@@ -146,7 +146,7 @@ def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution
             return optuna.distributions.CategoricalDistribution(parameter.names)
 
 
-def laid_down(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
+def initial_assignments(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
     """The assignments that are fixed before the study begins, by trial number; the sampler chooses the others.
 
     Trial 0 is the baseline. A grid is laid down whole: its other points follow in an order drawn from the seed.
@@ -154,12 +154,12 @@ def laid_down(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
     first = baseline(space)
     if sampler != "grid":
         return [first]
-    others = [point for point in points(space) if point != first]
+    others = [point for point in grid_assignments(space) if point != first]
     random.Random(seed).shuffle(others)
     return [first, *others]
 
 
-def most_trials(space: Space, sampler: str) -> float:
+def max_trials(space: Space, sampler: str) -> float:
     """How many different trials there are: a grid's size, else infinity."""
     if sampler != "grid":
         return math.inf
@@ -171,8 +171,8 @@ def most_trials(space: Space, sampler: str) -> float:
     if endless:
         raise SpaceError(f"{endless[0]}: the grid sampler needs a step for every Float, or another --sampler")
     size = combinations(space)
-    if size > LARGEST_GRID:
-        raise SpaceError(f"the grid has {size:,.0f} points, more than {LARGEST_GRID:,}: use another --sampler")
+    if size > MAX_GRID_SIZE:
+        raise SpaceError(f"the grid has {size:,.0f} points, more than {MAX_GRID_SIZE:,}: use another --sampler")
     return size
 
 
@@ -186,7 +186,7 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
             return trial.suggest_categorical(name, parameter.names)
 
 
-def points(space: Space) -> Iterator[dict[str, Scalar]]:
+def grid_assignments(space: Space) -> Iterator[dict[str, Scalar]]:
     """The assignments of a finite space; conditional parameters appear only where their choice is taken."""
     holes = flatten(space)
 
@@ -201,7 +201,7 @@ def points(space: Space) -> Iterator[dict[str, Scalar]]:
         for value in hole.parameter.values():
             yield from extend(index + 1, {**point, hole.name: value})
 
-    return itertools.islice(extend(0, {}), LARGEST_GRID)
+    return itertools.islice(extend(0, {}), MAX_GRID_SIZE)
 
 
 def _gp_sampler(seed: int) -> optuna.samplers.BaseSampler:
@@ -218,6 +218,6 @@ SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     # The points of a grid are laid down before the search; this draws what comes after them.
     "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "gp": _gp_sampler,
-    "cmaes": lambda seed: ReplayedCmaEsSampler(seed=seed, warn_independent_sampling=False),
+    "cmaes": lambda seed: SafeCmaEsSampler(seed=seed, warn_independent_sampling=False),
 }
 """The samplers of a study, by the names that `Study` takes: each makes one for a seed."""

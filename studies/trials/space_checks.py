@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from spaces.backbones import Pretrained
 from spaces.errors import DataError, ModelError, SpaceError
 from spaces.functions import untraced
-from spaces.keras_tuner import DECIDED, KerasTunerModel
+from spaces.keras_tuner import HYPERMODEL_DEFAULTS, KerasTunerModel
 from spaces.parameters import Choice
 from spaces.space import Space, records_in
 from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend
 from studies.models.weights_file import weights_path
-from studies.training.epochs import largest
+from studies.training.epochs import max_value
 
 if TYPE_CHECKING:
     from studies.data.dataset import Dataset
@@ -24,7 +24,7 @@ FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
 
 
-def fitted(space: Space, images: int) -> Space:
+def with_data_defaults(space: Space, images: int) -> Space:
     """The space with the epochs and the batch size that suit the images, where the user left them to us.
 
     Args:
@@ -41,9 +41,9 @@ def fitted(space: Space, images: int) -> Space:
     if batch_size == DEFAULT_BATCH_SIZE:
         sizes = [size for size in batch_size.options if size <= images] or [min(16, images)]
         changes["batch_size"] = Choice(*sizes, default=min(batch_size.default, sizes[-1]))
-    elif isinstance(space.model, KerasTunerModel) and batch_size == DECIDED["batch_size"]:
+    elif isinstance(space.model, KerasTunerModel) and batch_size == HYPERMODEL_DEFAULTS["batch_size"]:
         changes["batch_size"] = min(batch_size, images)
-    elif (size := largest(batch_size)) > images:
+    elif (size := max_value(batch_size)) > images:
         raise SpaceError(f"batch_size: {size} is larger than the {images} training images: give at most {images}")
     return dataclasses.replace(space, **changes)
 

@@ -9,14 +9,14 @@ from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.backend.error_text import reason_of
 from studies.models.out_of_memory import is_out_of_memory
-from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome, Progress
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Progress, TrialOutcome
 from studies.stop_request import StopRequest
-from studies.training.result import DIVERGED, REFUSED, STOPPED, Training
+from studies.training.result import DIVERGED, REFUSED, STOPPED, TrainingResult
 
 
 def after_training(
-    trained: Training, recipe: Recipe, epochs: int, seconds: float, before: Progress, stop: StopRequest
-) -> Outcome:
+    trained: TrainingResult, recipe: Recipe, epochs: int, seconds: float, before: Progress, stop: StopRequest
+) -> TrialOutcome:
     """Return how a trial ended whose training ended without an error.
 
     Args:
@@ -29,23 +29,23 @@ def after_training(
     """
     value = trained.best_value if trained.best_epoch else None
     reached = (value, trained.best_epoch, len(trained.history), seconds)
-    if trained.ended == STOPPED:
+    if trained.end_reason == STOPPED:
         # Some of the folds, or of what a user's `fit` does, compare with no whole trial: they count only where there
         # is nothing else.
         comparable = (recipe.folds is None and trained.is_comparable) or before.best is None
         is_best = value is not None and (before.best is None or beats(value, before.best.value, recipe.metric))
         if comparable and is_best and not stop.requested:
-            return Outcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
-        return Outcome(WAITING, *reached, stop.signal_name or "the time was over")
-    if trained.ended == REFUSED:
-        return Outcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe, epochs)}")
-    if trained.ended == DIVERGED or value is None:
+            return TrialOutcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
+        return TrialOutcome(WAITING, *reached, stop.signal_name or "the time was over")
+    if trained.end_reason == REFUSED:
+        return TrialOutcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe, epochs)}")
+    if trained.end_reason == DIVERGED or value is None:
         reason = trained.reason or f"the loss was not finite in epoch {len(trained.history)}"
-        return Outcome(PRUNED, *reached, f"diverged: {reason}")
-    return Outcome(COMPLETE, *reached, loss=trained.best_loss)
+        return TrialOutcome(PRUNED, *reached, f"diverged: {reason}")
+    return TrialOutcome(COMPLETE, *reached, loss=trained.best_loss)
 
 
-def after_error(error: Exception, steps: Mapping[int, float], seconds: float, path: str) -> Outcome:
+def after_error(error: Exception, steps: Mapping[int, float], seconds: float, path: str) -> TrialOutcome:
     """Return how a trial ended that raised: a sampler learns from a pruned trial, never from a failed one.
 
     Args:
@@ -63,7 +63,7 @@ def after_error(error: Exception, steps: Mapping[int, float], seconds: float, pa
         reason = str(error)
     elif is_out_of_memory(error):
         state, reason = PRUNED, f"out of memory ({type(error).__name__})"
-    return Outcome(state, None, None, epochs, seconds, reason, path=path)
+    return TrialOutcome(state, None, None, epochs, seconds, reason, trained_on=path)
 
 
 def ends_the_run(error: SearchError, before: Progress) -> bool:
@@ -78,7 +78,7 @@ def beats(value: float, other: float, metric: str) -> bool:
     return value > other if METRICS[metric] == "maximize" else value < other
 
 
-def _reached(trained: Training, recipe: Recipe, epochs: int) -> str:
+def _reached(trained: TrainingResult, recipe: Recipe, epochs: int) -> str:
     """The last step of a trial, in words."""
     if recipe.folds:
         return f"fold {trained.history[-1]['fold']:.0f} of {recipe.folds}"

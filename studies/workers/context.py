@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Process:
+class WorkerContext:
     """What a process is among the workers of a study.
 
     Args:
@@ -26,8 +26,8 @@ class Process:
     device_share: float = 1.0
     gpu_memory: int | None = None
     log: str | None = None
-    has_enough: Callable[[int], bool] = lambda evaluated: False
-    parent_lives: Callable[[], bool] = lambda: True
+    should_restart: Callable[[int], bool] = lambda evaluated: False
+    parent_is_alive: Callable[[], bool] = lambda: True
     is_replacement: bool = False
     checks_model: bool = True
     study: str | None = None
@@ -35,7 +35,7 @@ class Process:
     started: float | None = None
 
 
-ALONE = Process()
+STANDALONE = WorkerContext()
 
 
 RECYCLED = 75

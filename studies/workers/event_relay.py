@@ -7,31 +7,31 @@ from dataclasses import dataclass, field, replace
 from optuna.trial import FrozenTrial
 
 from studies.database.stored_trials import STATES, outcome_of
-from studies.events import StudyOpened, TrialEnded, Watcher, WorkerSeen
+from studies.events import RunListener, StudyOpened, TrialEnded, WorkerSeen
 from studies.outcome import COMPLETE, FAILED, PRUNED, Progress
-from studies.status.monitor import Snapshot
+from studies.status.monitor import StudySnapshot
 
 _COUNTS = (COMPLETE, PRUNED, FAILED)
 
 
 @dataclass
-class Teller:
-    """Tells a watcher what is new in a study.
+class EventRelay:
+    """Tells a listener what is new in a study.
 
     Args:
-        watcher: Is told.
+        listener: Is told.
         opened: Makes the event of the study's opening.
         told: Numbers of the trials that had ended before this run.
     """
 
-    watcher: Watcher
-    opened: Callable[[Snapshot], StudyOpened]
+    listener: RunListener
+    opened: Callable[[StudySnapshot], StudyOpened]
     told: set[int] = field(default_factory=set)
     is_open: bool = field(default=False, init=False)
     _alive: set[str] = field(default_factory=set, init=False)
     _exporter: str = field(default="", init=False)
 
-    def tell(self, now: Snapshot, own: set[int], processes: Sequence[WorkerSeen] = ()) -> None:
+    def tell(self, now: StudySnapshot, own: set[int], processes: Sequence[WorkerSeen] = ()) -> None:
         """Tell what has changed.
 
         Args:
@@ -43,46 +43,48 @@ class Teller:
             if not is_joined(now, own):
                 return
             self.is_open = True
-            self.watcher.study_opened(self.opened(now))
+            self.listener.on_study_opened(self.opened(now))
         self._tell_lost(now, own)
-        self.watcher.workers_seen(_with_starting(now.workers, processes))
+        self.listener.on_workers_changed(_with_starting(now.workers, processes))
         self._tell_ended(now)
         self._tell_exporting(now)
 
-    def _tell_ended(self, now: Snapshot) -> None:
+    def _tell_ended(self, now: StudySnapshot) -> None:
         new = [trial for trial in now.ended if trial.number not in self.told]
         for index, trial in enumerate(new):
             self.told.add(trial.number)
-            self.watcher.trial_ended(_event(trial, _without(now.progress, new[index + 1 :])))
+            self.listener.on_trial_ended(_event(trial, _without(now.progress, new[index + 1 :])))
 
-    def _tell_lost(self, now: Snapshot, own: set[int]) -> None:
+    def _tell_lost(self, now: StudySnapshot, own: set[int]) -> None:
         """Workers of others; of our own processes the supervisor tells more than their silence."""
         here = socket.gethostname()[:255]
         for worker in now.workers:
             is_own = worker.host == here and worker.pid in own
             if not worker.lives and worker.worker_id in self._alive and not is_own:
-                self.watcher.worker_ended(f"{worker.name} was lost: its trial goes on elsewhere")
+                self.listener.on_worker_lost(f"{worker.name} was lost: its trial goes on elsewhere")
         self._alive = {worker.worker_id for worker in now.workers if worker.lives}
 
-    def _tell_exporting(self, now: Snapshot) -> None:
-        exporter = next((worker for worker in now.workers if worker.worker_id == now.steering.exporter), None)
+    def _tell_exporting(self, now: StudySnapshot) -> None:
+        exporter = next((worker for worker in now.workers if worker.worker_id == now.control.exporter_id), None)
         if exporter is not None and exporter.lives and exporter.worker_id != self._exporter:
             self._exporter = exporter.worker_id
-            self.watcher.worker_said("exporting", f"{exporter.name}: retraining, testing and writing the best trial")
+            self.listener.on_worker_output(
+                "exporting", f"{exporter.name}: retraining, testing and writing the best trial"
+            )
 
 
-def is_joined(now: Snapshot | None, own: set[int]) -> bool:
+def is_joined(now: StudySnapshot | None, own: set[int]) -> bool:
     """Whether one of these processes of this machine works on the study, or has done so."""
     here = socket.gethostname()[:255]
     return now is not None and any((here, pid) in now.joined for pid in own)
 
 
-def elsewhere(now: Snapshot) -> str:
+def elsewhere(now: StudySnapshot) -> str:
     """Who exports, or has exported, the best trial in the place of this run."""
-    exporter = next((worker for worker in now.workers if worker.worker_id == now.steering.exporter), None)
+    exporter = next((worker for worker in now.workers if worker.worker_id == now.control.exporter_id), None)
     if exporter is not None and exporter.lives:
         return f"{exporter.name} is retraining and exporting the best trial"
-    known = now.steering.exported or {}
+    known = now.control.export_info or {}
     best = now.progress.best
     if best is not None and known.get("trial") == [best.number, now.progress.done]:
         return f"exported on {known['host']}: {known['folder']}"

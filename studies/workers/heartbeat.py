@@ -9,22 +9,22 @@ from typing import Any
 
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.transactions import Database
-from studies.database.workers import HEARTBEAT_SECONDS, Activity, Member, beat
+from studies.database.workers import HEARTBEAT_SECONDS, WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.stop_request import StopRequest
 
 LOG = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def beating(
+def worker_session(
     database: Database,
-    member: Member,
-    activity: Activity,
+    member: WorkerRegistration,
+    activity: WorkerActivity,
     stop: StopRequest,
     *,
     seconds: float = HEARTBEAT_SECONDS,
     parent_lives: Callable[[], bool] = lambda: True,
-) -> Iterator[Member]:
+) -> Iterator[WorkerRegistration]:
     """Be a worker of the study: joined before, and left after, whatever happens in between.
 
     Args:
@@ -35,17 +35,17 @@ def beating(
         seconds: Between two heartbeats.
         parent_lives: Whether the process that started this one is still there; without it this one ends in good order.
     """
-    member.join(database)
+    member.register(database)
 
     def beat_once(database: Database) -> None:
-        row = database.run(lambda connection: beat(connection, member, activity, is_ending=stop.requested))
+        row = database.run(lambda connection: send_heartbeat(connection, member, activity, is_ending=stop.requested))
         activity.workers_alive = row.alive
-        heed(row, stop)
+        apply_control(row, stop)
 
     beat_once(database)
     over = threading.Event()
     # Its failures must never end it, and it must not wait long: the next beat tries again.
-    impatient = Database(database.engine, patience_seconds=lambda: 0.0)
+    impatient = Database(database.engine, retry_timeout=lambda: 0.0)
 
     def go_on() -> None:
         while not over.wait(seconds):
@@ -64,21 +64,21 @@ def beating(
         over.set()
         thread.join(timeout=5 * seconds)
         with contextlib.suppress(*DATABASE_ERRORS):
-            member.leave(Database(database.engine, patience_seconds=lambda: 5.0))
+            member.deregister(Database(database.engine, retry_timeout=lambda: 5.0))
 
 
-def heed(study: Any, stop: StopRequest) -> None:
+def apply_control(study: Any, stop: StopRequest) -> None:
     """Do what a study's row says: end, or end at its time limit.
 
     Args:
         study: The row that `beat` returns.
         stop: Is told.
     """
-    if study.stop:
-        stop.request(study.stop)
+    if study.stop_reason:
+        stop.request(study.stop_reason)
     stop.deadline = None if study.deadline is None else stop.clock() + study.deadline - study.now
-    used = study.used - study.device_seconds_before
-    stop.is_used_up = study.device_seconds is not None and used >= study.device_seconds
+    used = study.used - study.device_seconds_at_start
+    stop.is_used_up = study.device_seconds_limit is not None and used >= study.device_seconds_limit
 
 
 def parent_watch() -> Callable[[], bool]:

@@ -5,7 +5,7 @@ import math
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.database.create_study import OpenStudy
-from studies.database.urls import shown
+from studies.database.urls import redact_url
 from studies.events import StudyOpened
 from studies.outcome import Progress
 from studies.settings import Study
@@ -26,7 +26,7 @@ def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, 
 
     return StudyOpened(
         name=opened.study.study_name,
-        storage=shown(opened.url),
+        storage=redact_url(opened.url),
         metric=space.metric,
         direction=METRICS[space.metric],
         resumed=opened.resumed,

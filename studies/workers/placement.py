@@ -21,7 +21,7 @@ THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceAssignment:
     """Where one worker trains.
 
     Args:
@@ -36,7 +36,7 @@ class Place:
     environment: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
 
-    def told(self, environ: Mapping[str, str]) -> dict[str, str]:
+    def environment_for(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment of its process, from that of this one."""
         return {**self.defaults, **environ, **self.environment}
 
@@ -64,13 +64,13 @@ def this_machine(environ: Mapping[str, str] = os.environ) -> Machine:
     return Machine(cores, found_gpus(environ), "CUDA_VISIBLE_DEVICES" in environ, _memory_of)
 
 
-def places(
+def assign_devices(
     machine: Machine,
     workers: int | None = None,
     devices: str | None = None,
     per_gpu: int | None = None,
     gpu_memory: int | None = None,
-) -> list[Place]:
+) -> list[DeviceAssignment]:
     """Where each worker trains.
 
     Args:
@@ -109,7 +109,7 @@ def _gpu(name: str, gpus: tuple[str, ...]) -> str:
     return gpus[int(name)]
 
 
-def _on_gpu(name: str, machine: Machine, sharing: int, limit: int | None) -> Place:
+def _on_gpu(name: str, machine: Machine, sharing: int, limit: int | None) -> DeviceAssignment:
     index = machine.gpus.index(name)
     told = {"CUDA_VISIBLE_DEVICES": name, **GROWTH}
     if not machine.is_listed:
@@ -122,13 +122,13 @@ def _on_gpu(name: str, machine: Machine, sharing: int, limit: int | None) -> Pla
                 f"{limit / 2**30:.1f}GiB: give at most {memory // sharing // 2**20}MiB"
             )
         told["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{limit / memory:.4f}"
-    return Place(f"GPU {index}{f', 1/{sharing}' if sharing > 1 else ''}", 1 / sharing, told)
+    return DeviceAssignment(f"GPU {index}{f', 1/{sharing}' if sharing > 1 else ''}", 1 / sharing, told)
 
 
-def _on_cpu(workers: int, cores: int, hidden: Mapping[str, str]) -> Place:
+def _on_cpu(workers: int, cores: int, hidden: Mapping[str, str]) -> DeviceAssignment:
     threads = max(1, cores // workers)
     label = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    return Place(label, 1 / workers, hidden, dict.fromkeys(THREADS, str(threads)))
+    return DeviceAssignment(label, 1 / workers, hidden, dict.fromkeys(THREADS, str(threads)))
 
 
 def found_gpus(environ: Mapping[str, str], ask: Callable[[], list[str]] | None = None) -> tuple[str, ...]:

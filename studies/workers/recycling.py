@@ -9,7 +9,7 @@ SHARE = 0.8
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def has_enough(trials: int, memory: int, own_memory: Callable[[], int] | None = None) -> Callable[[int], bool]:
+def restart_check(trials: int, memory: int, own_memory: Callable[[], int] | None = None) -> Callable[[int], bool]:
     """What says whether a process should end after so many trials; never before the first.
 
     Args:
@@ -17,7 +17,7 @@ def has_enough(trials: int, memory: int, own_memory: Callable[[], int] | None = 
         memory: Most bytes of its own.
         own_memory: Gives the bytes that it has now.
     """
-    measured = own_memory or resident
+    measured = own_memory or private_memory
 
     def asked(evaluated: int) -> bool:
         return evaluated > 0 and (evaluated >= trials or measured() > memory)
@@ -25,13 +25,13 @@ def has_enough(trials: int, memory: int, own_memory: Callable[[], int] | None = 
     return asked
 
 
-def resident() -> int:
+def private_memory() -> int:
     """The bytes of memory that this process alone keeps: without files that are mapped, such as decoded images."""
     memory = psutil.Process().memory_info()
     return int(memory.rss - getattr(memory, "shared", 0))
 
 
-def share_of_memory(workers: int) -> int:
+def memory_per_worker(workers: int) -> int:
     """What each of so many workers may keep of this machine's memory, in bytes."""
     return int(SHARE * machine_memory() / workers)
 

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from spaces.errors import NoResultError
 from spaces.space import Space
 from spaces.training import METRICS
-from studies.outcome import Progress, Result
+from studies.outcome import Progress, RunResult
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted
@@ -35,7 +35,7 @@ def wait_for_others(study: optuna.Study, stop: StopRequest, wait: Callable[[floa
 
 def outcome(
     name: str, space: Space, settings: Study, now: Progress, before: Progress, stop: StopRequest, *, needs_best: bool
-) -> Result:
+) -> RunResult:
     """The result of a search without an export.
 
     Args:
@@ -55,7 +55,7 @@ def outcome(
             raise NoResultError(too_short(settings.timeout, "before one trial was complete"))
         ended = f"{now.pruned} pruned, {now.failed} failed"
         raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {name}")
-    return Result(
+    return RunResult(
         study=name,
         metric=space.metric,
         direction=METRICS[space.metric],
@@ -65,5 +65,5 @@ def outcome(
         interrupted=stop.signal_name,
         timed_out=now.done < now.trials and not stop.requested,
         already_finished=before.done >= now.trials,
-        exhausted=is_exhausted(space, now),
+        is_exhausted=is_exhausted(space, now),
     )

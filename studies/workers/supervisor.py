@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from spaces.errors import DataError, NoResultError, SearchError, WorkerError
-from studies.database.identities import StudyDeleted
+from studies.database.identities import StudyDeletedError
 from studies.workers.context import RECYCLED
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
@@ -35,7 +35,7 @@ class Child(Protocol):
     def kill(self) -> None: ...
 
 
-class Written(Protocol):
+class WorkerLog(Protocol):
     """What a worker's processes have written."""
 
     @property
@@ -47,7 +47,7 @@ class Written(Protocol):
 
 
 @dataclass(frozen=True)
-class Death:
+class ProcessExit:
     """That of a process.
 
     Args:
@@ -76,10 +76,10 @@ class Slot:
         is_replacement: A process of it has worked on the study.
     """
 
-    log: Written
+    log: WorkerLog
     child: Child | None = None
     due: float | None = 0.0
-    death: Death | None = None
+    exit: ProcessExit | None = None
     crashes: list[float] = field(default_factory=list)
     is_replacement: bool = False
 
@@ -108,7 +108,7 @@ class Supervisor:
     has_joined: Callable[[], bool]
     has_ended_trials: Callable[[int], bool]
     looked_at: Callable[[], float] = lambda: math.inf
-    most_crashes: int = len(RESTART_AFTER_SECONDS)
+    max_restarts: int = len(RESTART_AFTER_SECONDS)
     is_deleted: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
 
@@ -123,8 +123,8 @@ class Supervisor:
         for slot in self.slots:
             if slot.due is not None and self.clock() >= slot.due:
                 slot.child, slot.due = self.start(slot), None
-            if slot.death is not None:
-                self._judge(slot, slot.death)
+            if slot.exit is not None:
+                self._schedule_restart(slot, slot.exit)
             if slot.child is None:
                 continue
             code = slot.child.poll()
@@ -133,7 +133,7 @@ class Supervisor:
                 self._ended(slot, pid, code)
             elif slot.crashes and self.has_ended_trials(slot.child.pid):
                 slot.crashes.clear()
-        return any((slot.child, slot.due, slot.death) != (None, None, None) for slot in self.slots)
+        return any((slot.child, slot.due, slot.exit) != (None, None, None) for slot in self.slots)
 
     def _ended(self, slot: Slot, pid: int, code: int) -> None:
         if code == 0:
@@ -144,39 +144,40 @@ class Supervisor:
         self.give_up(pid)
         reason = slot.log.message() if code > 0 else None
         if reason is not None and (code in _OF_ALL or not self.has_joined()):
-            raise _mendable(code, reason)
-        slot.death = Death(pid, code, reason, self.clock())
-        self._judge(slot, slot.death)
+            raise _worker_error(code, reason)
+        slot.exit = ProcessExit(pid, code, reason, self.clock())
+        self._schedule_restart(slot, slot.exit)
 
-    def _judge(self, slot: Slot, death: Death) -> None:
+    def _schedule_restart(self, slot: Slot, death: ProcessExit) -> None:
         """Replace a process that died, once it is known whether it had ended trials."""
         now, code, reason = self.clock(), death.code, death.reason
         if self.looked_at() < death.at and now < death.at + LOOK_SECONDS:
             return
-        slot.death = None
+        slot.exit = None
         if self.is_deleted():
-            raise StudyDeleted
+            raise StudyDeletedError
         if self.has_ended_trials(death.pid):
             slot.crashes.clear()
         slot.crashes = [then for then in slot.crashes if now - then < FORGOTTEN_AFTER_SECONDS]
         # One that says why it ended has handed its trial back: no trial fails by that.
         may_be_a_trial = reason is None and self.has_joined()
-        if len(slot.crashes) >= (self.most_crashes if may_be_a_trial else len(RESTART_AFTER_SECONDS)):
-            raise self._hopeless(slot, code, reason)
+        if len(slot.crashes) >= (self.max_restarts if may_be_a_trial else len(RESTART_AFTER_SECONDS)):
+            raise self._restart_limit_error(slot, code, reason)
         slot.due = now + RESTART_AFTER_SECONDS[: len(slot.crashes) + 1][-1]
         slot.crashes.append(now)
-        self.tell(f"worker {slot.log.number} {how(code)}: another one takes its place, {slot.log.path}")
+        self.tell(f"worker {slot.log.number} {describe_exit(code)}: another one takes its place, {slot.log.path}")
 
-    def _hopeless(self, slot: Slot, code: int, reason: str | None) -> SearchError:
-        again = f"worker {slot.log.number} {how(code)}, as did the {len(slot.crashes)} before it without ending a trial"
+    def _restart_limit_error(self, slot: Slot, code: int, reason: str | None) -> SearchError:
+        times = len(slot.crashes)
+        again = f"worker {slot.log.number} {describe_exit(code)}, as did the {times} before it without ending a trial"
         if reason is not None:
-            return _mendable(code, f"{reason}\n{again}: see {slot.log.path}")
+            return _worker_error(code, f"{reason}\n{again}: see {slot.log.path}")
         return WorkerError(f"{again}: see {slot.log.path}, which ends with\n{slot.log.tail()}")
 
     def terminate(self) -> None:
         """Ask all processes to end in good order, and start none any more."""
         for slot in self.slots:
-            slot.due = slot.death = None
+            slot.due = slot.exit = None
             if slot.child is not None:
                 slot.child.terminate()
 
@@ -206,7 +207,7 @@ class Supervisor:
         return any(slot.child is not None for slot in self.slots)
 
 
-def most_crashes(retries: int) -> int:
+def max_restarts(retries: int) -> int:
     """How often a worker is replaced that ends no trial, where each trial may take `retries + 1` workers with it.
 
     Two such trials, one after the other, are told from a machine that has broken down. The first of them may also kill
@@ -215,7 +216,7 @@ def most_crashes(retries: int) -> int:
     return max(len(RESTART_AFTER_SECONDS), 2 * (retries + 1) + 1)
 
 
-def how(code: int) -> str:
+def describe_exit(code: int) -> str:
     """How a process ended, in words."""
     if code < 0:
         return f"was killed by {_name(-code)}"
@@ -231,7 +232,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _mendable(code: int, reason: str) -> SearchError:
+def _worker_error(code: int, reason: str) -> SearchError:
     """The error of a worker, told as if it were our own."""
     error = SearchError(reason)
     error.exit_code = code

@@ -11,24 +11,24 @@ import optuna
 from spaces.errors import NoResultError
 from spaces.space import Space
 from studies.database import stored_trials
-from studies.database.claims import Ledger, Nothing, TrialTaken
+from studies.database.claims import ClaimLostError, NoTrialLeft, TrialQueue
 from studies.database.enqueued import RefusedValues
 from studies.database.imported import Imports
-from studies.database.workers import Activity
-from studies.events import TrialEnded, TrialStarted, Watcher
-from studies.outcome import FAILED, WAITING, Outcome, Progress
+from studies.database.workers import WorkerActivity
+from studies.events import RunListener, TrialEnded, TrialStarted
+from studies.outcome import FAILED, WAITING, Progress, TrialOutcome
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.training.epochs import most_epochs, total_epochs
-from studies.trials.claimed_trial import TakenTrial, take
+from studies.training.epochs import max_epochs, total_epochs
+from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
 from studies.trials.pruners import make_pruner
 from studies.trials.repeats import Recipes, most_of, size_of
-from studies.trials.samplers import make_sampler, seed_of
+from studies.trials.samplers import make_sampler, trial_seed
 
 MOST_FAILURES_AT_FIRST = 5
 IDLE_SECONDS = 0.5
 
-Evaluate = Callable[..., Outcome]
+Evaluate = Callable[..., TrialOutcome]
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Worker:
         study: The study, on a `WorkerStorage`.
         space: What is searched.
         settings: How.
-        ledger: Where its trials are taken.
+        queue: Where its trials are taken.
         evaluate: Evaluates one trial: called with the trial that was taken, its recipe and the progress before it.
-        watcher: Is told what happens.
+        listener: Is told what happens.
         stop: Asked between trials whether to end.
         activity: What this worker does, as shown to others.
         may_begin: Asked before each trial: whether there is time for one more.
@@ -54,14 +54,14 @@ class Worker:
     study: optuna.Study
     space: Space
     settings: Study
-    ledger: Ledger
+    queue: TrialQueue
     evaluate: Evaluate
-    watcher: Watcher
+    listener: RunListener
     stop: StopRequest
-    activity: Activity = field(default_factory=Activity)
-    may_begin: Callable[[], bool] = lambda: True
+    activity: WorkerActivity = field(default_factory=WorkerActivity)
+    can_start: Callable[[], bool] = lambda: True
     ended: Callable[[Progress], None] = lambda progress: None
-    has_enough: Callable[[int], bool] = lambda evaluated: False
+    should_restart: Callable[[int], bool] = lambda evaluated: False
     wait: Callable[[float], None] = time.sleep
     imports: Imports | None = None
 
@@ -74,18 +74,18 @@ class Worker:
         Raises:
             NoResultError: The first trials all failed.
         """
-        self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or most_epochs(self.space))
+        self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or max_epochs(self.space))
         evaluated = 0
-        while not self.stop() and self.may_begin():
-            if self.has_enough(evaluated):
+        while not self.stop() and self.can_start():
+            if self.should_restart(evaluated):
                 return False
-            taken = take(self.study, self.ledger, self._sampler, self._most())
-            if isinstance(taken, Nothing):
-                if taken.over:
+            taken = claim_next_trial(self.study, self.queue, self._sampler, self._most())
+            if isinstance(taken, NoTrialLeft):
+                if taken.study_finished:
                     return True
                 # The others may yet be lost, and their trials wait then.
                 self._note("waiting for the other workers")
-                self.watcher.waiting()
+                self.listener.on_waiting()
                 self.wait(IDLE_SECONDS)
                 continue
             self._evaluate(taken)
@@ -94,7 +94,7 @@ class Worker:
 
     @cached_property
     def _recipes(self) -> Recipes:
-        return Recipes(self.space, self.settings, self.ledger)
+        return Recipes(self.space, self.settings, self.queue)
 
     def _most(self) -> float:
         """How many trials there can be, which a finite space limits."""
@@ -103,19 +103,19 @@ class Worker:
         return most_of(self.space, self.study.get_trials(deepcopy=False))
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        return make_sampler(self.settings.sampler, seed_of(self.settings.seed, number))
+        return make_sampler(self.settings.sampler, trial_seed(self.settings.seed, number))
 
-    def _evaluate(self, taken: TakenTrial) -> None:
-        outcome = Outcome(WAITING, None, None, 0, 0.0, "interrupted")
-        self.watcher.workers_alive(self.activity.workers_alive)
+    def _evaluate(self, taken: ClaimedTrial) -> None:
+        outcome = TrialOutcome(WAITING, None, None, 0, 0.0, "interrupted")
+        self.listener.on_worker_count(self.activity.workers_alive)
         try:
             try:
                 outcome = self._outcome(taken)
             finally:
                 # Also when the run ends with an error: the trial waits for another worker.
                 taken.end(outcome)
-        except TrialTaken as error:
-            outcome = Outcome(WAITING, None, None, 0, 0.0, str(error))
+        except ClaimLostError as error:
+            outcome = TrialOutcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
             self._note("between trials")
         now = self._progress(taken)
@@ -123,31 +123,33 @@ class Worker:
         self._tell(taken.number, outcome, now)
         self._give_up_if_hopeless(now)
 
-    def _outcome(self, taken: TakenTrial) -> Outcome:
+    def _outcome(self, taken: ClaimedTrial) -> TrialOutcome:
         """Evaluate a trial; one that was enqueued with values outside the space fails alone."""
         try:
             recipe = self._recipes.of(taken)
         except RefusedValues as error:
-            return Outcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
+            return TrialOutcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
         epochs = total_epochs(recipe) * (recipe.folds or 1)
         self._note("training", taken.number, epochs)
         taken.write()
-        started = TrialStarted(taken.number, stored_trials.params_of(taken.trial), epochs, bool(taken.judged))
-        self.watcher.trial_started(started)
+        started = TrialStarted(
+            taken.number, stored_trials.params_of(taken.trial), epochs, bool(taken.last_reported_step)
+        )
+        self.listener.on_trial_started(started)
         return self.evaluate(taken, recipe, self._progress(taken))
 
     def _note(self, doing: str, trial: int | None = None, epochs: int | None = None) -> None:
         now = self.activity
-        now.doing, now.trial, now.epoch, now.epochs, now.value = doing, trial, None, epochs, None
+        now.activity, now.trial_number, now.epoch, now.epochs, now.metric_value = doing, trial, None, epochs, None
 
-    def _progress(self, taken: TakenTrial) -> Progress:
-        now = stored_trials.progress(self.study, taken.claim.wanted)
+    def _progress(self, taken: ClaimedTrial) -> Progress:
+        now = stored_trials.progress(self.study, taken.claim.trial_budget)
         if self.imports is not None:
-            self.imports.write(self.ledger.database)
+            self.imports.write(self.queue.database)
         return now
 
-    def _tell(self, number: int, outcome: Outcome, now: Progress) -> None:
-        self.watcher.trial_ended(
+    def _tell(self, number: int, outcome: TrialOutcome, now: Progress) -> None:
+        self.listener.on_trial_ended(
             TrialEnded(
                 number=number,
                 state=outcome.state,

@@ -21,9 +21,9 @@ def fake_run(monkeypatch):
     def install(end=stream.result):
         calls = []
 
-        def run(declared, settings, *, output, export, watcher, stop, process):
+        def run(declared, settings, *, output, export, listener, stop, process):
             calls.append((declared, settings, output, export))
-            stream.play(watcher, declared.space)
+            stream.play(listener, declared.space)
             return end()
 
         monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=run))

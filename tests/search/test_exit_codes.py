@@ -4,7 +4,7 @@ import sys
 import pytest
 import typer
 
-from search.exit_codes import told
+from search.exit_codes import exit_on_error
 from spaces import errors
 from tests.support import stream
 
@@ -63,7 +63,7 @@ def test_passwords_are_never_shown(search, monkeypatch, debug):
 
 def test_messages_keep_their_lines(capsys):
     """A message of several lines, such as two spaces' differences, stays so."""
-    with pytest.raises(typer.Exit), told(debug=False):
+    with pytest.raises(typer.Exit), exit_on_error(debug=False):
         raise errors.StudyError("changed:\n    - a = 1\n    + a = 2")
     assert capsys.readouterr().err == "error: changed:\n    - a = 1\n    + a = 2\n"
 
@@ -74,7 +74,7 @@ def test_interrupts_outside_a_run_end_with_130(search, monkeypatch):
     def read_trials(*words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("studies.status.trial_table.read_trials", read_trials)
+    monkeypatch.setattr("studies.status.trial_table.summarize_trials", read_trials)
     done = search("trials", "digits")
     assert done.exit_code == 130
     assert done.output == ""
@@ -82,10 +82,10 @@ def test_interrupts_outside_a_run_end_with_130(search, monkeypatch):
 
 def test_c_libraries_are_kept_quiet(monkeypatch):
     """The variables that TensorFlow reads while it is imported are set, and a user's own win."""
-    from search.quiet_env import quieten
+    from search.quiet_env import silence_native_logs
 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
-    quieten()
+    silence_native_logs()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
     assert os.environ["GRPC_VERBOSITY"] == "ERROR"

@@ -2,8 +2,18 @@ import math
 
 import pytest
 
-from search.display.messages import of_data
-from search.formatting import clean, duration, elapsed, masked, metric, plural, scalar, shortest, tail
+from search.display.messages import data_lines
+from search.formatting import (
+    escape_text,
+    format_count,
+    format_duration,
+    format_elapsed,
+    format_metric,
+    format_value,
+    redact,
+    shorten_name,
+    shortest,
+)
 from studies.data.dataset import Skipped
 from tests.support import stream
 
@@ -17,45 +27,45 @@ from tests.support import stream
 )
 def test_durations_are_short(seconds, text):
     """A duration has its two largest units."""
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_growing_times_are_whole_seconds():
     """A time that is still growing does not flicker."""
-    assert (elapsed(0.4), elapsed(59.9), elapsed(-1)) == ("0s", "59s", "0s")
+    assert (format_elapsed(0.4), format_elapsed(59.9), format_elapsed(-1)) == ("0s", "59s", "0s")
 
 
 def test_metrics_have_four_digits():
     """Metrics and losses have four digits, huge ones an exponent."""
-    assert (metric(0.98765), metric(None), metric(1234567.0)) == ("0.9877", "-", "1.235e+06")
-    assert (scalar(0.00123456), scalar(True), scalar("a\nb")) == ("0.001235", "True", r"a\nb")
+    assert (format_metric(0.98765), format_metric(None), format_metric(1234567.0)) == ("0.9877", "-", "1.235e+06")
+    assert (format_value(0.00123456), format_value(True), format_value("a\nb")) == ("0.001235", "True", r"a\nb")
 
 
 def test_names_are_made_safe():
     """Control characters, newlines and undecodable bytes become escapes, other scripts stay."""
-    assert clean("größe 猫 \x1b[31m\n\udcff") == r"größe 猫 \x1b[31m\n\udcff"
+    assert escape_text("größe 猫 \x1b[31m\n\udcff") == r"größe 猫 \x1b[31m\n\udcff"
 
 
 @pytest.mark.parametrize("url", ["a://u:p@h/d", "a://u:p@ss@h/d", "a://u:@h/d", "a://u:p ss@h/d"])
 def test_passwords_are_masked(url):
     """What stands before the last @ is hidden, and so are options that hold a secret."""
-    assert masked(f"see {url} or b://h/d") == "see a://***@h/d or b://h/d"
-    assert masked("a://h/d?user=u&password=s3cret") == "a://h/d?user=u&password=***"
+    assert redact(f"see {url} or b://h/d") == "see a://***@h/d or b://h/d"
+    assert redact("a://h/d?user=u&password=s3cret") == "a://h/d?user=u&password=***"
 
 
 def test_long_names_keep_their_ends():
     """Dotted names are told apart by their ends."""
-    assert tail("backbone.cnn.filters", 30) == "backbone.cnn.filters"
-    assert tail("backbone.mobilenetv2.trainable_layers", 20) == "….trainable_layers"
-    assert len(tail("a" * 50, 20)) == 20
-    assert plural(1, "class") == "1 class"
-    assert plural(1437, "class") == "1,437 classes"
+    assert shorten_name("backbone.cnn.filters", 30) == "backbone.cnn.filters"
+    assert shorten_name("backbone.mobilenetv2.trainable_layers", 20) == "….trainable_layers"
+    assert len(shorten_name("a" * 50, 20)) == 20
+    assert format_count(1, "class") == "1 class"
+    assert format_count(1437, "class") == "1,437 classes"
 
 
 def test_many_classes_and_skipped_files_are_folded():
     """A hundred classes or skipped files take a dozen lines."""
     skipped = [Skipped(f"{index}.jpg", "is empty") for index in range(100)]
-    facts = of_data(stream.dataset(classes=[f"class {index}" for index in range(100)], skipped=skipped).summary())
+    facts = data_lines(stream.dataset(classes=[f"class {index}" for index in range(100)], skipped=skipped).summary())
     assert len(facts) < 25
     assert ("skipped", "100 files") in facts
     assert ("", "… and 95 more files") in facts

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.display.summary import summary
-from search.run_command import Call
+from search.run_command import RunCommand
 from tests.support import stream
 
 
@@ -17,8 +17,8 @@ def listed(search, monkeypatch):
     """Lists three trials that were trained on these."""
 
     def show(paths, *words):
-        rows = [replace(row, path=path) for row, path in zip(stream.trial_rows(), paths, strict=True)]
-        monkeypatch.setattr("studies.status.trial_table.read_trials", lambda *_: rows)
+        rows = [replace(row, trained_on=path) for row, path in zip(stream.trial_rows(), paths, strict=True)]
+        monkeypatch.setattr("studies.status.trial_table.summarize_trials", lambda *_: rows)
         return search("trials", "digits", *words).stdout
 
     return show
@@ -41,7 +41,9 @@ def test_the_table_says_it_only_where_trials_differ(listed):
 def test_the_summary_shows_the_difference_to_the_head():
     """The whole network is compared with the head that was trained, and the figure shown."""
     metrics = {**stream.METRICS, "features": {"path": "features", "max_abs_difference": 2.1e-6}}
-    shown = "\n".join(value for _, value in summary(stream.result(metrics=metrics), Call("digits", output=Path()), {}))
+    shown = "\n".join(
+        value for _, value in summary(stream.result(metrics=metrics), RunCommand("digits", output=Path()), {})
+    )
     assert "the whole network differs from its head by 2.1e-06" in shown
-    plain = "\n".join(value for _, value in summary(stream.result(), Call("digits", output=Path()), {}))
+    plain = "\n".join(value for _, value in summary(stream.result(), RunCommand("digits", output=Path()), {}))
     assert "cached features" not in plain

@@ -134,7 +134,7 @@ def drawn(model: keras.Model) -> list[tuple[Any, ...]]:
 def without_weights(value: Any) -> Any:
     """The networks of a space with random weights, which need no file."""
     if isinstance(value, Choice):
-        return value.mapped(without_weights)
+        return value.with_mapped_options(without_weights)
     return replace(value, weights=None) if isinstance(value, Pretrained) else value
 
 
@@ -206,7 +206,7 @@ def test_an_example_runs_from_a_folder_to_a_prediction(name, tmp_path, monkeypat
         changes["data"] = replace(loaded.space.data, image_size=size)
     small = replace(loaded, space=replace(loaded.space, **changes))
     settings = Study(trials=2, pruner="none", sampler="random")
-    result = run(small, settings, output=tmp_path / "runs", export=True, watcher=Recorder(), stop=StopRequest())
+    result = run(small, settings, output=tmp_path / "runs", export=True, listener=Recorder(), stop=StopRequest())
     assert (result.progress.complete, result.progress.failed) == (2, 0)
     assert result.progress.baseline is not None
     assert {"model.keras", "curves.png", "samples.png"} <= {path.name for path in result.export.iterdir()}

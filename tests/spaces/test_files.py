@@ -11,7 +11,7 @@ import pytest
 
 from spaces import Digits, ImageFolder, Space, SpaceError, fingerprint
 from spaces.errors import DataError
-from spaces.files import built_in, load, study_name
+from spaces.files import built_in, default_study_name, load
 
 HEAD = "from spaces import *\n"
 
@@ -91,7 +91,7 @@ def test_the_current_folder_can_be_given(tmp_path, monkeypatch):
 )
 def test_a_study_name_is_safe_as_a_folder(text, name):
     """Letters of any script, digits, `-`, `_` and `.`; never empty, hidden or too long."""
-    assert study_name(text) == name
+    assert default_study_name(text) == name
 
 
 def test_a_file_imports_what_stands_beside_it_also_later(tmp_path):

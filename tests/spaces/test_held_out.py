@@ -6,12 +6,12 @@ import pytest
 
 from spaces import CustomData, Digits, ImageFolder, KerasDataset, Npz, Space
 from spaces.errors import DataError, UsageError
-from spaces.files import Loaded, with_data
+from spaces.files import LoadedSpace, with_data
 from spaces.held_out import with_test
 
 
 def data_of(data: object, test: str, folder: str = "/spaces") -> object:
-    return with_test(Loaded("name", Space(data=data), None, Path(folder)), test).space.data
+    return with_test(LoadedSpace("name", Space(data=data), None, Path(folder)), test).space.data
 
 
 @pytest.mark.parametrize("data", [ImageFolder("photos"), ImageFolder("photos", test="other"), Digits()])
@@ -25,7 +25,7 @@ def test_a_folder_is_looked_up_from_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "here" / "held").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     assert data_of(ImageFolder("photos"), "held", str(tmp_path / "spaces")).test == "../here/held"
-    with pytest.raises(DataError, match="'missing' must be a share such as"):
+    with pytest.raises(DataError, match="'missing' must be a fraction such as"):
         data_of(ImageFolder("photos"), "missing")
 
 
@@ -54,4 +54,6 @@ def test_it_is_refused_where_it_has_no_meaning(data, test, message):
 def test_another_folder_keeps_the_share_and_not_the_classes(tmp_path):
     """`--data` replaces the folders of a space, not how its images are split."""
     own = Space(data=ImageFolder("photos", test=0.3, classes=("a", "b")))
-    assert with_data(Loaded("name", own, None, tmp_path), str(tmp_path)).space.data == ImageFolder(tmp_path, test=0.3)
+    assert with_data(LoadedSpace("name", own, None, tmp_path), str(tmp_path)).space.data == ImageFolder(
+        tmp_path, test=0.3
+    )

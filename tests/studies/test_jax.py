@@ -16,7 +16,7 @@ from pathlib import Path
 from spaces import CNN, Choice, Constant, Digits, Float, Space
 from spaces.files import Loaded
 from studies import Study
-from studies.events import Watcher
+from studies.events import RunListener
 from studies.run import run
 from studies.stop_request import StopRequest
 
@@ -34,7 +34,7 @@ space = Space(
 output = Path(sys.argv[1])
 study = Study(trials=2, pruner="none")
 declared = Loaded(name="digits", space=space, study=study, folder=output)
-run(declared, study, output=output, export=True, watcher=Watcher(), stop=StopRequest())
+run(declared, study, output=output, export=True, listener=RunListener(), stop=StopRequest())
 # Keras imports TensorFlow for its seed wherever it is installed.
 assert not [name for name in sys.modules if name.startswith("studies.") and ".tensorflow_" in name]
 """

@@ -28,6 +28,6 @@ def test_equal_pictures_are_told_when_the_study_opens(tmp_path):
     declared = SimpleNamespace(name="tiny", space=space, folder=Path())
     recorder = Recorder()
     settings = Study(trials=1, pruner="none")
-    run(declared, settings, output=tmp_path, export=False, watcher=recorder, stop=StopRequest())
+    run(declared, settings, output=tmp_path, export=False, listener=recorder, stop=StopRequest())
     [opened] = recorder.of(StudyOpened)
     assert opened.notices == ("3 test images stand in train as well: left out of the test images.",)

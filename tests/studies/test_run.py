@@ -15,7 +15,7 @@ from studies import Study
 from studies.events import StudyOpened, TrialStarted
 from studies.run import run
 from studies.stop_request import StopRequest
-from studies.trials.space_checks import fitted
+from studies.trials.space_checks import with_data_defaults
 from tests.support.fakes import TINY, Recorder
 
 SPACE = replace(TINY, epochs=2, backbone=CNN(filters=4, blocks=1), batch_size=Choice(128, 256))
@@ -34,7 +34,7 @@ def search(output: Path, trials: int = 2, declared: Declared | None = None, expo
     """Run a study; returns the result and what was told."""
     recorder = Recorder()
     study = Study(trials=trials, pruner="none", **settings)
-    result = run(declared or Declared(), study, output=output, export=export, watcher=recorder, stop=StopRequest())
+    result = run(declared or Declared(), study, output=output, export=export, listener=recorder, stop=StopRequest())
     return result, recorder
 
 
@@ -117,12 +117,12 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
 def test_what_is_left_to_us_follows_the_number_of_images():
     """Whoever leaves the batch size and the epochs to us gets what suits the data."""
     space = Space(data=Digits())
-    assert fitted(space, 1000).batch_size == space.batch_size
-    assert fitted(space, 100).batch_size == Choice(32, 64, default=64)
-    assert fitted(space, 40).batch_size == Choice(32)
-    assert fitted(space, 10).batch_size == Choice(10)
-    assert [fitted(space, images).epochs for images in (100, 20_000, 1_000_000)] == [30, 20, 10]
-    assert fitted(replace(space, epochs=3), 100).epochs == 3
+    assert with_data_defaults(space, 1000).batch_size == space.batch_size
+    assert with_data_defaults(space, 100).batch_size == Choice(32, 64, default=64)
+    assert with_data_defaults(space, 40).batch_size == Choice(32)
+    assert with_data_defaults(space, 10).batch_size == Choice(10)
+    assert [with_data_defaults(space, images).epochs for images in (100, 20_000, 1_000_000)] == [30, 20, 10]
+    assert with_data_defaults(replace(space, epochs=3), 100).epochs == 3
 
 
 def test_two_classes_end_in_one_probability(tmp_path):

@@ -149,6 +149,6 @@ def _poison(folder, poison):
             ids = connection.scalars(sa.select(TRIALS.c.trial_id)).all()
             rows = [{"trial_id": each, "key": "pwned", "value_json": json.dumps(poison)} for each in ids]
             connection.execute(sa.insert(table), rows)
-        names = {"doing": text[:200], "log": text[:500], "device": text[:200], "host": text[:200]}
+        names = {"activity": text[:200], "log": text[:500], "device": text[:200], "host": text[:200]}
         connection.execute(sa.update(WORKERS).values(names))
-        connection.execute(sa.update(STUDIES).values(exported=poison, stop=text[:200], exporter=text[:36]))
+        connection.execute(sa.update(STUDIES).values(export_info=poison, stop_reason=text[:200], exporter_id=text[:36]))

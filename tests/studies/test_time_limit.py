@@ -11,11 +11,11 @@ import pytest
 from spaces import Custom, Digits, Int, KerasTunerModel, Space
 from spaces.errors import NoResultError
 from studies import Study
-from studies.events import EpochEnded, Retraining
+from studies.events import EpochEnded, RetrainingStarted
 from studies.run import run
 from studies.stop_request import StopRequest
 from studies.units import seconds
-from studies.workers.context import Process
+from studies.workers.context import WorkerContext
 from tests.support.fakes import TINY, Recorder
 
 LIMIT = 1000.0
@@ -47,32 +47,32 @@ class TimeIsOver(Recorder):
         if name == self.at:
             self.now += 2 * LIMIT
 
-    def data_ready(self, event) -> None:
+    def on_data_ready(self, event) -> None:
         self._pass("data")
 
-    def trial_started(self, event) -> None:
-        super().trial_started(event)
+    def on_trial_started(self, event) -> None:
+        super().on_trial_started(event)
         self._pass("trial")
 
-    def epoch_ended(self, event) -> None:
-        super().epoch_ended(event)
+    def on_epoch_ended(self, event) -> None:
+        super().on_epoch_ended(event)
         if len(self.of(EpochEnded)) == self.after_epochs:
             self._pass("epoch")
 
-    def retraining(self, event) -> None:
-        super().retraining(event)
+    def on_retraining(self, event) -> None:
+        super().on_retraining(event)
         self._pass("retraining")
 
-    def exporting(self, trial=None) -> None:
+    def on_exporting(self, trial=None) -> None:
         self.told.append(trial)
 
 
 def search(output: Path, at: str = "", trials: int = 2, space: Space = SPACE, **named):
     """Run a study whose time is over at an event; its heartbeats come too seldom to set the limit once more."""
-    watcher = TimeIsOver(at=at, **named)
+    listener = TimeIsOver(at=at, **named)
     settings = Study(trials=trials, pruner="none", timeout=LIMIT, heartbeat_seconds=60.0, lost_after_seconds=200.0)
-    stop = StopRequest(clock=watcher.clock)
-    return run(Declared(space), settings, output=output, export=True, watcher=watcher, stop=stop), watcher
+    stop = StopRequest(clock=listener.clock)
+    return run(Declared(space), settings, output=output, export=True, listener=listener, stop=stop), listener
 
 
 def written(output: Path) -> dict:
@@ -88,17 +88,17 @@ def kept(output: Path) -> list[str]:
 @pytest.mark.slow
 def test_without_time_to_retrain_the_best_trials_own_weights_are_exported(tmp_path):
     """The result, the files and the screen say so; with more time the same command resumes, retrains and replaces."""
-    result, watcher = search(tmp_path, "epoch", after_epochs=2)
+    result, listener = search(tmp_path, "epoch", after_epochs=2)
     assert (result.timed_out, result.export) == (True, tmp_path / "tiny" / "best")
-    assert watcher.of(Retraining) == []
-    assert watcher.told == [0]
+    assert listener.of(RetrainingStarted) == []
+    assert listener.told == [0]
     best = result.progress.best
     assert written(tmp_path)["weights"] == {"from": "trial", "trial": 0, "epoch": best.epoch, "complete": True}
     assert "no time to train its recipe" in (tmp_path / "tiny" / "best" / "CARD.md").read_text(encoding="utf-8")
     assert len(kept(tmp_path)) == 1
-    result, watcher = search(tmp_path)
+    result, listener = search(tmp_path)
     assert (result.timed_out, result.progress.complete) == (False, 2)
-    assert len(watcher.of(Retraining)) == 1
+    assert len(listener.of(RetrainingStarted)) == 1
     weights = written(tmp_path)["weights"]
     assert (weights["from"], weights["complete"]) == ("retraining", True)
     assert kept(tmp_path) == []
@@ -185,6 +185,6 @@ def test_the_limit_counts_from_the_start_of_the_command(tmp_path):
     """What a process took to start, with its libraries, is part of it."""
     stop = StopRequest(clock=lambda: 100.0)
     settings = Study(trials=1, timeout=seconds("60s"))
-    process = Process(started=30.0)
+    process = WorkerContext(started=30.0)
     with pytest.raises(NoResultError, match="limit of 60 seconds was reached"):
-        run(Declared(), settings, output=tmp_path, export=True, watcher=Recorder(), stop=stop, process=process)
+        run(Declared(), settings, output=tmp_path, export=True, listener=Recorder(), stop=stop, process=process)

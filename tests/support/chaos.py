@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.support.light import Crew
+from tests.support.light import WorkerPool
 from tests.support.servers import Postgres
 
 KILLS = ("SIGKILL", "SIGTERM", "SIGSTOP")
@@ -41,7 +41,7 @@ class Chaos:
         most_kills: No more strikes after so many workers were killed, told to end, or stopped.
     """
 
-    crew: Crew
+    crew: WorkerPool
     seed: int
     strikes: int
     pause: tuple[float, float] = (0.5, 2.0)

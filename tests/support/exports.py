@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from spaces import CNN, Digits, Space, to_json
 from studies.export.writer import export_model
 from studies.models.build import build_inference_model
-from studies.training.scores import evaluate, predict_probabilities
+from studies.training.scores import compute_scores, predict_probabilities
 
 SHAPE = (8, 8, 1)
 RECIPE = Space(data=Digits(), backbone=CNN(4, 1), augment=None, dropout=0.1)
@@ -29,7 +29,7 @@ def digit_model(classes=10):
 def metrics_of(model, labels):
     """What a search would write into `metrics.json`."""
     images, true = digit_images(60), load_digits().target[:60] % len(labels)
-    test = evaluate(predict_probabilities(model, images), true, labels).to_json()
+    test = compute_scores(predict_probabilities(model, images), true, labels).to_json()
     return {
         "study": "digits",
         "metric": "val_accuracy",

@@ -8,16 +8,16 @@ import optuna
 
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from studies import Study
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.create_study import OpenStudy, open_study
-from studies.database.study_control import Limits, steer
+from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
-from studies.database.workers import Member
-from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted, Watcher
-from studies.outcome import COMPLETE, PRUNED, Outcome, Progress
+from studies.database.workers import WorkerRegistration
+from studies.events import EpochEnded, RetrainingStarted, RunListener, StudyOpened, TrialEnded, TrialStarted
+from studies.outcome import COMPLETE, PRUNED, Progress, TrialOutcome
 from studies.stop_request import StopRequest
-from studies.trials.claimed_trial import TakenTrial, take
-from studies.trials.samplers import laid_down, make_sampler
+from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
+from studies.trials.samplers import initial_assignments, make_sampler
 from studies.workers.worker import Worker
 
 EPOCHS = 9
@@ -35,24 +35,24 @@ TINY = Space(
 
 
 @dataclass
-class Recorder(Watcher):
+class Recorder(RunListener):
     """Keeps everything that happens."""
 
     events: list[object] = field(default_factory=list)
 
-    def study_opened(self, event: StudyOpened) -> None:
+    def on_study_opened(self, event: StudyOpened) -> None:
         self.events.append(event)
 
-    def trial_started(self, event: TrialStarted) -> None:
+    def on_trial_started(self, event: TrialStarted) -> None:
         self.events.append(event)
 
-    def epoch_ended(self, event: EpochEnded) -> None:
+    def on_epoch_ended(self, event: EpochEnded) -> None:
         self.events.append(event)
 
-    def trial_ended(self, event: TrialEnded) -> None:
+    def on_trial_ended(self, event: TrialEnded) -> None:
         self.events.append(event)
 
-    def retraining(self, event: Retraining) -> None:
+    def on_retraining(self, event: RetrainingStarted) -> None:
         self.events.append(event)
 
     def of(self, kind: type) -> list:
@@ -65,15 +65,15 @@ class CurveObjective:
 
     calls: list[int] = field(default_factory=list)
 
-    def __call__(self, trial: TakenTrial, recipe: Space, before: Progress) -> Outcome:
+    def __call__(self, trial: ClaimedTrial, recipe: Space, before: Progress) -> TrialOutcome:
         self.calls.append(trial.number)
         value = 0.0
         for epoch in range(1, EPOCHS + 1):
             value = 1.0 - recipe.dropout - abs(recipe.learning_rate - 0.01) - 1 / (epoch + 1)
             trial.report(value, epoch)
             if trial.number and epoch < EPOCHS and trial.should_prune():
-                return Outcome(PRUNED, value, epoch, epoch, 0.0, "pruned")
-        return Outcome(COMPLETE, value, EPOCHS, EPOCHS, 0.0)
+                return TrialOutcome(PRUNED, value, epoch, epoch, 0.0, "pruned")
+        return TrialOutcome(COMPLETE, value, EPOCHS, EPOCHS, 0.0)
 
 
 def open_tiny(
@@ -88,42 +88,42 @@ def opened_tiny(
 ) -> OpenStudy:
     """As `open_tiny`, with its database."""
     opened = open_study(sqlite_url(folder / "study.db"), name, space, settings, data)
-    steer(opened.database, opened.study_id, Limits(settings.trials))
+    set_limits(opened.database, opened.study_id, Limits(settings.trials))
     return opened
 
 
-def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> Ledger:
-    """The ledger of a new worker of the study."""
-    member = Member(opened.study_id, "fake")
-    member.join(opened.database)
-    return Ledger(opened.database, member, laid_down(space, settings.sampler, settings.seed))
+def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> TrialQueue:
+    """The queue of a new worker of the study."""
+    member = WorkerRegistration(opened.study_id, "fake")
+    member.register(opened.database)
+    return TrialQueue(opened.database, member, initial_assignments(space, settings.sampler, settings.seed))
 
 
-def taken_from(study: optuna.Study, ledger: Ledger, sampler: str = "random") -> TakenTrial:
+def taken_from(study: optuna.Study, queue: TrialQueue, sampler: str = "random") -> ClaimedTrial:
     """A trial that a worker has taken."""
-    taken = take(study, ledger, lambda number: make_sampler(sampler, number))
-    assert isinstance(taken, TakenTrial)
+    taken = claim_next_trial(study, queue, lambda number: make_sampler(sampler, number))
+    assert isinstance(taken, ClaimedTrial)
     return taken
 
 
 def run_tiny(
-    folder: Path, settings: Study, evaluate=None, space: Space = TINY, stop: StopRequest | None = None, watcher=None
+    folder: Path, settings: Study, evaluate=None, space: Space = TINY, stop: StopRequest | None = None, listener=None
 ) -> optuna.Study:
     """Run a study with an objective that costs nothing."""
     opened = opened_tiny(folder, settings, space)
-    ledger = joined(opened, settings, space)
+    queue = joined(opened, settings, space)
     worker = Worker(
         opened.study,
         space,
         settings,
-        ledger,
+        queue,
         evaluate or CurveObjective(),
-        watcher or Recorder(),
+        listener or Recorder(),
         stop or StopRequest(),
         imports=opened.imports,
     )
     try:
         worker.run()
     finally:
-        ledger.member.leave(opened.database)
+        queue.worker.deregister(opened.database)
     return opened.study

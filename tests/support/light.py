@@ -15,15 +15,15 @@ from pathlib import Path
 
 from spaces import Float, Space
 from studies import Study
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.create_study import open_study
-from studies.database.study_control import Limits, steer
-from studies.database.workers import Activity, Member
-from studies.events import TrialEnded, TrialStarted, Watcher
-from studies.outcome import COMPLETE, WAITING, Outcome, Progress
+from studies.database.study_control import Limits, set_limits
+from studies.database.workers import WorkerActivity, WorkerRegistration
+from studies.events import RunListener, TrialEnded, TrialStarted
+from studies.outcome import COMPLETE, WAITING, Progress, TrialOutcome
 from studies.stop_request import StopRequest, signals
-from studies.trials.claimed_trial import TakenTrial
-from studies.workers.heartbeat import beating
+from studies.trials.claimed_trial import ClaimedTrial
+from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY
 
@@ -31,7 +31,7 @@ NAME = "light"
 
 
 @dataclass(frozen=True)
-class Light:
+class SleepSettings:
     """What a worker that trains nothing does.
 
     Args:
@@ -59,25 +59,25 @@ class Light:
 
 
 @dataclass
-class Sleeping:
+class SleepingEvaluator:
     """An objective whose value follows from the recipe; a trial that others began goes on after its last epoch."""
 
-    light: Light
+    light: SleepSettings
     stop: StopRequest
 
-    def __call__(self, trial: TakenTrial, recipe: Space, before: Progress) -> Outcome:
+    def __call__(self, trial: ClaimedTrial, recipe: Space, before: Progress) -> TrialOutcome:
         value = 0.0
         epochs = self.light.epochs
-        for epoch in range(trial.judged + 1, epochs + 1):
+        for epoch in range(trial.last_reported_step + 1, epochs + 1):
             time.sleep(self.light.seconds)
             value = value_of(recipe.dropout, epoch)
             trial.report(value, epoch)
             trial.keep_epoch(epoch, {"loss": 1.0 - value})
             if epoch < epochs and not trial.write():
-                raise trial.taken_away or RuntimeError("not written")
+                raise trial.claim_lost or RuntimeError("not written")
             if epoch < epochs and self.stop():
-                return Outcome(WAITING, None, None, epoch, 0.0, self.stop.signal_name or "time")
-        return Outcome(COMPLETE, value, epochs, epochs, 0.0)
+                return TrialOutcome(WAITING, None, None, epoch, 0.0, self.stop.signal_name or "time")
+        return TrialOutcome(COMPLETE, value, epochs, epochs, 0.0)
 
 
 def value_of(dropout: float | Float, epoch: int) -> float:
@@ -85,37 +85,39 @@ def value_of(dropout: float | Float, epoch: int) -> float:
     return 1.0 - float(dropout) - 0.1 / epoch  # type: ignore[arg-type]
 
 
-class Saying(Watcher):
+class PrintingListener(RunListener):
     """Prints when trials begin and how they end."""
 
-    def trial_started(self, event: TrialStarted) -> None:
+    def on_trial_started(self, event: TrialStarted) -> None:
         print(f"{time.time():.3f} began {event.number}", flush=True)
 
-    def trial_ended(self, event: TrialEnded) -> None:
+    def on_trial_ended(self, event: TrialEnded) -> None:
         print(f"{time.time():.3f} {event.state} {event.number} {event.reason}", flush=True)
 
 
-def work(light: Light) -> None:
+def work(light: SleepSettings) -> None:
     """Be a worker until the study is over or an end is asked for."""
     settings = Study(trials=light.trials, sampler="random", pruner="none")
-    stop, activity = StopRequest(), Activity()
+    stop, activity = StopRequest(), WorkerActivity()
     with signals(stop):
         opened = open_study(light.url, NAME, TINY, settings, DATA)
-        steer(opened.database, opened.study_id, Limits(light.trials))
-        member = Member(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
-        with beating(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):
+        set_limits(opened.database, opened.study_id, Limits(light.trials))
+        member = WorkerRegistration(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
+        with worker_session(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):
             print(f"{time.time():.3f} joined", flush=True)
             if light.is_open_first:
                 sys.stdin.readline()
             # It is killed on purpose, again and again.
-            ledger = Ledger(opened.database, member, retries=1000)
-            Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Saying(), stop, activity).run()
+            queue = TrialQueue(opened.database, member, max_retries=1000)
+            Worker(
+                opened.study, TINY, settings, queue, SleepingEvaluator(light, stop), PrintingListener(), stop, activity
+            ).run()
     print(f"{time.time():.3f} over", flush=True)
     sys.exit(143 if stop.requested else 0)
 
 
 @dataclass
-class Crew:
+class WorkerPool:
     """Worker processes of one command; those that die before the study is over are replaced, as a supervisor would.
 
     Args:
@@ -201,7 +203,7 @@ class Crew:
 
 def main() -> None:
     """Wait for the signal, and work."""
-    light = Light(**json.loads(sys.argv[1]))
+    light = SleepSettings(**json.loads(sys.argv[1]))
     if not light.is_open_first:
         print(f"ready {os.getpid()}", flush=True)
         sys.stdin.readline()

@@ -7,9 +7,9 @@ import numpy as np
 
 from spaces import Custom, Digits, Float, Int, Space, baseline
 from studies.data.dataset import Dataset, Skipped, Split
-from studies.events import EpochEnded, Retraining, StudyOpened, TrialEnded, TrialStarted
-from studies.outcome import Best, Progress, Result
-from studies.status.trial_table import TrialRow
+from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted
+from studies.outcome import Best, Progress, RunResult
+from studies.status.trial_table import TrialSummary
 
 METRICS = {
     "test": {"accuracy": 0.98612, "loss": 0.05123, "confusion_matrix": [[180, 2], [3, 175]]},
@@ -63,43 +63,43 @@ def result(**changed):
         "metrics": METRICS,
         "export": Path("runs/digits/best"),
     }
-    return Result(**{**fields, **changed})
+    return RunResult(**{**fields, **changed})
 
 
-def play(watcher, space, epochs=3):
-    """Tell a watcher of three trials, one of them pruned."""
-    watcher.data_progress(0, 170)
-    watcher.data_progress(170, 170)
-    watcher.data_ready(dataset(skipped=[Skipped("a/[red]b\nc.jpg", "is not an image")]).summary())
+def play(listener, space, epochs=3):
+    """Tell a listener of three trials, one of them pruned."""
+    listener.on_data_progress(0, 170)
+    listener.on_data_progress(170, 170)
+    listener.on_data_ready(dataset(skipped=[Skipped("a/[red]b\nc.jpg", "is not an image")]).summary())
     progress = Progress(3)
-    watcher.study_opened(opened(progress))
+    listener.on_study_opened(opened(progress))
     for number, (state, value) in enumerate([("complete", 0.9767), ("pruned", 0.91), ("complete", 0.9871)]):
-        play_trial(watcher, space, number, state, value, epochs)
-    watcher.retraining(Retraining(2, epochs, 130))
-    watcher.epoch_ended(EpochEnded(None, 1, epochs, {"loss": 0.1}))
-    watcher.exporting()
+        play_trial(listener, space, number, state, value, epochs)
+    listener.on_retraining(RetrainingStarted(2, epochs, 130))
+    listener.on_epoch_ended(EpochEnded(None, 1, epochs, {"loss": 0.1}))
+    listener.on_exporting()
 
 
-def play_trial(watcher, space, number, state, value, epochs=3):
-    """Tell a watcher of one trial from its start to its end."""
+def play_trial(listener, space, number, state, value, epochs=3):
+    """Tell a listener of one trial from its start to its end."""
     params = {**baseline(space), "dropout": 0.2 + number / 10}
-    watcher.trial_started(TrialStarted(number, params, epochs))
+    listener.on_trial_started(TrialStarted(number, params, epochs))
     for epoch in range(1, epochs + 1):
         metrics = {"loss": 1 / epoch, "val_loss": 0.5, "val_accuracy": value}
-        watcher.epoch_ended(EpochEnded(number, epoch, epochs, metrics))
+        listener.on_epoch_ended(EpochEnded(number, epoch, epochs, metrics))
     best = Best(number, value, epochs, params) if state == "complete" else None
     progress = Progress(3, number + (state == "complete"), int(state == "pruned"), 0, 0.9767, best)
     reason = "" if state == "complete" else "worse than the other trials [bold]at\nepoch 3"
-    watcher.trial_ended(TrialEnded(number, state, value, epochs, epochs, 83.0, reason, progress))
+    listener.on_trial_ended(TrialEnded(number, state, value, epochs, epochs, 83.0, reason, progress))
 
 
 def trial_rows():
     """What `read_trials` returns, with values that need quoting."""
     params = {"dropout": 0.2, "patience": None, "epochs": 3}
     return [
-        TrialRow(0, "complete", 0.9767, 3, 3, 8.2, "", params),
-        TrialRow(1, "failed", None, None, 0, 1.0, 'out of "memory", a lot\nof it [red]', params),
-        TrialRow(2, "waiting", None, None, 0, None, "", {"dropout": 0.123456, "model.größe": "größer, als"}),
+        TrialSummary(0, "complete", 0.9767, 3, 3, 8.2, "", params),
+        TrialSummary(1, "failed", None, None, 0, 1.0, 'out of "memory", a lot\nof it [red]', params),
+        TrialSummary(2, "waiting", None, None, 0, None, "", {"dropout": 0.123456, "model.größe": "größer, als"}),
     ]
 
 

@@ -72,15 +72,15 @@ def train_in_peace(folder: Path, trials: int) -> str:
 def main() -> None:
     """Be `search`, with epochs that take longer."""
     from search.cli import main as search
-    from studies.training.callbacks.epochs import EpochEnd
+    from studies.training.callbacks.epochs import EpochReporter
 
-    end = EpochEnd.on_epoch_end
+    end = EpochReporter.on_epoch_end
 
-    def end_later(self: EpochEnd, epoch: int, logs: Any = None) -> None:
+    def end_later(self: EpochReporter, epoch: int, logs: Any = None) -> None:
         time.sleep(float(os.environ[EPOCH_SECONDS]))
         end(self, epoch, logs)
 
-    EpochEnd.on_epoch_end = end_later  # type: ignore[method-assign]
+    EpochReporter.on_epoch_end = end_later  # type: ignore[method-assign]
     search()
 
 

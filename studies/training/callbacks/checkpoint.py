@@ -8,21 +8,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.checkpoints.checkpoint_file import Snapshot
+from studies.checkpoints.checkpoint_file import TrainingState
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
-from studies.checkpoints.throttle import Pace
+from studies.checkpoints.throttle import Throttle
 from studies.training.callbacks.best import BestEpoch
-from studies.training.callbacks.epochs import EpochEnd
+from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
 
-TIMES_BETWEEN_COPIES = 100.0
+MIN_COPY_INTERVAL_FACTOR = 100.0
 """The last epoch's state is copied, in case somebody asks for an end, if that takes 1% of the time at most."""
 
 logger = logging.getLogger(__name__)
 
 
-class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
+class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Saves at the end of whole epochs, after they were handed on; and when somebody asks for an end.
 
     It stands behind the other callbacks, whose state it saves as well. An epoch that was cut short is trained again.
@@ -40,13 +40,13 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         checkpoints: TrialCheckpoints | FoldCheckpoints | None,
         best: BestEpoch,
-        ending: EpochEnd,
+        ending: EpochReporter,
         stop: StopOnRequest,
     ) -> None:
         super().__init__()
         self._checkpoints, self._best, self._ending, self._stop = checkpoints, best, ending, stop
-        self._copying = Pace(TIMES_BETWEEN_COPIES)
-        self._unsaved: Snapshot | None = None
+        self._copying = Throttle(MIN_COPY_INTERVAL_FACTOR)
+        self._unsaved: TrainingState | None = None
         self._restored: Mapping[str, np.ndarray] = {}
         self.first_phase = 0, 0
         """Epochs of the first phase that led to its weights, and all that it had; zeros while it lasts."""
@@ -96,14 +96,14 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         if self._checkpoints and self._unsaved and self._stop.stopped and self._checkpoints.is_quick:
             self._checkpoints.save(self._unsaved)
 
-    def _copy(self) -> Snapshot:
+    def _copy(self) -> TrainingState:
         started = time.monotonic()
         arrays = {name: variable.numpy() for name, variable in _variables(self.model).items()}
         arrays |= _changed(self._best.weights, _current(arrays, self.model))
         history = list(self._ending.history)
         state = {"history": history, "best": self._best.state, "first_phase": self.first_phase}
-        self._copying.took(time.monotonic() - started)
-        return Snapshot(len(history), arrays, state)
+        self._copying.record_save(time.monotonic() - started)
+        return TrainingState(len(history), arrays, state)
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
@@ -129,14 +129,14 @@ def _have_equal_bits(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8))
 
 
-def _best_weights(snapshot: Snapshot, model: keras.Model) -> list[np.ndarray]:
+def _best_weights(snapshot: TrainingState, model: keras.Model) -> list[np.ndarray]:
     if snapshot.state["best"]["epoch"] is None:
         return []
     current = _current(snapshot.arrays, model)
     return [snapshot.arrays.get(f"best/{index}", array) for index, array in enumerate(current)]
 
 
-def _fits(snapshot: Snapshot, model: keras.Model) -> bool:
+def _fits(snapshot: TrainingState, model: keras.Model) -> bool:
     """Whether the arrays are those of such a model's variables."""
     shapes = [array.shape for name, array in snapshot.arrays.items() if name.startswith("model/")]
     return shapes == [tuple(variable.shape) for variable in model.variables]

@@ -9,7 +9,7 @@ import keras
 from studies.training.callbacks.stop import StopOnRequest
 
 
-class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the history and calls back after each epoch; an epoch that was cut short does not count.
 
     Args:

@@ -9,12 +9,12 @@ import numpy as np
 
 from studies.models.outputs import gives_logits
 from studies.training.callbacks.stop import StopOnRequest
-from studies.training.scores import SCORES, evaluate
+from studies.training.scores import SCORES, compute_scores
 
 _VALUES_PER_BATCH, _LARGEST_BATCH = 2**20, 4096
 
 
-class Validation(keras.callbacks.Callback):  # type: ignore[misc]
+class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds `val_loss`, `val_accuracy`, `val_auc` and so on to an epoch's metrics.
 
     It stands in place of Keras' own validation, before the callbacks that look at the metrics: loss and accuracy are
@@ -97,7 +97,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         names = [name for name in SCORES if name != "top_5_accuracy" or len(self._classes) > 5]
         if not np.isfinite(outputs).all():
             return dict.fromkeys(names, math.nan)
-        scores = evaluate(self._probabilities(outputs), self._labels[: len(outputs)], self._classes)
+        scores = compute_scores(self._probabilities(outputs), self._labels[: len(outputs)], self._classes)
         found = {name: getattr(scores, name) for name in names}
         return {name: math.nan if value is None else value for name, value in found.items()}
 

@@ -94,9 +94,9 @@ def test_other_studies_in_the_same_database_stay(folder):
     """Only the rows of this one are deleted, in all tables."""
     run_tiny(folder, Study(trials=2, sampler="random"))
     opened = opened_tiny(folder, Study(trials=1), name="second")
-    ledger = joined(opened, Study(trials=1))
-    ledger.take()
-    ledger.member.leave(opened.database)
+    queue = joined(opened, Study(trials=1))
+    queue.claim()
+    queue.worker.deregister(opened.database)
     code, output = search("delete", "tiny", "--yes", "--storage", sqlite_url(folder / "study.db"))
     assert code == 0
     assert "other studies: second" in output
@@ -111,11 +111,11 @@ def test_other_studies_in_the_same_database_stay(folder):
 def test_a_study_at_work_is_refused(folder):
     """Its workers are stopped first."""
     opened = opened_tiny(folder, Study(trials=4, sampler="random"))
-    ledger = joined(opened, Study(trials=4, sampler="random"))
+    queue = joined(opened, Study(trials=4, sampler="random"))
     code, output = search("delete", "tiny", "--yes")
     assert code == 6
     assert "has 1 worker alive: run search stop tiny first" in output
-    ledger.member.leave(opened.database)
+    queue.worker.deregister(opened.database)
     assert search("delete", "tiny", "--yes")[0] == 0
 
 

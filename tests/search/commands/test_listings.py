@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.commands.evaluate import evaluate_folder
-from search.display.json_output import say_json
+from search.display.json_output import print_json
 from spaces.errors import UnreadableImagesError
 from studies.data.dataset import Skipped
 from studies.training.scores import ClassScores, Scores
@@ -18,7 +18,7 @@ from tests.support import stream
 @pytest.fixture
 def trials(monkeypatch):
     """A study of three trials."""
-    monkeypatch.setattr("studies.status.trial_table.read_trials", lambda *words: stream.trial_rows())
+    monkeypatch.setattr("studies.status.trial_table.summarize_trials", lambda *words: stream.trial_rows())
 
 
 @pytest.fixture
@@ -155,5 +155,5 @@ def test_json_survives_every_encoding(monkeypatch, encoding):
     output = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")
     monkeypatch.setattr(sys, "stdout", output)
     value = {"path": "ü \udcff 😀"}
-    say_json(value)
+    print_json(value)
     assert json.loads(output.buffer.getvalue().decode(encoding)) == value

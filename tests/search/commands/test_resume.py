@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from search.commands.run import run
-from search.run_command import Call
-from search.saved_command import keep, kept, storage_of
+from search.run_command import RunCommand
+from search.saved_command import load_command, save_command, storage_of
 from spaces.errors import OutputError
 from studies import Study
-from studies.database.study_control import ask_to_stop
+from studies.database.study_control import request_stop
 from studies.database.tables import STUDIES
 from studies.database.urls import sqlite_url
 from tests.support import stream
@@ -40,7 +40,7 @@ def wanted(tmp_path):
     """The number of trials in the database."""
     opened = sa.create_engine(sqlite_url(tmp_path / "runs" / "tiny" / "study.db"))
     with opened.connect() as connection:
-        return connection.scalar(sa.select(STUDIES.c.trials))
+        return connection.scalar(sa.select(STUDIES.c.trial_budget))
 
 
 def test_a_study_goes_on_as_it_was_started(search, started):
@@ -61,7 +61,7 @@ def test_more_trials(search, started, typed, trials):
 def test_more_trials_are_for_all_who_work_on_it(search, started, tmp_path):
     """While others are at work the number is raised at once for them too; a smaller one changes nothing."""
     opened = opened_tiny(tmp_path / "runs" / "tiny", Study(trials=5, seed=3))
-    ledger = joined(opened, Study(trials=5))
+    queue = joined(opened, Study(trials=5))
     done = search("resume", "tiny", "--trials", "+50", "--quiet")
     assert (wanted(tmp_path), started[-1][1].trials) == (55, 55)
     assert "also for the" not in done.stdout
@@ -69,7 +69,7 @@ def test_more_trials_are_for_all_who_work_on_it(search, started, tmp_path):
     assert wanted(tmp_path) == 60
     assert "a smaller number has no effect" in search("resume", "tiny", "--trials", "9").stdout
     assert (wanted(tmp_path), started[-1][1].trials) == (60, 60)
-    ledger.member.leave(opened.database)
+    queue.worker.deregister(opened.database)
 
 
 def test_trials_that_have_ended_are_kept(search, started, tmp_path):
@@ -84,10 +84,10 @@ def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
     """Whoever would join the workers that are ending would end at once: the message says to wait."""
     opened = opened_tiny(tmp_path / "runs" / "tiny", Study(trials=5, seed=3))
     joined(opened, Study(trials=5))
-    ask_to_stop(opened.database, opened.study_id)
+    request_stop(opened.database, opened.study_id)
     done = search("resume", "tiny", "--trials", "+5")
     assert done.exit_code == 6
-    assert "is being ended by search stop, 1 worker to go" in done.stderr
+    assert "is stopping (search stop); 1 worker still running" in done.stderr
     assert wanted(tmp_path) == 5
 
 
@@ -236,7 +236,7 @@ def test_a_refused_call_is_not_kept(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=refuse))
     with pytest.raises(KeyError):
-        run(Call("digits"), {}, quiet=True, debug=False)
+        run(RunCommand("digits"), {}, quiet=True, debug=False)
     assert not (tmp_path / "runs").exists()
 
 
@@ -257,12 +257,12 @@ def test_no_password_is_kept(tmp_path, monkeypatch, url, stored):
     """What of a URL may be a password is left out; a later command takes the rest, or what is typed then."""
     monkeypatch.chdir(tmp_path)
     settings = {"storage": url, "checkpoints": "s3://key:s3cr3t@bucket/x"}
-    keep(Call("digits", settings), "digits", url)
+    save_command(RunCommand("digits", settings), "digits", url)
     assert "s3cr3t" not in (tmp_path / "runs/digits/command.json").read_text()
-    known = kept(Path("runs/digits"))
+    known = load_command(Path("runs/digits"))
     assert known.storage == stored
     assert known.had_secrets == ("s3cr3t" in url)
-    assert known.call.settings == {"checkpoints": "s3://key@bucket/x"}
+    assert known.command.settings == {"checkpoints": "s3://key@bucket/x"}
     assert storage_of("digits", Path("runs"), None) == stored
     assert storage_of("digits", Path("runs"), "sqlite:///x.db") == "sqlite:///x.db"
 
@@ -270,26 +270,26 @@ def test_no_password_is_kept(tmp_path, monkeypatch, url, stored):
 def test_calls_come_back_as_they_were_typed(tmp_path, monkeypatch):
     """A call that was kept says the same command again."""
     monkeypatch.chdir(tmp_path)
-    call = Call(
+    call = RunCommand(
         "my space.py", {"trials": 9, "name": "a", "timeout": "1h"}, Path("there"), False, "my photos", Path("c")
     )
-    keep(call, "a", None)
-    assert kept(Path("there/a")).call == call
-    assert shlex.split(call.again())[2] == "my space.py"
+    save_command(call, "a", None)
+    assert load_command(Path("there/a")).command == call
+    assert shlex.split(call.rerun_command())[2] == "my space.py"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     """What could not be written whole is removed, and the call before it stays."""
-    keep(Call("digits", {}, tmp_path, True), "digits", None)
+    save_command(RunCommand("digits", {}, tmp_path, True), "digits", None)
 
     def full(part, target):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match=r"No space left on device: give another --output"):
-        keep(Call("digits", {"trials": 3}, tmp_path, True), "digits", None)
+        save_command(RunCommand("digits", {"trials": 3}, tmp_path, True), "digits", None)
     assert [file.name for file in (tmp_path / "digits").iterdir()] == ["command.json"]
-    assert kept(tmp_path / "digits").call.settings == {}
+    assert load_command(tmp_path / "digits").command.settings == {}
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
@@ -299,6 +299,6 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     for file in (old, new):
         file.write_text("{")
     os.utime(old, (0, 0))
-    keep(Call("digits", {}, tmp_path, True), "digits", None)
+    save_command(RunCommand("digits", {}, tmp_path, True), "digits", None)
     assert not old.exists()
     assert new.exists()

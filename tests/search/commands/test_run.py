@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from search.display.log_screen import Plain
-from search.display.screen import lines
+from search.display.log_screen import LogScreen
+from search.display.screen import plain_lines
 from search.display.summary import summary
-from search.run_command import Call
+from search.run_command import RunCommand
 from spaces import ImageFolder, baseline
 from studies.outcome import Progress
 from tests.support import stream
@@ -16,7 +16,9 @@ from tests.support import stream
 
 def told(result, call=None):
     """The summary as plain lines."""
-    return "\n".join(lines(summary(result, call or Call("digits"), {"dropout": 0.2, "learning_rate": 0.001})))
+    return "\n".join(
+        plain_lines(summary(result, call or RunCommand("digits"), {"dropout": 0.2, "learning_rate": 0.001}))
+    )
 
 
 def test_a_pipe_gets_plain_lines(search, fake_run):
@@ -87,8 +89,8 @@ def test_a_reader_that_goes_away_hands_the_trial_back(monkeypatch):
     def broken(line):
         raise BrokenPipeError
 
-    monkeypatch.setattr("search.display.log_screen.say", broken)
-    with Plain("digits", asked.append) as screen:
+    monkeypatch.setattr("search.display.log_screen.print_line", broken)
+    with LogScreen("digits", asked.append) as screen:
         stream.play(screen, stream.WIDE_SPACE)
     assert asked == ["SIGPIPE"]
 
@@ -97,11 +99,11 @@ def test_decoding_is_told_now_and_then():
     """While images are decoded a line comes every ten seconds at most."""
     now = [0.0]
     told = []
-    screen = Plain("digits", told.append, clock=lambda: now[0])
+    screen = LogScreen("digits", told.append, clock=lambda: now[0])
     screen._tell = lambda facts: told.extend(facts)
     for second in range(25):
         now[0] = float(second)
-        screen.data_progress(second, 100)
+        screen.on_data_progress(second, 100)
     assert [text for _, text in told] == ["0 of 100 decoded", "10 of 100 decoded", "20 of 100 decoded"]
 
 
@@ -132,7 +134,7 @@ def test_a_smaller_loss_is_a_gain():
 
 def test_a_finished_study_says_how_to_add_trials():
     """A run with nothing left to do says so, with the command for more."""
-    shown = told(stream.result(already_finished=True), Call("my space.py", {"seed": 1, "trials": 3}))
+    shown = told(stream.result(already_finished=True), RunCommand("my space.py", {"seed": 1, "trials": 3}))
     assert "evaluated before this run" in shown
     assert "search run 'my space.py' --seed 1 --trials 6" in shown
 
@@ -140,7 +142,7 @@ def test_a_finished_study_says_how_to_add_trials():
 def test_a_run_out_of_time_says_so():
     """The end of the time limit is told, with the command that goes on."""
     progress = Progress(9, 2, baseline=0.9, best=stream.result().progress.best)
-    shown = told(stream.result(timed_out=True, progress=progress), Call("digits", {"timeout": "30m"}))
+    shown = told(stream.result(timed_out=True, progress=progress), RunCommand("digits", {"timeout": "30m"}))
     assert "the time limit was reached" in shown
     assert "search run digits --timeout 30m" in shown
 
@@ -155,8 +157,8 @@ def test_nothing_complete_is_told():
 
 def test_typed_options_come_back_without_the_password():
     """The command to go on is the typed one, but for the password."""
-    call = Call("digits", {"name": "a", "storage": "mysql+pymysql://u:s3cret@h/d"}, Path("my runs"), export=False)
-    again = shlex.split(call.again())
+    call = RunCommand("digits", {"name": "a", "storage": "mysql+pymysql://u:s3cret@h/d"}, Path("my runs"), export=False)
+    again = shlex.split(call.rerun_command())
     assert again[:5] == ["search", "run", "digits", "--study", "a"]
     assert again[5:] == ["--storage", "mysql+pymysql://***@h/d", "--output", "my runs", "--no-export"]
     assert "s3cret" not in told(stream.result(interrupted="SIGINT"), call)
@@ -179,7 +181,10 @@ def test_the_next_command_reads_the_same_images(search, fake_run, tmp_path):
     calls = fake_run()
     assert search("run", "digits", "--data", "my photos").exit_code == 0
     assert calls[0][0].space.data == ImageFolder("my photos")
-    assert Call("digits", data="my photos").again(trials=9) == "search run digits --data 'my photos' --trials 9"
+    assert (
+        RunCommand("digits", data="my photos").rerun_command(trials=9)
+        == "search run digits --data 'my photos' --trials 9"
+    )
 
 
 def test_a_path_that_is_no_text_is_refused(search, fake_run, tmp_path, monkeypatch):
@@ -198,7 +203,7 @@ def test_the_next_command_tests_on_the_same_images(search, fake_run, tmp_path):
     calls = fake_run()
     assert search("run", "photos", "--test", "0.3").exit_code == 0
     assert calls[0][0].space.data == ImageFolder("photos", test=0.3)
-    assert Call("photos", test="0.3").again(trials=9) == "search run photos --test 0.3 --trials 9"
+    assert RunCommand("photos", test="0.3").rerun_command(trials=9) == "search run photos --test 0.3 --trials 9"
     refused = search("run", "photos", "--test", "30")
     assert refused.exit_code == 2
     assert "above 0 and at most 0.9" in refused.stderr

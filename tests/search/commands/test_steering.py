@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from search.commands.stop import stop_study
 from spaces.errors import StudyError
 from studies import Study
-from studies.database.study_control import Limits, ask_to_stop, claim_export, end_export, steer
+from studies.database.study_control import Limits, claim_export, release_export, request_stop, set_limits
 from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
 from studies.database.urls import sqlite_url
-from studies.database.workers import Activity, Member, beat
+from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
 from tests.support.fakes import joined, open_tiny, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
@@ -25,15 +25,15 @@ def at_work(folder):
     """A study of five trials: two have ended, one is being trained by a worker that is alive, one worker is lost."""
     opened = opened_tiny(folder, SETTINGS)
     run_tiny(folder, Study(trials=2, pruner="none", sampler="random"))
-    steer(opened.database, opened.study_id, Limits(5, timeout_seconds=3600))
-    ledger, lost = joined(opened, SETTINGS), Member(opened.study_id, "GPU 7")
-    lost.join(opened.database)
-    trial = taken_from(opened.study, ledger)
-    activity = Activity("training", trial.number, 3, 9, 0.5)
-    opened.database.run(lambda connection: beat(connection, ledger.member, activity))
+    set_limits(opened.database, opened.study_id, Limits(5, timeout_seconds=3600))
+    queue, lost = joined(opened, SETTINGS), WorkerRegistration(opened.study_id, "GPU 7")
+    lost.register(opened.database)
+    trial = taken_from(opened.study, queue)
+    activity = WorkerActivity("training", trial.number, 3, 9, 0.5)
+    opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity))
     silent = sa.update(WORKERS).where(WORKERS.c.worker_id == lost.worker_id)
     opened.database.run(lambda connection: connection.execute(silent.values(heartbeat_at=WORKERS.c.started_at - 60)))
-    return opened, ledger
+    return opened, queue
 
 
 def test_all_studies_of_a_folder_are_listed(search, folder, at_work):
@@ -91,11 +91,11 @@ def test_a_study_says_how_it_stands(search, at_work):
 
 def test_time_left_follows_from_the_pace(search, at_work):
     """The pace is that of the trials that ended while the present workers were at work."""
-    opened, ledger = at_work
-    longer = sa.update(WORKERS).where(WORKERS.c.worker_id == ledger.member.worker_id)
+    opened, queue = at_work
+    longer = sa.update(WORKERS).where(WORKERS.c.worker_id == queue.worker.worker_id)
     opened.database.run(lambda connection: connection.execute(longer.values(started_at=WORKERS.c.started_at - 3600)))
     form = json.loads(search("status", "tiny", "--json").stdout)
-    assert form["trials_an_hour"] == pytest.approx(2.0, rel=0.05)
+    assert form["trials_per_hour"] == pytest.approx(2.0, rel=0.05)
     assert form["seconds_left"] == pytest.approx(3 / 2 * 3600, rel=0.05)
 
 
@@ -107,10 +107,10 @@ def test_nobody_at_work_has_no_pace(search, folder):
     assert "none alive" in shown
     assert "pace" not in shown
     assert "search resume tiny" in shown
-    member = joined(opened, SETTINGS).member
+    member = joined(opened, SETTINGS).worker
     claim = claim_export(opened.database, opened.study_id, member.worker_id)
-    member.leave(opened.database)
-    end_export(opened.database, claim, {"trial": [1, 2], "host": "node7", "folder": "/there/best"})
+    member.deregister(opened.database)
+    release_export(opened.database, claim, {"trial": [1, 2], "host": "node7", "folder": "/there/best"})
     assert "/there/best on node7 (trial 1)" in search("status", "tiny").stdout
 
 
@@ -153,14 +153,14 @@ def test_a_folder_that_cannot_be_written_is_read(search, folder, monkeypatch):
 
 def test_stop_waits_until_the_workers_have_ended(search, folder, at_work, capsys):
     """The workers are asked, and the command ends when the last one has left."""
-    opened, ledger = at_work
+    opened, queue = at_work
     waited = []
 
     def leave(seconds):
         waited.append(seconds)
         row = opened.database.read(lambda connection: connection.execute(sa.select(STUDIES)).one())
-        assert row.stop == "search stop"
-        ledger.member.leave(opened.database)
+        assert row.stop_reason == "search stop"
+        queue.worker.deregister(opened.database)
 
     stop_study("tiny", folder.parent, None, wait_seconds=30, sleep=leave)
     shown = capsys.readouterr().out
@@ -173,7 +173,7 @@ def test_stop_waits_until_the_workers_have_ended(search, folder, at_work, capsys
 def test_workers_that_do_not_end_are_named(folder, at_work):
     """After the time to wait the command ends with an error that says what they are doing."""
     seconds = iter(range(100))
-    with pytest.raises(StudyError, match=r"1 of 1 worker have not ended within 3s:\n.*training"):
+    with pytest.raises(StudyError, match=r"1 of 1 worker are still running after 3s:\n.*training"):
         stop_study("tiny", folder.parent, None, wait_seconds=3, sleep=lambda _: None, clock=lambda: next(seconds))
 
 
@@ -227,9 +227,9 @@ def test_the_database_comes_from_the_environment(search, tmp_path, monkeypatch):
 
 def test_trials_tell_their_worker_and_attempts(search, folder, at_work):
     """A trial that was taken again after its worker was lost says so."""
-    opened, ledger = at_work
+    opened, queue = at_work
     assert "taken" not in search("trials", "tiny").stdout.splitlines()[0]
-    ledger.member.leave(opened.database)
+    queue.worker.deregister(opened.database)
     taken_from(opened.study, joined(opened, SETTINGS))
     table = search("trials", "tiny").stdout.splitlines()
     assert "taken" in table[0]
@@ -242,5 +242,5 @@ def test_trials_tell_their_worker_and_attempts(search, folder, at_work):
 def test_an_end_is_asked_for_by_name(search, folder, at_work):
     """Whoever asked for the end is named as text, whatever it holds."""
     opened, _ = at_work
-    ask_to_stop(opened.database, opened.study_id, "\x1b[31m[bold]me")
+    request_stop(opened.database, opened.study_id, "\x1b[31m[bold]me")
     assert r"\x1b[31m[bold]me" in search("status", "tiny").stdout

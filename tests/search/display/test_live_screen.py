@@ -7,8 +7,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from search.display.live_screen import LiveScreen
-from search.display.live_view import Board
-from search.display.stderr_filter import lines_of_stderr
+from search.display.live_view import LiveView
+from search.display.stderr_filter import capture_stderr
 from search.display.terminal import is_drawable
 from spaces import flatten
 from studies.events import EpochEnded, TrialStarted
@@ -49,26 +49,26 @@ def console(width=80, height=24):
 def drawn(screen, width, height):
     """The lines of the display, as they stand on a terminal of that size."""
     terminal = console(width, height)
-    board = Board(screen._name, screen.state, screen._clock())
+    board = LiveView(screen._name, screen.state, screen._clock())
     return ["".join(segment.text for segment in line) for line in terminal.render_lines(board)]
 
 
 def loading(space):
     """A live screen, not entered, that knows its space."""
     screen = LiveScreen("digits", console(), clock=Clock())
-    screen.space_loaded(space, Study())
+    screen.on_space_loaded(space, Study())
     return screen
 
 
 def searching(space):
     """A live screen when three trials have ended and a fourth is running."""
     screen = loading(space)
-    screen.study_opened(stream.opened(Progress(3), timeout_seconds=600.0))
+    screen.on_study_opened(stream.opened(Progress(3), timeout_seconds=600.0))
     for number, state in enumerate(("complete", "pruned", "complete")):
         stream.play_trial(screen, space, number, state, 0.9 + number / 100)
     params = {hole.name: (hole.parameter.values() or [0.123456])[-1] for hole in flatten(space)}
-    screen.trial_started(TrialStarted(3, params, 30))
-    screen.epoch_ended(EpochEnded(3, 12, 30, {"loss": 0.5, "accuracy": 0.9, "val_loss": 0.4, "val_accuracy": 0.95}))
+    screen.on_trial_started(TrialStarted(3, params, 30))
+    screen.on_epoch_ended(EpochEnded(3, 12, 30, {"loss": 0.5, "accuracy": 0.9, "val_loss": 0.4, "val_accuracy": 0.95}))
     return screen
 
 
@@ -100,7 +100,7 @@ def test_what_differs_comes_first():
     space = stream.long_space(25)
     screen = searching(space)
     params = {**screen.state.progress.best.params, "dropout": 0.55}
-    screen.trial_started(TrialStarted(4, params, 30))
+    screen.on_trial_started(TrialStarted(4, params, 30))
     shown = drawn(screen, 80, 24)
     assert any(line.startswith(" dropout") for line in shown)
     assert any("more, the same in both" in line for line in shown)
@@ -122,9 +122,9 @@ def test_pauses_do_not_look_dead():
 def test_decoding_is_a_bar():
     """While images are decoded there are a bar, the counts and the time left."""
     screen = loading(stream.WIDE_SPACE)
-    screen.data_progress(0, 60000)
+    screen.on_data_progress(0, 60000)
     screen._clock.now += 10
-    screen.data_progress(30000, 60000)
+    screen.on_data_progress(30000, 60000)
     line = drawn(screen, 80, 24)[0]
     assert "30,000/60,000" in line
     assert "about 10s left" in line
@@ -152,10 +152,10 @@ def test_a_whole_run_is_shown():
     """Every event of a run finds its place, and what other libraries print stays above the display."""
     terminal = console(140, 40)
     with LiveScreen("digits", terminal, clock=Clock()) as screen:
-        screen.space_loaded(stream.WIDE_SPACE, Study())
+        screen.on_space_loaded(stream.WIDE_SPACE, Study())
         print("printed by a library")  # noqa: T201
         stream.play(screen, stream.WIDE_SPACE)
-        screen.stopping("SIGINT")
+        screen.on_stopping("SIGINT")
         assert any("SIGINT: ending after this step" in line for line in drawn(screen, 140, 40))
     shown = terminal.file.getvalue()
     assert "printed by a library" in shown
@@ -166,7 +166,7 @@ def test_writes_past_python_are_caught():
     """What is written to descriptor 2 itself is handed over by lines, without notices; then the descriptor is back."""
     lines = []
     before = os.fstat(2)
-    with lines_of_stderr(lines.append):
+    with capture_stderr(lines.append):
         os.write(2, b"from C++\nI0000 00:00:1795165633.88   10881 port.cc:153] oneDNN\nhalf a line")
     assert lines == ["from C++", "half a line"]
     assert os.path.samestat(os.fstat(2), before)

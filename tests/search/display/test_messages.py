@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.display.messages import of_data
+from search.display.messages import data_lines
 from search.launch.worker_log import TOLD
 from studies.data.dataset import Dataset, Split
 
@@ -12,7 +12,7 @@ def test_class_names_are_shown_as_they_are_on_one_line():
     """A line break or a control character is escaped, and what looks like markup stays text."""
     split = Split(np.zeros((2, 1, 1, 1), np.uint8), np.array([0, 1]))
     shown = [
-        text for _, text in of_data(Dataset(split, split, split, ("two\nlines\x1b[31m", "[red]x[/red]")).summary())
+        text for _, text in data_lines(Dataset(split, split, split, ("two\nlines\x1b[31m", "[red]x[/red]")).summary())
     ]
     assert any(text.startswith("two\\nlines\\x1b[31m ") for text in shown)
     assert any(text.startswith("[red]x[/red] ") for text in shown)
@@ -26,14 +26,14 @@ def split(*counts: int) -> Split:
 
 def test_unequal_classes_are_reported_with_the_accuracy_of_the_largest():
     """What is no better than always predicting the largest class has learned nothing."""
-    facts = of_data(Dataset(split(30, 10), split(3, 1), split(3, 5), ("sick", "well")).summary())
+    facts = data_lines(Dataset(split(30, 10), split(3, 1), split(3, 5), ("sick", "well")).summary())
     expected = "unequal classes: always predicting 'sick' has an accuracy of 0.7500 on validation and 0.3750 on test"
     assert ("balance", expected) in facts
 
 
 def test_what_was_noticed_about_the_data_is_said_with_it():
     """A supervisor passes on what its worker says before the study is open."""
-    facts = of_data(Dataset(*(split(2, 2),) * 3, ("a", "b"), notices=("photos is already split",)).summary())
+    facts = data_lines(Dataset(*(split(2, 2),) * 3, ("a", "b"), notices=("photos is already split",)).summary())
     assert facts[-1] == ("note", "photos is already split")
     assert {label for label, _ in facts if label} <= set(TOLD)
 
@@ -41,4 +41,6 @@ def test_what_was_noticed_about_the_data_is_said_with_it():
 @pytest.mark.parametrize("counts", [(10, 10), (14, 10)])
 def test_classes_of_nearly_equal_size_are_not_reported(counts):
     """Up to one and a half times as many images."""
-    assert not [fact for fact in of_data(Dataset(*(split(*counts),) * 3, ("a", "b")).summary()) if fact[0] == "balance"]
+    assert not [
+        fact for fact in data_lines(Dataset(*(split(*counts),) * 3, ("a", "b")).summary()) if fact[0] == "balance"
+    ]

@@ -17,11 +17,11 @@ WORKERS = [
         "GPU 0, 1/2",
         lives=number != 1,
         silent_seconds=0.5 if number != 1 else 14,
-        doing="training",
-        trial=number,
+        activity="training",
+        trial_number=number,
         epoch=3,
         epochs=15,
-        value=0.9 + number / 1000,
+        metric_value=0.9 + number / 1000,
         log=f"/runs/digits/logs/worker-{number % 4 + 1}.log" if number else None,
     )
     for number in range(12)
@@ -33,7 +33,7 @@ def watching(workers, trials=3):
     screen = loading(stream.WIDE_SPACE)
     stream.play(screen, stream.WIDE_SPACE)
     screen.state = replace(screen.state, running=None)
-    screen.workers_seen(workers)
+    screen.on_workers_changed(workers)
     return screen
 
 
@@ -76,8 +76,8 @@ def test_in_a_single_process_the_others_are_counted():
     screen = loading(stream.WIDE_SPACE)
     stream.play(screen, stream.WIDE_SPACE)
     assert "worker" not in "".join(drawn(screen, 80, 24)[:2])
-    screen.workers_alive(3)
-    screen.waiting()
+    screen.on_worker_count(3)
+    screen.on_waiting()
     shown = drawn(screen, 80, 24)
     assert "3 workers" in shown[1]
     assert any("waiting for the other workers" in line for line in shown)

@@ -72,7 +72,7 @@ class Program:
 
     def training(self):
         """The processes of two workers that train, once there are two."""
-        rows = self.ask("SELECT pid FROM search_workers WHERE state = 'alive' AND doing = 'training' AND epoch >= 1")
+        rows = self.ask("SELECT pid FROM search_workers WHERE state = 'alive' AND activity = 'training' AND epoch >= 1")
         return [pid for (pid,) in rows] if len(rows) == 2 else None
 
     def states(self):

@@ -2,10 +2,10 @@
 
 import os
 
-from search.launch.worker_job import JOB, STORAGE, Job, job_of
+from search.launch.worker_job import JOB, STORAGE, WorkerJob, job_of
 
 SECRET = "postgresql+psycopg://me:secret@host/db"
-MINE = Job(2, "space.py", "runs", "logs/worker-2.log", 4711, memory=2**30, trials=50, settings={"trials": 9})
+MINE = WorkerJob(2, "space.py", "runs", "logs/worker-2.log", 4711, memory=2**30, trials=50, settings={"trials": 9})
 
 
 def test_a_job_arrives_as_it_was_given():

@@ -13,9 +13,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from spaces.errors import OutputError
-from studies.checkpoints.checkpoint_file import Snapshot
-from studies.checkpoints.study_checkpoints import Checkpoints
-from studies.checkpoints.throttle import Pace
+from studies.checkpoints.checkpoint_file import TrainingState
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
+from studies.checkpoints.throttle import Throttle
 from tests.support.servers import s3_bucket
 
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 def snapshot(epoch, size=10):
-    return Snapshot(epoch, {"a": np.full(size, epoch, np.float32)}, {"history": [{"loss": 1 / epoch}] * epoch})
+    return TrainingState(epoch, {"a": np.full(size, epoch, np.float32)}, {"history": [{"loss": 1 / epoch}] * epoch})
 
 
 def saved(trial, *epochs):
@@ -78,108 +78,108 @@ def names(folder):
 
 def test_a_checkpoint_comes_back(place):
     """Whatever was saved is there for the next worker, wherever it is kept."""
-    assert Checkpoints(place).of_trial(7).load() is None
-    Checkpoints(place).of_trial(7).save(snapshot(2))
-    found = Checkpoints(place).of_trial(7).load()
+    assert StudyCheckpoints(place).for_trial(7).load() is None
+    StudyCheckpoints(place).for_trial(7).save(snapshot(2))
+    found = StudyCheckpoints(place).for_trial(7).load()
     assert (found.epoch, found.state) == (2, snapshot(2).state)
     np.testing.assert_array_equal(found.arrays["a"], snapshot(2).arrays["a"])
-    assert Checkpoints(place).of_trial(70).load() is None
+    assert StudyCheckpoints(place).for_trial(70).load() is None
 
 
 def test_the_newest_counts_and_two_are_kept(place):
     """Also the second newest stays, in case the newest is torn."""
-    trial = Checkpoints(place).of_trial(0)
+    trial = StudyCheckpoints(place).for_trial(0)
     saved(trial, 1, 2, 3, 4)
-    assert loaded(Checkpoints(place).of_trial(0)) == 4
+    assert loaded(StudyCheckpoints(place).for_trial(0)) == 4
     assert len(trial._place.names()) == 2
 
 
 def test_clearing_removes_one_trials_files(place):
     """Other trials keep theirs, whoever wrote them."""
-    checkpoints = Checkpoints(place)
+    checkpoints = StudyCheckpoints(place)
     for number in (1, 12):
-        saved(checkpoints.of_trial(number, attempt=0), 1)
-        saved(checkpoints.of_trial(number, attempt=1), 2)
-    Checkpoints(place).of_trial(1).clear()
-    assert loaded(checkpoints.of_trial(1)) is None
-    assert loaded(checkpoints.of_trial(12)) == 2
-    checkpoints.clear_except([12])
-    assert loaded(checkpoints.of_trial(12)) == 2
-    checkpoints.clear_except([])
-    assert checkpoints.of_trial(12)._place.names() == []
+        saved(checkpoints.for_trial(number, attempt=0), 1)
+        saved(checkpoints.for_trial(number, attempt=1), 2)
+    StudyCheckpoints(place).for_trial(1).clear()
+    assert loaded(checkpoints.for_trial(1)) is None
+    assert loaded(checkpoints.for_trial(12)) == 2
+    checkpoints.delete_except([12])
+    assert loaded(checkpoints.for_trial(12)) == 2
+    checkpoints.delete_except([])
+    assert checkpoints.for_trial(12)._place.names() == []
 
 
 def test_half_written_files_are_removed(folder):
     """What a killed worker left half written goes with the trial's checkpoints."""
-    trial = Checkpoints(folder).of_trial(3)
+    trial = StudyCheckpoints(folder).for_trial(3)
     saved(trial, 1)
     (folder / "0003-00002-0.1234.tmp").write_bytes(b"half")
     (folder / "0004-00002-0.1234.tmp").write_bytes(b"half")
     trial.clear()
     assert names(folder) == ["0004-00002-0.1234.tmp"]
-    Checkpoints(folder).clear_except([])
+    StudyCheckpoints(folder).delete_except([])
     assert names(folder) == []
 
 
 @pytest.mark.parametrize("keep", [0, 10, -1])
 def test_a_torn_checkpoint_falls_back_to_the_one_before(folder, caplog, keep):
     """Cut off anywhere, it is passed over with a warning that names it."""
-    saved(Checkpoints(folder).of_trial(0), 1, 2)
+    saved(StudyCheckpoints(folder).for_trial(0), 1, 2)
     newest = folder / "0000-00002-0.checkpoint"
     newest.write_bytes(newest.read_bytes()[:keep])
-    assert loaded(Checkpoints(folder).of_trial(0)) == 1
+    assert loaded(StudyCheckpoints(folder).for_trial(0)) == 1
     assert "0000-00002-0.checkpoint is passed over: it is" in caplog.text
     (folder / "0000-00001-0.checkpoint").unlink()
-    assert loaded(Checkpoints(folder).of_trial(0)) is None
+    assert loaded(StudyCheckpoints(folder).for_trial(0)) is None
 
 
 def test_another_recipes_checkpoint_is_passed_over(folder, caplog):
     """The parameters of a trial are part of its checkpoints."""
-    saved(Checkpoints(folder).of_trial(0, "dropout 0.1"), 1)
-    assert loaded(Checkpoints(folder).of_trial(0, "dropout 0.1")) == 1
-    assert loaded(Checkpoints(folder).of_trial(0, "dropout 0.2")) is None
+    saved(StudyCheckpoints(folder).for_trial(0, "dropout 0.1"), 1)
+    assert loaded(StudyCheckpoints(folder).for_trial(0, "dropout 0.1")) == 1
+    assert loaded(StudyCheckpoints(folder).for_trial(0, "dropout 0.2")) is None
     assert "another recipe" in caplog.text
 
 
 def test_another_studys_checkpoints_are_neither_read_nor_removed(folder, caplog):
     """A study under the same name, with the same recipe, begins from nothing; what is there is counted and kept."""
-    one = Checkpoints(folder, "11111111-1111-4111-8111-111111111111")
-    other = one.of_study("22222222-2222-4222-8222-222222222222")
-    saved(one.of_trial(0, "recipe"), 1, 2)
+    one = StudyCheckpoints(folder, "11111111-1111-4111-8111-111111111111")
+    other = one.for_study("22222222-2222-4222-8222-222222222222")
+    saved(one.for_trial(0, "recipe"), 1, 2)
     before = names(folder)
     assert other.notices() == ["2 checkpoints of other studies are left as they are, and not used."]
-    assert loaded(other.of_trial(0, "recipe")) is None
-    saved(other.of_trial(0, "recipe", 1), 1, 2, 3)
-    other.of_trial(0).clear()
-    other.clear_except([])
+    assert loaded(other.for_trial(0, "recipe")) is None
+    saved(other.for_trial(0, "recipe", 1), 1, 2, 3)
+    other.for_trial(0).clear()
+    other.delete_except([])
     assert names(folder) == before
-    assert (loaded(one.of_trial(0, "recipe")), one.notices()) == (2, [])
+    assert (loaded(one.for_trial(0, "recipe")), one.notices()) == (2, [])
 
 
 def test_a_checkpoint_that_was_renamed_is_still_of_its_study(folder, caplog):
     """The content says which study it is of, whatever its name says."""
-    saved(Checkpoints(folder, "11111111-1111-4111-8111-111111111111").of_trial(0), 1)
+    saved(StudyCheckpoints(folder, "11111111-1111-4111-8111-111111111111").for_trial(0), 1)
     (file,) = folder.iterdir()
     file.rename(file.with_name(file.name.replace("11111111", "22222222")))
-    assert loaded(Checkpoints(folder, "22222222-2222-4222-8222-222222222222").of_trial(0)) is None
+    assert loaded(StudyCheckpoints(folder, "22222222-2222-4222-8222-222222222222").for_trial(0)) is None
     assert "it is of another study" in caplog.text
 
 
 def test_the_newest_epoch_of_any_worker_counts(folder):
     """A trial that was taken twice goes on from where either worker was."""
-    checkpoints = Checkpoints(folder)
-    stalled, second = checkpoints.of_trial(0, attempt=0), checkpoints.of_trial(0, attempt=1)
+    checkpoints = StudyCheckpoints(folder)
+    stalled, second = checkpoints.for_trial(0, attempt=0), checkpoints.for_trial(0, attempt=1)
     saved(stalled, 1, 2)
     saved(second, 3)
-    assert loaded(checkpoints.of_trial(0, attempt=2)) == 3
+    assert loaded(checkpoints.for_trial(0, attempt=2)) == 3
     saved(stalled, 4)
-    assert loaded(checkpoints.of_trial(0, attempt=2)) == 4
+    assert loaded(checkpoints.for_trial(0, attempt=2)) == 4
 
 
 def test_a_stalled_worker_removes_nothing_of_the_next(folder):
     """Whoever took the trial last keeps its checkpoints; those of workers before go once it has two of its own."""
-    checkpoints = Checkpoints(folder)
-    stalled, second = checkpoints.of_trial(0, attempt=0), checkpoints.of_trial(0, attempt=1)
+    checkpoints = StudyCheckpoints(folder)
+    stalled, second = checkpoints.for_trial(0, attempt=0), checkpoints.for_trial(0, attempt=1)
     saved(stalled, 1, 2)
     saved(second, 3)
     assert len(names(folder)) == 3
@@ -191,10 +191,10 @@ def test_a_stalled_worker_removes_nothing_of_the_next(folder):
 
 def test_a_trial_that_begins_again_keeps_its_new_checkpoints(folder):
     """Torn checkpoints of later epochs are not taken for the newest ones to keep."""
-    saved(Checkpoints(folder).of_trial(0), 8, 9)
+    saved(StudyCheckpoints(folder).for_trial(0), 8, 9)
     for file in folder.iterdir():
         file.write_bytes(b"torn")
-    trial = Checkpoints(folder).of_trial(0, attempt=1)
+    trial = StudyCheckpoints(folder).for_trial(0, attempt=1)
     saved(trial, 1)
     assert loaded(trial) == 1
     saved(trial, 2)
@@ -203,8 +203,8 @@ def test_a_trial_that_begins_again_keeps_its_new_checkpoints(folder):
 
 def test_the_same_epoch_twice_is_one_checkpoint(folder):
     """A worker that takes its trial again writes over what it wrote."""
-    saved(Checkpoints(folder).of_trial(0), 1)
-    trial = Checkpoints(folder).of_trial(0)
+    saved(StudyCheckpoints(folder).for_trial(0), 1)
+    trial = StudyCheckpoints(folder).for_trial(0)
     saved(trial, 1, 1)
     assert names(folder) == ["0000-00001-0.checkpoint"]
     saved(trial, 2)
@@ -214,7 +214,7 @@ def test_the_same_epoch_twice_is_one_checkpoint(folder):
 
 def test_a_disk_that_is_full_ends_nothing(folder, caplog):
     """A file that cannot be written to its end is removed, said once, and the one before still counts."""
-    trial = Checkpoints(folder).of_trial(5)
+    trial = StudyCheckpoints(folder).for_trial(5)
     saved(trial, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -233,7 +233,7 @@ def test_a_disk_that_is_full_ends_nothing(folder, caplog):
 def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
     """A put that breaks off leaves nothing, and neither do reads and listings that fail end the trial."""
     place = f"memory://{uuid.uuid4().hex}"
-    trial = Checkpoints(place).of_trial(5)
+    trial = StudyCheckpoints(place).for_trial(5)
     saved(trial, 1)
     original = MemoryFileSystem.pipe_file
 
@@ -254,7 +254,7 @@ def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
         monkeypatch.setattr(MemoryFileSystem, method, fails)
         assert trial.load() is None
     trial.clear()
-    Checkpoints(place).clear_except([])
+    StudyCheckpoints(place).delete_except([])
     assert "could not be removed: RuntimeError" in caplog.text
     assert "password" not in caplog.text
 
@@ -262,19 +262,19 @@ def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
 def test_a_place_that_nothing_reaches_is_refused_at_once(monkeypatch):
     """One message says what is unknown, or what to install, and holds no password."""
     with pytest.raises(OutputError, match="nosuch:// is not known: give a folder"):
-        Checkpoints("nosuch://user:password@bucket")
+        StudyCheckpoints("nosuch://user:password@bucket")
     known = {"class": "absent_package.FileSystem", "err": "Install absent-package to access it"}
     registry = importlib.import_module("fsspec.registry")
     monkeypatch.setitem(registry.known_implementations, "absent", known)
     with pytest.raises(OutputError, match=r"pip install absent_package \(Install absent-package") as error:
-        Checkpoints("absent://user:password@bucket")
+        StudyCheckpoints("absent://user:password@bucket")
     assert "password" not in str(error.value)
 
 
 def test_checkpoints_take_a_twentieth_of_the_time_at_most(monkeypatch, folder):
     """The first is due at once; after one that took two seconds, with its copying, forty must pass."""
     clock = Clock()
-    trial = Checkpoints(folder, clock=clock).of_trial(0)
+    trial = StudyCheckpoints(folder, clock=clock).for_trial(0)
     assert trial.is_due
     write = trial._place.write
 
@@ -293,7 +293,7 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(monkeypatch, folder):
 def test_a_failed_checkpoint_is_not_tried_all_the_time(monkeypatch, folder):
     """What a failure takes counts as what a checkpoint takes."""
     clock = Clock()
-    trial = Checkpoints(folder, clock=clock).of_trial(0)
+    trial = StudyCheckpoints(folder, clock=clock).for_trial(0)
 
     def fails(*_):
         clock.now += 10.0
@@ -308,9 +308,9 @@ def test_a_failed_checkpoint_is_not_tried_all_the_time(monkeypatch, folder):
 def test_a_pace_leaves_time_between():
     """Due at once, then not before so many times what it took."""
     clock = Clock()
-    pace = Pace(10.0, clock)
+    pace = Throttle(10.0, clock)
     assert pace.is_due
-    pace.took(1.0)
+    pace.record_save(1.0)
     assert not pace.is_due
     clock.now = 10.0
     assert pace.is_due

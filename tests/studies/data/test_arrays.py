@@ -7,7 +7,7 @@ from PIL import Image
 from spaces.errors import DataError
 from studies.data.array_images import uint8_images
 from studies.data.arrays import dataset_of
-from studies.data.dataset import Dataset, concatenated
+from studies.data.dataset import Dataset, concatenate
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 5, 3), np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (9, 4, 5, 3), np.uint8)
@@ -43,7 +43,7 @@ def test_one_part_becomes_three():
 def test_training_and_validation_are_joined_without_a_copy():
     """Both are cut from one array."""
     data = made()
-    assert np.shares_memory(concatenated(data.train, data.validation).images, data.train.images)
+    assert np.shares_memory(concatenate(data.train, data.validation).images, data.train.images)
 
 
 def test_given_parts_are_kept_as_they_are():

@@ -84,10 +84,10 @@ def test_images_are_decoded_once(photos, decoded):
 
 def test_training_and_validation_images_are_neighbours(photos):
     """Joining them for retraining copies nothing."""
-    from studies.data.dataset import concatenated
+    from studies.data.dataset import concatenate
 
     data = loaded(photos)
-    assert isinstance(concatenated(data.train, data.validation).images, np.memmap)
+    assert isinstance(concatenate(data.train, data.validation).images, np.memmap)
 
 
 def test_another_size_is_another_entry(photos, decoded):

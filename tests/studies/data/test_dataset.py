@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from studies.data.dataset import Dataset, Split, concatenated
+from studies.data.dataset import Dataset, Split, concatenate
 
 
 def cut(images: np.ndarray, *ends: int) -> list[Split]:
@@ -20,7 +20,7 @@ def test_neighbours_are_joined_without_a_copy(images):
     """Two slices of one array that touch become one slice, whichever comes first."""
     _, second, third = cut(images, 3, 6)
     for a, b in ((second, third), (third, second)):
-        joined = concatenated(a, b)
+        joined = concatenate(a, b)
         assert np.shares_memory(joined.images, images)
         assert np.array_equal(joined.images, images[3:])
         assert joined.labels.tolist() == list(range(3, 10))
@@ -30,7 +30,7 @@ def test_neighbours_in_a_file_are_joined_without_a_copy(images, tmp_path):
     """A memory-mapped file stays one."""
     np.save(tmp_path / "x.npy", images)
     first, second = cut(np.load(tmp_path / "x.npy", mmap_mode="r"), 4)
-    joined = concatenated(first, second)
+    joined = concatenate(first, second)
     assert isinstance(joined.images, np.memmap)
     assert np.array_equal(joined.images, images)
 
@@ -44,7 +44,7 @@ def test_others_are_joined_with_a_copy(images, case):
         "strangers": Split(images.copy()[6:], third.labels),
         "strided": Split(images[::2], np.arange(5)),
     }
-    joined = concatenated(first, other[case])
+    joined = concatenate(first, other[case])
     assert not np.shares_memory(joined.images, images)
     assert np.array_equal(joined.images, np.concatenate([first.images, other[case].images]))
     assert len(joined) == len(joined.images)

@@ -11,7 +11,7 @@ from spaces.errors import DataError
 from studies.data import decode_to_cache
 from studies.data.arrays import dataset_of
 from studies.data.dataset import Dataset
-from studies.data.duplicates import Duplicates, Pair, prints
+from studies.data.duplicates import Duplicates, SplitOverlap, hash_images
 from studies.data.sources import load
 from tests.support.images import picture, write_classes, write_image
 
@@ -121,7 +121,7 @@ def test_arrays_are_compared_too():
     labels = np.tile([0, 1], 10)
     data = dataset_of({"train": (train, labels), "test": (test, labels)}, "x", validation=0.2, test=None)
     assert len(data.test) == 19
-    assert data.duplicates.pairs == (Pair("test", "train", 1, 0, (("test[3]", "train[5]"),)),)
+    assert data.duplicates.pairs == (SplitOverlap("test", "train", 1, 0, (("test[3]", "train[5]"),)),)
 
 
 @pytest.mark.parametrize("way", ["recompressed", "brighter", "smaller"])
@@ -151,27 +151,27 @@ def test_flat_pictures_look_like_nothing():
     edge = np.zeros((32, 32), np.uint8)
     edge[:, 16:] = 255
     flat = np.stack([np.full((32, 32), 130, np.uint8), slope, slope[:, ::-1], edge])[..., np.newaxis]
-    assert not prints(flat).looks.any()
-    assert prints(np.asarray(scene(1))[np.newaxis]).looks.all()
+    assert not hash_images(flat).perceptual.any()
+    assert hash_images(np.asarray(scene(1))[np.newaxis]).perceptual.all()
 
 
 def test_prints_do_not_depend_on_the_blocks(monkeypatch):
     """Each image has a hash of its own pixels, however many are hashed at once."""
     images = np.stack([np.asarray(scene(seed, 16)) for seed in range(9)])
-    whole = prints(images)
+    whole = hash_images(images)
     monkeypatch.setattr("studies.data.duplicates._BLOCK_BYTES", 1)
-    single = prints(images)
-    assert np.array_equal(whole.pictures, single.pictures)
-    assert np.array_equal(whole.looks, single.looks)
-    assert len(np.unique(whole.pictures)) == 9
+    single = hash_images(images)
+    assert np.array_equal(whole.exact, single.exact)
+    assert np.array_equal(whole.perceptual, single.perceptual)
+    assert len(np.unique(whole.exact)) == 9
 
 
 def test_pairs_are_told_in_a_sentence():
     """Counts, verbs and what became of the images."""
-    assert Duplicates((Pair("test", "train", 12, 40),)).notices() == (
+    assert Duplicates((SplitOverlap("test", "train", 12, 40),)).notices() == (
         "12 test images stand in train as well: left out of the test images; 40 more look alike.",
     )
-    assert Pair("validation", "test", 0, 1).sentence() == "1 validation image looks like one of test: kept."
+    assert SplitOverlap("validation", "test", 0, 1).sentence() == "1 validation image looks like one of test: kept."
     assert "not looked for" in Duplicates(searched=False).notices()[0]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from spaces.errors import DataError
 from studies.data.dataset import Dataset, Split
-from studies.data.folds import check_folds, fold_numbers, picked
+from studies.data.folds import check_folds, fold_numbers, select_fold
 from studies.images.lazy_images import LazyImages
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), np.uint8)
@@ -27,8 +27,8 @@ def test_every_image_judges_once_and_trains_otherwise():
     of_train, of_validation = fold_numbers(data, 4)
     seen: list[bytes] = []
     for fold in range(4):
-        judge = picked(data.train, data.validation, of_train == fold, of_validation == fold)
-        rest = picked(data.train, data.validation, of_train != fold, of_validation != fold)
+        judge = select_fold(data.train, data.validation, of_train == fold, of_validation == fold)
+        rest = select_fold(data.train, data.validation, of_train != fold, of_validation != fold)
         assert len(judge) == 10
         assert len(rest) == 30
         assert not {image.tobytes() for image in judge.images} & {image.tobytes() for image in rest.images}
@@ -42,9 +42,9 @@ def test_folds_of_a_large_memory_map_are_not_read(tmp_path, monkeypatch):
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
     data = Dataset(*(Split(images[rows], LABELS[rows]) for rows in (slice(10, 40), slice(10), slice(10))), CLASSES)
     of_train, of_validation = (numbers != 0 for numbers in fold_numbers(data, 4))
-    copied = picked(data.train, data.validation, of_train, of_validation)
+    copied = select_fold(data.train, data.validation, of_train, of_validation)
     monkeypatch.setattr("studies.data.dataset.MOST_COPIED_BYTES", copied.images.nbytes - 1)
-    lazy = picked(data.train, data.validation, of_train, of_validation)
+    lazy = select_fold(data.train, data.validation, of_train, of_validation)
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)
     assert np.shares_memory(lazy.images.source, images)

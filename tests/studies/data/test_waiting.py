@@ -9,7 +9,7 @@ import pytest
 from spaces import ImageFolder
 from studies.data.sources import load
 from studies.images import image_cache
-from studies.images.image_cache import cache_root, clear, exclusive
+from studies.images.image_cache import build_lock, cache_root, clear
 from tests.support.images import write_classes
 
 
@@ -17,9 +17,9 @@ from tests.support.images import write_classes
 def key(tmp_path, monkeypatch):
     """What the images of `photos` are locked by."""
     seen = []
-    original = image_cache.exclusive
+    original = image_cache.build_lock
     monkeypatch.setattr(
-        image_cache, "exclusive", lambda root, key, **named: seen.append(key) or original(root, key, **named)
+        image_cache, "build_lock", lambda root, key, **named: seen.append(key) or original(root, key, **named)
     )
     load(ImageFolder(write_classes(tmp_path / "photos", {"a": 10, "b": 10})), Path("/nowhere"))
     clear()
@@ -31,7 +31,7 @@ def test_waiting_ends_when_asked(key, tmp_path):
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with exclusive(cache_root(), key):
+        with build_lock(cache_root(), key):
             held.set()
             done.wait(60)
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from studies.database.create_study import open_study
-from studies.database.study_control import Limits, steer
+from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
 from studies.settings import Study
 from tests.studies.database.stores import MYSQL
@@ -60,7 +60,7 @@ def open_worker(url, engines):
     def opened(trials: int = 6, **settings):
         found = open_study(url, "tiny", TINY, Study(trials=trials, **settings), DATA)
         engines.append(found.database.engine)
-        steer(found.database, found.study_id, Limits(trials))
+        set_limits(found.database, found.study_id, Limits(trials))
         return found
 
     return opened

@@ -10,16 +10,16 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from spaces import baseline
-from studies.database.claims import Claim, Nothing, TrialTaken
+from studies.database.claims import Claim, ClaimLostError, NoTrialLeft
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.transactions import Database
-from studies.database.trial_writes import Changes
-from studies.database.workers import give_up_silent
+from studies.database.trial_writes import PendingWrites
+from studies.database.workers import mark_lost_workers
 from studies.settings import Study
 from tests.support.fakes import TINY, joined
 
 HALF = FloatDistribution(0.0, 0.5)
-CHANGES = Changes(
+CHANGES = PendingWrites(
     params={"dropout": (0.25, HALF)},
     user_attrs={"kind": "tiny"},
     system_attrs={"rung": 1.5},
@@ -30,7 +30,7 @@ CHANGES = Changes(
 
 @pytest.fixture
 def ledger_of(open_worker):
-    """A worker of the study with its own connections, and its ledger."""
+    """A worker of the study with its own connections, and its queue."""
 
     def new(trials: int = 6):
         opened = open_worker(trials)
@@ -39,13 +39,13 @@ def ledger_of(open_worker):
     return new
 
 
-def lose(opened, ledger):
+def lose(opened, queue):
     """Let a worker have been silent for too long, and the others notice."""
 
     def silence(connection):
-        mine = WORKERS.c.worker_id == ledger.member.worker_id
+        mine = WORKERS.c.worker_id == queue.worker.worker_id
         connection.execute(sa.update(WORKERS).where(mine).values(heartbeat_at=0.0))
-        give_up_silent(connection, opened.study_id)
+        mark_lost_workers(connection, opened.study_id)
 
     opened.database.run(silence)
 
@@ -55,15 +55,15 @@ def test_eight_at_once_take_each_trial_once(ledger_of):
     workers = [ledger_of(20) for _ in range(8)]
     taken, failures = [], []
 
-    def work(ledger):
+    def work(queue):
         try:
-            while isinstance(claim := ledger.take(), Claim):
+            while isinstance(claim := queue.claim(), Claim):
                 taken.append(claim.number)
-                ledger.end(claim, Changes(), TrialState.COMPLETE, 1.0, 0)
+                queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 1.0, 0)
         except Exception as error:  # noqa: BLE001 - shown by the test
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(ledger,)) for _, ledger in workers]
+    threads = [threading.Thread(target=work, args=(queue,)) for _, queue in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -77,17 +77,17 @@ def test_eight_at_once_take_each_trial_once(ledger_of):
 
 def test_the_first_trial_has_what_was_laid_down(ledger_of):
     """The baseline stands in the trial as plain Optuna would enqueue it."""
-    opened, ledger = ledger_of()
-    ledger.take()
+    opened, queue = ledger_of()
+    queue.claim()
     assert opened.study.trials[0].system_attrs["fixed_params"] == baseline(TINY)
 
 
 def test_what_is_written_is_read_by_plain_optuna(ledger_of, open_plainly):
     """Parameters, attributes, and values that are not finite, by Optuna's own storage on the same database."""
-    _, ledger = ledger_of()
-    claim = ledger.take()
-    ledger.write(claim, CHANGES)
-    ledger.end(claim, Changes(), TrialState.COMPLETE, 0.75, 4)
+    _, queue = ledger_of()
+    claim = queue.claim()
+    queue.save(claim, CHANGES)
+    queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 4)
     plain = open_plainly()
     trial = plain.trials[0]
     assert (trial.params, trial.distributions) == ({"dropout": 0.25}, {"dropout": HALF})
@@ -104,38 +104,38 @@ def test_what_is_written_is_read_by_plain_optuna(ledger_of, open_plainly):
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e300, 5e-324, 0.1 + 0.2])
 def test_a_value_is_stored_to_the_last_bit(ledger_of, value):
     """Also where the database has no such number."""
-    opened, ledger = ledger_of()
-    ledger.end(ledger.take(), Changes(), TrialState.COMPLETE, value, 0)
+    opened, queue = ledger_of()
+    queue.finish(queue.claim(), PendingWrites(), TrialState.COMPLETE, value, 0)
     assert opened.study.trials[0].value == value
 
 
 def test_epochs_are_kept_once_each(ledger_of):
     """A later write of an epoch replaces the earlier one; what is not a number is none."""
-    opened, ledger = ledger_of()
-    claim = ledger.take()
-    ledger.write(claim, CHANGES)
-    ledger.write(claim, Changes(epochs={4: {"loss": 0.125}}))
+    opened, queue = ledger_of()
+    claim = queue.claim()
+    queue.save(claim, CHANGES)
+    queue.save(claim, PendingWrites(epochs={4: {"loss": 0.125}}))
     found = read_epochs(opened.database.engine, claim.trial_id)
     assert found == [{"loss": 1.0}, {"loss": None}, {"loss": None}, {"loss": 0.125}]
 
 
 def test_the_end_removes_epochs_that_an_earlier_attempt_had_gone_beyond(ledger_of):
     """A curve ends where its trial ended."""
-    opened, ledger = ledger_of()
-    claim = ledger.take()
-    ledger.hand_back(claim, CHANGES)
-    ledger.end(ledger.take(), Changes(), TrialState.PRUNED, 0.5, 2)
+    opened, queue = ledger_of()
+    claim = queue.claim()
+    queue.release(claim, CHANGES)
+    queue.finish(queue.claim(), PendingWrites(), TrialState.PRUNED, 0.5, 2)
     assert len(read_epochs(opened.database.engine, claim.trial_id)) == 2
 
 
 def test_a_trial_that_was_handed_back_is_taken_next_with_all_it_has(ledger_of):
     """Its number, parameters and reports stay; the attempts are counted."""
-    opened, ledger = ledger_of()
-    claim = ledger.take()
-    ledger.hand_back(claim, CHANGES)
+    opened, queue = ledger_of()
+    claim = queue.claim()
+    queue.release(claim, CHANGES)
     assert opened.study.trials[0].state == TrialState.WAITING
     other, others_ledger = ledger_of()
-    again = others_ledger.take()
+    again = others_ledger.claim()
     assert (again.trial_id, again.number, again.attempt) == (claim.trial_id, 0, 2)
     trial = other.study.trials[0]
     assert (trial.state, trial.params, trial.intermediate_values[1]) == (TrialState.RUNNING, {"dropout": 0.25}, 0.5)
@@ -145,77 +145,77 @@ def test_a_lost_workers_trial_goes_on_with_another_and_is_no_longer_its_own(ledg
     """Whatever the lost one writes, ends or hands back afterwards is refused and changes nothing."""
     opened, lost = ledger_of()
     _, other = ledger_of()
-    claim = lost.take()
-    lost.write(claim, CHANGES)
+    claim = lost.claim()
+    lost.save(claim, CHANGES)
     lose(opened, lost)
-    again = other.take()
+    again = other.claim()
     assert (again.number, again.attempt) == (0, 2)
-    with pytest.raises(TrialTaken, match="trial 0 was taken by another worker"):
-        lost.write(claim, Changes(steps={9: 9.0}))
-    with pytest.raises(TrialTaken):
-        lost.end(claim, Changes(), TrialState.FAIL, None, 0)
-    lost.hand_back(claim, Changes(steps={9: 9.0}))
+    with pytest.raises(ClaimLostError, match="trial 0 was taken by another worker"):
+        lost.save(claim, PendingWrites(steps={9: 9.0}))
+    with pytest.raises(ClaimLostError):
+        lost.finish(claim, PendingWrites(), TrialState.FAIL, None, 0)
+    lost.release(claim, PendingWrites(steps={9: 9.0}))
     trial = opened.study.trials[0]
     assert trial.state == TrialState.RUNNING
     assert 9 not in trial.intermediate_values
-    other.end(again, Changes(), TrialState.COMPLETE, 1.0, 4)
+    other.finish(again, PendingWrites(), TrialState.COMPLETE, 1.0, 4)
     assert opened.study.trials[0].value == 1.0
 
 
 def test_a_lost_worker_that_takes_its_own_trial_again_holds_only_the_new_claim(ledger_of):
     """The attempt tells the two claims apart."""
-    opened, ledger = ledger_of()
+    opened, queue = ledger_of()
     ledger_of()  # of a worker that was heard meanwhile, so that the database could be reached
-    claim = ledger.take()
-    lose(opened, ledger)
-    again = ledger.take()
-    with pytest.raises(TrialTaken):
-        ledger.write(claim, CHANGES)
-    ledger.write(again, CHANGES)
+    claim = queue.claim()
+    lose(opened, queue)
+    again = queue.claim()
+    with pytest.raises(ClaimLostError):
+        queue.save(claim, CHANGES)
+    queue.save(again, CHANGES)
 
 
 def test_finished_trials_of_a_lost_worker_stay_finished(ledger_of):
     """Only what runs is handed on."""
-    opened, ledger = ledger_of()
-    ledger.end(ledger.take(), Changes(), TrialState.COMPLETE, 1.0, 0)
-    lose(opened, ledger)
+    opened, queue = ledger_of()
+    queue.finish(queue.claim(), PendingWrites(), TrialState.COMPLETE, 1.0, 0)
+    lose(opened, queue)
     assert opened.study.trials[0].state == TrialState.COMPLETE
 
 
 def test_there_is_nothing_to_take_while_others_run_the_last_ones(ledger_of):
     """A worker waits while the others may yet be lost, and ends when all have ended."""
-    _, ledger = ledger_of(2)
-    first, second = ledger.take(), ledger.take()
-    assert ledger.take() == Nothing(over=False)
-    ledger.end(first, Changes(), TrialState.FAIL, None, 0)
-    assert ledger.take() == Nothing(over=False)
-    ledger.end(second, Changes(), TrialState.COMPLETE, 0.0, 0)
-    assert ledger.take() == Nothing(over=True)
+    _, queue = ledger_of(2)
+    first, second = queue.claim(), queue.claim()
+    assert queue.claim() == NoTrialLeft(study_finished=False)
+    queue.finish(first, PendingWrites(), TrialState.FAIL, None, 0)
+    assert queue.claim() == NoTrialLeft(study_finished=False)
+    queue.finish(second, PendingWrites(), TrialState.COMPLETE, 0.0, 0)
+    assert queue.claim() == NoTrialLeft(study_finished=True)
 
 
 def test_trials_that_plain_optuna_enqueued_are_taken_once_and_count(ledger_of, open_plainly):
     """They come first, with their parameters, and the study has no trial more than asked for."""
-    opened, ledger = ledger_of(3)
+    opened, queue = ledger_of(3)
     plain = open_plainly()
     for dropout in (0.1, 0.2, 0.3, 0.4):
         plain.enqueue_trial({"dropout": dropout})
-    claims = [ledger.take() for _ in range(3)]
+    claims = [queue.claim() for _ in range(3)]
     assert [claim.number for claim in claims] == [0, 1, 2]
     # The fourth waits, and is one more than the study is to have.
-    assert ledger.take() == Nothing(over=False)
+    assert queue.claim() == NoTrialLeft(study_finished=False)
     for claim in claims:
-        ledger.end(claim, Changes(), TrialState.COMPLETE, 0.0, 0)
-    assert ledger.take() == Nothing(over=True)
+        queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.0, 0)
+    assert queue.claim() == NoTrialLeft(study_finished=True)
     fixed = [trial.system_attrs["fixed_params"]["dropout"] for trial in opened.study.trials]
     assert fixed == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_a_trial_that_plain_optuna_left_running_is_evaluated(ledger_of, open_plainly):
     """A study from before, whose process died without a word, has no owner for it."""
-    _, ledger = ledger_of(2)
+    _, queue = ledger_of(2)
     open_plainly().ask()
-    assert sorted([ledger.take().number, ledger.take().number]) == [0, 1]
-    assert ledger.take() == Nothing(over=False)
+    assert sorted([queue.claim().number, queue.claim().number]) == [0, 1]
+    assert queue.claim() == NoTrialLeft(study_finished=False)
 
 
 class AnswerLost(Database):
@@ -228,15 +228,15 @@ class AnswerLost(Database):
 
 def test_what_was_committed_but_not_answered_is_not_done_twice(ledger_of):
     """Each step of a trial's life, run once more after it had succeeded, finds its own work done."""
-    opened, ledger = ledger_of(3)
-    unsure = replace(ledger, database=AnswerLost(opened.database.engine))
-    claim = unsure.take()
+    opened, queue = ledger_of(3)
+    unsure = replace(queue, database=AnswerLost(opened.database.engine))
+    claim = unsure.claim()
     assert (claim.number, claim.attempt) == (0, 1)
-    unsure.write(claim, CHANGES)
-    unsure.end(claim, Changes(steps={5: 0.5}), TrialState.COMPLETE, 0.75, 4)
-    second = unsure.take()
-    unsure.hand_back(second, CHANGES)
+    unsure.save(claim, CHANGES)
+    unsure.finish(claim, PendingWrites(steps={5: 0.5}), TrialState.COMPLETE, 0.75, 4)
+    second = unsure.claim()
+    unsure.release(second, CHANGES)
     trials = opened.study.get_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.WAITING]
     assert sorted(trials[0].intermediate_values) == [1, 2, 3, 4, 5]
-    assert (unsure.take().attempt, ledger.take().number) == (2, 2)
+    assert (unsure.claim().attempt, queue.claim().number) == (2, 2)

@@ -12,7 +12,7 @@ from studies import Study
 from studies.database.connection import open_storage
 from studies.database.create_study import open_study
 from studies.database.urls import sqlite_url
-from studies.outcome import COMPLETE, FAILED, PRUNED, Outcome
+from studies.outcome import COMPLETE, FAILED, PRUNED, TrialOutcome
 from tests.support.fakes import DATA, TINY, CurveObjective, joined, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=3, sampler="random")
@@ -34,13 +34,13 @@ def corrected(folder, space=TINY, settings=SETTINGS, data=DATA):
 def ended(folder, state, value=None):
     """A study whose first trial ended in this way."""
     opened = opened_tiny(folder, SETTINGS)
-    ledger = joined(opened, SETTINGS)
-    taken = taken_from(opened.study, ledger)
+    queue = joined(opened, SETTINGS)
+    taken = taken_from(opened.study, queue)
     taken.trial.suggest_categorical("batch_size", (64, 128))
     if value is not None:
         taken.report(value, 1)
-    taken.end(Outcome(state, value, 1, 1, 0.0, "for a test"))
-    ledger.member.leave(opened.database)
+    taken.end(TrialOutcome(state, value, 1, 1, 0.0, "for a test"))
+    queue.worker.deregister(opened.database)
 
 
 @pytest.mark.parametrize("change", CORRECTED.values(), ids=CORRECTED)
@@ -91,11 +91,11 @@ def test_trials_without_a_value_count_as_not_evaluated(tmp_path, begun):
 def test_a_worker_at_work_is_not_cut_off(tmp_path):
     """It is named, with the command that stops it."""
     opened = opened_tiny(tmp_path, SETTINGS)
-    ledger = joined(opened, SETTINGS)
-    taken_from(opened.study, ledger)
+    queue = joined(opened, SETTINGS)
+    taken_from(opened.study, queue)
     with pytest.raises(StudyError, match=r"searched by 1 worker with .*: run search stop tiny"):
         corrected(tmp_path, **CORRECTED["space"])
-    ledger.member.leave(opened.database)
+    queue.worker.deregister(opened.database)
     assert corrected(tmp_path, **CORRECTED["space"]).notices
 
 

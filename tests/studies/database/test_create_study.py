@@ -17,8 +17,8 @@ from studies import Study
 from studies.database.connection import open_storage
 from studies.database.create_study import open_study
 from studies.database.lookup import find_study
-from studies.database.urls import shown, sqlite_url
-from studies.study_folder import study_folder
+from studies.database.urls import redact_url, sqlite_url
+from studies.study_folder import ensure_study_folder
 from tests.support.fakes import DATA, TINY, open_tiny
 
 SECRET = "hunter2"
@@ -195,15 +195,15 @@ def test_passwords_are_never_shown(url):
 
 def test_the_url_is_shown_without_its_password():
     """The server and the database are shown; what may hold a secret is not, whatever its characters."""
-    assert shown("postgresql+psycopg://me:hunter2@host/db") == "postgresql+psycopg://***@host/db"
+    assert redact_url("postgresql+psycopg://me:hunter2@host/db") == "postgresql+psycopg://***@host/db"
     for url in ("u:hun@ter2/x@h/db", "h/db?user=u&password=hunter2", "u:hun?ter2@h/db", "u:hun ter2@h/db"):
-        assert "ter2" not in shown(f"postgresql+psycopg://{url}")
+        assert "ter2" not in redact_url(f"postgresql+psycopg://{url}")
 
 
 def test_many_start_in_one_folder_at_once(tmp_path):
     """Each tries whether it can be written, and none is put off by what another one removes."""
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: study_folder(tmp_path, "x"), range(2000)))
+        found = list(pool.map(lambda _: ensure_study_folder(tmp_path, "x"), range(2000)))
     assert set(found) == {tmp_path / "x"}
     assert list((tmp_path / "x").iterdir()) == []
 
@@ -213,11 +213,11 @@ def test_a_read_only_output_folder_is_refused(tmp_path):
     """The folder is named, and what to do."""
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(OutputError, match="give another --output"):
-        study_folder(tmp_path, "x")
+        ensure_study_folder(tmp_path, "x")
 
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     """A file in the way is an error of the output, not a traceback."""
     (tmp_path / "runs").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        study_folder(tmp_path / "runs", "x")
+        ensure_study_folder(tmp_path / "runs", "x")

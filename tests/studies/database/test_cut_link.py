@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.light import NAME, Crew, Light
+from tests.support.light import NAME, SleepSettings, WorkerPool
 from tests.support.servers import postgres
 from tests.support.whole import attempts, faults
 
@@ -47,9 +47,11 @@ def test_a_link_that_is_cut_and_restored_costs_no_trial(namespace, tmp_path):
     name, link = namespace
     with postgres(HERE, settings={"fsync": "off"}) as server:
         server.allow(f"{HERE}/24")
-        light = Light(server.new_database(), 8, seconds=0.5)
-        far_light = Light(server.url(light.url.partition("@/")[2].partition("?")[0], over="tcp"), 8, seconds=0.5)
-        near, far = (Crew([], tmp_path / side, 1, most_starts=1) for side in ("near", "far"))
+        light = SleepSettings(server.new_database(), 8, seconds=0.5)
+        far_light = SleepSettings(
+            server.url(light.url.partition("@/")[2].partition("?")[0], over="tcp"), 8, seconds=0.5
+        )
+        near, far = (WorkerPool([], tmp_path / side, 1, most_starts=1) for side in ("near", "far"))
         for crew, command in ((near, light.command), (far, ["ip", "netns", "exec", name, *far_light.command])):
             crew.folder.mkdir()
             crew.command[:] = command

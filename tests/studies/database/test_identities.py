@@ -9,24 +9,24 @@ from optuna.trial import TrialState
 
 from studies import Study
 from studies.database.create_study import open_study
-from studies.database.identities import IDENTITY, StudyDeleted, deletion_explained
+from studies.database.identities import IDENTITY, StudyDeletedError, explain_deletion
 from studies.database.lookup import find_study
 from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
-from studies.database.study_control import Limits, claim_export, end_export, steer
+from studies.database.study_control import Limits, claim_export, release_export, set_limits
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
-from studies.database.workers import Member
-from studies.outcome import COMPLETE, Outcome
+from studies.database.workers import WorkerRegistration
+from studies.outcome import COMPLETE, TrialOutcome
 from studies.status.listing import list_studies
-from studies.status.monitor import Looking
+from studies.status.monitor import StudyMonitor
 from studies.status.status import read_status
-from studies.status.trial_table import read_trials
+from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
 
 # What only looks at a study leaves its connections to be collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-DONE = Outcome(COMPLETE, 0.5, 1, 1, 0.0)
+DONE = TrialOutcome(COMPLETE, 0.5, 1, 1, 0.0)
 OURS = (CLAIMS, EPOCHS, WORKERS, STUDIES, IDENTITIES)
 HANGING = (PARAMS, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
 
@@ -68,14 +68,14 @@ def count(opened, *tables):
 
 def searched(opened, trials=2):
     """Evaluate some trials, and leave."""
-    ledger = joined(opened, Study())
+    queue = joined(opened, Study())
     for _ in range(trials):
-        taken = taken_from(opened.study, ledger)
+        taken = taken_from(opened.study, queue)
         taken.report(0.5, 1)
         taken.keep_epoch(1, {"val_accuracy": 0.5})
         taken.write()
         taken.end(DONE)
-    ledger.member.leave(opened.database)
+    queue.worker.deregister(opened.database)
 
 
 def test_the_identity_stays(open_worker):
@@ -103,11 +103,11 @@ def test_the_same_name_again(open_worker, delete, url):
 def test_another_study_of_the_database(open_worker, open_other, delete):
     """A study that is being searched takes trial ids which a deleted one has left claims and epochs under."""
     other = open_other()
-    ledger = joined(other, Study())
+    queue = joined(other, Study())
     searched(open_worker(), trials=3)
     delete()
     for _ in range(3):
-        taken = taken_from(other.study, ledger)
+        taken = taken_from(other.study, queue)
         taken.keep_epoch(1, {"val_accuracy": 0.1})
         taken.end(DONE)
     with other.database.engine.connect() as connection:
@@ -126,7 +126,7 @@ def test_an_enqueued_trial_starts_without_the_losses_of_a_deleted_one(open_worke
     first = open_worker()
     searched(first)
     with first.database.engine.begin() as connection:
-        connection.execute(sa.update(CLAIMS).values(losses=99, attempt=7))
+        connection.execute(sa.update(CLAIMS).values(crash_count=99, attempt=7))
     delete()
     other.study.enqueue_trial({"dropout": 0.25})
     taken = taken_from(other.study, joined(other, Study()))
@@ -139,8 +139,8 @@ def test_an_enqueued_trial_starts_without_the_losses_of_a_deleted_one(open_worke
 def test_a_worker_of_a_deleted_study_writes_nothing(open_worker, delete, comes_after, plain):
     """Whatever it does next is told with one message, also where its ids are of another study by now."""
     first = open_worker()
-    ledger = joined(first, Study())
-    taken = taken_from(first.study, ledger)
+    queue = joined(first, Study())
+    taken = taken_from(first.study, queue)
     taken.report(0.5, 1)
     delete()
     second = open_worker() if comes_after == "a new study" else None
@@ -149,18 +149,18 @@ def test_a_worker_of_a_deleted_study_writes_nothing(open_worker, delete, comes_a
         study.enqueue_trial({"dropout": 0.25})
     before = count(first, TRIALS, *HANGING)
     assert not taken.write()
-    assert isinstance(taken.taken_away, StudyDeleted)
+    assert isinstance(taken.claim_lost, StudyDeletedError)
     taken.storage.set_trial_user_attr(taken.claim.trial_id, "late", 1)
-    ledger.hand_back(taken.claim, taken.storage.take_changes())
-    with pytest.raises(StudyDeleted, match="was deleted from its database"):
+    queue.release(taken.claim, taken.storage.pop_changes())
+    with pytest.raises(StudyDeletedError, match="was deleted from its database"):
         taken.end(DONE)
-    with pytest.raises(StudyDeleted):
-        ledger.take()
-    with pytest.raises(StudyDeleted):
-        claim_export(first.database, first.study_id, ledger.member.worker_id)
-    with pytest.raises(StudyDeleted):
-        Member(first.study_id, "fake", identity=first.identity).join(first.database)
-    ledger.member.leave(first.database)
+    with pytest.raises(StudyDeletedError):
+        queue.claim()
+    with pytest.raises(StudyDeletedError):
+        claim_export(first.database, first.study_id, queue.worker.worker_id)
+    with pytest.raises(StudyDeletedError):
+        WorkerRegistration(first.study_id, "fake", identity=first.identity).register(first.database)
+    queue.worker.deregister(first.database)
     assert count(first, TRIALS, *HANGING) == before
     assert second is None or second.study.trials == []
 
@@ -168,9 +168,9 @@ def test_a_worker_of_a_deleted_study_writes_nothing(open_worker, delete, comes_a
 def test_an_export_of_a_deleted_study_is_not_put_in_place(open_worker, delete):
     """Its claim is over."""
     opened = open_worker()
-    claim = claim_export(opened.database, opened.study_id, joined(opened, Study()).member.worker_id)
+    claim = claim_export(opened.database, opened.study_id, joined(opened, Study()).worker.worker_id)
     delete()
-    assert not end_export(opened.database, claim, {"trial": [0, 1]}, lambda: pytest.fail("put in place"))
+    assert not release_export(opened.database, claim, {"trial": [0, 1]}, lambda: pytest.fail("put in place"))
 
 
 def test_a_whole_worker_ends_with_one_message(open_worker, delete):
@@ -182,10 +182,10 @@ def test_a_whole_worker_ends_with_one_message(open_worker, delete):
             delete()
         return CurveObjective()(trial, recipe, before)
 
-    settings, ledger = Study(trials=6, sampler="random", pruner="none"), joined(opened, Study())
-    worker = Worker(opened.study, TINY, settings, ledger, evaluate, Recorder(), StopRequest())
-    explained = deletion_explained(opened.database, opened.study_id, opened.identity)
-    with pytest.raises(StudyDeleted, match="run the same command again to start a new study"), explained:
+    settings, queue = Study(trials=6, sampler="random", pruner="none"), joined(opened, Study())
+    worker = Worker(opened.study, TINY, settings, queue, evaluate, Recorder(), StopRequest())
+    explained = explain_deletion(opened.database, opened.study_id, opened.identity)
+    with pytest.raises(StudyDeletedError, match="run the same command again to start a new study"), explained:
         worker.run()
     assert count(opened, TRIALS, *HANGING) == [0, 0, 0, 0, 0]
 
@@ -193,13 +193,13 @@ def test_a_whole_worker_ends_with_one_message(open_worker, delete):
 def test_what_breaks_for_want_of_the_study_is_explained(open_worker, delete):
     """Optuna and SQLAlchemy raise all kinds of errors; other errors of a study that is there stay what they are."""
     opened = open_worker()
-    with pytest.raises(KeyError), deletion_explained(opened.database, opened.study_id, opened.identity):
+    with pytest.raises(KeyError), explain_deletion(opened.database, opened.study_id, opened.identity):
         raise KeyError(0)
     delete()
     open_worker()
-    with pytest.raises(StudyDeleted), deletion_explained(opened.database, opened.study_id, opened.identity):
+    with pytest.raises(StudyDeletedError), explain_deletion(opened.database, opened.study_id, opened.identity):
         raise KeyError(0)
-    with pytest.raises(StudyDeleted), deletion_explained(opened.database, opened.study_id, opened.identity):
+    with pytest.raises(StudyDeletedError), explain_deletion(opened.database, opened.study_id, opened.identity):
         raise sa.exc.NoResultFound
 
 
@@ -228,14 +228,14 @@ def test_what_is_left_is_shown_nowhere(open_worker, delete, plain, url, tmp_path
     assert (found.is_ours, status.workers, status.stop, status.progress.trials) == (False, (), None, 1)
     rows = {row.name: (row.trials, row.alive) for row in list_studies(url)}
     assert rows == {"tiny": (None, 0)}
-    assert [(row.host, row.attempts) for row in read_trials("tiny", tmp_path, url)] == [("", 0)]
+    assert [(row.host, row.attempts) for row in summarize_trials("tiny", tmp_path, url)] == [("", 0)]
 
 
 def test_a_monitor_notices(open_worker, delete, url):
     """It shows nothing of the study any more, and tells another one of that name from it."""
     opened = open_worker()
     searched(opened)
-    looking = Looking(url, "tiny")
+    looking = StudyMonitor(url, "tiny")
     before = looking.look()
     assert before.identity == opened.identity
     delete()
@@ -252,7 +252,7 @@ def open_other(url, engines):
     def opened():
         found = open_study(url, "other", TINY, Study(trials=6), DATA)
         engines.append(found.database.engine)
-        steer(found.database, found.study_id, Limits(6))
+        set_limits(found.database, found.study_id, Limits(6))
         return found
 
     return opened

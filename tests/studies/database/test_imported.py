@@ -13,7 +13,7 @@ from studies import Study
 from studies.database.connection import open_storage
 from studies.database.stored_trials import outcome_of, progress
 from studies.database.urls import sqlite_url
-from studies.export.election import with_epochs
+from studies.export.election import read_epoch_counts
 from studies.outcome import Best
 from tests.support.fakes import EPOCHS, TINY, CurveObjective, opened_tiny, run_tiny
 
@@ -97,8 +97,8 @@ def test_many_that_were_added_as_failed_do_not_end_the_search(tmp_path):
 def test_a_trial_that_was_evaluated_elsewhere_is_retrained_for_its_recipes_epochs():
     """Its own epochs are unknown: it is trained as long as a trial of its recipe, over both phases."""
     recipe = resolve(TINY, GOOD)
-    best = with_epochs(Best(2, 0.99, 0, GOOD), recipe)
+    best = read_epoch_counts(Best(2, 0.99, 0, GOOD), recipe)
     assert (best.epoch, best.epochs) == (EPOCHS, (EPOCHS, 0))
     tuned = dataclasses.replace(recipe, backbone=Pretrained("MobileNetV2"), fine_tune=FineTune(epochs=5))
-    assert with_epochs(best, recipe) == best
-    assert with_epochs(Best(2, 0.99, 0, GOOD), tuned).epochs == (EPOCHS, 5)
+    assert read_epoch_counts(best, recipe) == best
+    assert read_epoch_counts(Best(2, 0.99, 0, GOOD), tuned).epochs == (EPOCHS, 5)

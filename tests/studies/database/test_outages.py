@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies.database import workers
-from studies.database.claims import Nothing, TrialTaken
+from studies.database.claims import ClaimLostError, NoTrialLeft
 from studies.database.outages import MOST_MISSED_OUTAGES
-from studies.database.study_control import Limits, ask_to_stop, steer
+from studies.database.study_control import Limits, request_stop, set_limits
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
-from studies.database.trial_writes import Changes
-from studies.database.workers import ALIVE, LOST, Activity, beat, give_up_silent
+from studies.database.trial_writes import PendingWrites
+from studies.database.workers import ALIVE, LOST, WorkerActivity, mark_lost_workers, send_heartbeat
 from studies.settings import Study
 from tests.studies.database.clock import SetClock
 from tests.support.fakes import joined
@@ -31,37 +31,37 @@ def crew(open_worker, clock):
     for _ in range(3):
         opened = open_worker(3)
         clock.govern(opened.database.engine)
-        ledger = joined(opened, Study(trials=3))
-        crew.append((opened, ledger, ledger.take()))
+        queue = joined(opened, Study(trials=3))
+        crew.append((opened, queue, queue.claim()))
     return crew
 
 
 def beats(worker):
     """One heartbeat of a worker."""
-    opened, ledger, _ = worker
-    opened.database.run(lambda connection: beat(connection, ledger.member, Activity()))
+    opened, queue, _ = worker
+    opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
 
 
 def writes(worker):
     """Whether a worker still holds its trial."""
-    _, ledger, claim = worker
+    _, queue, claim = worker
     try:
-        ledger.write(claim, Changes(user_attrs={"x": 1}))
-    except TrialTaken:
+        queue.save(claim, PendingWrites(user_attrs={"x": 1}))
+    except ClaimLostError:
         return False
     return True
 
 
 def state_of(worker):
     """The state of a worker in the database."""
-    opened, ledger, _ = worker
-    query = sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == ledger.member.worker_id)
+    opened, queue, _ = worker
+    query = sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == queue.worker.worker_id)
     return opened.database.read(lambda connection: connection.scalar(query))
 
 
 def losses(opened):
     """How many workers in a row count as lost with each trial."""
-    query = sa.select(CLAIMS.c.losses).order_by(CLAIMS.c.trial_id)
+    query = sa.select(CLAIMS.c.crash_count).order_by(CLAIMS.c.trial_id)
     return opened.database.read(lambda connection: [*connection.scalars(query)])
 
 
@@ -130,15 +130,15 @@ def test_who_misses_every_return_of_the_database_is_lost_at_last(crew, clock):
 
 def test_who_asks_for_a_trial_or_joins_notices_an_outage_too(crew, clock, open_worker):
     """Not only a heartbeat may come first after it."""
-    opened, ledger, claim = crew[0]
-    ledger.end(claim, Changes(), TrialState.COMPLETE, 1.0, 0)
+    opened, queue, claim = crew[0]
+    queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 1.0, 0)
     clock.move(30.0)
-    assert ledger.take() == Nothing(over=False)
+    assert queue.claim() == NoTrialLeft(study_finished=False)
     clock.move(30.0)
     joined(opened, Study(trials=3))
     beats(crew[0])
     clock.move(30.0)
-    opened.database.run(lambda connection: give_up_silent(connection, opened.study_id))
+    opened.database.run(lambda connection: mark_lost_workers(connection, opened.study_id))
     assert [state_of(worker) for worker in crew] == [ALIVE] * 3
 
 
@@ -149,8 +149,8 @@ def test_one_that_is_suspended_alone_loses_its_trial_and_is_forgiven_when_it_ret
         clock.move(2.0)
         beats(first), beats(second)
     assert (state_of(suspended), losses(first[0])) == (LOST, [0, 0, 1])
-    first[1].end(first[2], Changes(), TrialState.COMPLETE, 1.0, 0)
-    again = first[1].take()
+    first[1].finish(first[2], PendingWrites(), TrialState.COMPLETE, 1.0, 0)
+    again = first[1].claim()
     assert (again.number, again.attempt) == (2, 2)
     beats(suspended)
     assert (state_of(suspended), losses(first[0])) == (ALIVE, [0, 0, 0])
@@ -165,11 +165,11 @@ def test_what_was_lost_after_progress_is_not_forgiven(crew, clock):
     for _ in range(6):
         clock.move(2.0)
         beats(first), beats(second)
-    first[1].end(first[2], Changes(), TrialState.COMPLETE, 1.0, 0)
-    again = first[1].take()
-    first[1].write(again, Changes(epochs={1: {"loss": 1.0}}))
-    first[1].hand_back(again, Changes())
-    again = first[1].take()
+    first[1].finish(first[2], PendingWrites(), TrialState.COMPLETE, 1.0, 0)
+    again = first[1].claim()
+    first[1].save(again, PendingWrites(epochs={1: {"loss": 1.0}}))
+    first[1].release(again, PendingWrites())
+    again = first[1].claim()
     for _ in range(6):
         clock.move(2.0)
         beats(second)
@@ -181,7 +181,7 @@ def test_what_was_lost_after_progress_is_not_forgiven(crew, clock):
 def test_a_process_of_this_machine_that_is_gone_is_lost_before_its_time(crew, clock):
     """It need not be waited for, even by the first who is heard after an outage: its process id tells."""
     first, second, dead = crew
-    mine = WORKERS.c.worker_id == dead[1].member.worker_id
+    mine = WORKERS.c.worker_id == dead[1].worker.worker_id
     gone = sa.update(WORKERS).where(mine).values(process_start=1)
     first[0].database.run(lambda connection: connection.execute(gone))
     beats(first)
@@ -197,34 +197,34 @@ def test_a_start_after_a_lone_worker_was_killed_begins_as_after_a_pause(crew, cl
     gone = sa.update(WORKERS).values(process_start=1)
     opened.database.run(lambda connection: connection.execute(gone))
     clock.move(5.5)
-    steer(opened.database, opened.study_id, Limits(2))
+    set_limits(opened.database, opened.study_id, Limits(2))
     assert [state_of(worker) for worker in crew] == [LOST] * 3
     other = joined(opened, Study(trials=3))
-    assert other.take().number == 0
+    assert other.claim().number == 0
     elsewhere = sa.update(WORKERS).values(machine="elsewhere")
     opened.database.run(lambda connection: connection.execute(elsewhere))
     clock.move(11.0)
-    assert ask_to_stop(opened.database, opened.study_id) == 0
-    steer(opened.database, opened.study_id, Limits(1), age_seconds=lambda: 0.0)
+    assert request_stop(opened.database, opened.study_id) == 0
+    set_limits(opened.database, opened.study_id, Limits(1), age_seconds=lambda: 0.0)
     row = opened.database.read(lambda connection: connection.execute(sa.select(STUDIES)).one())
-    assert (row.trials, row.stop) == (1, None)
+    assert (row.trial_budget, row.stop_reason) == (1, None)
     # Its trial is left to it for its whole time, since it may have been the database that was away.
     last = joined(opened, Study(trials=3))
-    assert last.take() == Nothing(over=False)
+    assert last.claim() == NoTrialLeft(study_finished=False)
     for _ in range(6):
         clock.move(2.0)
         beats((opened, last, None))
-    assert last.take().number == 0
+    assert last.claim().number == 0
 
 
 def test_workers_with_another_patience_are_judged_by_their_own(crew, clock):
     """One that is lost after two seconds is, while the others with ten are not, and an outage spares it too."""
-    opened, ledger, _ = crew[0]
-    hasty = replace(ledger.member, worker_id="hasty", lost_after_seconds=2.0)
-    hasty.join(opened.database)
+    opened, queue, _ = crew[0]
+    hasty = replace(queue.worker, worker_id="hasty", lost_after_seconds=2.0)
+    hasty.register(opened.database)
     clock.move(1.5)
     beats(crew[1])
-    worker = (opened, replace(ledger, member=hasty), None)
+    worker = (opened, replace(queue, worker=hasty), None)
     assert state_of(worker) == ALIVE
     beats(worker)
     for _ in range(3):

@@ -12,12 +12,12 @@ from studies.database import pool
 from studies.database.claims import Claim
 from studies.database.create_study import open_study
 from studies.database.pool import FewConnections
-from studies.database.study_control import Limits, steer
+from studies.database.study_control import Limits, set_limits
 from studies.database.tables import STUDIES
-from studies.database.workers import Activity, Member
+from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.workers.heartbeat import beating
+from studies.workers.heartbeat import worker_session
 from tests.studies.database.stores import MYSQL
 from tests.support.fakes import DATA, TINY, joined
 from tests.support.servers import postgres
@@ -41,9 +41,11 @@ def test_a_worker_has_one_connection(open_worker, url):
     until = time.monotonic() + 10.0
     while connections_to(url) > 1 and time.monotonic() < until:
         time.sleep(0.05)
-    with beating(opened.database, Member(opened.study_id, "fake"), Activity(), StopRequest(), seconds=0.01):
-        ledger = joined(opened, Study(trials=12))
-        while isinstance(ledger.take(), Claim):
+    with worker_session(
+        opened.database, WorkerRegistration(opened.study_id, "fake"), WorkerActivity(), StopRequest(), seconds=0.01
+    ):
+        queue = joined(opened, Study(trials=12))
+        while isinstance(queue.claim(), Claim):
             opened.study.get_trials()
             assert connections_to(url) == 1
 
@@ -56,10 +58,10 @@ def test_ninety_workers_share_a_server_that_allows_a_hundred_connections():
         for _ in range(90):
             opened = open_study(url, "tiny", TINY, Study(trials=90), DATA)
             working.callback(opened.database.engine.dispose)
-            steer(opened.database, opened.study_id, Limits(90))
-            member = Member(opened.study_id, "fake", lost_after_seconds=120.0)
-            working.enter_context(beating(opened.database, member, Activity(), StopRequest(), seconds=1.0))
-            assert isinstance(joined(opened, Study(trials=90)).take(), Claim)
+            set_limits(opened.database, opened.study_id, Limits(90))
+            member = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=120.0)
+            working.enter_context(worker_session(opened.database, member, WorkerActivity(), StopRequest(), seconds=1.0))
+            assert isinstance(joined(opened, Study(trials=90)).claim(), Claim)
         assert connections_to(url) == 90
 
 
@@ -105,9 +107,9 @@ def test_a_lock_is_not_waited_for_without_end(open_worker, monkeypatch):
     monkeypatch.setattr(pool, "LOCK_SECONDS", 1)
     one, other = open_worker(), open_worker()
     with one.database.engine.begin() as holding:
-        holding.execute(sa.update(STUDIES).values(trials=7))
+        holding.execute(sa.update(STUDIES).values(trial_budget=7))
         with pytest.raises(exc.OperationalError, match=r"[Ll]ock"), other.database.engine.begin() as connection:
-            connection.execute(sa.update(STUDIES).values(trials=8))
+            connection.execute(sa.update(STUDIES).values(trial_budget=8))
 
 
 @SERVERS
@@ -116,9 +118,9 @@ def test_the_locks_of_a_suspended_process_are_freed(open_worker, monkeypatch):
     monkeypatch.setattr(pool, "IDLE_TRANSACTION_SECONDS", 1)
     suspended, other = open_worker(), open_worker()
     with suspended.database.engine.connect() as connection:
-        connection.execute(sa.update(STUDIES).values(trials=7))
-        other.database.run(lambda changing: changing.execute(sa.update(STUDIES).values(trials=8)))
+        connection.execute(sa.update(STUDIES).values(trial_budget=7))
+        other.database.run(lambda changing: changing.execute(sa.update(STUDIES).values(trial_budget=8)))
         with pytest.raises(exc.DBAPIError):
             connection.execute(sa.select(1))
-    found = other.database.read(lambda reading: reading.scalar(sa.select(STUDIES.c.trials)))
+    found = other.database.read(lambda reading: reading.scalar(sa.select(STUDIES.c.trial_budget)))
     assert found == 8

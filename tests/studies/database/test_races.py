@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from studies.database.claims import Claim, TrialTaken
+from studies.database.claims import Claim, ClaimLostError
 from studies.database.optuna_tables import TRIALS
 from studies.database.tables import CLAIMS, WORKERS
 from studies.database.transactions import Database
-from studies.database.trial_writes import Changes
-from studies.database.workers import LOST, Activity, beat, is_alive, retire
+from studies.database.trial_writes import PendingWrites
+from studies.database.workers import LOST, WorkerActivity, end_worker, record_heartbeat, send_heartbeat
 from studies.settings import Study
 from tests.studies.database.stores import MYSQL
 from tests.support.fakes import joined
@@ -24,7 +24,7 @@ DEADLOCKS = ("deadlock", "lock wait", "lock timeout")
 
 def silence(opened, ledgers):
     """Let workers have been silent for too long, while others were heard."""
-    these = WORKERS.c.worker_id.in_([ledger.member.worker_id for ledger in ledgers])
+    these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in ledgers])
     opened.database.run(
         lambda connection: connection.execute(
             sa.update(WORKERS).where(these).values(heartbeat_at=WORKERS.c.heartbeat_at - 11.0)
@@ -57,7 +57,7 @@ class Pause:
 
 STEPS = {
     "before the worker is locked": "SELECT search_workers.worker_id \nFROM search_workers",
-    "before the claim is locked": "SELECT search_claims.losses",
+    "before the claim is locked": "SELECT search_claims.crash_count",
 }
 
 
@@ -69,26 +69,26 @@ def test_a_trial_that_ends_while_its_worker_is_retired_stays_ended(open_worker, 
     """Whoever retires it has read that it runs, and finds out before anything is changed that it has ended."""
     opened, other = open_worker(2), open_worker(2)
     ending, retiring = joined(opened, Study(trials=2)), joined(other, Study(trials=2))
-    claim = ending.take()
+    claim = ending.claim()
     silence(opened, [ending])
     pause = Pause(other, STEPS[step])
 
     def work(connection):
         if how == "heartbeat":
-            beat(connection, retiring.member, Activity())
+            send_heartbeat(connection, retiring.worker, WorkerActivity())
         else:
-            retire(connection, ending.member.worker_id, LOST)
+            end_worker(connection, ending.worker.worker_id, LOST)
 
     thread = threading.Thread(target=lambda: other.database.run(work))
     thread.start()
     assert pause.reached.wait(10.0)
-    ending.end(claim, Changes(), TrialState.COMPLETE, 0.75, 0)
+    ending.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
     pause.resume()
     thread.join()
     assert states(opened) == {claim.trial_id: TrialState.COMPLETE}
-    query = sa.select(CLAIMS.c.worker_id, CLAIMS.c.losses)
-    assert opened.database.read(lambda c: c.execute(query).one()) == (ending.member.worker_id, 0)
-    assert retiring.take().number == 1
+    query = sa.select(CLAIMS.c.worker_id, CLAIMS.c.crash_count)
+    assert opened.database.read(lambda c: c.execute(query).one()) == (ending.worker.worker_id, 0)
+    assert retiring.claim().number == 1
 
 
 @SERVERS
@@ -96,18 +96,20 @@ def test_a_worker_that_returns_while_it_is_retired_keeps_its_trial(open_worker):
     """Its heartbeat came first: nothing of it is given to another."""
     opened, other = open_worker(1), open_worker(1)
     returning, retiring = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
-    claim = returning.take()
+    claim = returning.claim()
     silence(opened, [returning])
     pause = Pause(other, STEPS["before the worker is locked"])
     thread = threading.Thread(
-        target=lambda: other.database.run(lambda connection: beat(connection, retiring.member, Activity()))
+        target=lambda: other.database.run(
+            lambda connection: send_heartbeat(connection, retiring.worker, WorkerActivity())
+        )
     )
     thread.start()
     assert pause.reached.wait(10.0)
-    opened.database.run(lambda connection: beat(connection, returning.member, Activity()))
+    opened.database.run(lambda connection: send_heartbeat(connection, returning.worker, WorkerActivity()))
     pause.resume()
     thread.join()
-    returning.write(claim, Changes(user_attrs={"x": 1}))
+    returning.save(claim, PendingWrites(user_attrs={"x": 1}))
     assert states(opened) == {claim.trial_id: TrialState.RUNNING}
 
 
@@ -116,13 +118,13 @@ def test_a_heartbeat_does_not_wait_for_a_worker_that_writes(open_worker):
     """One that was suspended while it wrote about its trial holds that for long: the others go on."""
     opened, other = open_worker(1), open_worker(1)
     writing, beating = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
-    claim = writing.take()
+    claim = writing.claim()
     silence(opened, [writing])
     with opened.database.engine.begin() as connection:
         connection.execute(sa.update(CLAIMS).values(attempt=CLAIMS.c.attempt))
-        other.database.run(lambda changing: beat(changing, beating.member, Activity()))
+        other.database.run(lambda changing: send_heartbeat(changing, beating.worker, WorkerActivity()))
         assert states(other) == {claim.trial_id: TrialState.RUNNING}
-    other.database.run(lambda changing: beat(changing, beating.member, Activity()))
+    other.database.run(lambda changing: send_heartbeat(changing, beating.worker, WorkerActivity()))
     assert states(other) == {claim.trial_id: TrialState.WAITING}
 
 
@@ -130,9 +132,9 @@ def test_a_heartbeat_does_not_wait_for_a_worker_that_writes(open_worker):
 def test_a_trial_that_another_program_has_taken_is_left_to_it(open_worker, open_plainly):
     """Plain Optuna takes trials that wait as well: the worker finds out, and takes none or the next one."""
     opened = open_worker(3)
-    ledger = joined(opened, Study(trials=3))
-    claim = ledger.take()
-    ledger.hand_back(claim, Changes())
+    queue = joined(opened, Study(trials=3))
+    claim = queue.claim()
+    queue.release(claim, PendingWrites())
     plain, popped = open_plainly(), []
 
     def pop(connection, cursor, statement, *rest):
@@ -140,7 +142,7 @@ def test_a_trial_that_another_program_has_taken_is_left_to_it(open_worker, open_
             popped.append(plain._storage.set_trial_state_values(claim.trial_id, TrialState.RUNNING))
 
     event.listen(opened.database.engine, "before_cursor_execute", pop)
-    again = ledger.take()
+    again = queue.claim()
     assert popped == [True]
     assert not isinstance(again, Claim) or again.number != claim.number
 
@@ -154,33 +156,32 @@ def test_many_ends_and_heartbeats_at_once_undo_nothing_and_never_deadlock(open_w
     counts: Counter[str] = Counter()
     errors: list[str] = []
     for _ in range(4):
-        for opened, ledger in (*enders, *beaters):
-            opened.database.run(lambda connection, ledger=ledger: is_alive(connection, ledger.member))
-        claims = [ledger.take() for _, ledger in enders]
-        silence(enders[0][0], [ledger for _, ledger in enders])
+        for opened, queue in (*enders, *beaters):
+            opened.database.run(lambda connection, queue=queue: record_heartbeat(connection, queue.worker))
+        claims = [queue.claim() for _, queue in enders]
+        silence(enders[0][0], [queue for _, queue in enders])
         together = threading.Barrier(9)
         complete: list[int] = []
 
-        def end(ledger, claim, together=together, complete=complete):
+        def end(queue, claim, together=together, complete=complete):
             together.wait()
             try:
-                ledger.end(claim, Changes(), TrialState.COMPLETE, 0.75, 0)
+                queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
                 complete.append(claim.trial_id)
-            except TrialTaken:
+            except ClaimLostError:
                 counts["taken"] += 1
 
-        def keep_beating(opened, ledger, together=together):
+        def keep_beating(opened, queue, together=together):
             together.wait()
-            impatient = Database(opened.database.engine, patience_seconds=lambda: 0.0)
+            impatient = Database(opened.database.engine, retry_timeout=lambda: 0.0)
             for _ in range(4):
                 try:
-                    impatient.run(lambda connection: beat(connection, ledger.member, Activity()))
+                    impatient.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
                 except sa.exc.SQLAlchemyError as error:
                     errors.append(str(error))
 
         threads = [
-            threading.Thread(target=end, args=(ledger, claim))
-            for (_, ledger), claim in zip(enders, claims, strict=True)
+            threading.Thread(target=end, args=(queue, claim)) for (_, queue), claim in zip(enders, claims, strict=True)
         ]
         threads += [threading.Thread(target=keep_beating, args=each) for each in beaters]
         for thread in threads:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from studies.database.urls import sqlite_url
-from tests.support.light import NAME, Crew, Light
+from tests.support.light import NAME, SleepSettings, WorkerPool
 from tests.support.servers import postgres
 from tests.support.whole import attempts, faults
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
 def test_a_study_survives_that_its_server_crashes(tmp_path):
     """Three times in the middle of trials; every worker goes on, and no trial was taken from a living one."""
     with postgres(settings={"fsync": "off"}) as server:
-        light = Light(server.new_database(), 24, seconds=0.3, lost_after_seconds=30.0)
-        crew = Crew(light.command, tmp_path, 4, most_starts=4)
+        light = SleepSettings(server.new_database(), 24, seconds=0.3, lost_after_seconds=30.0)
+        crew = WorkerPool(light.command, tmp_path, 4, most_starts=4)
         crew.start()
         try:
             for _ in range(3):
@@ -44,8 +44,8 @@ def test_a_full_disk_holds_a_study_up_and_costs_nothing(tmp_path):
         pytest.skip("a small file system cannot be mounted here")
     crew = None
     try:
-        light = Light(sqlite_url(disk / "study.db"), 12, seconds=0.3, lost_after_seconds=30.0)
-        crew = Crew(light.command, tmp_path, 2, most_starts=2)
+        light = SleepSettings(sqlite_url(disk / "study.db"), 12, seconds=0.3, lost_after_seconds=30.0)
+        crew = WorkerPool(light.command, tmp_path, 2, most_starts=2)
         crew.start()
         while "began" not in crew.output():
             time.sleep(0.1)
@@ -74,8 +74,8 @@ def fill(ballast):
 @pytest.mark.parametrize("worker_signal", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_that_vanishes_is_replaced_by_one_that_lives(url, tmp_path, worker_signal):
     """Its trial is evaluated by another, once; one that was only stalled says so and goes on."""
-    light = Light(url, 4, seconds=0.5)
-    crew = Crew(light.command, tmp_path, 2, most_starts=2)
+    light = SleepSettings(url, 4, seconds=0.5)
+    crew = WorkerPool(light.command, tmp_path, 2, most_starts=2)
     crew.start()
     try:
         while crew.output().count("began") < 2:

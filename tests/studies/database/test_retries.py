@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from studies.database.claims import Nothing
+from studies.database.claims import NoTrialLeft
 from studies.database.stored_trials import outcome_of
 from studies.database.tables import WORKERS, read_epochs
-from studies.database.trial_writes import Changes
-from studies.database.workers import ENDED, LOST, Activity, beat, hand_back_ownerless, retire
+from studies.database.trial_writes import PendingWrites
+from studies.database.workers import ENDED, LOST, WorkerActivity, end_worker, requeue_orphaned_trials, send_heartbeat
 from studies.settings import Study
 from tests.studies.database.test_claims import AnswerLost
 from tests.support.fakes import joined
@@ -23,20 +23,20 @@ def crew(open_worker):
     return opened, lambda **settings: replace(joined(opened, Study(trials=2)), **settings)
 
 
-def lose(opened, ledger, state=LOST):
+def lose(opened, queue, state=LOST):
     """Let a worker die, and the others notice."""
-    opened.database.run(lambda connection: retire(connection, ledger.member.worker_id, state))
+    opened.database.run(lambda connection: end_worker(connection, queue.worker.worker_id, state))
 
 
 def lose_with_it(opened, new, times, epochs=(), **settings):
     """Let so many workers take a trial and die, each after writing these epochs; returns the numbers they took."""
     numbers = []
     for _ in range(times):
-        ledger = new(**settings)
-        claim = ledger.take()
+        queue = new(**settings)
+        claim = queue.claim()
         numbers.append(claim.number)
-        ledger.write(claim, Changes(epochs={epoch: {"loss": 1.0} for epoch in epochs}))
-        lose(opened, ledger)
+        queue.save(claim, PendingWrites(epochs={epoch: {"loss": 1.0} for epoch in epochs}))
+        lose(opened, queue)
     return numbers
 
 
@@ -45,7 +45,7 @@ def test_a_trial_that_three_workers_were_lost_with_has_failed(crew):
     opened, new = crew
     assert lose_with_it(opened, new, 3) == [0, 0, 0]
     assert opened.study.trials[0].state == TrialState.WAITING
-    assert new().take().number == 1
+    assert new().claim().number == 1
     trial = opened.study.trials[0]
     outcome = outcome_of(trial)
     assert (trial.state, outcome.state, outcome.epochs) == (TrialState.FAIL, "failed", 0)
@@ -57,7 +57,7 @@ def test_a_study_whose_last_trial_fails_so_is_over(crew):
     """There is no trial more than asked for."""
     opened, new = crew
     assert lose_with_it(opened, new, 6) == [0, 0, 0, 1, 1, 1]
-    assert new().take() == Nothing(over=True)
+    assert new().claim() == NoTrialLeft(study_finished=True)
     assert [trial.state for trial in opened.study.trials] == [TrialState.FAIL] * 2
 
 
@@ -65,8 +65,8 @@ def test_a_study_whose_last_trial_fails_so_is_over(crew):
 def test_as_many_workers_retry_as_the_study_says(crew, retries):
     """None does where there are no retries."""
     opened, new = crew
-    assert lose_with_it(opened, new, retries + 1, retries=retries) == [0] * (retries + 1)
-    assert new(retries=retries).take().number == 1
+    assert lose_with_it(opened, new, retries + 1, max_retries=retries) == [0] * (retries + 1)
+    assert new(max_retries=retries).claim().number == 1
 
 
 def test_an_epoch_more_begins_the_count_anew(crew):
@@ -74,14 +74,14 @@ def test_an_epoch_more_begins_the_count_anew(crew):
     opened, new = crew
     for epoch in range(1, 4):
         assert lose_with_it(opened, new, 2, range(1, epoch + 1)) == [0, 0]
-    assert new().take().number == 0
+    assert new().claim().number == 0
 
 
 def test_an_epoch_done_before_is_no_progress(crew):
     """A trial that dies in its third epoch fails, with the curve that it has."""
     opened, new = crew
     assert lose_with_it(opened, new, 4, (1, 2)) == [0] * 4
-    new().take()
+    new().claim()
     assert outcome_of(opened.study.trials[0]).epochs == 2
     assert len(read_epochs(opened.database.engine, opened.study.trials[0]._trial_id)) == 2
 
@@ -90,26 +90,28 @@ def test_a_trial_that_was_handed_back_was_not_lost(crew):
     """Neither by a signal, nor by a worker that left in order, nor by one that was killed while it was ending."""
     opened, new = crew
     for _ in range(4):
-        ledger = new()
-        ledger.hand_back(ledger.take(), Changes())
-        ledger = new()
-        ledger.take()
-        lose(opened, ledger, ENDED)
-        ledger = new()
-        ledger.take()
-        opened.database.run(lambda connection, to=ledger.member: beat(connection, to, Activity(), is_ending=True))
-        lose(opened, ledger)
-    assert new().take().number == 0
+        queue = new()
+        queue.release(queue.claim(), PendingWrites())
+        queue = new()
+        queue.claim()
+        lose(opened, queue, ENDED)
+        queue = new()
+        queue.claim()
+        opened.database.run(
+            lambda connection, to=queue.worker: send_heartbeat(connection, to, WorkerActivity(), is_ending=True)
+        )
+        lose(opened, queue)
+    assert new().claim().number == 0
 
 
 def test_an_epoch_of_a_worker_that_handed_back_counts_too(crew):
     """The count starts anew after it."""
     opened, new = crew
     lose_with_it(opened, new, 2)
-    ledger = new()
-    ledger.hand_back(ledger.take(), Changes(epochs={1: {"loss": 1.0}}))
+    queue = new()
+    queue.release(queue.claim(), PendingWrites(epochs={1: {"loss": 1.0}}))
     assert lose_with_it(opened, new, 3) == [0, 0, 0]
-    assert new().take().number == 1
+    assert new().claim().number == 1
 
 
 def test_a_trial_whose_owner_is_gone_from_the_workers_was_lost(crew):
@@ -118,18 +120,18 @@ def test_a_trial_whose_owner_is_gone_from_the_workers_was_lost(crew):
 
     def forget(connection):
         connection.execute(sa.delete(WORKERS).where(WORKERS.c.study_id == opened.study_id))
-        hand_back_ownerless(connection, opened.study_id)
+        requeue_orphaned_trials(connection, opened.study_id)
 
     for _ in range(3):
-        assert new().take().number == 0
+        assert new().claim().number == 0
         opened.database.run(forget)
-    assert new().take().number == 1
+    assert new().claim().number == 1
 
 
 def test_failing_and_taking_are_one_step(crew):
     """Run once more after its answer got lost, it finds both done."""
     opened, new = crew
     lose_with_it(opened, new, 3)
-    claim = new(database=AnswerLost(opened.database.engine)).take()
+    claim = new(database=AnswerLost(opened.database.engine)).claim()
     assert (claim.number, claim.attempt) == (1, 1)
     assert [trial.state for trial in opened.study.trials] == [TrialState.FAIL, TrialState.RUNNING]

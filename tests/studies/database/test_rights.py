@@ -9,20 +9,20 @@ import pytest
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.create_study import open_study
-from studies.database.errors import explained
+from studies.database.errors import translate_errors
 from studies.database.lookup import find_study
-from studies.database.study_control import Limits, steer
-from studies.database.workers import Activity, Member
-from studies.events import Watcher
+from studies.database.study_control import Limits, set_limits
+from studies.database.workers import WorkerActivity, WorkerRegistration
+from studies.events import RunListener
 from studies.settings import Study
 from studies.status.status import read_status
 from studies.stop_request import StopRequest
-from studies.workers.heartbeat import beating
+from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY
-from tests.support.light import NAME, Light, Sleeping
+from tests.support.light import NAME, SleepingEvaluator, SleepSettings
 from tests.support.whole import faults
 
 # Storages that cannot be opened leave their connections to be collected: see `refused`.
@@ -66,15 +66,17 @@ def execute(url, statements):
 
 def work_as(url, trials=2):
     """Be a worker of the study until it has so many trials."""
-    light, stop = Light(url, trials, epochs=2, seconds=0.0), StopRequest()
+    light, stop = SleepSettings(url, trials, epochs=2, seconds=0.0), StopRequest()
     settings = Study(sampler="random", pruner="none")
     opened = open_study(url, NAME, TINY, settings, DATA)
     try:
-        with explained(url):
-            steer(opened.database, opened.study_id, Limits(trials))
-            with beating(opened.database, Member(opened.study_id, "none"), Activity(), stop) as member:
-                ledger = Ledger(opened.database, member)
-                Worker(opened.study, TINY, settings, ledger, Sleeping(light, stop), Watcher(), stop).run()
+        with translate_errors(url):
+            set_limits(opened.database, opened.study_id, Limits(trials))
+            with worker_session(
+                opened.database, WorkerRegistration(opened.study_id, "none"), WorkerActivity(), stop
+            ) as member:
+                queue = TrialQueue(opened.database, member)
+                Worker(opened.study, TINY, settings, queue, SleepingEvaluator(light, stop), RunListener(), stop).run()
     finally:
         opened.database.engine.dispose()
 

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from spaces.errors import StudyError
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.create_study import open_study
-from studies.database.study_control import Limits, steer
+from studies.database.study_control import Limits, set_limits
 from studies.database.tables import (
     CLAIMS,
     METADATA,
@@ -20,8 +20,8 @@ from studies.database.tables import (
     create_tables,
     read_epochs,
 )
-from studies.database.trial_writes import Changes
-from studies.database.workers import Member
+from studies.database.trial_writes import PendingWrites
+from studies.database.workers import WorkerRegistration
 from studies.settings import Study
 from tests.support.fakes import DATA, TINY, joined
 
@@ -40,13 +40,13 @@ def test_tables_of_another_version_are_refused(open_worker, version, advice):
 def test_tables_that_had_only_epochs_are_completed(open_worker):
     """A study from before there were workers goes on, with its epochs."""
     opened = open_worker()
-    ledger = joined(opened, Study())
-    claim = ledger.take()
-    ledger.write(claim, Changes(epochs={1: {"loss": 0.5}}))
+    queue = joined(opened, Study())
+    claim = queue.claim()
+    queue.save(claim, PendingWrites(epochs={1: {"loss": 0.5}}))
     METADATA.drop_all(opened.database.engine, tables=[VERSION, STUDIES, WORKERS, CLAIMS])
     again = open_worker()
     assert read_epochs(again.database.engine, claim.trial_id) == [{"loss": 0.5}]
-    assert joined(again, Study()).take().number in (0, 1)
+    assert joined(again, Study()).claim().number in (0, 1)
 
 
 def test_creating_twice_changes_nothing(open_worker):
@@ -60,8 +60,8 @@ def test_creating_twice_changes_nothing(open_worker):
 def test_plain_optuna_reads_and_lists_the_study(open_worker, open_plainly, url, engines):
     """Our tables are none of its business, and its own are whole."""
     opened = open_worker()
-    ledger = joined(opened, Study())
-    ledger.take()
+    queue = joined(opened, Study())
+    queue.claim()
     plain = open_plainly()
     assert [trial.state.name for trial in plain.trials] == ["RUNNING"]
     engines.append((storage := optuna.storages.RDBStorage(url)).engine)
@@ -73,10 +73,10 @@ def start(url: str, go, answers) -> None:
     go.wait()
     try:
         opened = open_study(url, "tiny", TINY, Study(), DATA)
-        steer(opened.database, opened.study_id, Limits(16))
-        member = Member(opened.study_id, "fake", lost_after_seconds=600.0)
-        member.join(opened.database)
-        answers.put((Ledger(opened.database, member).take().number, opened.resumed))
+        set_limits(opened.database, opened.study_id, Limits(16))
+        member = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=600.0)
+        member.register(opened.database)
+        answers.put((TrialQueue(opened.database, member).claim().number, opened.resumed))
     except Exception as error:  # noqa: BLE001 - shown by the test
         answers.put(repr(error))
 

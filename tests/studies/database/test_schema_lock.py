@@ -3,22 +3,22 @@
 import pytest
 
 from spaces.errors import StudyError
-from studies.database import schema_lock
-from studies.database.schema_lock import alone_in_schema
+from studies.database import schema_lock as module
+from studies.database.schema_lock import schema_lock
 
 
 @pytest.fixture
 def impatient(monkeypatch):
     """Waits for moments in place of minutes."""
-    monkeypatch.setattr(schema_lock, "TOLD_AFTER_SECONDS", 0.0)
-    monkeypatch.setattr(schema_lock, "CREATION_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(module, "TOLD_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(module, "CREATION_TIMEOUT_SECONDS", 0.3)
 
 
 def test_waiting_is_bounded_and_reported(url, impatient, caplog):
     """It is said once; at last the error says how to end the process that holds the database."""
     ending = {"sqlite": "fuser ", "postgresql": "SELECT pg_terminate_backend(", "mysql": "KILL "}
     said = pytest.raises(StudyError, match=r"another process, .*, has held the database .* seconds")
-    with alone_in_schema(url), said as told, alone_in_schema(url):
+    with schema_lock(url), said as told, schema_lock(url):
         pytest.fail("two processes at once")
     assert ending[url.partition(":")[0].partition("+")[0]] in str(told.value)
     assert ["waiting up to" in record.getMessage() for record in caplog.records] == [True]
@@ -26,16 +26,16 @@ def test_waiting_is_bounded_and_reported(url, impatient, caplog):
 
 def test_the_database_is_free_afterwards(url, impatient):
     """Also after an error inside."""
-    with pytest.raises(KeyError), alone_in_schema(url):
+    with pytest.raises(KeyError), schema_lock(url):
         raise KeyError
-    with alone_in_schema(url):
+    with schema_lock(url):
         pass
 
 
 def test_the_wait_ends_with_the_holder(url, monkeypatch):
     """The next process begins as soon as the one before is done."""
-    first = alone_in_schema(url)
+    first = schema_lock(url)
     first.__enter__()
-    monkeypatch.setattr(schema_lock.time, "sleep", lambda seconds: first.__exit__(None, None, None))
-    with alone_in_schema(url):
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: first.__exit__(None, None, None))
+    with schema_lock(url):
         pass

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from studies.database.connection import open_storage
-from studies.database.transactions import Database, may_pass, upsert
+from studies.database.transactions import Database, is_transient, upsert
 from studies.database.urls import sqlite_url
 
 PASSING = {
@@ -133,22 +133,22 @@ def wrapped(kind, error):
 def test_what_passes_is_tried_again(case):
     """A connection, a lock, a server or space may come back; also when Optuna has wrapped the error."""
     error = wrapped(*PASSING[case])
-    assert may_pass(error)
+    assert is_transient(error)
     by_optuna = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
     by_optuna.__cause__ = error
-    assert may_pass(by_optuna)
+    assert is_transient(by_optuna)
 
 
 @pytest.mark.parametrize("case", LASTING)
 def test_what_stays_is_raised_at_once(case):
     """No waiting mends a wrong password, an absent table or a broken file."""
-    assert not may_pass(wrapped(*LASTING[case]))
+    assert not is_transient(wrapped(*LASTING[case]))
 
 
 def test_errors_of_other_kinds_are_not_the_databases():
     """Only what a database said is tried again."""
-    assert not may_pass(OSError(errno.ENOSPC, "No space left on device"))
-    assert not may_pass(ValueError("locked"))
+    assert not is_transient(OSError(errno.ENOSPC, "No space left on device"))
+    assert not is_transient(ValueError("locked"))
 
 
 class Clock:

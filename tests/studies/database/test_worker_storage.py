@@ -5,9 +5,9 @@ import pytest
 from optuna.trial import TrialState
 
 from studies.database.worker_storage import WorkerStorage
-from studies.outcome import Outcome
+from studies.outcome import TrialOutcome
 from studies.settings import Study
-from studies.trials.claimed_trial import take
+from studies.trials.claimed_trial import claim_next_trial
 from tests.support.fakes import joined
 
 
@@ -18,8 +18,10 @@ def worker(open_worker):
     def new(sampler=None, pruner=None):
         opened = open_worker(50)
         opened.study.pruner = pruner or optuna.pruners.NopPruner()
-        ledger = joined(opened, Study())
-        return lambda: take(opened.study, ledger, lambda number: sampler or optuna.samplers.RandomSampler(seed=number))
+        queue = joined(opened, Study())
+        return lambda: claim_next_trial(
+            opened.study, queue, lambda number: sampler or optuna.samplers.RandomSampler(seed=number)
+        )
 
     return new
 
@@ -73,7 +75,7 @@ def test_pruners_judge_as_with_plain_optuna(worker, open_plainly, pruner):
             if ours[-1] or theirs[-1]:
                 break
         state = "pruned" if ours[-1] else "complete"
-        taken.end(Outcome(state, value, step, step, 0.0))
+        taken.end(TrialOutcome(state, value, step, step, 0.0))
         plain.tell(trial, None if theirs[-1] else value, state=TrialState.PRUNED if theirs[-1] else None)
     assert ours == theirs
     assert any(ours)
@@ -90,7 +92,7 @@ def test_a_sampler_asks_as_with_plain_optuna(worker):
         found = [each.suggest_float("x", 0.0, 1.0) - each.suggest_int("n", 1, 9) for each in (taken.trial, trial)]
         assert found[0] == found[1]
         taken.write()
-        taken.end(Outcome("complete", found[0], 1, 1, 0.0))
+        taken.end(TrialOutcome("complete", found[0], 1, 1, 0.0))
         plain.tell(trial, found[1])
 
 

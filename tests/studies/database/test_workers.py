@@ -5,13 +5,13 @@ import time
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from studies.database.claims import Nothing
+from studies.database.claims import NoTrialLeft
 from studies.database.tables import WORKERS
 from studies.database.transactions import database_seconds
-from studies.database.workers import ALIVE, ENDED, LOST, Activity, Member, beat
+from studies.database.workers import ALIVE, ENDED, LOST, WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.workers.heartbeat import beating
+from studies.workers.heartbeat import worker_session
 from tests.support.fakes import joined
 
 
@@ -23,9 +23,9 @@ def rows_of(opened):
     }
 
 
-def silence(opened, ledger, seconds):
+def silence(opened, queue, seconds):
     """Let a worker have been silent for so long."""
-    mine = WORKERS.c.worker_id == ledger.member.worker_id
+    mine = WORKERS.c.worker_id == queue.worker.worker_id
     change = sa.update(WORKERS).where(mine).values(heartbeat_at=database_seconds() - seconds)
     opened.database.run(lambda connection: connection.execute(change))
 
@@ -57,35 +57,37 @@ def test_the_clock_goes_on_within_a_transaction(open_worker):
 def test_a_worker_joins_beats_and_leaves(open_worker):
     """Its row says who and where it is, and what it does."""
     opened = open_worker()
-    activity = Activity("training", 3, 2, 9, 0.5)
-    with beating(opened.database, Member(opened.study_id, "GPU 0"), activity, StopRequest(), seconds=60.0) as member:
+    activity = WorkerActivity("training", 3, 2, 9, 0.5)
+    with worker_session(
+        opened.database, WorkerRegistration(opened.study_id, "GPU 0"), activity, StopRequest(), seconds=60.0
+    ) as member:
         row = rows_of(opened)[member.worker_id]
         assert (row.state, row.device) == (ALIVE, "GPU 0")
-        assert (row.doing, row.trial, row.epoch, row.epochs, row.value) == ("training", 3, 2, 9, 0.5)
+        assert (row.activity, row.trial_number, row.epoch, row.epochs, row.metric_value) == ("training", 3, 2, 9, 0.5)
     assert rows_of(opened)[member.worker_id].state == ENDED
 
 
 def test_a_value_that_is_not_finite_is_not_shown(open_worker):
     """Not every database can hold it."""
     opened = open_worker()
-    ledger = joined(opened, Study())
+    queue = joined(opened, Study())
     for value in (float("nan"), float("inf")):
-        opened.database.run(lambda c, value=value: beat(c, ledger.member, Activity(value=value)))
-        assert rows_of(opened)[ledger.member.worker_id].value is None
+        opened.database.run(lambda c, value=value: send_heartbeat(c, queue.worker, WorkerActivity(metric_value=value)))
+        assert rows_of(opened)[queue.worker.worker_id].metric_value is None
 
 
 def test_the_heartbeat_of_one_gives_up_another_that_is_silent(open_worker):
     """Its trial waits then; one that is silent for less is left alone."""
     opened = open_worker(2)
     lost, late, other = (joined(opened, Study()) for _ in range(3))
-    lost.take(), late.take()
+    lost.claim(), late.claim()
     silence(opened, lost, 11.0)
     silence(opened, late, 8.0)
-    opened.database.run(lambda connection: beat(connection, other.member, Activity()))
+    opened.database.run(lambda connection: send_heartbeat(connection, other.worker, WorkerActivity()))
     states = {worker_id: row.state for worker_id, row in rows_of(opened).items()}
-    assert [states[each.member.worker_id] for each in (lost, late, other)] == [LOST, ALIVE, ALIVE]
+    assert [states[each.worker.worker_id] for each in (lost, late, other)] == [LOST, ALIVE, ALIVE]
     assert [trial.state for trial in opened.study.trials] == [TrialState.WAITING, TrialState.RUNNING]
-    assert other.take().number == 0
+    assert other.claim().number == 0
 
 
 def test_a_worker_that_comes_back_is_alive_again(open_worker):
@@ -93,25 +95,25 @@ def test_a_worker_that_comes_back_is_alive_again(open_worker):
     opened = open_worker()
     stalled, other = joined(opened, Study()), joined(opened, Study())
     silence(opened, stalled, 11.0)
-    opened.database.run(lambda connection: beat(connection, other.member, Activity()))
-    opened.database.run(lambda connection: beat(connection, stalled.member, Activity()))
-    assert rows_of(opened)[stalled.member.worker_id].state == ALIVE
+    opened.database.run(lambda connection: send_heartbeat(connection, other.worker, WorkerActivity()))
+    opened.database.run(lambda connection: send_heartbeat(connection, stalled.worker, WorkerActivity()))
+    assert rows_of(opened)[stalled.worker.worker_id].state == ALIVE
 
 
 def test_without_heartbeats_an_idle_worker_takes_over(open_worker):
     """Whoever asks for a trial looks after the others too."""
     opened = open_worker(1)
     lost, other = joined(opened, Study()), joined(opened, Study())
-    lost.take()
-    assert other.take() == Nothing(over=False)
+    lost.claim()
+    assert other.claim() == NoTrialLeft(study_finished=False)
     silence(opened, lost, 11.0)
-    assert (other.take().number, other.take()) == (0, Nothing(over=False))
+    assert (other.claim().number, other.claim()) == (0, NoTrialLeft(study_finished=False))
 
 
 def test_whoever_leaves_lets_its_trial_wait(open_worker):
     """A worker that ends with an error leaves no trial running."""
     opened = open_worker()
-    ledger = joined(opened, Study())
-    ledger.take()
-    ledger.member.leave(opened.database)
+    queue = joined(opened, Study())
+    queue.claim()
+    queue.worker.deregister(opened.database)
     assert opened.study.trials[0].state == TrialState.WAITING

@@ -10,12 +10,17 @@ from PIL import Image
 
 from studies.backend.quiet import quiet_keras
 from studies.export.card_code import evaluation_code, usage_code
-from studies.images.decoding import Form, pixels, quiet_pillow, read_image
+from studies.images.decoding import ImageFormat, pixels, quiet_pillow, read_image
 from tests.support.images import picture
 from tests.support.kinds import every_kind, png
 
 KINDS = dict(every_kind())
-FORMS = [Form(12, 20, 3, "stretch"), Form(16, 16, 1, "stretch"), Form(18, 10, 3, "crop"), Form(9, 24, 3, "pad")]
+FORMS = [
+    ImageFormat(12, 20, 3, "stretch"),
+    ImageFormat(16, 16, 1, "stretch"),
+    ImageFormat(18, 10, 3, "crop"),
+    ImageFormat(9, 24, 3, "pad"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def test_the_card_sees_what_training_saw(readers, tmp_path, kind):
 def test_sixteen_bits_keep_their_levels():
     """A 16-bit image is neither white nor black: its high byte is taken, and its transparent level is white."""
     values = (np.arange(64, dtype=np.uint16).reshape(8, 8, 1) * 1024).astype(">u2")
-    form = Form(8, 8, 1, "stretch")
+    form = ImageFormat(8, 8, 1, "stretch")
     expected = np.arange(0, 256, 4).reshape(8, 8, 1)
     assert np.array_equal(pixels(png(0, values), form), expected)
     found = pixels(png(0, values, (1024).to_bytes(2, "big")), form)

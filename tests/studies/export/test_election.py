@@ -10,14 +10,14 @@ import sqlalchemy as sa
 
 from spaces import to_json
 from studies import Study
-from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.database import stored_trials
-from studies.database.study_control import claim_export, end_export, steering
+from studies.database.study_control import claim_export, read_control, release_export
 from studies.database.tables import WORKERS
 from studies.export.election import Exporter, notices, stored_metrics
 from studies.export.export_folder import ExportTaken
-from studies.features.inputs import Features
-from studies.outcome import Result
+from studies.features.inputs import FeatureInputs
+from studies.outcome import RunResult
 from studies.stop_request import StopRequest
 from tests.support.fakes import TINY, Recorder, joined, opened_tiny, run_tiny
 
@@ -35,7 +35,7 @@ def opened(tmp_path):
 def export(opened, tmp_path, monkeypatch):
     """Exports as a new worker would, but for the training; `wait` is called between two looks at another exporter."""
     monkeypatch.setattr("studies.export.retraining.retrain_and_export", lambda *_, **__: {"test": {}})
-    result = Result(
+    result = RunResult(
         study="tiny",
         metric="val_accuracy",
         direction="maximize",
@@ -50,18 +50,18 @@ def export(opened, tmp_path, monkeypatch):
     def run(wait):
         exporter = Exporter(
             opened=opened,
-            member=joined(opened, SETTINGS).member,
+            worker=joined(opened, SETTINGS).worker,
             seed=0,
             folder=Path(),
             target=tmp_path / "best",
             images=lambda recipe: SimpleNamespace(train=SimpleNamespace(images=np.zeros((1, 8, 8, 1), np.uint8))),
-            features=Features(Path()),
-            watcher=Recorder(),
+            features=FeatureInputs(Path()),
+            listener=Recorder(),
             stop=StopRequest(),
-            checkpoints=Checkpoints(tmp_path / "checkpoints"),
+            checkpoints=StudyCheckpoints(tmp_path / "checkpoints"),
             wait=wait,
         )
-        return exporter.exported(TINY, result)
+        return exporter.export(TINY, result)
 
     return run
 
@@ -75,17 +75,17 @@ def heard(opened, later, member=None):
 
 def test_another_one_that_shows_to_be_alive_goes_on(opened, export):
     """Whoever comes second leaves it to the first, at its next heartbeat."""
-    other = joined(opened, SETTINGS).member
+    other = joined(opened, SETTINGS).worker
     assert claim_export(opened.database, opened.study_id, other.worker_id)
     waits = []
     result = export(lambda seconds: (waits.append(seconds), heard(opened, 2.0)))
-    assert (result.export, result.elsewhere) == (None, "another worker is retraining and exporting the best trial")
+    assert (result.export, result.exported_by) == (None, "another worker is retraining and exporting the best trial")
     assert len(waits) == 1
 
 
 def test_one_that_died_is_replaced_as_soon_as_it_is_lost(opened, export, tmp_path):
     """A start right after `kill -9` of the exporting process waits until that is noticed, and exports."""
-    other = joined(opened, SETTINGS).member
+    other = joined(opened, SETTINGS).worker
     assert claim_export(opened.database, opened.study_id, other.worker_id)
     waits = []
 
@@ -104,27 +104,27 @@ def test_one_that_died_is_replaced_as_soon_as_it_is_lost(opened, export, tmp_pat
 
 def test_an_exporter_that_wakes_up_late_ends_nothing(opened):
     """Its claim is over once another worker has claimed the export: neither its result nor its files count."""
-    sleeper, other, third = (joined(opened, SETTINGS).member for _ in range(3))
+    sleeper, other, third = (joined(opened, SETTINGS).worker for _ in range(3))
     first = claim_export(opened.database, opened.study_id, sleeper.worker_id)
     heard(opened, -60.0, sleeper)
     second = claim_export(opened.database, opened.study_id, other.worker_id)
     swapped = []
-    assert not end_export(opened.database, first, {"trial": [0, 2], "host": "A"}, lambda: swapped.append("A"))
-    row = steering(opened.database, opened.study_id)
-    assert (row.exporter, row.exported, swapped) == (other.worker_id, None, [])
+    assert not release_export(opened.database, first, {"trial": [0, 2], "host": "A"}, lambda: swapped.append("A"))
+    row = read_control(opened.database, opened.study_id)
+    assert (row.exporter_id, row.export_info, swapped) == (other.worker_id, None, [])
     assert claim_export(opened.database, opened.study_id, third.worker_id) is None
-    assert end_export(opened.database, second, {"trial": [0, 2], "host": "B"}, lambda: swapped.append("B"))
-    row = steering(opened.database, opened.study_id)
-    assert (row.exporter, row.exported["host"], swapped) == (None, "B", ["B"])
+    assert release_export(opened.database, second, {"trial": [0, 2], "host": "B"}, lambda: swapped.append("B"))
+    row = read_control(opened.database, opened.study_id)
+    assert (row.exporter_id, row.export_info["host"], swapped) == (None, "B", ["B"])
 
 
 def test_an_older_claim_of_the_same_worker_is_over(opened):
     """A claim is told from a later one by its number, not by its worker alone."""
-    worker = joined(opened, SETTINGS).member
+    worker = joined(opened, SETTINGS).worker
     older, newer = (claim_export(opened.database, opened.study_id, worker.worker_id) for _ in range(2))
-    assert not end_export(opened.database, older)
-    assert end_export(opened.database, newer)
-    assert not end_export(opened.database, newer)
+    assert not release_export(opened.database, older)
+    assert release_export(opened.database, newer)
+    assert not release_export(opened.database, newer)
 
 
 def test_the_loser_reports_who_exports(opened, export, monkeypatch):
@@ -136,7 +136,7 @@ def test_the_loser_reports_who_exports(opened, export, monkeypatch):
     monkeypatch.setattr("studies.export.retraining.retrain_and_export", taken)
     result = export(lambda seconds: None)
     assert (result.export, result.metrics) == (None, None)
-    assert result.elsewhere == "another worker is retraining and exporting the best trial"
+    assert result.exported_by == "another worker is retraining and exporting the best trial"
 
 
 def test_an_export_counts_only_for_its_own_study(opened, tmp_path):

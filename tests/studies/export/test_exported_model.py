@@ -11,7 +11,7 @@ from spaces.errors import DataError, ExportError, UnreadableImagesError
 from studies.backend.quiet import quiet_keras
 from studies.export.exported_model import evaluate_folder, load_export, predict
 from studies.export.tensorflow_saved_model import write_saved_model
-from studies.training.scores import evaluate
+from studies.training.scores import compute_scores
 from tests.support.exports import digit_images, export_digits
 
 
@@ -114,7 +114,7 @@ def test_evaluate_folder(export, tmp_path):
         Image.fromarray(image[:, :, 0]).save(tmp_path / "test" / str(label) / f"{index}.png")
     (tmp_path / "test" / "3" / "broken.png").write_bytes(b"")
     found = evaluate_folder(load_export(folder), tmp_path / "test")
-    expected = evaluate(np.asarray(model(images)), labels, list("0123456789"))
+    expected = compute_scores(np.asarray(model(images)), labels, list("0123456789"))
     assert found.scores.confusion_matrix == expected.confusion_matrix
     assert found.scores.accuracy == expected.accuracy
     assert found.scores.loss == pytest.approx(expected.loss, rel=1e-5)

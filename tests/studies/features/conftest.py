@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from studies.backend.quiet import quiet_keras
-from studies.features.inputs import Features
+from studies.features.inputs import FeatureInputs
 from tests.studies.data.conftest import cache  # noqa: F401
 from tests.studies.features.tiny import RECIPE, SIDE, dataset
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds the features of the recipe."""
     made = tmp_path_factory.mktemp("filled")
-    Features(folder, cache=made).for_trial(RECIPE, dataset())
+    FeatureInputs(folder, cache=made).for_trial(RECIPE, dataset())
     return made
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from spaces import CNN, Augment
 from spaces.training import FineTune
-from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES, path_of
+from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES, training_input
 from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
 
 
@@ -28,10 +28,10 @@ from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
 )
 def test_features_stand_for_images_only_where_they_never_change(changes, path):
     """Frozen, with known weights, and nothing random before it: else the backbone runs in every epoch."""
-    assert path_of(replace(RECIPE, **changes)) == path
+    assert training_input(replace(RECIPE, **changes)) == path
 
 
 def test_it_can_be_turned_off(monkeypatch):
     """SEARCH_FEATURES=off trains every trial on images."""
     monkeypatch.setenv("SEARCH_FEATURES", "off")
-    assert path_of(RECIPE) == path_of(replace(RECIPE, augment=VIEWS)) == IMAGES
+    assert training_input(RECIPE) == training_input(replace(RECIPE, augment=VIEWS)) == IMAGES

@@ -10,14 +10,14 @@ from spaces import CustomData, Float
 from spaces.errors import NoResultError
 from studies import Study
 from studies.database.stored_trials import outcome_of
-from studies.events import Watcher
+from studies.events import RunListener
 from studies.features.eligibility import FEATURES
-from studies.features.inputs import Features
+from studies.features.inputs import FeatureInputs
 from studies.outcome import Best, Progress
 from studies.run import run
-from studies.status.trial_table import read_trials
+from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
-from studies.trials.evaluate import Objective
+from studies.trials.evaluate import TrialEvaluator
 from tests.studies.features.tiny import RECIPE, dataset
 from tests.studies.test_run import Declared
 from tests.support.fakes import Recorder, run_tiny
@@ -30,9 +30,9 @@ def test_a_study_on_features_says_so(folder, warm, tmp_path):
     """What a trial was trained on stands in its outcome in the database."""
     space = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1)
     settings, data = Study(trials=1, pruner="none", seed=0), dataset()
-    evaluate = Objective(0, folder, lambda recipe: data, Watcher(), StopRequest())
+    evaluate = TrialEvaluator(0, folder, lambda recipe: data, RunListener(), StopRequest())
     study = run_tiny(tmp_path, settings, evaluate, space)
-    assert outcome_of(study.trials[0]).path == FEATURES
+    assert outcome_of(study.trials[0]).trained_on == FEATURES
 
 
 class TimeIsOver(Recorder):
@@ -42,7 +42,7 @@ class TimeIsOver(Recorder):
         super().__init__()
         self.stop = stop
 
-    def features_progress(self, done, total):
+    def on_features_progress(self, done, total):
         self.stop.deadline = 0.0
 
 
@@ -59,28 +59,28 @@ def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
     settings, stop = Study(trials=1, pruner="none", timeout="1h", **SELDOM), StopRequest()
     told = {"output": tmp_path, "export": False, "stop": stop}
     with pytest.raises(NoResultError, match="time limit of 3600 seconds was reached before one trial was complete"):
-        run(declared, settings, watcher=TimeIsOver(stop), **told)
-    assert [row.state for row in read_trials("tiny", tmp_path)] == ["waiting"]
-    result = run(declared, settings, watcher=Recorder(), **told)
+        run(declared, settings, listener=TimeIsOver(stop), **told)
+    assert [row.state for row in summarize_trials("tiny", tmp_path)] == ["waiting"]
+    result = run(declared, settings, listener=Recorder(), **told)
     assert (result.progress.complete, result.timed_out) == (1, False)
 
 
 @pytest.mark.slow
 def test_the_whole_network_is_exported(folder, warm, tmp_path):
     """The export reads images, and its metrics hold the difference to the head on features."""
-    from studies.export.found import Found
+    from studies.export.found import SearchSummary
     from studies.export.retraining import retrain_and_export
 
     data = dataset()
-    found = Found("tiny", "val_accuracy", "maximize", Progress(1, 1, best=Best(0, 1.0, 2, {})), RECIPE, 1, 1.0)
+    found = SearchSummary("tiny", "val_accuracy", "maximize", Progress(1, 1, best=Best(0, 1.0, 2, {})), RECIPE, 1, 1.0)
     metrics = retrain_and_export(
         found,
         data,
         folder=folder,
         best_folder=tmp_path / "best",
-        watcher=Watcher(),
+        listener=RunListener(),
         stop=lambda: False,
-        features=Features(folder),
+        features=FeatureInputs(folder),
     )
     assert metrics["features"]["path"] == FEATURES
     assert 0 <= metrics["features"]["max_abs_difference"] < 1e-4

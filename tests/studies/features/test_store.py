@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.features.store import Rows, computed, kept
-from studies.images.image_cache import cache_root, entries, exclusive
+from studies.features.store import FeatureBatches, load_features, load_or_compute
+from studies.images.image_cache import build_lock, cache_root, entries
 
 KEY, OTHER = "0a" * 20, "0b" * 20
 VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
 
 
-def rows(values=VALUES, told=None, error=None) -> Rows:
+def rows(values=VALUES, told=None, error=None) -> FeatureBatches:
     """Two batches, with an error between them if there is one."""
 
     def batches():
@@ -28,14 +28,14 @@ def rows(values=VALUES, told=None, error=None) -> Rows:
             raise error
         yield values[4:]
 
-    return Rows(values.shape, batches)
+    return FeatureBatches(values.shape, batches)
 
 
 def test_they_are_kept_as_they_were_computed(cache):
     """The same values, memory-mapped and read-only, computed once."""
     told = []
     for _ in range(2):
-        found = computed(cache_root(), KEY, rows(told=told))
+        found = load_or_compute(cache_root(), KEY, rows(told=told))
         np.testing.assert_array_equal(found, VALUES)
         assert isinstance(found, np.memmap)
         assert not found.flags.writeable
@@ -44,7 +44,7 @@ def test_they_are_kept_as_they_were_computed(cache):
 
 def test_they_are_listed_among_the_entries(cache):
     """The cache knows what they are, how large, and counts them."""
-    computed(cache_root(), KEY, rows())
+    load_or_compute(cache_root(), KEY, rows())
     (entry,) = entries()
     assert (entry.key, entry.kind, entry.shape) == (KEY, "features", (6, 2))
     assert entry.bytes > VALUES.nbytes
@@ -53,28 +53,28 @@ def test_they_are_listed_among_the_entries(cache):
 def test_the_least_recently_used_ones_give_way(cache, monkeypatch):
     """Beyond the limit older entries go; the newest stays."""
     monkeypatch.setenv("SEARCH_CACHE_GB", "0")
-    computed(cache_root(), KEY, rows())
-    computed(cache_root(), OTHER, rows())
+    load_or_compute(cache_root(), KEY, rows())
+    load_or_compute(cache_root(), OTHER, rows())
     assert [entry.key for entry in entries()] == [OTHER]
 
 
 def test_an_interrupted_computing_leaves_nothing(cache):
     """Neither an entry nor a scratch folder."""
     with pytest.raises(KeyboardInterrupt):
-        computed(cache_root(), KEY, rows(error=KeyboardInterrupt()))
-    assert kept(cache_root(), KEY) is None
+        load_or_compute(cache_root(), KEY, rows(error=KeyboardInterrupt()))
+    assert load_features(cache_root(), KEY) is None
     assert [path.name for path in cache_root().iterdir()] == ["locks"]
 
 
 @pytest.mark.parametrize("file", ["features.npy", "entry.json"])
 def test_a_damaged_entry_is_computed_again(cache, file):
     """A file that was cut short is not used."""
-    computed(cache_root(), KEY, rows())
+    load_or_compute(cache_root(), KEY, rows())
     path = cache_root() / "entries" / KEY / file
     os.truncate(path, path.stat().st_size - 3)
-    assert kept(cache_root(), KEY) is None
-    np.testing.assert_array_equal(computed(cache_root(), KEY, rows()), VALUES)
-    assert kept(cache_root(), KEY) is not None
+    assert load_features(cache_root(), KEY) is None
+    np.testing.assert_array_equal(load_or_compute(cache_root(), KEY, rows()), VALUES)
+    assert load_features(cache_root(), KEY) is not None
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), None])
@@ -88,7 +88,7 @@ def test_where_they_cannot_be_kept_they_are_held_in_memory(cache, tmp_path, capl
         yield from rows(error=next(errors)).batches()
 
     with caplog.at_level(logging.WARNING):
-        found = computed(root, KEY, Rows(VALUES.shape, fails_once))
+        found = load_or_compute(root, KEY, FeatureBatches(VALUES.shape, fails_once))
     np.testing.assert_array_equal(found, VALUES)
     assert len(caplog.messages) == 1
     assert "SEARCH_CACHE names another folder" in caplog.messages[0]
@@ -103,12 +103,12 @@ def test_waiting_for_another_process_can_be_ended(cache):
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    with exclusive(cache_root(), KEY):
+    with build_lock(cache_root(), KEY):
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            computed(cache_root(), KEY, rows(), waiting)
+            load_or_compute(cache_root(), KEY, rows(), waiting)
         assert time.monotonic() - started < 1
-    np.testing.assert_array_equal(computed(cache_root(), KEY, rows(), waiting), VALUES)
+    np.testing.assert_array_equal(load_or_compute(cache_root(), KEY, rows(), waiting), VALUES)
     assert len(calls) == 2
 
 
@@ -119,7 +119,7 @@ def _compute(cache: Path, results) -> None:
             time.sleep(0.02)
             yield row[None]
 
-    found = computed(cache_root(cache), KEY, Rows(VALUES.shape, slowly))
+    found = load_or_compute(cache_root(cache), KEY, FeatureBatches(VALUES.shape, slowly))
     results.put(float(found.sum()))
 
 

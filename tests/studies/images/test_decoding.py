@@ -10,10 +10,10 @@ from PIL import Image
 
 from spaces.errors import DataError
 from studies.images import decoding
-from studies.images.decoding import MOST_PIXELS, Form, Unreadable, draft_size, header_size, pixels, read_image
+from studies.images.decoding import MOST_PIXELS, ImageFormat, Unreadable, draft_size, header_size, pixels, read_image
 from tests.support.images import picture, write_image
 
-SMALL = Form(8, 8, 3, "stretch")
+SMALL = ImageFormat(8, 8, 3, "stretch")
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -92,7 +92,7 @@ def test_a_rotated_photo_is_upright(orientation, side):
     exif[0x0112] = orientation
     content = encoded(stored, "JPEG", exif=exif, quality=95)
     for resize in ("stretch", "crop", "pad"):
-        found = pixels(content, Form(16, 24, 1, resize))[..., 0]
+        found = pixels(content, ImageFormat(16, 24, 1, resize))[..., 0]
         assert np.abs(found[4::8, 4::8].astype(int) - [[0, 80, 160], [240, 120, 40]]).max() < 12
 
 
@@ -101,7 +101,7 @@ def test_stretch_fills_crop_cuts_and_pad_adds_bars():
     wide = np.full((8, 24), 100, np.uint8)
     wide[:, 8:16] = 255
     content = encoded(Image.fromarray(wide))
-    stretch, crop, pad = (pixels(content, Form(24, 24, 1, how))[..., 0] for how in ("stretch", "crop", "pad"))
+    stretch, crop, pad = (pixels(content, ImageFormat(24, 24, 1, how))[..., 0] for how in ("stretch", "crop", "pad"))
     assert stretch[12, 2] == 100
     assert crop.min() >= 250 or crop[12, 12] == 255
     assert np.all(pad[:8] == 0)
@@ -113,15 +113,15 @@ def test_shrinking_does_not_alias():
     """A fine checkerboard becomes even grey rather than a coarse pattern."""
     board = np.indices((512, 512)).sum(axis=0) % 2 * 255
     for kind in ("PNG", "JPEG"):
-        found = pixels(encoded(Image.fromarray(board.astype(np.uint8)), kind), Form(20, 20, 1, "stretch"))
+        found = pixels(encoded(Image.fromarray(board.astype(np.uint8)), kind), ImageFormat(20, 20, 1, "stretch"))
         assert np.abs(found.astype(int) - 127).max() < 12
 
 
 def test_draft_decoding_is_close_to_full_decoding():
     """Decoding a JPEG at a fraction of its size changes pixels by a few levels at most."""
     smooth = Image.fromarray(picture(1, 12, 12)).resize((600, 600), Image.Resampling.BICUBIC)
-    jpeg = pixels(encoded(smooth, "JPEG", quality=98, subsampling=0), Form(48, 48, 3, "stretch")).astype(int)
-    png = pixels(encoded(smooth), Form(48, 48, 3, "stretch")).astype(int)
+    jpeg = pixels(encoded(smooth, "JPEG", quality=98, subsampling=0), ImageFormat(48, 48, 3, "stretch")).astype(int)
+    png = pixels(encoded(smooth), ImageFormat(48, 48, 3, "stretch")).astype(int)
     assert np.abs(jpeg - png).mean() < 2
 
 
@@ -156,7 +156,7 @@ def test_a_huge_photo_is_decoded_at_a_fraction_of_its_size(width, height, tmp_pa
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("error")
         patch.setattr(decoding, "_plain", lambda image, mode: sizes.append(image.size) or image.convert(mode))
-        found = pixels(content, Form(72, 96, 1, "stretch"))[4::8, 4::8, 0]
+        found = pixels(content, ImageFormat(72, 96, 1, "stretch"))[4::8, 4::8, 0]
         assert header_size(str(tmp_path / "photo.jpg")) == (width, height)
     assert np.abs(found.astype(int) - small).max() < 8
     assert sizes == [(width // 8, height // 8)]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from studies.images import decoding
-from studies.images.decoding import Form, Unreadable, pixels
+from studies.images.decoding import ImageFormat, Unreadable, pixels
 from studies.images.jpeg import plain_jpeg
 from tests.support.images import picture
 
@@ -48,7 +48,9 @@ def test_the_pixels_are_those_of_pillow(options, mode, wanted):
     assert np.array_equal(np.asarray(image), by_pillow(content, wanted))
 
 
-@pytest.mark.parametrize("form", [Form(12, 9, 3, "crop"), Form(20, 40, 1, "pad"), Form(24, 17, 3, "stretch")])
+@pytest.mark.parametrize(
+    "form", [ImageFormat(12, 9, 3, "crop"), ImageFormat(20, 40, 1, "pad"), ImageFormat(24, 17, 3, "stretch")]
+)
 def test_a_form_is_reached_alike_on_both_ways(form, monkeypatch):
     """Resizing, cutting and padding do not depend on who decoded."""
     content = jpeg()
@@ -73,7 +75,7 @@ def test_every_beginning_of_a_file_is_left_to_pillow():
     for length in range(len(content) - 2):
         assert plain_jpeg(content[:length], "RGB", MOST) is None
     with pytest.raises(Unreadable, match="truncated"):
-        pixels(content[:-100], Form(24, 17, 3, "stretch"))
+        pixels(content[:-100], ImageFormat(24, 17, 3, "stretch"))
 
 
 def test_damaged_bytes_never_end_the_process():

@@ -10,10 +10,10 @@ import pytest
 from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data import dataset
-from studies.data.dataset import Dataset, Split, chosen, concatenated, copied_if_few, identity
+from studies.data.dataset import Dataset, Split, concatenate, copied_if_few, identity, subset
 from studies.data.sources import load
 from studies.images.image_cache import entries
-from studies.images.lazy_images import LazyImages, telling_of_lost_files
+from studies.images.lazy_images import LazyImages, reporting_lost_files
 from studies.training.feed import evaluation_data, training_feed
 from tests.support.images import write_classes
 
@@ -62,7 +62,7 @@ def test_uncached_images_feed_training_and_evaluation(photos):
 def test_uncached_parts_are_joined_without_being_read(photos):
     """Train plus validation is one list of files."""
     data = loaded(photos, cache=False)
-    joined = concatenated(data.train, data.validation)
+    joined = concatenate(data.train, data.validation)
     assert isinstance(joined.images, LazyImages)
     assert np.array_equal(joined.images[:], np.concatenate([data.train.images[:], data.validation.images[:]]))
 
@@ -102,7 +102,7 @@ def test_equal_pictures_are_found_without_the_cache(photos):
 
 
 def everything(data: Dataset) -> Split:
-    return concatenated(concatenated(data.train, data.validation), data.test)
+    return concatenate(concatenate(data.train, data.validation), data.test)
 
 
 def test_a_file_that_is_lost_during_a_run_is_black_and_named_once(photos, caplog):
@@ -139,7 +139,7 @@ def test_lost_files_are_told_where_a_library_hides_the_error(photos):
     data = loaded(photos, cache=False)
     shutil.rmtree(photos / "a")
     feed = training_feed(data.train, 8, 0)
-    with pytest.raises(DataError, match="no longer be read"), telling_of_lost_files(data.train.images):
+    with pytest.raises(DataError, match="no longer be read"), reporting_lost_files(data.train.images):
         list(feed.inputs["x"])
 
 
@@ -147,15 +147,15 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
     """A large part of a memory map stays on disk until it is read."""
     data = loaded(photos)
     rows = np.array([5, 1, 3])
-    copied = copied_if_few(chosen(data.train, rows))
+    copied = copied_if_few(subset(data.train, rows))
     monkeypatch.setattr(dataset, "MOST_COPIED_BYTES", 0)
-    lazy = copied_if_few(chosen(data.train, rows))
+    lazy = copied_if_few(subset(data.train, rows))
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)
     assert np.array_equal(copied.images, lazy.images[:])
     assert copied.labels.tolist() == lazy.labels.tolist() == data.train.labels[rows].tolist()
-    more = chosen(data.validation, np.array([0]))
-    joined = concatenated(lazy, more)
+    more = subset(data.validation, np.array([0]))
+    joined = concatenate(lazy, more)
     assert isinstance(joined.images, LazyImages)
     expected = {image.tobytes() for image in (*lazy.images[:], *more.images[:])}
     assert {image.tobytes() for image in joined.images[:]} == expected
@@ -167,7 +167,7 @@ def test_images_of_two_arrays_are_one_list(limit, monkeypatch):
     monkeypatch.setattr(dataset, "MOST_COPIED_BYTES", limit)
     a, b = (np.full((3, 2, 2, 1), value, np.uint8) for value in (1, 2))
     labels = np.arange(2)
-    joined = concatenated(*(Split(LazyImages(images, np.array([0, 2])), labels) for images in (a, b)))
+    joined = concatenate(*(Split(LazyImages(images, np.array([0, 2])), labels) for images in (a, b)))
     assert isinstance(joined.images, np.ndarray) == bool(limit)
     assert joined.images[:][:, 0, 0, 0].tolist() == [1, 1, 2, 2]
     assert joined.images[np.array([3, 0, 2])][:, 0, 0, 0].tolist() == [2, 1, 2]

@@ -12,11 +12,11 @@ import pytest
 
 from studies.images import decode_worker, parallel_decode
 from studies.images.cache_entry import array_file
-from studies.images.decoding import Form, digest
-from studies.images.parallel_decode import ArrayFile, Job, decode_files
+from studies.images.decoding import ImageFormat, digest
+from studies.images.parallel_decode import ArrayFile, DecodeTask, decode_files
 from tests.support.images import picture, write_image
 
-FORM = Form(8, 8, 3, "stretch")
+FORM = ImageFormat(8, 8, 3, "stretch")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def jobs(tmp_path):
     for seed in range(3):
         write_image(tmp_path / names[seed], seed)
     (tmp_path / "broken.png").write_text("no image")
-    return [Job(4 - k, str(tmp_path / name)) for k, name in enumerate(names)]
+    return [DecodeTask(4 - k, str(tmp_path / name)) for k, name in enumerate(names)]
 
 
 @pytest.fixture(params=["threads", "processes"])

@@ -10,7 +10,7 @@ from studies import Study
 from studies.database.connection import open_storage
 from studies.database.stored_trials import outcome_of, params_of
 from studies.database.urls import sqlite_url
-from studies.outcome import COMPLETE, Outcome
+from studies.outcome import COMPLETE, TrialOutcome
 from tests.support.fakes import run_tiny
 
 
@@ -41,7 +41,7 @@ def test_each_fails_alone_or_is_taken(tmp_path):
     settings = Study(trials=1 + len(CASES), sampler="random", pruner="none")
 
     def evaluate(trial, recipe, before):
-        return Outcome(COMPLETE, 0.5, 1, 1, 0.0)
+        return TrialOutcome(COMPLETE, 0.5, 1, 1, 0.0)
 
     run_tiny(tmp_path, Study(trials=1, sampler="random", pruner="none"), evaluate, SPACE)
     study = optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(tmp_path / "study.db")))

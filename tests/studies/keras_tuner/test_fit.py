@@ -159,7 +159,7 @@ def test_a_trial_can_be_pruned_within_the_models_fit():
     """Our callbacks end a hypermodel's training, also in a `fit` of its own."""
     for hypermodel in (Dense(), OwnFit()):
         found, told = trained(hypermodel, on_epoch=lambda epoch: epoch < 2, values={"epochs": 3})
-        assert found.ended == result.REFUSED
+        assert found.end_reason == result.REFUSED
         assert len(told) == 2
 
 
@@ -175,7 +175,7 @@ def test_an_own_fit_asks_for_hyperparameters_and_overrides_arguments():
     assert asked == ["units", "learning_rate", "batch_size", "epochs"]
     assert len(told) == 2
     assert {"val_loss", "val_accuracy"} <= told[0][1].keys()
-    assert found.ended == result.FINISHED
+    assert found.end_reason == result.FINISHED
 
 
 @pytest.mark.slow
@@ -344,4 +344,4 @@ def test_a_loop_that_heeds_nothing_is_ended(event):
         stop=lambda: True,
     )
     assert hypermodel.rounds <= 3
-    assert (found.ended, found.history) == (result.STOPPED, ())
+    assert (found.end_reason, found.history) == (result.STOPPED, ())

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from studies.data.dataset import Split
-from studies.keras_tuner.input_format import Form
+from studies.keras_tuner.input_format import InputFormat
 from studies.training.feed import ShuffledBatches, evaluation_data
 
 SPLIT = Split(np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1) * 10, np.array([0, 1, 2, 1, 0]))
 
 
 @pytest.mark.parametrize("make", [lambda: ShuffledBatches(SPLIT, 2, None), lambda: evaluation_data(SPLIT, 2)])
-@pytest.mark.parametrize("form", [Form(True, 3), Form(False, 0), Form(False, 1)])
+@pytest.mark.parametrize("form", [InputFormat(True, 3), InputFormat(False, 0), InputFormat(False, 1)])
 def test_batches_and_arrays_are_given_in_one_form(make, form):
     """Every feed gives what the arrays hold."""
     changed = form.batches(make())

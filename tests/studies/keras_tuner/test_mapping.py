@@ -4,7 +4,7 @@ import keras_tuner
 import pytest
 
 from spaces.parameters import Choice, Float, Int
-from studies.keras_tuner.mapping import mapped, possible
+from studies.keras_tuner.mapping import map_hyperparameter, possible_values
 
 
 def declared(method, *args, **kwargs):
@@ -31,7 +31,7 @@ def declared(method, *args, **kwargs):
 )
 def test_what_a_study_knows_is_kept_as_it_is(hp, parameter):
     """Bounds, steps, scales, options and defaults have counterparts, with the same values."""
-    found = mapped(hp)
+    found = map_hyperparameter(hp)
     assert found.parameter == parameter
     assert found.name == "x"
     assert found.value(parameter.default) == hp.default
@@ -47,15 +47,15 @@ def test_what_a_study_knows_is_kept_as_it_is(hp, parameter):
 )
 def test_steps_on_a_logarithmic_scale(hp, values):
     """A study draws the position among the values that KerasTuner's documentation lists."""
-    found = mapped(hp)
-    assert possible(hp) == values
+    found = map_hyperparameter(hp)
+    assert possible_values(hp) == values
     assert [found.value(index) for index in found.parameter.values()] == values
 
 
 @pytest.mark.parametrize("kind", ["Int", "Float"])
 def test_reverse_log_is_dense_near_the_upper_bound(kind):
     """The mirror image of log: the lowest draw is the highest value, and the bounds are kept."""
-    found = mapped(declared(kind, 1, 101, sampling="reverse_log", default=92))
+    found = map_hyperparameter(declared(kind, 1, 101, sampling="reverse_log", default=92))
     assert found.parameter.log
     assert [found.value(drawn) for drawn in (1, 10, 101)] == [101, 92, 1]
     assert found.value(found.parameter.default) == 92
@@ -71,13 +71,13 @@ def test_reverse_log_is_dense_near_the_upper_bound(kind):
 )
 def test_a_default_that_cannot_be_drawn_is_stored_as_the_nearest(hp, default):
     """KerasTuner takes any default; a study stores the nearest value that it knows."""
-    assert mapped(hp).parameter.default == default
+    assert map_hyperparameter(hp).parameter.default == default
 
 
 @pytest.mark.parametrize("hp", [declared("Fixed", 3), declared("Choice", [7]), declared("Int", 4, 4)])
 def test_a_single_value_needs_no_parameter(hp):
     """What cannot vary does not enter the study."""
-    assert mapped(hp) is None
+    assert map_hyperparameter(hp) is None
 
 
 def test_the_name_follows_from_the_conditions_alone():
@@ -92,5 +92,5 @@ def test_the_name_follows_from_the_conditions_alone():
         hp.Boolean("deep")
         with hp.conditional_scope("deep", [False]):
             hp.Float("units", 1, 3)
-    names = [mapped(each).name for each in hp.space]
+    names = [map_hyperparameter(each).name for each in hp.space]
     assert names == ["kind", "head/units", "units [kind=a]", "deep [kind=b|c]", "units [kind=b|c, deep=False]"]

@@ -16,7 +16,7 @@ from studies import Study
 from studies.events import TrialStarted
 from studies.export.exported_model import evaluate_folder, load_export, predict
 from studies.run import run
-from studies.status.trial_table import read_trials
+from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
 from tests.studies.keras_tuner.hypermodels import OwnFit
 from tests.studies.test_run import Declared
@@ -45,7 +45,7 @@ def search(output, hypermodel, shape=(8, 8, 1), trials=2, **fields):
     recorder = Recorder()
     settings = Study(trials=trials, pruner="none", sampler="random", seed=4)
     declared = Declared(space, "hyper", Path())
-    result = run(declared, settings, output=output, export=True, watcher=recorder, stop=StopRequest())
+    result = run(declared, settings, output=output, export=True, listener=recorder, stop=StopRequest())
     return result, recorder
 
 
@@ -53,7 +53,7 @@ def test_a_hypermodel_from_search_to_prediction(tmp_path):
     """Parameters keep their names everywhere, and the export with two softmax outputs predicts."""
     hypermodel = OwnFit(outputs=2, loss="categorical_crossentropy")
     result, recorder = search(tmp_path, hypermodel)
-    params = {row.number: row.params for row in read_trials("hyper", tmp_path)}
+    params = {row.number: row.params for row in summarize_trials("hyper", tmp_path)}
     names = {"units", "learning_rate", "batch_size", "epochs"}
     assert set(params[0]) == set(params[1]) == names
     assert params[0] == {"units": 32, "learning_rate": 1e-2, "batch_size": 128, "epochs": 2}
@@ -77,9 +77,9 @@ def test_a_study_goes_on_with_its_hypermodel(tmp_path):
     """More trials are added to those there are, and the export of the same best trial is kept."""
     hypermodel = OwnFit(outputs=1, activation="sigmoid", loss="binary_crossentropy")
     search(tmp_path, hypermodel, trials=1)
-    first = read_trials("hyper", tmp_path)
+    first = summarize_trials("hyper", tmp_path)
     result, recorder = search(tmp_path, hypermodel, trials=2)
-    assert read_trials("hyper", tmp_path)[:1] == first
+    assert summarize_trials("hyper", tmp_path)[:1] == first
     assert [event.number for event in recorder.of(TrialStarted)] == [1]
     again, recorder = search(tmp_path, hypermodel, trials=2)
     assert again.already_finished
@@ -126,5 +126,5 @@ def test_the_hypermodels_of_keras_tuner(make, tmp_path, monkeypatch):
     assert result.progress.complete >= 1
     assert result.progress.failed == 0
     assert load_export(result.export).model.output_shape == (None, 2)
-    rows = read_trials("hyper", tmp_path)
+    rows = summarize_trials("hyper", tmp_path)
     assert rows[0].params != rows[1].params

@@ -9,8 +9,8 @@ from keras_tuner.errors import FailedTrialError
 from spaces import Choice, Digits, Int, KerasTunerModel, Space
 from spaces.errors import ModelError, SpaceError
 from studies.database.stored_trials import PARAMS, params_of
-from studies.keras_tuner.suggest import check_hypermodel, defaults_of, met_by_building
-from studies.trials.samplers import asking_in_fit, make_sampler, most_trials, suggest
+from studies.keras_tuner.suggest import check_hypermodel, defaults_of, discover_hyperparameters
+from studies.trials.samplers import make_sampler, max_trials, suggest, suggest_during_fit
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, two_kinds
 
 
@@ -73,7 +73,7 @@ def test_what_fit_asks_for_is_kept_with_the_trial(study):
     """A hyperparameter that is met only in `fit` is drawn then, and the same when asked again."""
     suggest(study.ask(), space_of(Dense()))
     trial = study.ask()
-    ask = asking_in_fit(trial, suggest(trial, space_of(Dense())))
+    ask = suggest_during_fit(trial, suggest(trial, space_of(Dense())))
     hp = keras_tuner.HyperParameters()
     hp.Int("rounds", 1, 1000)
     value = ask(hp.space[0])
@@ -169,7 +169,7 @@ def test_options_met_in_fit_may_change_too(study):
     values = []
     for options in (["a", "b"], ["c", "d"], ["a", "b"]):
         trial = study.ask()
-        ask = asking_in_fit(trial, suggest(trial, space))
+        ask = suggest_during_fit(trial, suggest(trial, space))
         hp = keras_tuner.HyperParameters()
         hp.Choice("x", options)
         assert ask(hp.space[0]) in options
@@ -213,7 +213,7 @@ def test_declared_hyperparameters_are_searched(study):
         values = dict(suggest(trial, space_of(Declaring())).model.values)
         assert values["units"] in (24, 48)
         assert values["elsewhere"] in range(1, 10)
-    rows, _ = met_by_building(space_of(Declaring()))
+    rows, _ = discover_hyperparameters(space_of(Declaring()))
     assert ("units", "24, 48") in [(row.name, row.values) for row in rows]
 
 
@@ -236,7 +236,7 @@ def test_defaults_that_cannot_be_built_are_told(error, study):
     [notice] = check_hypermodel(space)
     assert "no. These are the defaults, so trial 0, the baseline, fails" in notice
     assert dict(defaults_of(space)) == {"layers": 1}
-    rows, values = met_by_building(space)
+    rows, values = discover_hyperparameters(space)
     assert {"layers", "kind"} <= {row.name for row in rows}
     assert values == {"layers": 1}
     assert dict(suggest(study.ask(), space).model.values) == {"layers": 1}
@@ -251,7 +251,7 @@ def test_what_never_builds_is_refused():
     with pytest.raises(ModelError, match="KeyError: 'layer 1'"):
         check_hypermodel(space_of(build))
     with pytest.raises(ModelError, match="KeyError: 'layer 1'"):
-        met_by_building(space_of(build))
+        discover_hyperparameters(space_of(build))
 
 
 def test_parameters_without_effect_are_refused():
@@ -270,12 +270,12 @@ def test_parameters_without_effect_are_refused():
 def test_a_grid_is_refused():
     """Parameters that are found while building have no grid."""
     with pytest.raises(SpaceError, match="use another --sampler than grid"):
-        most_trials(space_of(two_kinds), "grid")
+        max_trials(space_of(two_kinds), "grid")
 
 
 def test_hyperparameters_in_words():
     """What building comes upon, also in scopes that the defaults leave closed: values, defaults and conditions."""
-    rows, values = met_by_building(space_of(two_kinds))
+    rows, values = discover_hyperparameters(space_of(two_kinds))
     told = {(row.name, row.condition): (row.values, row.default) for row in rows}
     assert told["kind", ""] == ("mlp, wide", "mlp")
     assert told["units", "kind = mlp"] == ("8 to 16", "8")
@@ -306,14 +306,14 @@ def nested(hp):
 
 def test_every_scope_loop_and_branch_is_shown():
     """What the defaults do not lead to is found, with what leads to it."""
-    rows, _ = met_by_building(space_of(nested))
+    rows, _ = discover_hyperparameters(space_of(nested))
     told = {(row.name, row.condition) for row in rows}
     assert ("norm", "kind = mlp or cnn") in told
     assert ("deep", "kind = mlp or cnn and norm = batch") in told
     assert ("momentum", "kind = mlp or cnn and norm = batch and deep = True") in told
     assert ("units_2", "layers = 3") in told
     assert ("pool", "kind = none") in told
-    rows, _ = met_by_building(space_of(dependent))
+    rows, _ = discover_hyperparameters(space_of(dependent))
     assert ("units", "128, 256", "kind = b") in {(row.name, row.values, row.condition) for row in rows}
 
 

@@ -24,7 +24,7 @@ def search(output, hypermodel, trials=3, *, export=False, **fields):
     space = Space(data=CustomData(two_classes((8, 8, 1))), model=KerasTunerModel(hypermodel), **{"epochs": 1, **fields})
     recorder = Recorder()
     settings = Study(trials=trials, pruner="none", sampler="random", seed=4)
-    run(Declared(space, "ends", Path()), settings, output=output, export=export, watcher=recorder, stop=StopRequest())
+    run(Declared(space, "ends", Path()), settings, output=output, export=export, listener=recorder, stop=StopRequest())
     return recorder
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from spaces import CNN, SGD, Augment, Constant, Digits, Space
-from studies.checkpoints.checkpoint_file import decoded, encoded
+from studies.checkpoints.checkpoint_file import decode, encode
 from studies.checkpoints.fold_progress import FoldCheckpoints
-from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.data.dataset import Dataset
-from studies.features.inputs import Features
+from studies.features.inputs import FeatureInputs
 from studies.training.cross_validation import fold_data, train_folds
 from studies.training.fit import train
 from studies.training.result import DIVERGED, FINISHED, REFUSED
@@ -48,10 +48,10 @@ class EveryEpoch:
         self.content, self.saved = content, {}
 
     def save(self, snapshot, *, copying_seconds):
-        self.saved[snapshot.epoch] = b"".join(encoded(snapshot, ""))
+        self.saved[snapshot.epoch] = b"".join(encode(snapshot, ""))
 
     def load(self):
-        return self.content and decoded(self.content, "")
+        return self.content and decode(self.content, "")
 
 
 def trained(checkpoints, recipe=RECIPE, **more):
@@ -64,7 +64,7 @@ def trained(checkpoints, recipe=RECIPE, **more):
         return train(recipe, images, validation, **settings, on_epoch=on_epoch, checkpoints=kept)
 
     more.setdefault("on_fold", lambda fold, mean: folds.append((fold, mean)) or True)
-    data = fold_data(recipe, DATASET, Features(Path()), FOLDS)
+    data = fold_data(recipe, DATASET, FeatureInputs(Path()), FOLDS)
     found = train_folds(data, train_fold, lambda *epoch: told.append(epoch), checkpoints=kept, **more)
     return found, told, folds
 
@@ -111,7 +111,7 @@ def test_a_restored_fold_may_be_refused():
     """Where the pruner has not been asked after a fold, it is asked when the trial goes on."""
     _, told, _, saved = undisturbed()
     found, told_again, _ = trained(EveryEpoch(saved[5]), on_fold=lambda fold, mean: fold < 2)
-    assert (found.ended, told_again) == (REFUSED, [])
+    assert (found.end_reason, told_again) == (REFUSED, [])
     assert found.best_value == np.mean([max(m["val_accuracy"] for _, m in told[k : k + 2]) for k in (0, 2)])
 
 
@@ -119,7 +119,7 @@ def test_a_fold_of_another_model_begins_again(caplog):
     """Its epochs are told once more under their own numbers; the results of the folds before stay."""
     _, told, _, saved = undisturbed()
     found, told_again, _ = trained(EveryEpoch(saved[5]), replace(RECIPE, backbone=CNN(filters=8, blocks=1)))
-    assert found.ended == FINISHED
+    assert found.end_reason == FINISHED
     assert [number for number, _ in told_again] == [5, 6]
     assert "built otherwise" in caplog.text
     assert found.history[:4] == tuple(metrics for _, metrics in told[:4])
@@ -131,20 +131,20 @@ def test_a_diverged_fold_is_not_saved():
     """The checkpoint before it is the last."""
     checkpoints = EveryEpoch()
     found, _, _ = trained(checkpoints, replace(RECIPE, learning_rate=1e30, optimizer=SGD()))
-    assert found.ended == DIVERGED
+    assert found.end_reason == DIVERGED
     assert len(found.history) not in checkpoints.saved
 
 
 def test_results_of_folds_are_json(tmp_path):
     """What is kept of a fold is told by its names, for whoever reads a checkpoint later."""
     _, _, _, saved = undisturbed()
-    state = decoded(saved[3], "").state
+    state = decode(saved[3], "").state
     assert json.loads(json.dumps(state)) == state
     assert set(state["results"][0]) == {
         "best_epoch",
         "best_value",
         "best_loss",
-        "ended",
+        "end_reason",
         "first_phase",
         "second_phase",
         "is_comparable",
@@ -152,6 +152,6 @@ def test_results_of_folds_are_json(tmp_path):
         "reason",
         "untrained",
     }
-    trial = Checkpoints(tmp_path).of_trial(0)
-    trial.save(decoded(saved[3], ""))
+    trial = StudyCheckpoints(tmp_path).for_trial(0)
+    trial.save(decode(saved[3], ""))
     assert FoldCheckpoints(trial).resume().before == EPOCHS

@@ -32,17 +32,17 @@ from spaces import (
     Space,
 )
 from studies.checkpoints import study_checkpoints
-from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded
-from studies.export.retraining import Found, retrain_and_export
+from studies.export.retraining import SearchSummary, retrain_and_export
 from studies.features.heads import build_head
-from studies.features.inputs import Features
+from studies.features.inputs import FeatureInputs
 from studies.models.build import build_model
 from studies.outcome import Best, Progress
 from studies.training import result
 from studies.training.callbacks import checkpoint
-from studies.training.model_cache import WarmModels
+from studies.training.model_cache import CompiledModelCache
 from studies.trials.recipe_training import train_recipe
 from tests.support.fakes import Recorder
 
@@ -153,16 +153,16 @@ class EveryEpoch:
         self.is_due = epoch is None
 
     def save(self, snapshot, *, copying_seconds):
-        Checkpoints(self.folder / str(snapshot.epoch)).of_trial(0).save(snapshot)
+        StudyCheckpoints(self.folder / str(snapshot.epoch)).for_trial(0).save(snapshot)
 
     def load(self):
-        return self.epoch and Checkpoints(self.folder / str(self.epoch)).of_trial(0).load()
+        return self.epoch and StudyCheckpoints(self.folder / str(self.epoch)).for_trial(0).load()
 
 
 @pytest.fixture
 def always_due(monkeypatch):
     """A checkpoint is taken of every epoch, however long it takes."""
-    monkeypatch.setattr(study_checkpoints, "TIMES_BETWEEN", 0)
+    monkeypatch.setattr(study_checkpoints, "MIN_INTERVAL_FACTOR", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -234,14 +234,14 @@ def test_checkpoints_change_nothing(name, folder):
 @pytest.mark.slow
 def test_patience_is_not_begun_anew(folder):
     """Epochs without progress before an interruption count after it."""
-    assert undisturbed("out of patience", folder).ended == result.OUT_OF_PATIENCE
-    assert undisturbed("out of patience twice", folder).ended == result.OUT_OF_PATIENCE
+    assert undisturbed("out of patience", folder).end_reason == result.OUT_OF_PATIENCE
+    assert undisturbed("out of patience twice", folder).end_reason == result.OUT_OF_PATIENCE
 
 
 @pytest.mark.slow
 def test_warm_models_are_continued_too(folder):
     """Also in a kept model of another trial a training ends as one that was left alone in a model of its own."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     trained(Case(replace(AUGMENTED, dropout=0.1, learning_rate=0.1, epochs=1), 1), warm=warm)
     continued = trained(CASES["augmented"], EveryEpoch(folder / "augmented", 2), warm=warm)
     assert warm.reused == 1
@@ -251,7 +251,7 @@ def test_warm_models_are_continued_too(folder):
 @pytest.mark.slow
 def test_a_checkpoint_of_a_warm_model_is_used_by_any(folder, tmp_path):
     """A worker that keeps models and one that keeps none go on from each other's checkpoints."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     trained(Case(replace(AUGMENTED, dropout=0.1, epochs=1), 1), warm=warm)
     trained(CASES["augmented"], EveryEpoch(tmp_path), warm=warm)
     assert warm.reused == 1
@@ -270,25 +270,25 @@ def test_an_epoch_is_saved_after_it_was_told(tmp_path, always_due):
         if epoch == 3:
             raise Killed
 
-    checkpoints = Checkpoints(tmp_path)
+    checkpoints = StudyCheckpoints(tmp_path)
     with pytest.raises(Killed):
-        trained(CASES["augmented"], checkpoints.of_trial(0), on_epoch=lambda *told: dies(*told) or True)
-    assert checkpoints.of_trial(0).load().epoch == 2
+        trained(CASES["augmented"], checkpoints.for_trial(0), on_epoch=lambda *told: dies(*told) or True)
+    assert checkpoints.for_trial(0).load().epoch == 2
 
 
 @pytest.mark.slow
 def test_a_refused_epoch_is_not_saved(tmp_path, always_due):
     """A pruned trial needs no checkpoint."""
-    checkpoints = Checkpoints(tmp_path)
-    trained(CASES["augmented"], checkpoints.of_trial(0), on_epoch=lambda epoch, metrics: epoch < 2)
-    assert checkpoints.of_trial(0).load().epoch == 1
+    checkpoints = StudyCheckpoints(tmp_path)
+    trained(CASES["augmented"], checkpoints.for_trial(0), on_epoch=lambda epoch, metrics: epoch < 2)
+    assert checkpoints.for_trial(0).load().epoch == 1
 
 
 def test_a_diverged_epoch_is_not_saved(tmp_path, always_due):
     """Weights that are not finite are of no use."""
     case = Case(replace(AUGMENTED, learning_rate=1e30, optimizer=SGD(), batch_size=40), 4)
-    assert trained(case, Checkpoints(tmp_path).of_trial(0)).ended == result.DIVERGED
-    found = Checkpoints(tmp_path).of_trial(0).load()
+    assert trained(case, StudyCheckpoints(tmp_path).for_trial(0)).end_reason == result.DIVERGED
+    found = StudyCheckpoints(tmp_path).for_trial(0).load()
     assert found is None or np.isfinite(found.arrays["model/0"]).all()
 
 
@@ -296,40 +296,42 @@ def test_a_diverged_epoch_is_not_saved(tmp_path, always_due):
 @pytest.mark.parametrize(("between", "seconds", "saved"), [(0, 0.01, 3), (1e9, 0.01, 1), (0, 9.0, 1)])
 def test_a_request_to_end_saves_the_last_epoch(tmp_path, monkeypatch, between, seconds, saved):
     """It is saved though it was not due, unless copying each epoch costs too much, or writing takes too long."""
-    monkeypatch.setattr(checkpoint, "TIMES_BETWEEN_COPIES", between)
+    monkeypatch.setattr(checkpoint, "MIN_COPY_INTERVAL_FACTOR", between)
     ticks, whole = itertools.count(0.0, seconds), []
     stopped = trained(
         CASES["fine-tuned"],
-        Checkpoints(tmp_path, clock=lambda: next(ticks)).of_trial(0),
+        StudyCheckpoints(tmp_path, clock=lambda: next(ticks)).for_trial(0),
         on_epoch=lambda epoch, metrics: whole.append(epoch) or True,
         stop=lambda: len(whole) == 3,
     )
-    assert (stopped.ended, len(stopped.history)) == (result.STOPPED, 3)
-    assert Checkpoints(tmp_path).of_trial(0).load().epoch == saved
+    assert (stopped.end_reason, len(stopped.history)) == (result.STOPPED, 3)
+    assert StudyCheckpoints(tmp_path).for_trial(0).load().epoch == saved
 
 
 @pytest.mark.slow
 def test_a_request_at_the_beginning_of_the_second_phase_loses_nothing(tmp_path, monkeypatch, folder):
     """The last epoch of the first phase is saved then, and the second phase begins once more."""
-    monkeypatch.setattr(checkpoint, "TIMES_BETWEEN_COPIES", 0)
+    monkeypatch.setattr(checkpoint, "MIN_COPY_INTERVAL_FACTOR", 0)
     ticks, whole = itertools.count(0.0, 0.01), []
     trained(
         CASES["fine-tuned"],
-        Checkpoints(tmp_path, clock=lambda: next(ticks)).of_trial(0),
+        StudyCheckpoints(tmp_path, clock=lambda: next(ticks)).for_trial(0),
         on_epoch=lambda epoch, metrics: whole.append(epoch) or True,
         stop=lambda: len(whole) == 2,
     )
-    assert Checkpoints(tmp_path).of_trial(0).load().epoch == 2
-    assert_equal(trained(CASES["fine-tuned"], Checkpoints(tmp_path).of_trial(0)), undisturbed("fine-tuned", folder))
+    assert StudyCheckpoints(tmp_path).for_trial(0).load().epoch == 2
+    assert_equal(
+        trained(CASES["fine-tuned"], StudyCheckpoints(tmp_path).for_trial(0)), undisturbed("fine-tuned", folder)
+    )
 
 
 def test_a_checkpoint_of_another_model_is_not_used(tmp_path, caplog):
     """A model that was built otherwise begins again, with a warning."""
-    checkpoints = Checkpoints(tmp_path)
-    trained(CASES["augmented"], checkpoints.of_trial(0))
+    checkpoints = StudyCheckpoints(tmp_path)
+    trained(CASES["augmented"], checkpoints.for_trial(0))
     told = []
     other = Case(replace(AUGMENTED, backbone=CNN(filters=8, blocks=1)), 4)
-    trained(other, checkpoints.of_trial(0), on_epoch=lambda epoch, metrics: told.append(epoch) or True)
+    trained(other, checkpoints.for_trial(0), on_epoch=lambda epoch, metrics: told.append(epoch) or True)
     assert told == [1, 2, 3, 4]
     assert "built otherwise" in caplog.text
 
@@ -338,7 +340,9 @@ def test_a_checkpoint_of_another_model_is_not_used(tmp_path, caplog):
 def test_frozen_and_best_weights_are_kept_once(folder):
     """After a best epoch its weights are the last ones; later, only those that have changed are kept beside."""
     whole = undisturbed("fine-tuned", folder)
-    arrays = {epoch: Checkpoints(folder / "fine-tuned" / str(epoch)).of_trial(0).load().arrays for epoch in range(1, 6)}
+    arrays = {
+        epoch: StudyCheckpoints(folder / "fine-tuned" / str(epoch)).for_trial(0).load().arrays for epoch in range(1, 6)
+    }
     best = {epoch: sum(name.startswith("best/") for name in held) for epoch, held in arrays.items()}
     weights = len(whole.model.weights)
     assert whole.best_epoch == 2
@@ -356,9 +360,9 @@ def test_hypermodels_begin_again(tmp_path):
         return network
 
     recipe = Space(data=Digits(), model=KerasTunerModel(hypermodel), batch_size=16, epochs=2)
-    checkpoints = Checkpoints(tmp_path)
-    trained(Case(recipe, 2), checkpoints.of_trial(0))
-    assert checkpoints.of_trial(0).load() is None
+    checkpoints = StudyCheckpoints(tmp_path)
+    trained(Case(recipe, 2), checkpoints.for_trial(0))
+    assert checkpoints.for_trial(0).load() is None
 
 
 @pytest.mark.slow
@@ -366,7 +370,7 @@ def test_a_retraining_goes_on_and_leaves_nothing(tmp_path, always_due):
     """Stopped in its last epoch, the next one trains that epoch only; after the export no checkpoint is left."""
     recipe, best = replace(AUGMENTED, epochs=3), Best(5, 1.0, 3, {})
     dataset = Dataset(noise(40, 0), noise(16, 1), noise(8, 2), ("dark", "bright"))
-    found = Found("tiny", "val_accuracy", "maximize", Progress(6, 6, best=best), recipe, 1, 1.0)
+    found = SearchSummary("tiny", "val_accuracy", "maximize", Progress(6, 6, best=best), recipe, 1, 1.0)
     recorder = Recorder()
 
     def retrain(stop):
@@ -375,10 +379,10 @@ def test_a_retraining_goes_on_and_leaves_nothing(tmp_path, always_due):
             dataset,
             folder=tmp_path,
             best_folder=tmp_path / "best",
-            watcher=recorder,
+            listener=recorder,
             stop=stop,
-            features=Features(tmp_path),
-            checkpoints=Checkpoints(tmp_path / "checkpoints"),
+            features=FeatureInputs(tmp_path),
+            checkpoints=StudyCheckpoints(tmp_path / "checkpoints"),
         )
 
     assert retrain(lambda: len(recorder.of(EpochEnded)) == 2) is None
@@ -421,7 +425,7 @@ def test_a_killed_process_is_continued_by_another(tmp_path):
         )
 
     assert process(tmp_path / "killed", 3).returncode == -signal.SIGKILL
-    assert Checkpoints(tmp_path / "killed").of_trial(0).load().epoch in (1, 2)
+    assert StudyCheckpoints(tmp_path / "killed").for_trial(0).load().epoch in (1, 2)
     continued, whole = process(tmp_path / "killed", 0), process(tmp_path / "undisturbed", 0)
     assert continued.returncode == whole.returncode == 0
     assert continued.stdout == whole.stdout

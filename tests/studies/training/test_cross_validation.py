@@ -17,9 +17,9 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import COMPLETE, PRUNED
 from studies.stop_request import StopRequest
-from studies.training.result import FINISHED, Training
+from studies.training.result import FINISHED, TrainingResult
 from studies.trials import evaluate
-from studies.trials.evaluate import Objective
+from studies.trials.evaluate import TrialEvaluator
 from tests.support.fakes import TINY, Recorder, run_tiny
 
 FOLDS = 3
@@ -42,7 +42,7 @@ def search(folder, space=SPACE, trials=1, stop=None, recorder=None, pruner="none
     stop, recorder = stop or StopRequest(), recorder or Recorder()
     settings = Study(trials=trials, pruner=pruner, seed=0)
     return run_tiny(
-        folder, settings, Objective(0, Path(), lambda recipe: DATASET, recorder, stop), space, stop, recorder
+        folder, settings, TrialEvaluator(0, Path(), lambda recipe: DATASET, recorder, stop), space, stop, recorder
     )
 
 
@@ -58,7 +58,7 @@ def scripted(monkeypatch):
             calls.append((images, validation, seed))
             for k in range(1, 3):
                 on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
-            return Training(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
+            return TrainingResult(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
 
         monkeypatch.setattr(evaluate, "train_recipe", train)
         return calls
@@ -122,8 +122,8 @@ class StopAfter(Recorder):
     epochs: int = 3
     by_signal: bool = True
 
-    def epoch_ended(self, event):
-        super().epoch_ended(event)
+    def on_epoch_ended(self, event):
+        super().on_epoch_ended(event)
         if len(self.of(EpochEnded)) == self.epochs:
             if self.by_signal:
                 self.stop.request("SIGINT")

@@ -10,18 +10,18 @@ from keras import layers
 
 from spaces import CNN, Choice, Constant, Cosine, Digits, FineTune, Int, Pretrained, Space
 from spaces.errors import ModelError, SpaceError
-from spaces.files import Loaded
+from spaces.files import LoadedSpace
 from spaces.space import baseline, resolve
 from studies import Study
 from studies.data.dataset import Split
-from studies.events import EpochEnded, Retraining, TrialStarted
+from studies.events import EpochEnded, RetrainingStarted, TrialStarted
 from studies.models.build import build_model
 from studies.models.pretrained import fine_tune
 from studies.run import run
-from studies.status.trial_table import read_trials
+from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
 from studies.training import result
-from studies.training.epochs import most_epochs, total_epochs
+from studies.training.epochs import max_epochs, total_epochs
 from studies.training.fit import train
 from studies.trials.space_checks import check_fine_tuning
 from tests.support.fakes import Recorder
@@ -132,7 +132,7 @@ def test_the_second_phase_begins_with_the_best_weights(script):
     script(0.1, 0.9, 0.2, 0.3, 0.5, 0.6, 0.7)
     recipe = replace(RECIPE, epochs=9, patience=2, fine_tune=FineTune(layers=4, epochs=9))
     found = trained(recipe)
-    assert found.ended == result.OUT_OF_PATIENCE
+    assert found.end_reason == result.OUT_OF_PATIENCE
     # Four epochs, of which the second is best, then two that are no better.
     assert len(found.history) == 6
     assert (found.best_epoch, found.first_phase, found.second_phase) == (2, 2, 0)
@@ -177,7 +177,7 @@ def test_a_pruned_first_phase_has_no_second():
     """Also at its last epoch a first phase may be ended, since epochs would follow; the very last one may not."""
     assert len(trained(on_epoch=lambda epoch, metrics: epoch < 2).history) == 2
     whole = trained(on_epoch=lambda epoch, metrics: epoch < 5)
-    assert (whole.ended, len(whole.history)) == (result.FINISHED, 5)
+    assert (whole.end_reason, len(whole.history)) == (result.FINISHED, 5)
 
 
 def test_other_backbones_have_one_phase():
@@ -188,15 +188,15 @@ def test_other_backbones_have_one_phase():
         resolve(space, {**baseline(space), "backbone": option, "epochs": 4}) for option in ("cnn", "mobilenet")
     )
     assert (total_epochs(cnn), total_epochs(pretrained)) == (4, 7)
-    assert most_epochs(space) == 7
+    assert max_epochs(space) == 7
 
 
 def test_the_most_epochs_of_a_space():
     """Holes count with their largest value, also those of a second phase that a trial may lack."""
     space = replace(RECIPE, epochs=Int(2, 6), fine_tune=Choice(None, FineTune(epochs=Int(1, 5))))
-    assert most_epochs(space) == 11
-    assert most_epochs(replace(space, backbone=CNN(4, 1))) == 6
-    assert most_epochs(replace(space, fine_tune=None)) == 6
+    assert max_epochs(space) == 11
+    assert max_epochs(replace(space, backbone=CNN(4, 1))) == 6
+    assert max_epochs(replace(space, fine_tune=None)) == 6
 
 
 def test_nothing_to_fine_tune():
@@ -221,15 +221,15 @@ def test_layers_that_were_trained_stay_so():
 
 @pytest.mark.slow
 def test_a_search_counts_both_phases(tmp_path):
-    """The watcher, the pruner and the export hear of all epochs, and the retraining repeats those of both phases."""
+    """The listener, the pruner and the export hear of all epochs, and the retraining repeats those of both phases."""
     space = replace(RECIPE, batch_size=256, patience=None)
     recorder, study = Recorder(), Study(trials=1, pruner="none")
-    declared = Loaded(name="tuned", space=space, study=None, folder=tmp_path)
-    result = run(declared, study, output=tmp_path, export=True, watcher=recorder, stop=StopRequest())
+    declared = LoadedSpace(name="tuned", space=space, study=None, folder=tmp_path)
+    result = run(declared, study, output=tmp_path, export=True, listener=recorder, stop=StopRequest())
     assert [event.epochs for event in recorder.of(TrialStarted)] == [5]
     epochs = recorder.of(EpochEnded)
     assert [(event.epoch, event.epochs) for event in epochs[:5]] == [(number, 5) for number in range(1, 6)]
     best = result.progress.best
-    assert recorder.of(Retraining)[0].epochs == sum(best.epochs) == len(epochs) - 5
+    assert recorder.of(RetrainingStarted)[0].epochs == sum(best.epochs) == len(epochs) - 5
     assert result.metrics["best"]["second_phase"] == best.epochs[1]
-    assert read_trials("tuned", tmp_path)[0].epochs == 5
+    assert summarize_trials("tuned", tmp_path)[0].epochs == 5

@@ -10,7 +10,7 @@ import pytest
 from spaces import CNN, SGD, Adam, AdamW, Constant, Cosine, Digits, RMSprop, Space
 from studies.data.dataset import Split
 from studies.training import result
-from studies.training.compile import cooled, learning_rate, optimizer
+from studies.training.compile import cooldown_schedule, make_optimizer, read_learning_rate
 from studies.training.feed import ShuffledBatches, evaluation_data, steps_per_execution, training_feed
 from studies.training.fit import train
 
@@ -51,7 +51,7 @@ def trained():
 
 def test_the_model_learns(trained):
     """Two classes that differ in brightness are told apart."""
-    assert trained.ended == result.FINISHED
+    assert trained.end_reason == result.FINISHED
     assert trained.best_value == 1.0
     assert len(trained.history) == RECIPE.epochs
 
@@ -79,21 +79,21 @@ def test_the_model_has_the_weights_of_its_best_epoch(trained):
 def test_patience_ends_a_training_that_stands_still():
     """No better metric for `patience` epochs ends the training."""
     still = fitted(replace(RECIPE, learning_rate=1e-12, epochs=30, patience=2))
-    assert still.ended == result.OUT_OF_PATIENCE
+    assert still.end_reason == result.OUT_OF_PATIENCE
     assert len(still.history) == 3
 
 
 def test_a_loss_that_is_not_finite_ends_the_training():
     """Divergence is told as such, with the epoch it was seen in."""
     diverged = fitted(replace(RECIPE, learning_rate=1e30, optimizer=SGD(), epochs=30))
-    assert diverged.ended == result.DIVERGED
+    assert diverged.end_reason == result.DIVERGED
     assert len(diverged.history) < 30
 
 
 def test_a_refused_epoch_is_the_last():
     """Who is told of an epoch may end the training."""
     refused = fitted(on_epoch=lambda epoch, metrics: epoch < 2)
-    assert refused.ended == result.REFUSED
+    assert refused.end_reason == result.REFUSED
     assert len(refused.history) == 2
 
 
@@ -102,7 +102,7 @@ def test_a_request_ends_the_training_and_its_epoch_does_not_count():
     """An epoch that was cut short has no metrics."""
     asked = iter([False, True])
     stopped = fitted(replace(RECIPE, batch_size=1), stop=lambda: next(asked, True))
-    assert stopped.ended == result.STOPPED
+    assert stopped.end_reason == result.STOPPED
     assert stopped.history == ()
 
 
@@ -179,7 +179,7 @@ def test_small_images_run_many_steps_at_a_time(side, batch, steps, expected):
 )
 def test_schedules_span_all_epochs(schedule, expected):
     """The learning rate at the beginning, in the middle and at the end of 4 epochs of 10 steps."""
-    rate = learning_rate(replace(RECIPE, schedule=schedule), 10)
+    rate = read_learning_rate(replace(RECIPE, schedule=schedule), 10)
     found = [float(rate(step)) if callable(rate) else rate for step in (0, 20, 40)]
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -191,10 +191,10 @@ def test_schedules_span_all_epochs(schedule, expected):
 def test_a_cooldown_ends_at_zero(schedule, expected):
     """The schedule as it is, times what is left of the last share of the epochs, which may be fewer than planned."""
     planned = replace(RECIPE, schedule=schedule, epochs=4)
-    rate = cooled(planned, 10, 4, 0.5)
+    rate = cooldown_schedule(planned, 10, 4, 0.5)
     found = [float(rate(step)) for step in (0, 20, 30, 40, 41)]
     assert found == pytest.approx(expected, abs=1e-6)
-    assert float(cooled(planned, 10, 2, 0.5)(20)) == 0.0
+    assert float(cooldown_schedule(planned, 10, 2, 0.5)(20)) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_cooldown_ends_at_zero(schedule, expected):
 )
 def test_optimizers_get_their_own_settings(record):
     """Every field of the record reaches Keras' optimizer."""
-    settings = optimizer(replace(RECIPE, optimizer=record), 10).get_config()
+    settings = make_optimizer(replace(RECIPE, optimizer=record), 10).get_config()
     for name, (value, _) in record.children().items():
         expected = None if (name, value) == ("weight_decay", 0.0) else value
         assert settings[name] == expected

@@ -31,7 +31,7 @@ from studies.models.build import build_model, inference_model
 from studies.training import result
 from studies.training.feed import training_feed
 from studies.training.fit import train
-from studies.training.model_cache import WarmModels
+from studies.training.model_cache import CompiledModelCache
 
 SIDE = 8
 FIRST = Space(
@@ -75,7 +75,7 @@ def assert_equal(one, two):
 
 def assert_trains_as_new(first, second, *, seed=2, **how):
     """A model that was kept after another training trains as a new one."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     fitted(first, 1, warm, epochs=1, **how)
     assert_equal(weights(fitted(second, seed, warm, **how)), weights(fitted(second, seed, **how)))
     assert warm.reused == 1
@@ -83,13 +83,13 @@ def assert_trains_as_new(first, second, *, seed=2, **how):
 
 def prepared(recipe, warm, shape=(SIDE, SIDE, 1)):
     """What a training does with a kept model, but training it."""
-    model = warm.compiled(build_model(recipe, shape, 3), recipe, steps_per_epoch=3, steps_per_execution=32)
-    warm.give_back()
+    model = warm.borrow(build_model(recipe, shape, 3), recipe, steps_per_epoch=3, steps_per_execution=32)
+    warm.put_back()
     return model
 
 
 def assert_not_shared(first, second, **how):
-    warm = WarmModels()
+    warm = CompiledModelCache()
     assert prepared(first, warm, **how) is not prepared(second, warm, **how)
     assert warm.reused == 0
 
@@ -117,7 +117,7 @@ def test_another_learning_rate_dropout_and_batch_size(classes):
 def test_a_model_that_can_be_kept_trains_as_a_new_one():
     """Already the first training has dropout, translation and schedule in variables."""
     recipe = replace(FIRST, augment=Augment(translation=0.1), schedule=Cosine())
-    assert_equal(weights(fitted(recipe, 1, WarmModels())), weights(fitted(recipe, 1)))
+    assert_equal(weights(fitted(recipe, 1, CompiledModelCache())), weights(fitted(recipe, 1)))
 
 
 SOME = [
@@ -223,12 +223,12 @@ def test_a_frozen_dropout_is_not_kept(monkeypatch):
 def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
     """The next training of the kept model is that of a new one."""
     recipe = replace(FIRST, optimizer=SGD(), backbone=CNN(filters=4, blocks=1), epochs=9)
-    warm = WarmModels()
+    warm = CompiledModelCache()
     asked = iter([False, True])
     stopped = fitted(replace(recipe, batch_size=1), 3, warm, stop=lambda: next(asked, True))
-    assert stopped.ended == result.STOPPED
+    assert stopped.end_reason == result.STOPPED
     diverged = fitted(replace(recipe, learning_rate=1e30), 4, warm)
-    assert diverged.ended == result.DIVERGED
+    assert diverged.end_reason == result.DIVERGED
     assert_equal(weights(fitted(recipe, 1, warm)), weights(fitted(recipe, 1)))
     assert warm.reused == 2
 
@@ -236,7 +236,7 @@ def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
 @pytest.mark.slow
 def test_a_model_is_lost_when_its_training_fails():
     """After an error nobody knows what a model holds."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     fitted(FIRST, 1, warm)
 
     def fail(epoch, metrics):
@@ -251,7 +251,7 @@ def test_a_model_is_lost_when_its_training_fails():
 @pytest.mark.slow
 def test_kept_models_survive_a_cleared_session():
     """What the worker does between two trials."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     fitted(FIRST, 1, warm)
     keras.utils.clear_session(free_memory=False)
     assert_equal(weights(fitted(changed(FIRST), 2, warm)), weights(fitted(changed(FIRST), 2)))
@@ -260,7 +260,7 @@ def test_kept_models_survive_a_cleared_session():
 
 def test_the_model_used_longest_ago_goes_first():
     """Only so many models are kept."""
-    warm = WarmModels(most=2)
+    warm = CompiledModelCache(most=2)
     one, two, three = (replace(FIRST, backbone=replace(FIRST.backbone, dense_units=units)) for units in (1, 2, 3))
     models = [prepared(recipe, warm) for recipe in (one, two, one, three, one, two)]
     assert models[0] is models[2] is models[4]
@@ -269,7 +269,7 @@ def test_the_model_used_longest_ago_goes_first():
 
 def test_nothing_is_kept_after_clearing():
     """What is done when memory ran out."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     before = prepared(FIRST, warm)
     warm.clear()
     assert prepared(FIRST, warm) is not before
@@ -278,7 +278,7 @@ def test_nothing_is_kept_after_clearing():
 @pytest.mark.slow
 def test_a_kept_model_is_exported_with_plain_layers(tmp_path):
     """An inference model of it holds Keras' own layers alone, and is loaded without custom objects."""
-    trained = fitted(FIRST, 1, WarmModels())
+    trained = fitted(FIRST, 1, CompiledModelCache())
     shape = (SIDE, SIDE, 1)
     exported = inference_model(FIRST, trained.model, shape, classes=3)
     assert {type(layer).__module__.split(".")[0] for layer in exported.layers} == {"keras"}
@@ -293,7 +293,7 @@ def test_a_kept_model_is_exported_with_plain_layers(tmp_path):
 @pytest.mark.slow
 def test_one_batch_more_or_less_runs_the_same_steps():
     """The compiled steps end where an epoch does, so that an epoch of any length fits into them."""
-    warm = WarmModels()
+    warm = CompiledModelCache()
     for size in (7, 32, 100):
         recipe = replace(FIRST, batch_size=size)
         assert training_feed(noisy(75, 3, 75), size, 1).steps == -(-75 // size)

@@ -17,7 +17,7 @@ from studies.models.precision import precision
 from studies.training import fit, result
 from studies.training.feed import evaluation_data
 from studies.training.fit import train
-from studies.training.scores import evaluate
+from studies.training.scores import compute_scores
 from studies.trials.space_checks import check_metric
 
 RECIPE = Space(
@@ -142,7 +142,7 @@ def test_balance_finds_more_of_the_small_class():
 
     def found(recipe):
         model = train(recipe, images, None, classes=2, seed=0, folder=Path()).model
-        return evaluate(probabilities(recipe, model, 2, validation), validation.labels, ["many", "few"]).recall
+        return compute_scores(probabilities(recipe, model, 2, validation), validation.labels, ["many", "few"]).recall
 
     network = CNN(filters=4, blocks=1, pooling="average")
     recipe = replace(RECIPE, backbone=network, learning_rate=0.03, epochs=8, dropout=0.0)
@@ -161,7 +161,7 @@ def test_every_metric_is_the_one_of_the_test(metric, classes):
     assert all(set(metrics) == {"loss", "accuracy"} | expected for metrics in found.history)
     assert found.best_value == max(metrics[metric] for metrics in found.history)
     names = [str(index) for index in range(classes)]
-    scores = evaluate(probabilities(recipe, found.model, classes, split), split.labels, names)
+    scores = compute_scores(probabilities(recipe, found.model, classes, split), split.labels, names)
     for name in expected - {"val_loss"}:
         measured = found.history[found.best_epoch - 1][name]
         assert measured == pytest.approx(getattr(scores, name.removeprefix("val_")), abs=1e-6)
@@ -221,7 +221,7 @@ def test_a_loss_that_only_keras_knows_stays_keras(kind):
 def test_a_loss_that_is_not_finite_is_seen_by_every_metric():
     """A diverged training ends as such when the metric is one of ours."""
     diverged = trained(replace(RECIPE, metric="val_auc", learning_rate=1e30, epochs=9, patience=None))
-    assert diverged.ended == result.DIVERGED
+    assert diverged.end_reason == result.DIVERGED
     assert len(diverged.history) < 9
 
 
@@ -230,7 +230,7 @@ def test_a_request_during_the_validation_ends_it():
     recipe = replace(RECIPE, metric="val_auc", batch_size=96)
     asked = iter([False, True])
     stopped = trained(recipe, stop=lambda: next(asked, True))
-    assert stopped.ended == result.STOPPED
+    assert stopped.end_reason == result.STOPPED
     assert stopped.history == ()
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from spaces.errors import DataError, ModelError
-from studies.training.scores import class_probabilities, evaluate, predict_probabilities
+from studies.training.scores import class_probabilities, compute_scores, predict_probabilities
 
 
 def digits():
@@ -37,7 +37,7 @@ def guesses():
 def test_scores_are_scikit_learns():
     """Every figure is the one that scikit-learn gives, macro means over the classes."""
     probabilities, labels = digits()
-    scores = evaluate(probabilities, labels, [str(digit) for digit in range(10)])
+    scores = compute_scores(probabilities, labels, [str(digit) for digit in range(10)])
     predicted = probabilities.argmax(axis=1)
     assert scores.images == len(labels)
     assert scores.accuracy == pytest.approx(accuracy_score(labels, predicted))
@@ -52,7 +52,7 @@ def test_scores_are_scikit_learns():
 
 def test_two_classes_from_one_column():
     """The single column of a two-class model is the second class's probability."""
-    scores = evaluate(np.array([[0.9], [0.2], [0.6]]), np.array([1, 0, 0]), ["cat", "dog"])
+    scores = compute_scores(np.array([[0.9], [0.2], [0.6]]), np.array([1, 0, 0]), ["cat", "dog"])
     assert scores.accuracy == pytest.approx(2 / 3)
     assert scores.loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
     assert scores.confusion_matrix == ((1, 1), (0, 1))
@@ -64,35 +64,35 @@ def test_the_area_under_the_curve():
     probabilities, labels = guesses()
     names = [str(digit) for digit in range(10)]
     expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
-    assert evaluate(probabilities, labels, names).auc == pytest.approx(expected)
+    assert compute_scores(probabilities, labels, names).auc == pytest.approx(expected)
     two = labels < 2
     second = probabilities[two, 1:2]
-    assert evaluate(second, labels[two], ["0", "1"]).auc == pytest.approx(roc_auc_score(labels[two], second))
-    assert evaluate(second[:1], labels[two][:1], ["0", "1"]).auc is None
+    assert compute_scores(second, labels[two], ["0", "1"]).auc == pytest.approx(roc_auc_score(labels[two], second))
+    assert compute_scores(second[:1], labels[two][:1], ["0", "1"]).auc is None
 
 
 def test_the_five_most_probable_classes():
     """The share is scikit-learn's; of five classes or fewer there is none."""
     probabilities, labels = guesses()
-    scores = evaluate(probabilities, labels, [str(digit) for digit in range(10)])
+    scores = compute_scores(probabilities, labels, [str(digit) for digit in range(10)])
     assert scores.top_5_accuracy == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5))
     assert 1 > scores.top_5_accuracy > scores.accuracy
-    alike = evaluate(np.full((10, 10), 0.1), np.arange(10), [str(digit) for digit in range(10)])
+    alike = compute_scores(np.full((10, 10), 0.1), np.arange(10), [str(digit) for digit in range(10)])
     assert (alike.accuracy, alike.top_5_accuracy) == (0.1, 0.5)
-    assert evaluate(np.array([[0.9], [0.2]]), np.array([1, 0]), ["cat", "dog"]).top_5_accuracy is None
+    assert compute_scores(np.array([[0.9], [0.2]]), np.array([1, 0]), ["cat", "dog"]).top_5_accuracy is None
 
 
 def test_of_two_classes_the_second_counts():
     """Precision, recall and F1 of two classes are scikit-learn's `binary`."""
     probabilities, labels = np.array([[0.9], [0.2], [0.6], [0.4]]), np.array([1, 0, 0, 1])
-    scores, predicted = evaluate(probabilities, labels, ["cat", "dog"]), probabilities[:, 0] > 0.5
+    scores, predicted = compute_scores(probabilities, labels, ["cat", "dog"]), probabilities[:, 0] > 0.5
     expected = [score(labels, predicted) for score in (precision_score, recall_score, f1_score)]
     assert [scores.precision, scores.recall, scores.f1] == pytest.approx(expected)
 
 
 def test_a_class_without_images():
     """A class that has no images and is never predicted has zeros and leaves the means alone."""
-    scores = evaluate(np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]), np.array([0, 1]), ["a", "b", "c"])
+    scores = compute_scores(np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]), np.array([0, 1]), ["a", "b", "c"])
     assert (scores.precision, scores.recall, scores.f1) == (1.0, 1.0, 1.0)
     assert (scores.classes[2].images, scores.classes[2].f1) == (0, 0.0)
     assert len(scores.confusion_matrix) == 3
@@ -100,12 +100,12 @@ def test_a_class_without_images():
 
 def test_certain_and_wrong():
     """A probability of 0 for the true class gives a large loss, not an infinite one."""
-    assert 16 < evaluate(np.array([[1.0]]), np.array([0]), ["a", "b"]).loss < 17
+    assert 16 < compute_scores(np.array([[1.0]]), np.array([0]), ["a", "b"]).loss < 17
 
 
 def test_json():
     """The scores are JSON as they are."""
-    form = evaluate(np.array([[0.9], [0.2]]), np.array([1, 0]), ["cat", "dog"]).to_json()
+    form = compute_scores(np.array([[0.9], [0.2]]), np.array([1, 0]), ["cat", "dog"]).to_json()
     assert json.loads(json.dumps(form, allow_nan=False)) == form
     assert form["confusion_matrix"] == [[1, 0], [0, 1]]
     assert form["classes"][0] == {"label": "cat", "precision": 1.0, "recall": 1.0, "f1": 1.0, "images": 1}
@@ -114,9 +114,9 @@ def test_json():
 def test_what_cannot_be_scored():
     """No images, and outputs that are not numbers, are errors."""
     with pytest.raises(DataError, match="no images to evaluate"):
-        evaluate(np.empty((0, 3)), np.empty(0, int), ["a", "b", "c"])
+        compute_scores(np.empty((0, 3)), np.empty(0, int), ["a", "b", "c"])
     with pytest.raises(ModelError, match="not all numbers"):
-        evaluate(np.array([[np.nan]]), np.array([0]), ["a", "b"])
+        compute_scores(np.array([[np.nan]]), np.array([0]), ["a", "b"])
 
 
 class Mean:

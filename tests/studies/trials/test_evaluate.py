@@ -12,16 +12,16 @@ from spaces.errors import ModelError
 from spaces.training import METRICS
 from studies import Study
 from studies.data.dataset import Dataset
-from studies.database.claims import Ledger
+from studies.database.claims import TrialQueue
 from studies.database.connection import engine_of
 from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
-from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
 from studies.stop_request import StopRequest
 from studies.training import result
 from studies.trials import evaluate
-from studies.trials.evaluate import Objective
+from studies.trials.evaluate import TrialEvaluator
 from studies.trials.recipe_training import train_recipe
 from tests.studies.training.test_fit import TRAIN, VALIDATION
 from tests.support.fakes import TINY, Recorder, run_tiny
@@ -33,11 +33,11 @@ DATASET = Dataset(TRAIN, VALIDATION, VALIDATION, ("dark", "bright"))
 def search(folder, space=SPACE, trials=1, stop=None, recorder=None, seed=0):
     """Run trials that train for real, on images that cost nothing to load."""
     stop, recorder = stop or StopRequest(), recorder or Recorder()
-    evaluate = Objective(seed, Path(), lambda recipe: DATASET, recorder, stop)
+    evaluate = TrialEvaluator(seed, Path(), lambda recipe: DATASET, recorder, stop)
     return run_tiny(folder, Study(trials=trials, pruner="none", seed=seed), evaluate, space, stop, recorder)
 
 
-def outcome(study, number=0) -> Outcome:
+def outcome(study, number=0) -> TrialOutcome:
     return outcome_of(study.trials[number])
 
 
@@ -109,7 +109,9 @@ def test_a_recipe_that_cannot_be_built_ends_the_run_only_at_first(tmp_path, monk
     monkeypatch.setattr(evaluate, "train_recipe", unbuildable)
     study = search(tmp_path, trials=2)
     seconds = outcome(study, 1).seconds
-    assert outcome(study, 1) == Outcome(FAILED, None, None, 0, seconds, "the weights do not fit", path="images")
+    assert outcome(study, 1) == TrialOutcome(
+        FAILED, None, None, 0, seconds, "the weights do not fit", trained_on="images"
+    )
     assert progress(study, 2).done == 2
 
 
@@ -119,7 +121,7 @@ def test_an_error_of_the_database_costs_no_trial(tmp_path, monkeypatch):
     def locked(*_):
         raise OperationalError("INSERT", {}, Exception("database is locked"))
 
-    monkeypatch.setattr(Ledger, "write", locked)
+    monkeypatch.setattr(TrialQueue, "save", locked)
     with pytest.raises(OperationalError):
         search(tmp_path)
     monkeypatch.undo()
@@ -153,8 +155,8 @@ class StopAfter(Recorder):
     epochs: int = 2
     by_signal: bool = True
 
-    def epoch_ended(self, event):
-        super().epoch_ended(event)
+    def on_epoch_ended(self, event):
+        super().on_epoch_ended(event)
         if len(self.of(EpochEnded)) == self.epochs:
             if self.by_signal:
                 self.stop.request("SIGINT")
@@ -195,7 +197,7 @@ def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monk
         trained = train_recipe(*arguments, **named)
         if ended == result.STOPPED:
             stop.deadline = 0.0
-        return replace(trained, best_value=value, ended=ended)
+        return replace(trained, best_value=value, end_reason=ended)
 
     monkeypatch.setattr(evaluate, "train_recipe", timed)
     study = search(tmp_path, trials=3, stop=stop)

@@ -89,7 +89,7 @@ def test_labels_that_do_not_fit_end_the_run_before_its_first_trial(build, messag
     space = Space(data=CustomData(lambda: splits), model=KerasTunerModel(build), epochs=1)
     declared = SimpleNamespace(name="labels", space=space, folder=Path())
     with pytest.raises(ModelError, match=message):
-        run(declared, Study(trials=1), output=tmp_path, export=False, watcher=Recorder(), stop=StopRequest())
+        run(declared, Study(trials=1), output=tmp_path, export=False, listener=Recorder(), stop=StopRequest())
     assert not (tmp_path / "labels" / "study.db").exists()
 
 

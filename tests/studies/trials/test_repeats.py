@@ -13,7 +13,7 @@ from studies import Study
 from studies.database.connection import open_storage
 from studies.database.stored_trials import key_of, progress
 from studies.database.urls import sqlite_url
-from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Outcome
+from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
 from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted, most_of
 from studies.workers.worker import Worker
@@ -35,9 +35,9 @@ SIZE = 12
 def ends_at_once(trial, recipe, before):
     """An objective whose value follows from the recipe; every third trial is pruned, every fourth fails."""
     if trial.number % 4 == 3:
-        return Outcome(FAILED, None, None, 0, 0.0, "for a test")
+        return TrialOutcome(FAILED, None, None, 0, 0.0, "for a test")
     trial.report(0.5 - recipe.dropout, 1)
-    return Outcome(PRUNED if trial.number % 3 == 2 else COMPLETE, 0.5 - recipe.dropout, 1, 1, 0.0)
+    return TrialOutcome(PRUNED if trial.number % 3 == 2 else COMPLETE, 0.5 - recipe.dropout, 1, 1, 0.0)
 
 
 def keys(study):
@@ -111,9 +111,9 @@ def test_several_workers_share_the_recipes(tmp_path):
 
     def work(_):
         opened = opened_tiny(tmp_path, settings, FINITE)
-        ledger = joined(opened, settings, FINITE)
-        Worker(opened.study, FINITE, settings, ledger, ends_at_once, Recorder(), StopRequest()).run()
-        ledger.member.leave(opened.database)
+        queue = joined(opened, settings, FINITE)
+        Worker(opened.study, FINITE, settings, queue, ends_at_once, Recorder(), StopRequest()).run()
+        queue.worker.deregister(opened.database)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -127,7 +127,7 @@ def test_an_interrupted_trial_is_no_repeat_of_itself(tmp_path):
 
     def interrupted(trial, recipe, before):
         calls.append((trial.number, key_of(trial.trial.params)))
-        return Outcome(WAITING, None, None, 0, 0.0, "") if len(calls) == 3 else ends_at_once(trial, recipe, before)
+        return TrialOutcome(WAITING, None, None, 0, 0.0, "") if len(calls) == 3 else ends_at_once(trial, recipe, before)
 
     study = run_tiny(tmp_path, Study(trials=40, sampler="random"), interrupted, FINITE)
     assert calls[2] == calls[3]

@@ -7,7 +7,7 @@ import pytest
 from spaces import CNN, SGD, Adam, Choice, Constant, Digits, Float, Int, Space, baseline, resolve
 from spaces.errors import SpaceError
 from studies import Study
-from studies.trials.samplers import laid_down, make_sampler, most_trials, seed_of
+from studies.trials.samplers import initial_assignments, make_sampler, max_trials, trial_seed
 from tests.support.fakes import TINY, run_tiny
 
 FINITE = Space(
@@ -27,17 +27,17 @@ NEEDS_TORCH = [pytest.mark.optional, pytest.mark.skipif(find_spec("torch") is No
 
 def test_trial_seeds_differ_and_depend_on_the_number_alone():
     """A trial's seed follows from the study's seed and its number."""
-    seeds = [seed_of(0, number) for number in range(200)]
+    seeds = [trial_seed(0, number) for number in range(200)]
     assert len(set(seeds)) == 200
-    assert seeds == [seed_of(0, number) for number in range(200)]
-    assert seed_of(1, 0) != seed_of(0, 0)
+    assert seeds == [trial_seed(0, number) for number in range(200)]
+    assert trial_seed(1, 0) != trial_seed(0, 0)
 
 
 def test_the_grid_holds_every_recipe_once_and_begins_with_the_baseline():
     """A conditional parameter multiplies only the option it belongs to."""
-    points = laid_down(FINITE, "grid", seed=3)
+    points = initial_assignments(FINITE, "grid", seed=3)
     assert points[0] == baseline(FINITE)
-    assert len(points) == most_trials(FINITE, "grid") == 2 * 3 * (1 + 2)
+    assert len(points) == max_trials(FINITE, "grid") == 2 * 3 * (1 + 2)
     recipes = [resolve(FINITE, point) for point in points]
     assert len(set(map(repr, recipes))) == len(recipes)
 
@@ -52,7 +52,7 @@ def test_a_grid_is_evaluated_whole_and_no_further(tmp_path):
 def test_a_grid_needs_steps():
     """A real number without a step has no grid; the message names it."""
     with pytest.raises(SpaceError, match=r"^dropout: the grid sampler needs a step"):
-        most_trials(TINY, "grid")
+        max_trials(TINY, "grid")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", pytest.param("gp", marks=NEEDS_TORCH)])

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 from studies import Study
 from studies.database.urls import sqlite_url
-from studies.events import Watcher, WorkerSeen
+from studies.events import RunListener, WorkerSeen
 from studies.outcome import Progress
-from studies.status.monitor import Looking, Snapshot
-from studies.workers.event_relay import Teller
+from studies.status.monitor import StudyMonitor, StudySnapshot
+from studies.workers.event_relay import EventRelay
 from tests.support.fakes import run_tiny
 
 OWN = WorkerSeen("a", socket.gethostname(), 11, "CPU", True, log="logs/worker-1.log")
@@ -18,7 +18,7 @@ OTHER = WorkerSeen("b", "elsewhere", 12, "GPU 0", True)
 
 
 @dataclass
-class Heard(Watcher):
+class Heard(RunListener):
     """Keeps what it is told."""
 
     told: list = field(default_factory=list)
@@ -26,30 +26,30 @@ class Heard(Watcher):
     ended: list = field(default_factory=list)
     opened: list = field(default_factory=list)
 
-    def study_opened(self, event):
+    def on_study_opened(self, event):
         self.opened.append(event)
 
-    def trial_ended(self, event):
+    def on_trial_ended(self, event):
         self.ended.append(event)
 
-    def workers_seen(self, workers):
+    def on_workers_changed(self, workers):
         self.workers = list(workers)
 
-    def worker_ended(self, text):
+    def on_worker_lost(self, text):
         self.told.append(text)
 
-    def worker_said(self, label, text):
+    def on_worker_output(self, label, text):
         self.told.append(text)
 
 
 def snapshot(*workers, ended=(), exporter=None):
     joined = frozenset((worker.host, worker.pid) for worker in workers)
-    return Snapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter=exporter), joined=joined)
+    return StudySnapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter_id=exporter), joined=joined)
 
 
 def teller(**known):
     heard = Heard()
-    return heard, Teller(heard, lambda now: now, **known)
+    return heard, EventRelay(heard, lambda now: now, **known)
 
 
 def test_nothing_is_told_before_a_worker_of_this_run_has_joined():
@@ -74,7 +74,7 @@ def test_each_trial_is_told_once_in_order_with_the_count_of_its_moment(tmp_path)
     settings = Study(trials=4, sampler="random", pruner="none")
     run_tiny(tmp_path, replace(settings, trials=1))
     run_tiny(tmp_path, settings)
-    seen = Looking(sqlite_url(tmp_path / "study.db"), "tiny").look()
+    seen = StudyMonitor(sqlite_url(tmp_path / "study.db"), "tiny").look()
     heard, telling = teller(told={0})
     for _ in range(2):
         telling.tell(replace(seen, workers=(replace(OWN, pid=os.getpid()),)), {os.getpid()})
@@ -94,7 +94,7 @@ def test_a_worker_of_another_machine_that_is_lost_is_told_once():
 def test_workers_that_start_are_shown_in_place_of_the_dead():
     """The table shows a replacement from its start on, and not the process that it replaces beside it."""
     heard, telling = teller()
-    starting = replace(OWN, worker_id="", pid=13, doing="starting")
+    starting = replace(OWN, worker_id="", pid=13, activity="starting")
     telling.tell(snapshot(replace(OWN, lives=False), OTHER), {11, 13}, [starting])
     assert heard.workers == sorted([OTHER, starting], key=lambda worker: worker.host)
     joined = replace(OWN, pid=13)

@@ -3,7 +3,7 @@
 import pytest
 
 from spaces.errors import UsageError
-from studies.workers.placement import HIDDEN, THREADS, Machine, found_gpus, places
+from studies.workers.placement import HIDDEN, THREADS, Machine, assign_devices, found_gpus
 
 TWO = Machine(16, ("0", "1"), memory=lambda gpu: 16 * 2**30)
 NONE = Machine(8)
@@ -16,7 +16,7 @@ def visible(chosen):
 
 def test_workers_are_dealt_to_the_gpus_in_turn():
     """Each worker sees one GPU, and knows which part of it is its own."""
-    chosen = places(TWO, workers=3, per_gpu=2)
+    chosen = assign_devices(TWO, workers=3, per_gpu=2)
     assert visible(chosen) == ["0", "1", "0"]
     assert [place.share for place in chosen] == [0.5, 1.0, 0.5]
     assert [place.label for place in chosen] == ["GPU 0, 1/2", "GPU 1", "GPU 0, 1/2"]
@@ -35,12 +35,12 @@ def test_workers_are_dealt_to_the_gpus_in_turn():
 )
 def test_as_many_workers_as_find_room(asked, gpus):
     """Without a number of workers there is one for each place; without places, as many as are needed."""
-    assert visible(places(TWO, **asked)) == gpus
+    assert visible(assign_devices(TWO, **asked)) == gpus
 
 
 def test_a_worker_takes_of_its_gpu_what_it_needs():
     """Memory grows with need, GPUs are counted as nvidia-smi counts, and a limit is a part of the whole for JAX."""
-    (place,) = places(TWO, devices="1", gpu_memory=4 * 2**30)
+    (place,) = assign_devices(TWO, devices="1", gpu_memory=4 * 2**30)
     assert place.environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert place.environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert place.environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.2500"
@@ -50,7 +50,7 @@ def test_a_worker_takes_of_its_gpu_what_it_needs():
 def test_a_list_of_the_users_own_is_the_whole_machine():
     """Under a scheduler, GPU 0 is the first of those that it has lent, in the order that it means."""
     machine = Machine(16, ("5", "3"), is_listed=True)
-    (place,) = places(machine, devices="1")
+    (place,) = assign_devices(machine, devices="1")
     assert place.environment["CUDA_VISIBLE_DEVICES"] == "3"
     assert "CUDA_DEVICE_ORDER" not in place.environment
 
@@ -68,15 +68,15 @@ def test_a_list_of_the_users_own_is_the_whole_machine():
 def test_what_is_not_there_is_refused(machine, asked, message):
     """A GPU that is absent, and workers that find no room, are errors of the command line."""
     with pytest.raises(UsageError, match=message) as error:
-        places(machine, **asked)
+        assign_devices(machine, **asked)
     assert error.value.exit_code == 2
 
 
 def test_on_a_cpu_the_threads_are_divided():
     """Workers share the cores; whatever the user has set stays."""
-    chosen = places(TWO, workers=5, devices="cpu")
+    chosen = assign_devices(TWO, workers=5, devices="cpu")
     assert len(chosen) == 5
-    told = chosen[0].told({"OMP_NUM_THREADS": "7", "HOME": "/root"})
+    told = chosen[0].environment_for({"OMP_NUM_THREADS": "7", "HOME": "/root"})
     assert told == {**dict.fromkeys(THREADS, "3"), "OMP_NUM_THREADS": "7", "HOME": "/root", **HIDDEN}
     assert chosen[0].label == "CPU, 3 threads"
     assert chosen[0].share == pytest.approx(0.2)
@@ -84,7 +84,7 @@ def test_on_a_cpu_the_threads_are_divided():
 
 def test_without_gpus_the_cpu_is_taken():
     """`auto` on a machine without an NVIDIA GPU hides nothing: the backend may know another accelerator."""
-    (place,) = places(NONE, devices="auto")
+    (place,) = assign_devices(NONE, devices="auto")
     assert place.label == "CPU, 8 threads"
     assert not place.environment
 

@@ -6,7 +6,7 @@ import pytest
 
 from spaces.errors import SearchError, WorkerError
 from studies.workers.context import RECYCLED
-from studies.workers.supervisor import Slot, Supervisor, how, most_crashes
+from studies.workers.supervisor import Slot, Supervisor, describe_exit, max_restarts
 
 KILLED = -9
 
@@ -66,7 +66,7 @@ class Crew:
             has_joined=lambda: self.joined,
             has_ended_trials=self.productive.__contains__,
             looked_at=lambda: self.looked_at,
-            most_crashes=self.most_crashes,
+            max_restarts=self.most_crashes,
             clock=lambda: self.now,
         )
 
@@ -118,7 +118,7 @@ def test_replacements_are_bounded(crew):
 @pytest.mark.parametrize("retries", [0, 2, 9])
 def test_two_deadly_trials_do_not_end_the_run(retries):
     """Each may take as many workers with it as the study lets it, before the next worker ends a trial."""
-    crew = Crew(most_crashes=most_crashes(retries))
+    crew = Crew(most_crashes=max_restarts(retries))
     crew.supervisor.tick()
     for _ in range(2 * (retries + 1)):
         assert crew.ends(KILLED)
@@ -276,4 +276,4 @@ def test_nothing_is_started_after_the_end():
 )
 def test_ends_are_told_in_words(code, words):
     """A signal has its name."""
-    assert words in how(code)
+    assert words in describe_exit(code)

@@ -6,11 +6,11 @@ from optuna.trial import TrialState
 from spaces import baseline
 from spaces.errors import ModelError, NoResultError
 from studies import Study
-from studies.database.claims import Ledger, TrialTaken
+from studies.database.claims import ClaimLostError, TrialQueue
 from studies.database.stored_trials import progress
-from studies.database.workers import Member, retire
+from studies.database.workers import WorkerRegistration, end_worker
 from studies.events import TrialEnded
-from studies.outcome import FAILED, WAITING, Outcome
+from studies.outcome import FAILED, WAITING, TrialOutcome
 from studies.stop_request import StopRequest
 from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 
@@ -67,13 +67,13 @@ def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_pa
     killed.trial.suggest_int("backbone.filters", 2, 8, step=2)
     killed.report(0.1, 1)
     killed.write()
-    ledger.member.leave(opened.database)
+    ledger.worker.deregister(opened.database)
     calls = CurveObjective(), CurveObjective()
 
     def evaluate(trial, recipe, before):
         if trial.number == 0 and len(calls[0].calls) == 0:
             calls[0].calls.append(0)
-            return Outcome("complete", 0.5, 1, 1, 0.0)
+            return TrialOutcome("complete", 0.5, 1, 1, 0.0)
         return calls[1](trial, recipe, before)
 
     study = run_tiny(tmp_path, Study(trials=6), evaluate)
@@ -101,11 +101,11 @@ def test_an_interrupted_trial_waits_and_the_run_ends(tmp_path):
     def interrupted(trial, recipe, before):
         if trial.number == 2:
             stop.request("SIGINT")
-            return Outcome(WAITING, None, None, 0, 0.0, "SIGINT")
+            return TrialOutcome(WAITING, None, None, 0, 0.0, "SIGINT")
         return CurveObjective()(trial, recipe, before)
 
     recorder = Recorder()
-    study = run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop, watcher=recorder)
+    study = run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop, listener=recorder)
     params = study.trials[2].params
     assert [event.state for event in recorder.of(TrialEnded)][-1] == WAITING
     again = CurveObjective()
@@ -128,7 +128,7 @@ def test_fewer_trials_than_have_ended_evaluates_none(tmp_path):
     def interrupted(trial, recipe, before):
         if trial.number == 3:
             stop.request("SIGINT")
-            return Outcome(WAITING, None, None, 0, 0.0, "SIGINT")
+            return TrialOutcome(WAITING, None, None, 0, 0.0, "SIGINT")
         return CurveObjective()(trial, recipe, before)
 
     run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop)
@@ -142,7 +142,7 @@ def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
 
     def sometimes(trial, recipe, before):
         if trial.number == 1:
-            return Outcome(FAILED, None, None, 0, 0.0, "ValueError: no")
+            return TrialOutcome(FAILED, None, None, 0, 0.0, "ValueError: no")
         return CurveObjective()(trial, recipe, before)
 
     study = run_tiny(tmp_path, Study(trials=4), sometimes)
@@ -154,14 +154,14 @@ def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
 def test_a_search_whose_first_trials_all_fail_ends_early(tmp_path):
     """Five failures and nothing else: the reason is shown instead of wasting all trials."""
     with pytest.raises(NoResultError, match="ValueError: broken"):
-        run_tiny(tmp_path, Study(trials=50), lambda *_: Outcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
+        run_tiny(tmp_path, Study(trials=50), lambda *_: TrialOutcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
 
 
 def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
     """Equal accuracies are common with few validation images; then the loss decides, then the number."""
 
     def equal(trial, recipe, before):
-        return Outcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
+        return TrialOutcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
 
     assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2
 
@@ -171,9 +171,9 @@ def test_a_worker_that_fell_silent_is_given_up_and_its_trial_goes_on(tmp_path):
     """Nobody is told that it died: its silence is enough, and its trial keeps number and parameters."""
     settings = Study(trials=3, heartbeat_seconds=0.1, lost_after_seconds=0.5)
     opened = opened_tiny(tmp_path, settings)
-    silent = Member(opened.study_id, "fake", lost_after_seconds=0.5)
-    silent.join(opened.database)
-    held = taken_from(opened.study, Ledger(opened.database, silent))
+    silent = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=0.5)
+    silent.register(opened.database)
+    held = taken_from(opened.study, TrialQueue(opened.database, silent))
     filters = held.trial.suggest_int("backbone.filters", 2, 8, step=2)
     held.write()
     calls = CurveObjective()
@@ -181,8 +181,8 @@ def test_a_worker_that_fell_silent_is_given_up_and_its_trial_goes_on(tmp_path):
     assert sorted(calls.calls) == [0, 1, 2]
     assert study.trials[0].params["backbone.filters"] == filters
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
-    with pytest.raises(TrialTaken, match="taken by another worker"):
-        held.end(Outcome("complete", 0.1, 1, 1, 0.0))
+    with pytest.raises(ClaimLostError, match="taken by another worker"):
+        held.end(TrialOutcome("complete", 0.1, 1, 1, 0.0))
 
 
 def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_path):
@@ -191,14 +191,14 @@ def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_pat
 
     def stolen(trial, recipe, before):
         if trial.number == 1 and trial.claim.attempt == 1:
-            opened.database.run(lambda connection: retire(connection, trial.ledger.member.worker_id, "lost"))
+            opened.database.run(lambda connection: end_worker(connection, trial.queue.worker.worker_id, "lost"))
             trial.keep_epoch(1, {"loss": 1.0})
             assert not trial.write()
-            raise trial.taken_away
+            raise trial.claim_lost
         return CurveObjective()(trial, recipe, before)
 
     recorder = Recorder()
-    study = run_tiny(tmp_path, Study(trials=3), stolen, watcher=recorder)
+    study = run_tiny(tmp_path, Study(trials=3), stolen, listener=recorder)
     ended = [(event.number, event.state) for event in recorder.of(TrialEnded)]
     assert ended == [(0, "complete"), (1, "waiting"), (1, "complete"), (2, "complete")]
     assert "taken by another worker" in recorder.of(TrialEnded)[1].reason
