@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from spaces import CNN, Choice, Constant, Digits, Float, Space
-from spaces.files import Loaded
+from spaces.files import LoadedSpace
 from studies import Study
 from studies.events import RunListener
 from studies.run import run
@@ -33,7 +33,7 @@ space = Space(
 )
 output = Path(sys.argv[1])
 study = Study(trials=2, pruner="none")
-declared = Loaded(name="digits", space=space, study=study, folder=output)
+declared = LoadedSpace(name="digits", space=space, study=study, folder=output)
 run(declared, study, output=output, export=True, listener=RunListener(), stop=StopRequest())
 # Keras imports TensorFlow for its seed wherever it is installed.
 assert not [name for name in sys.modules if name.startswith("studies.") and ".tensorflow_" in name]
