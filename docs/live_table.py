@@ -20,7 +20,7 @@ from rich.console import Console
 from search.display.live_screen import LiveScreen
 from search.launch.local_run import load_typed
 from search.launch.supervised_run import supervise
-from search.run_command import Call
+from search.run_command import RunCommand
 from studies.events import WorkerSeen
 from studies.stop_request import StopRequest
 
@@ -31,10 +31,10 @@ TRIALS_DONE = 6
 class PictureScreen(LiveScreen):
     """Keeps one frame of the live table as a picture."""
 
-    def workers_seen(self, workers: Sequence[WorkerSeen]) -> None:
+    def on_workers_changed(self, workers: Sequence[WorkerSeen]) -> None:
         """Draw the table once every worker trains."""
         shown = [replace(worker, host="host") for worker in workers]
-        super().workers_seen(shown)
+        super().on_workers_changed(shown)
         is_typical = all(worker.trial is not None for worker in shown)
         if is_typical and self.state.progress.done >= TRIALS_DONE and not PICTURE.exists():
             console = Console(record=True, width=88, height=20, file=StringIO(), force_terminal=True)
@@ -49,7 +49,7 @@ def main() -> None:
     PICTURE.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         settings = {"workers": 3}
-        call = Call("digits", settings, Path(folder), export=False)
+        call = RunCommand("digits", settings, Path(folder), export=False)
         quiet = Console(file=StringIO(), force_terminal=True, width=88, height=24)
         with PictureScreen("digits", quiet, debug=True) as screen:
             loaded, study = load_typed(call, settings, screen)

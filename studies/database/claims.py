@@ -196,7 +196,7 @@ class TrialQueue:
         """Write what was found out about a trial.
 
         Raises:
-            TrialTaken: It is another worker's by now.
+            ClaimLostError: The trial is another worker's by now.
             StudyDeleted: The study is gone.
         """
         self._write_if_claimed(claim, changes)
@@ -212,7 +212,7 @@ class TrialQueue:
             epochs: Its epochs; those that an earlier attempt had gone beyond are removed.
 
         Raises:
-            TrialTaken: It is another worker's by now.
+            ClaimLostError: The trial is another worker's by now.
         """
         if claim.attempt > 1:
             changes = replace(changes, epochs={n: each for n, each in changes.epochs.items() if n <= epochs})

@@ -93,7 +93,7 @@ class ClaimedTrial:
         """Write how it ended, in one place that the next run and every reader understands; or hand it back.
 
         Raises:
-            TrialTaken: It is another worker's by now.
+            ClaimLostError: The trial is another worker's by now.
             StudyDeleted: The study is gone.
         """
         try:

@@ -398,14 +398,14 @@ import hashlib, os, signal, sys
 from pathlib import Path
 from tests.studies.training import test_continued_training as cases
 from studies.checkpoints import study_checkpoints as store
-from studies.checkpoints.study_checkpoints import Checkpoints
+from studies.checkpoints.study_checkpoints import StudyCheckpoints
 
 def on_epoch(epoch, metrics):
     if epoch == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
     return True
 
-found = cases.trained(cases.CASES["augmented"], Checkpoints(Path(sys.argv[1])).of_trial(0), on_epoch=on_epoch)
+found = cases.trained(cases.CASES["augmented"], StudyCheckpoints(Path(sys.argv[1])).for_trial(0), on_epoch=on_epoch)
 weights = b"".join(weight.tobytes() for weight in found.model.get_weights())
 print(hashlib.sha256(weights).hexdigest(), found.history)
 """
