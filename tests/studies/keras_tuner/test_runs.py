@@ -108,7 +108,7 @@ def tiny_efficientnet(monkeypatch):
     return HyperEfficientNet(input_shape=(32, 32, 3), classes=2, augmentation_model=augmentation), (32, 32, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "make",
     [
