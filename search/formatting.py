@@ -6,10 +6,25 @@ import re
 import shlex
 from typing import Any
 
+from studies.stop_request import StopReason
+
+STOP_TEXT: dict[str, str] = {
+    StopReason.SIGINT: "Ctrl-C",
+    StopReason.SIGPIPE: "a closed output",
+    StopReason.STUDY_STOPPED: "`search stop`",
+    StopReason.TIME_LIMIT: "the time limit",
+    StopReason.GPU_HOURS: "the GPU hours limit",
+}
+
 
 def escape_text(text: object) -> str:
     """The text on one line: control characters, newlines and undecodable bytes as escapes."""
     return "".join(char if char.isprintable() else _escape(char) for char in str(text))
+
+
+def stop_text(reason: str) -> str:
+    """Return the words for a stop reason; a reason of any other kind as it is, on one line."""
+    return STOP_TEXT.get(reason) or escape_text(reason)
 
 
 def redact(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spaces.parameters import Scalar
 from studies.outcome import Progress
+from studies.stop_request import StopReason
 
 
 @dataclass(frozen=True)
@@ -202,5 +203,5 @@ class RunListener:
     def on_exporting(self, trial: int | None = None) -> None:
         """The model is tested, written and compared; without time to retrain, with the weights of that trial."""
 
-    def on_stopping(self, signal_name: str) -> None:
+    def on_stopping(self, reason: StopReason) -> None:
         """A signal asked for an end; the current step is finished first."""

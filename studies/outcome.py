@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.parameters import Scalar
+from studies.stop_request import StopReason
 
 COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
 
@@ -108,7 +109,7 @@ class RunResult:
         progress: Trials by state, the baseline's value and the best trial.
         metrics: The content of `metrics.json`; None when nothing was exported in this run or before it.
         export: Folder of the exported model, or None.
-        interrupted: Name of the signal that ended the run, or None.
+        interrupted: Why the run was stopped before its trials were done, or None; not a limit of its own.
         timed_out: The run's time was over before all trials were evaluated.
         already_finished: All trials had been evaluated before this run.
         elsewhere: Who exports the best trial in place of this run, in words; empty when nobody else does.
@@ -122,7 +123,7 @@ class RunResult:
     progress: Progress
     metrics: Mapping[str, Any] | None
     export: Path | None
-    interrupted: str | None = None
+    interrupted: StopReason | None = None
     timed_out: bool = False
     already_finished: bool = False
     exported_by: str = ""

@@ -94,7 +94,7 @@ def run(
             raise NoResultError(too_short(settings.timeout, images.state())) from None
         # A signal during the preparation: nothing has begun yet.
         metric = declared.space.metric
-        return RunResult(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.signal_name)
+        return RunResult(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.requested_by)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.commands.run import run
 from search.display.terminal import print_line
-from search.formatting import format_count
+from search.formatting import format_count, stop_text
 from search.run_command import RunCommand
 from search.saved_command import COMMAND_FILE, SavedCommand, find_study_folder, load_command
 from spaces.errors import SpaceError, StudyError, UsageError
@@ -170,6 +170,6 @@ def _refuse(status: "StudyStatus") -> None:
         raise StudyError(f"the study {status.name!r} was not made by search: it cannot be gone on with")
     if status.stop and (ending := status.count("alive")):
         raise StudyError(
-            f"study {status.name!r} is stopping ({status.stop}); {format_count(ending, 'worker')} still running: "
-            f"retry once `search status {status.name}` shows none"
+            f"study {status.name!r} is stopping ({stop_text(status.stop)}); "
+            f"{format_count(ending, 'worker')} still running\nhint: retry once `search status {status.name}` shows none"
         )

@@ -14,6 +14,7 @@ from search.launch.local_run import SUPERVISOR_OPTIONS, load_typed, search_loade
 from search.quiet_env import silence_native_logs
 from search.run_command import RunCommand
 from search.saved_command import save_command
+from studies.stop_request import StopReason, StopRequest
 from studies.workers.context import WorkerContext
 from studies.workers.placement import HIDDEN
 
@@ -31,8 +32,6 @@ def run(
         started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
     """
     started = time.monotonic() if started is None else started
-    from studies.stop_request import StopRequest
-
     silence_native_logs()
     environ = dict(os.environ)
     if SUPERVISOR_OPTIONS & settings.keys():
@@ -56,7 +55,7 @@ def run(
     return exit_code(result)
 
 
-def _screen(target: str, stop: Callable[[str], None], *, quiet: bool, debug: bool) -> Screen:
+def _screen(target: str, stop: Callable[[StopReason], None], *, quiet: bool, debug: bool) -> Screen:
     if quiet:
         return Screen(debug=debug)
     if not is_drawable(sys.stdout):

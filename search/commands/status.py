@@ -10,7 +10,7 @@ from search.display.json_output import print_json
 from search.display.messages import Line
 from search.display.screen import print_lines
 from search.display.terminal import print_line, show_table
-from search.formatting import escape_text, format_command, format_duration, format_metric, redact
+from search.formatting import escape_text, format_command, format_duration, format_metric, redact, stop_text
 from search.run_command import location_options
 from search.saved_command import COMMAND_FILE, load_command, storage_of
 from spaces.errors import StudyError
@@ -131,7 +131,7 @@ def _ending(status: "StudyStatus") -> list[Line]:
     if not status.stop:
         return []
     what = "the workers are ending" if status.count("alive") else "no worker is left"
-    return [("stop", f"asked for by {escape_text(status.stop)}: {what}")]
+    return [("stop", f"asked for by {stop_text(status.stop)}: {what}")]
 
 
 def _trials(status: "StudyStatus") -> str:

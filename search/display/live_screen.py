@@ -19,6 +19,7 @@ from search.display.stderr_filter import capture_stderr
 from search.formatting import escape_text
 from spaces import flatten
 from studies.events import DataReady, EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
+from studies.stop_request import StopReason
 
 if TYPE_CHECKING:
     from spaces.space import Space
@@ -134,9 +135,9 @@ class LiveScreen(Screen):
         """That it has begun."""
         self.state = self.state.at(facts.export_lines(trial), self._clock())
 
-    def on_stopping(self, signal_name: str) -> None:
+    def on_stopping(self, reason: StopReason) -> None:
         """Say so with the next picture, and give the cursor back: the next signal leaves without another step."""
-        self.state = replace(self.state, stopping=signal_name)
+        self.state = replace(self.state, stopping=reason)
         # Inside the signal handler: the console's buffer may be in the middle of a line.
         if self._console.is_terminal and self._console.file is sys.__stdout__:
             os.write(self._console.file.fileno(), SHOW_CURSOR)

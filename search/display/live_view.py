@@ -11,7 +11,7 @@ from search.display.comparison import comparison
 from search.display.run_state import Running, RunState, seconds_left
 from search.display.terminal import SPINNER, STATES
 from search.display.worker_table import best_trial_lines, worker_table
-from search.formatting import escape_text, format_count, format_duration, format_elapsed, format_metric
+from search.formatting import escape_text, format_count, format_duration, format_elapsed, format_metric, stop_text
 from studies.events import TrialEnded
 
 ROWS_OF_RECENT_TRIALS = 4
@@ -78,7 +78,7 @@ class LiveView:
     def _stopping(self) -> list[RenderableType]:
         if self.state.stopping is None:
             return []
-        name = escape_text(self.state.stopping)
+        name = stop_text(self.state.stopping)
         return [_line((f" {name}: ending after this step; once more leaves at once", "bold yellow"))]
 
 
@@ -159,6 +159,6 @@ def _recent(trials: list[TrialEnded]) -> Table:
             format_metric(trial.value),
             epochs,
             format_duration(trial.seconds),
-            Text(escape_text(trial.reason), "dim"),
+            Text(stop_text(trial.reason), "dim"),
         )
     return table

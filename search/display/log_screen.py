@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 from search.display import messages as facts
 from search.display.screen import Screen, plain_lines
 from search.display.terminal import print_line
-from search.formatting import escape_text, format_count, format_duration, format_metric
+from search.formatting import escape_text, format_count, format_duration, format_metric, stop_text
 from studies.events import DataReady, RetrainingStarted, StudyOpened, TrialEnded
+from studies.stop_request import StopReason
 
 if TYPE_CHECKING:
     from spaces.space import Space
@@ -23,7 +24,7 @@ class LogScreen(Screen):
 
     Args:
         target: The space as typed.
-        stop: Called with `SIGPIPE` when nobody reads the lines any more.
+        stop: Called with the reason when nobody reads the lines any more.
         debug: Show everything that libraries write to standard error.
         clock: Seconds that only ever grow.
     """
@@ -31,7 +32,7 @@ class LogScreen(Screen):
     def __init__(
         self,
         target: str,
-        stop: Callable[[str], None],
+        stop: Callable[[StopReason], None],
         *,
         debug: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -76,7 +77,7 @@ class LogScreen(Screen):
         trained = format_count(event.epochs, "epoch")
         epochs = f"at epoch {event.epoch} of {event.epochs}" if event.epoch else f"after {trained}"
         so_far = f"; best {format_metric(best.value)}, trial {best.number}" if best else ""
-        reason = f"; {escape_text(event.reason)}" if event.reason else ""
+        reason = f"; {stop_text(event.reason)}" if event.reason else ""
         value, seconds = format_metric(event.value), format_duration(event.seconds)
         what = f"trial {event.number} {event.state} {value} {epochs}, {seconds}"
         self._tell([(f"{progress.done}/{progress.trials}", f"{what}{so_far}{reason}")])
@@ -98,9 +99,9 @@ class LogScreen(Screen):
         """That it has begun."""
         self._tell([("exporting", facts.export_lines(trial))])
 
-    def on_stopping(self, signal_name: str) -> None:
+    def on_stopping(self, reason: StopReason) -> None:
         """Past the buffered output, which may be in the middle of a line: this runs inside the signal handler."""
-        os.write(2, f"{signal_name}: ending after this step; once more leaves at once\n".encode())
+        os.write(2, f"{stop_text(reason)}: ending after this step; once more leaves at once\n".encode())
 
     def summary(self, facts: list[facts.Line]) -> None:
         """The outcome, after an empty line."""
@@ -119,4 +120,4 @@ class LogScreen(Screen):
         except BrokenPipeError:
             # The running trial is handed back rather than lost.
             self._closed = True
-            self._stop("SIGPIPE")
+            self._stop(StopReason.SIGPIPE)

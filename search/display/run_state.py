@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from spaces.parameters import Scalar
 from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
 from studies.outcome import Progress
+from studies.stop_request import StopReason
 
 RECENT = 12
 
@@ -49,7 +50,7 @@ class RunState:
         recent: The trials that ended last in this run, the newest first.
         ended: Trials that ended in this run.
         trained: How long these took together.
-        stopping: The signal that asked for an end, or None.
+        stopping: Why the run was asked to stop, or None.
         workers: The workers of the study, where this process only watches them.
         alive: How many workers share the study.
     """
@@ -65,7 +66,7 @@ class RunState:
     recent: tuple[TrialEnded, ...] = ()
     ended: int = 0
     trained: float = 0.0
-    stopping: str | None = None
+    stopping: StopReason | None = None
     workers: tuple[WorkerSeen, ...] = ()
     alive: int = 1
 

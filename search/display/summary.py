@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.display.messages import Line
-from search.formatting import escape_text, format_command, format_count, format_duration, format_metric, format_value
+from search.formatting import (
+    escape_text,
+    format_command,
+    format_count,
+    format_duration,
+    format_metric,
+    format_value,
+    stop_text,
+)
 from search.run_command import RunCommand, location_options
 from spaces.parameters import MISSING, Scalar
 from studies.outcome import RunResult
-
-SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGPIPE": "a closed output"}
 
 
 def summary(result: RunResult, call: RunCommand, baseline: Mapping[str, Scalar]) -> list[Line]:
@@ -56,8 +62,10 @@ def _interruption(result: RunResult, call: RunCommand) -> list[Line]:
     kept = "every trial that has ended is kept"
     if result.progress.done < result.progress.trials:
         kept += ", one that was running goes on from its last checkpoint (a hypermodel's from its start)"
-    cause = SIGNALS.get(result.interrupted or "", escape_text(result.interrupted))
-    return [("stopped", f"by {cause}: {kept}; the same command goes on:"), ("", call.rerun_command())]
+    return [
+        ("stopped", f"by {stop_text(result.interrupted or '')}: {kept}; the same command goes on:"),
+        ("", call.rerun_command()),
+    ]
 
 
 def _best(result: RunResult, baseline: Mapping[str, Scalar]) -> list[Line]:

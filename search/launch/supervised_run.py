@@ -28,7 +28,7 @@ from studies.export.export_folder import STUDY_ID
 from studies.outcome import Progress, RunResult
 from studies.settings import Study
 from studies.status.monitor import StudyMonitor, StudySnapshot
-from studies.stop_request import StopRequest, signals
+from studies.stop_request import StopReason, StopRequest, signals
 from studies.study_folder import ensure_study_folder
 from studies.trials.repeats import is_exhausted
 from studies.trials.time_budget import too_short
@@ -247,7 +247,7 @@ class _Run:
 
     def _result(self, now: StudySnapshot | None, before: StudySnapshot | None) -> RunResult:
         """What the database and the export say."""
-        interrupted = self.stop.signal_name or (now.control.stop_reason if now else None)
+        interrupted = self.stop.requested_by or (StopReason.of_study(now.control.stop_reason) if now else None)
         if now is None and interrupted is None:
             raise StudyError("the workers have ended, but the database of the study does not answer: start again")
         progress = now.progress if now else Progress(self.study.trials)

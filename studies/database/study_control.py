@@ -14,8 +14,7 @@ from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
 from studies.database.workers import ALIVE, device_seconds, is_alive, mark_dead_workers, mark_lost_workers
 from studies.settings import MAX_TRIALS
-
-STOP = "search stop"
+from studies.stop_request import StopReason
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def set_limits(
     *,
     is_restart: bool = False,
     age_seconds: Callable[[], float] = process_age,
-) -> str | None:
+) -> StopReason | None:
     """Set the limits of a study.
 
     While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
@@ -57,10 +56,10 @@ def set_limits(
         age_seconds: Returns the seconds since the command of this worker was started; that of this process by default.
 
     Returns:
-        Who asked for an end of the study after the command was started; None if nobody did.
+        Why the study was stopped after the command was started; None if it was not.
     """
 
-    def work(connection: sa.Connection) -> str | None:
+    def work(connection: sa.Connection) -> StopReason | None:
         connection.execute(sa.select(STUDIES.c.trial_budget).where(STUDIES.c.study_id == study_id).with_for_update())
         mark_dead_workers(connection, study_id)
         before = connection.execute(sa.select(STUDIES).where(STUDIES.c.study_id == study_id)).one_or_none()
@@ -68,7 +67,7 @@ def set_limits(
         now, used = connection.execute(sa.select(database_seconds(), device_seconds(study_id))).one()
         stop = None
         if before is not None and before.stopped_at is not None and before.stopped_at > float(now) - age:
-            stop = before.stop_reason or STOP
+            stop = StopReason.of_study(before.stop_reason) or StopReason.STUDY_STOPPED
         if before is not None and (is_restart or _count_alive(connection, study_id)):
             more = max(before.trial_budget, limits.trials)
             connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trial_budget=more))
@@ -88,12 +87,12 @@ def set_limits(
     return database.run(work)
 
 
-def request_stop(database: Database, study_id: int, reason: str = STOP) -> int:
+def request_stop(database: Database, study_id: int) -> int:
     """Ask all workers of a study to end, also those that are still starting; returns how many are alive."""
 
     def work(connection: sa.Connection) -> int:
         change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
-        connection.execute(change.values(stop_reason=reason, stopped_at=database_seconds()))
+        connection.execute(change.values(stop_reason=StopReason.STUDY_STOPPED, stopped_at=database_seconds()))
         mark_dead_workers(connection, study_id)
         return _count_alive(connection, study_id)
 

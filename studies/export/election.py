@@ -130,7 +130,7 @@ class Exporter:
             return replace(result, exported_by=BY_ANOTHER)
         release_export(self.opened.database, claim)
         export = self.target if metrics else None
-        return replace(result, metrics=metrics, export=export, interrupted=self.stop.signal_name)
+        return replace(result, metrics=metrics, export=export, interrupted=self.stop.requested_by)
 
     def _is_good_enough(self, stored: dict[str, Any], best: Best, progress: Progress, *, retrains: bool) -> bool:
         """Whether the export that is there needs no other in its place."""

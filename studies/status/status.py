@@ -18,6 +18,7 @@ from studies.database.transactions import database_seconds
 from studies.database.urls import redact_url
 from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
 from studies.outcome import RUNNING, WAITING, Progress
+from studies.stop_request import StopReason
 
 RECENT_TRIALS = 30
 
@@ -74,7 +75,7 @@ class StudyStatus:
         deadline_seconds: When the time limit ends it, in seconds from now, or None.
         device_hours: Hours that its workers used of their devices since it was last started, and those that they may
             use, or None.
-        stop: Who has asked for an end, or None.
+        stop: Why its workers were asked to stop, or None.
         exporting: Host of the worker that exports the best trial, or None.
         exported: What was exported last: `trial`, `host`, `folder`; or None.
     """
@@ -92,7 +93,7 @@ class StudyStatus:
     seconds_left: float | None = None
     deadline_seconds: float | None = None
     device_hours: tuple[float, float] | None = None
-    stop: str | None = None
+    stop: StopReason | None = None
     exporting: str | None = None
     exported: Mapping[str, Any] | None = None
 
@@ -178,7 +179,7 @@ def _steered(row: Any, workers: Sequence[tuple[str, WorkerRow]]) -> dict[str, An
         # The next start sets it anew.
         "deadline_seconds": float(row.deadline - row.now) if lives and row.deadline is not None else None,
         "device_hours": None if row.device_seconds_limit is None else (used, row.device_seconds_limit / 3600),
-        "stop": row.stop_reason,
+        "stop": StopReason.of_study(row.stop_reason),
         "exporting": exporter.host if exporter else None,
         "exported": row.export_info if isinstance(row.export_info, dict) else None,
     }

@@ -10,7 +10,7 @@ from spaces.training import METRICS
 from studies.backend.error_text import reason_of
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Progress, TrialOutcome
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 from studies.training.result import DIVERGED, REFUSED, STOPPED, TrainingResult
 
 
@@ -36,7 +36,7 @@ def after_training(
         is_best = value is not None and (before.best is None or beats(value, before.best.value, recipe.metric))
         if comparable and is_best and not stop.requested:
             return TrialOutcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
-        return TrialOutcome(WAITING, *reached, stop.signal_name or "the time was over")
+        return TrialOutcome(WAITING, *reached, stop.reason or StopReason.TIME_LIMIT)
     if trained.end_reason == REFUSED:
         return TrialOutcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe, epochs)}")
     if trained.end_reason == DIVERGED or value is None:

@@ -10,7 +10,7 @@ from typing import Any
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.transactions import Database
 from studies.database.workers import HEARTBEAT_SECONDS, WorkerActivity, WorkerRegistration, send_heartbeat
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 
 LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def worker_session(
             except DATABASE_ERRORS as error:
                 LOG.info("no heartbeat: %s", type(error).__name__)
             if not parent_lives():
-                stop.request("SIGTERM")
+                stop.request(StopReason.SIGTERM)
 
     thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
     thread.start()
@@ -74,8 +74,8 @@ def apply_control(study: Any, stop: StopRequest) -> None:
         study: The row that `beat` returns.
         stop: Is told.
     """
-    if study.stop_reason:
-        stop.request(study.stop_reason)
+    if reason := StopReason.of_study(study.stop_reason):
+        stop.request(reason)
     stop.deadline = None if study.deadline is None else stop.clock() + study.deadline - study.now
     used = study.used - study.device_seconds_at_start
     stop.is_used_up = study.device_seconds_limit is not None and used >= study.device_seconds_limit

@@ -62,7 +62,7 @@ def outcome(
         progress=now,
         metrics=None,
         export=None,
-        interrupted=stop.signal_name,
+        interrupted=stop.requested_by,
         timed_out=now.done < now.trials and not stop.requested,
         already_finished=before.done >= now.trials,
         is_exhausted=is_exhausted(space, now),

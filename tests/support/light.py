@@ -76,7 +76,7 @@ class SleepingEvaluator:
             if epoch < epochs and not trial.write():
                 raise trial.claim_lost or RuntimeError("not written")
             if epoch < epochs and self.stop():
-                return TrialOutcome(WAITING, None, None, epoch, 0.0, self.stop.signal_name or "time")
+                return TrialOutcome(WAITING, None, None, epoch, 0.0, self.stop.requested_by or "time")
         return TrialOutcome(COMPLETE, value, epochs, epochs, 0.0)
 
 

@@ -87,7 +87,7 @@ def test_a_study_that_is_being_ended_is_left_alone(search, started, tmp_path):
     request_stop(opened.database, opened.study_id)
     done = search("resume", "tiny", "--trials", "+5")
     assert done.exit_code == 6
-    assert "is stopping (search stop); 1 worker still running" in done.stderr
+    assert "is stopping (`search stop`); 1 worker still running" in done.stderr
     assert wanted(tmp_path) == 5
 
 

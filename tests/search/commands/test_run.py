@@ -11,6 +11,7 @@ from search.display.summary import summary
 from search.run_command import RunCommand
 from spaces import ImageFolder, baseline
 from studies.outcome import Progress
+from studies.stop_request import StopReason
 from tests.support import stream
 
 
@@ -92,7 +93,7 @@ def test_a_reader_that_goes_away_hands_the_trial_back(monkeypatch):
     monkeypatch.setattr("search.display.log_screen.print_line", broken)
     with LogScreen("digits", asked.append) as screen:
         stream.play(screen, stream.WIDE_SPACE)
-    assert asked == ["SIGPIPE"]
+    assert asked == [StopReason.SIGPIPE]
 
 
 def test_decoding_is_told_now_and_then():
@@ -150,7 +151,7 @@ def test_a_run_out_of_time_says_so():
 def test_nothing_complete_is_told():
     """An interruption before the first trial ends needs no best."""
     progress = Progress(9)
-    shown = told(stream.result(interrupted="SIGINT", progress=progress, metrics=None, export=None))
+    shown = told(stream.result(interrupted=StopReason.SIGINT, progress=progress, metrics=None, export=None))
     assert "no trial is complete yet" in shown
     assert "one that was running goes on from its last checkpoint (a hypermodel's from its start)" in shown
 
@@ -161,7 +162,7 @@ def test_typed_options_come_back_without_the_password():
     again = shlex.split(call.rerun_command())
     assert again[:5] == ["search", "run", "digits", "--study", "a"]
     assert again[5:] == ["--storage", "mysql+pymysql://***@h/d", "--output", "my runs", "--no-export"]
-    assert "s3cret" not in told(stream.result(interrupted="SIGINT"), call)
+    assert "s3cret" not in told(stream.result(interrupted=StopReason.SIGINT), call)
 
 
 def test_every_space_has_a_baseline_line(search):

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from search.commands.stop import stop_study
 from spaces.errors import StudyError
 from studies import Study
-from studies.database.study_control import Limits, claim_export, release_export, request_stop, set_limits
+from studies.database.study_control import Limits, claim_export, release_export, set_limits
 from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
+from studies.stop_request import StopReason
 from tests.support.fakes import joined, open_tiny, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
@@ -159,7 +160,7 @@ def test_stop_waits_until_the_workers_have_ended(search, folder, at_work, capsys
     def leave(seconds):
         waited.append(seconds)
         row = opened.database.read(lambda connection: connection.execute(sa.select(STUDIES)).one())
-        assert row.stop_reason == "search stop"
+        assert row.stop_reason == StopReason.STUDY_STOPPED
         queue.worker.deregister(opened.database)
 
     stop_study("tiny", folder.parent, None, wait_seconds=30, sleep=leave)
@@ -182,7 +183,7 @@ def test_stop_without_waiting(search, at_work):
     done = search("stop", "tiny", "--no-wait")
     assert done.exit_code == 0
     assert "asked 1 worker" in done.stdout
-    assert "asked for by search stop: the workers are ending" in search("status", "tiny").stdout
+    assert "asked for by `search stop`: the workers are ending" in search("status", "tiny").stdout
 
 
 def test_stop_with_nobody_alive_says_so(search, folder):
@@ -239,8 +240,10 @@ def test_trials_tell_their_worker_and_attempts(search, folder, at_work):
     assert [row.split(",")[place] for row in rows] == ["1", "1", "2"]
 
 
-def test_an_end_is_asked_for_by_name(search, folder, at_work):
-    """Whoever asked for the end is named as text, whatever it holds."""
+def test_unknown_stop_reasons_are_never_shown(search, folder, at_work):
+    """A reason that this version does not know counts as a stop of the study, whatever text the database holds."""
     opened, _ = at_work
-    request_stop(opened.database, opened.study_id, "\x1b[31m[bold]me")
-    assert r"\x1b[31m[bold]me" in search("status", "tiny").stdout
+    poison = sa.update(STUDIES).values(stop_reason="\x1b[31m[bold]me")
+    opened.database.run(lambda connection: connection.execute(poison))
+    assert "asked for by `search stop`" in search("status", "tiny").stdout
+    assert json.loads(search("status", "tiny", "--json").stdout)["stop"] == StopReason.STUDY_STOPPED

@@ -14,6 +14,7 @@ from spaces import flatten
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import Progress
 from studies.settings import Study
+from studies.stop_request import StopReason
 from tests.support import stream
 
 SIZES = [(80, 24), (140, 40), (140, 24), (60, 12), (40, 8)]
@@ -155,8 +156,8 @@ def test_a_whole_run_is_shown():
         screen.on_space_loaded(stream.WIDE_SPACE, Study())
         print("printed by a library")  # noqa: T201
         stream.play(screen, stream.WIDE_SPACE)
-        screen.on_stopping("SIGINT")
-        assert any("SIGINT: ending after this step" in line for line in drawn(screen, 140, 40))
+        screen.on_stopping(StopReason.SIGINT)
+        assert any("Ctrl-C: ending after this step" in line for line in drawn(screen, 140, 40))
     shown = terminal.file.getvalue()
     assert "printed by a library" in shown
     assert r"a/[red]b\nc.jpg" in shown

@@ -17,7 +17,7 @@ from studies.database.study_control import (
 from studies.database.tables import WORKERS
 from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.settings import Study
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 from studies.workers.heartbeat import apply_control, worker_session
 from tests.support.fakes import joined, opened_tiny, run_tiny
 
@@ -77,7 +77,7 @@ def test_a_stop_reaches_every_worker_and_the_next_start_takes_it_back(open_worke
     opened = open_worker()
     members = [joined(opened, Study()).worker for _ in range(2)]
     assert request_stop(opened.database, opened.study_id) == 2
-    assert [heard(opened, member).signal_name for member in members] == ["search stop"] * 2
+    assert [heard(opened, member).requested_by for member in members] == [StopReason.STUDY_STOPPED] * 2
     for member in members:
         member.deregister(opened.database)
     assert request_stop(opened.database, opened.study_id) == 0
@@ -90,8 +90,8 @@ def test_a_stop_also_ends_a_process_that_was_still_starting(open_worker):
     opened = open_worker()
     joined(opened, Study()).worker.deregister(opened.database)
     assert request_stop(opened.database, opened.study_id) == 0
-    assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == "search stop"
-    assert heard(opened, joined(opened, Study()).worker).signal_name == "search stop"
+    assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == StopReason.STUDY_STOPPED
+    assert heard(opened, joined(opened, Study()).worker).requested_by is StopReason.STUDY_STOPPED
 
 
 def test_a_later_start_does_not_save_a_process_that_was_still_starting(open_worker):
@@ -100,7 +100,7 @@ def test_a_later_start_does_not_save_a_process_that_was_still_starting(open_work
     request_stop(opened.database, opened.study_id)
     assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 0.0) is None
     newer = joined(opened, Study()).worker
-    assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == "search stop"
+    assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == StopReason.STUDY_STOPPED
     assert not heard(opened, newer).requested
 
 
@@ -148,4 +148,4 @@ def test_a_worker_hears_the_stop_within_a_heartbeat(open_worker):
             if stop.requested:
                 break
             time.sleep(0.05)
-    assert stop.signal_name == "search stop"
+    assert stop.requested_by is StopReason.STUDY_STOPPED

@@ -16,7 +16,7 @@ from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import COMPLETE, PRUNED
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 from studies.training.result import FINISHED, TrainingResult
 from studies.trials import evaluate
 from studies.trials.evaluate import TrialEvaluator
@@ -126,7 +126,7 @@ class StopAfter(Recorder):
         super().on_epoch_ended(event)
         if len(self.of(EpochEnded)) == self.epochs:
             if self.by_signal:
-                self.stop.request("SIGINT")
+                self.stop.request(StopReason.SIGINT)
             else:
                 self.stop.deadline = 0.0
 

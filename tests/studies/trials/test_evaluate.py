@@ -18,7 +18,7 @@ from studies.database.stored_trials import outcome_of, progress
 from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialEnded
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 from studies.training import result
 from studies.trials import evaluate
 from studies.trials.evaluate import TrialEvaluator
@@ -159,7 +159,7 @@ class StopAfter(Recorder):
         super().on_epoch_ended(event)
         if len(self.of(EpochEnded)) == self.epochs:
             if self.by_signal:
-                self.stop.request("SIGINT")
+                self.stop.request(StopReason.SIGINT)
             else:
                 self.stop.deadline = 0.0
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studies.outcome import Costs
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 from studies.trials.time_budget import (
     MARGIN,
     MOST_OF_THE_TIME,
@@ -236,7 +236,7 @@ def test_an_unfinished_model_is_judged_by_one_batch_at_least(clock):
     clock.now = 29.0
     assert made.goes_on_judging(0)
     assert not made.goes_on_judging(1)
-    made.stop.request("SIGINT")
+    made.stop.request(StopReason.SIGINT)
     assert not made.goes_on_judging(0)
 
 

@@ -11,7 +11,7 @@ from studies.database.stored_trials import progress
 from studies.database.workers import WorkerRegistration, end_worker
 from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, TrialOutcome
-from studies.stop_request import StopRequest
+from studies.stop_request import StopReason, StopRequest
 from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 
 
@@ -100,8 +100,8 @@ def test_an_interrupted_trial_waits_and_the_run_ends(tmp_path):
 
     def interrupted(trial, recipe, before):
         if trial.number == 2:
-            stop.request("SIGINT")
-            return TrialOutcome(WAITING, None, None, 0, 0.0, "SIGINT")
+            stop.request(StopReason.SIGINT)
+            return TrialOutcome(WAITING, None, None, 0, 0.0, StopReason.SIGINT)
         return CurveObjective()(trial, recipe, before)
 
     recorder = Recorder()
@@ -127,8 +127,8 @@ def test_fewer_trials_than_have_ended_evaluates_none(tmp_path):
 
     def interrupted(trial, recipe, before):
         if trial.number == 3:
-            stop.request("SIGINT")
-            return TrialOutcome(WAITING, None, None, 0, 0.0, "SIGINT")
+            stop.request(StopReason.SIGINT)
+            return TrialOutcome(WAITING, None, None, 0, 0.0, StopReason.SIGINT)
         return CurveObjective()(trial, recipe, before)
 
     run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop)
