@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from studies.export.card_code import evaluation_code, usage_code
+from studies.export.formats import FORMATS
+from studies.training.scores import SCORES
 
 _LIMITS = (
     "- It always answers with one of its classes, also for an image that shows none of them.\n"
@@ -12,6 +14,7 @@ _LIMITS = (
     "- The probabilities are the model's own and were not calibrated."
 )
 
+_MEASURES = {"f1": "F1", "auc": "AUC", "top_5_accuracy": "among the five most probable"}
 _PICTURES = {
     "samples.png": "training images with their classes",
     "confusion_matrix.png": "confusion matrix of the test images",
@@ -70,9 +73,7 @@ def _input(form: Mapping[str, Any]) -> str:
 def _test(test: Mapping[str, Any] | None) -> str:
     if not test:
         return ""
-    rows = [("accuracy", test["accuracy"]), ("loss", test["loss"]), ("precision", test["precision"])]
-    rows += [("recall", test["recall"]), ("F1", test["f1"]), ("AUC", test.get("auc"))]
-    rows += [("among the five most probable", test.get("top_5_accuracy"))]
+    rows = [(_MEASURES.get(name, name), test.get(name)) for name in SCORES]
     images = f" on {test['images']} images" if "images" in test else ""
     text = f"## Test\n\nMeasured once{images} that no trial had seen.\n\n"
     text += _table(("measure", "value"), [(name, f"{value:.4f}") for name, value in rows if value is not None])
@@ -139,13 +140,13 @@ def _weights(weights: Mapping[str, Any] | None) -> str:
 
 
 def _use(form: Mapping[str, Any]) -> str:
+    usage = "\n\n".join(each.usage for each in FORMATS.values() if each.usage)
     return (
         "## Use\n\nFrom the command line, with the path of this folder:\n\n"
         "```console\nsearch predict FOLDER photo.jpg\nsearch evaluate FOLDER labelled_images/\n```\n\n"
         f"With Keras and Pillow alone, in this folder:\n\n```python\n{usage_code(form)}```\n\n"
         "The model is saved without its training, so `evaluate` needs it compiled first, with labels as integers:\n\n"
-        f"```python\n{evaluation_code(form)}```\n\n"
-        "`saved_model/`, where present, answers `serve` for float32 and `serve_uint8` for whole numbers."
+        f"```python\n{evaluation_code(form)}```\n\n{usage}"
     )
 
 

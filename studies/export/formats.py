@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +25,81 @@ LARGEST_DIFFERENCE = 1e-4
 KERAS_FILE, SAVED_MODEL, LABELS, RECIPE, CARD = "model.keras", "saved_model", "labels.json", "recipe.json", "CARD.md"
 
 
-def export_keras(model: keras.Model, folder: Path, samples: np.ndarray, answers: np.ndarray) -> float:
-    path = folder / KERAS_FILE
-    with _readable_errors(KERAS_FILE, "written"), quiet_keras():
-        model.save(path)
-    with _readable_errors(KERAS_FILE, "loaded again by plain Keras"), quiet_keras():
-        loaded = keras.models.load_model(path)
-        found = [answers_of(loaded, samples), answers_of(loaded, samples.astype(np.float32))]
-    return _compared(KERAS_FILE, model, samples, found, answers)
+@dataclass(frozen=True)
+class Format:
+    """A format of exported models.
+
+    Args:
+        file: Its file or folder in the export.
+        write: Writes a model to a path.
+        outputs: Loads a path and returns the probabilities of images uint8, once for each way to ask for them.
+        loader: The program that loads it.
+        backend: The only backend of Keras that can write it; None for any.
+        usage: What the model card says of its use.
+    """
+
+    file: str
+    write: Callable[[keras.Model, Path], None]
+    outputs: Callable[[Path, np.ndarray], Sequence[np.ndarray]]
+    loader: str
+    backend: str | None = None
+    usage: str = ""
 
 
-def export_saved_model(model: keras.Model, folder: Path, samples: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
-    if keras.backend.backend() != "tensorflow":
-        return {"skipped": f"needs the tensorflow backend, not {keras.backend.backend()}"}
-    from studies.export.tensorflow_saved_model import saved_model_outputs, write_saved_model
+def export_formats(
+    model: keras.Model, folder: Path, samples: np.ndarray, answers: np.ndarray, has_time: Callable[[], bool]
+) -> dict[str, dict[str, Any]]:
+    """Write a model in every format, load each again and compare it.
 
-    path = folder / SAVED_MODEL
-    with _readable_errors(SAVED_MODEL, "written"), quiet_keras():
-        write_saved_model(model, path)
-    with _readable_errors(SAVED_MODEL, "loaded again by TensorFlow"), keras.device("cpu:0"):
-        found = saved_model_outputs(path, samples)
-    return {"max_abs_difference": _compared(SAVED_MODEL, model, samples, found, answers)}
+    Args:
+        model: The model in memory.
+        folder: The folder to write to.
+        samples: Images (k, height, width, channels) uint8.
+        answers: The probabilities that the model in memory gives for them.
+        has_time: Asked before each format but Keras' own, without which there is no export.
+
+    Returns:
+        For each format `max_abs_difference`, or the reason why it was `skipped`.
+
+    Raises:
+        ExportError: A format cannot be written or loaded, or answers otherwise than the model in memory.
+    """
+    exports: dict[str, dict[str, Any]] = {}
+    for name, form in FORMATS.items():
+        if form.backend not in (None, keras.backend.backend()):
+            exports[name] = {"skipped": f"needs the {form.backend} backend, not {keras.backend.backend()}"}
+        elif name == "keras" or has_time():
+            with _readable_errors(form.file, "written"), quiet_keras():
+                form.write(model, folder / form.file)
+            with _readable_errors(form.file, f"loaded again by {form.loader}"), quiet_keras():
+                found = form.outputs(folder / form.file, samples)
+            exports[name] = {"max_abs_difference": _compared(form.file, model, samples, found, answers)}
+        else:
+            exports[name] = {"skipped": "no time left"}
+    return exports
+
+
+def _write_keras(model: keras.Model, path: Path) -> None:
+    model.save(path)
+
+
+def _keras_outputs(path: Path, samples: np.ndarray) -> list[np.ndarray]:
+    loaded = keras.models.load_model(path)
+    return [answers_of(loaded, samples), answers_of(loaded, samples.astype(np.float32))]
+
+
+def _write_saved_model(model: keras.Model, path: Path) -> None:
+    # TensorFlow is imported only where it is the backend.
+    from studies.export.tensorflow_saved_model import write_saved_model
+
+    write_saved_model(model, path)
+
+
+def _saved_model_outputs(path: Path, samples: np.ndarray) -> list[np.ndarray]:
+    from studies.export.tensorflow_saved_model import saved_model_outputs
+
+    with keras.device("cpu:0"):
+        return saved_model_outputs(path, samples)
 
 
 def answers_of(model: keras.Model, samples: np.ndarray) -> np.ndarray:
@@ -102,3 +157,17 @@ def _readable_errors(name: str, done: str) -> Iterator[None]:
             f"{name}: the model could not be {done}: {reason} (layers of your own need get_config() and "
             "@keras.saving.register_keras_serializable())"
         ) from error
+
+
+FORMATS: Mapping[str, Format] = {
+    "keras": Format(KERAS_FILE, _write_keras, _keras_outputs, "plain Keras"),
+    "saved_model": Format(
+        SAVED_MODEL,
+        _write_saved_model,
+        _saved_model_outputs,
+        "TensorFlow",
+        backend="tensorflow",
+        usage="`saved_model/`, where present, answers `serve` for float32 and `serve_uint8` for whole numbers.",
+    ),
+}
+"""The formats by their names in `metrics.json`."""

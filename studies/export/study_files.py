@@ -19,7 +19,7 @@ _DATABASE = re.compile(r"study\.db(-wal|-shm|-journal)?|\.study\.db\.lock")
 _COMMAND = re.compile(r"command\.json|\.command\.json\.\d+|\.writable.*")
 _LOG = re.compile(r"worker-\d+\.log")
 _CHECKPOINT = re.compile(r".*\.(checkpoint|weights|tmp)")
-_EXPORTED = {
+EXPORTED = {
     "model.keras",
     "saved_model",
     "model.onnx",
@@ -134,7 +134,7 @@ def _in_exports(folder: Path, identity: str) -> Iterator[StudyFile]:
             yield StudyFile(EXPORT, export, 0)
         elif unfinished or study_of(export) == identity:
             for entry in _entries(export):
-                if entry.name in _EXPORTED or unfinished:
+                if entry.name in EXPORTED or unfinished:
                     yield from _whole(EXPORT, entry)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from studies.export.card import model_card
 from studies.export.export_folder import METRICS, Publish, publish_at_once, replacing
-from studies.export.formats import CARD, LABELS, RECIPE, answers_of, export_keras, export_saved_model
+from studies.export.formats import CARD, LABELS, RECIPE, answers_of, export_formats
 
 
 def export_model(
@@ -59,12 +59,7 @@ def export_model(
     """
     answers = answers_of(model, samples)
     with replacing(folder, study, publish) as new:
-        exports = {
-            "keras": {"max_abs_difference": export_keras(model, new, samples, answers)},
-            "saved_model": (
-                export_saved_model(model, new, samples, answers) if has_time() else {"skipped": "no time left"}
-            ),
-        }
+        exports = export_formats(model, new, samples, answers, has_time)
         written: dict[str, Any] = _strict({"exports": exports, "versions": versions(), **metrics(exports)})
         form = {"labels": list(labels), "image_shape": list(image_shape), "resize": resize, "value_range": [0, 255]}
         _write_json(new / LABELS, form)

@@ -1,6 +1,6 @@
 """A recipe's Keras model: one that is trained, and one that answers with probabilities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,6 +8,8 @@ import keras
 
 from spaces.backbones import CNN, Branches, Custom, Pretrained
 from spaces.errors import ModelError
+from spaces.records import Record
+from spaces.registry import look_up
 from spaces.space import Recipe
 from studies.backend.quiet import quiet_keras
 from studies.models.augmentation import augmentation_layers
@@ -132,14 +134,21 @@ def inference_model(
 
 def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: Path | None) -> Any:
     record = recipe.model if recipe.backbone is None else recipe.backbone
-    units = outputs_for(classes)
-    if isinstance(record, CNN):
-        return convolutional_outputs(record, images, recipe.dropout, units)
-    if isinstance(record, Branches):
-        return branches_outputs(record, images, recipe.dropout, units)
-    if isinstance(record, Pretrained):
-        return pretrained_outputs(record, images, recipe.dropout, units, load=load, folder=folder)
-    if isinstance(record, Custom):
-        return custom_outputs(record, recipe, images, units, plain=not load)
-    known = "CNN(...), Branches(...), Pretrained(...) or Custom(...)"
-    raise ModelError(f"{type(record).__name__} is not known: use {known}")
+    make = look_up(NETWORKS, type(record), "model" if recipe.backbone is None else "backbone", ModelError)
+    return make(record, recipe, images, outputs_for(classes), load=load, folder=folder)
+
+
+NETWORKS: Mapping[type[Record], Callable[..., Any]] = {
+    CNN: lambda record, recipe, images, units, **_: convolutional_outputs(record, images, recipe.dropout, units),
+    Branches: lambda record, recipe, images, units, **_: branches_outputs(record, images, recipe.dropout, units),
+    Pretrained: lambda record, recipe, images, units, **loading: pretrained_outputs(
+        record, images, recipe.dropout, units, **loading
+    ),
+    Custom: lambda record, recipe, images, units, load, **_: custom_outputs(
+        record, recipe, images, units, plain=not load
+    ),
+}
+"""The networks by their records, each from a symbolic batch of images to its outputs.
+
+They are called with `load`, whether to load pretrained weights, and `folder`, where the relative path of a file starts.
+"""

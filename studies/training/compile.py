@@ -1,12 +1,15 @@
 """Compiles a model as its recipe says: optimizer, learning-rate schedule, loss and metrics."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
+from spaces.records import Record
+from spaces.registry import look_up
 from spaces.space import Recipe
-from spaces.training import SGD, Constant
+from spaces.training import SGD, Adam, AdamW, Constant, Cosine, RMSprop
 from studies.backend import device_info
 from studies.models.outputs import gives_logits
 
@@ -49,11 +52,22 @@ def compile_model(
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int, rate: Any = None) -> keras.optimizers.Optimizer:
     """The recipe's optimizer with its learning rate and schedule, or with another."""
-    settings = dataclasses.asdict(recipe.optimizer)
-    if isinstance(recipe.optimizer, SGD) and not recipe.optimizer.weight_decay:
-        settings["weight_decay"] = None
-    kind = getattr(keras.optimizers, type(recipe.optimizer).__name__)
-    return kind(learning_rate=read_learning_rate(recipe, steps_per_epoch) if rate is None else rate, **settings)
+    make = look_up(OPTIMIZERS, type(recipe.optimizer), "optimizer")
+    rate = read_learning_rate(recipe, steps_per_epoch) if rate is None else rate
+    return make(learning_rate=rate, **dataclasses.asdict(recipe.optimizer))
+
+
+def _sgd(weight_decay: float, **settings: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(weight_decay=weight_decay or None, **settings)
+
+
+OPTIMIZERS: Mapping[type[Record], Callable[..., keras.optimizers.Optimizer]] = {
+    Adam: keras.optimizers.Adam,
+    AdamW: keras.optimizers.AdamW,
+    SGD: _sgd,
+    RMSprop: keras.optimizers.RMSprop,
+}
+"""The optimizers by their records, each called with `learning_rate` and the record's fields."""
 
 
 class Cooldown(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -86,14 +100,22 @@ def read_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
 
 
 def as_schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
-    """The learning rate as a schedule in any case: all are one kind, of which TensorFlow traces the same graph.
+    """Return the learning rate as a schedule, also where it is a number."""
+    make = look_up(SCHEDULES, type(recipe.schedule), "schedule")
+    return make(recipe.schedule, recipe.learning_rate, recipe.epochs * steps_per_epoch)
 
-    A cosine from the peak to the peak is a constant, and a warm-up of no steps is none.
-    """
-    schedule, steps = recipe.schedule, recipe.epochs * steps_per_epoch
-    warmup = round(schedule.warmup * steps)
-    floor = 1.0 if isinstance(schedule, Constant) else schedule.floor
+
+def _cosine(rate: float, steps: int, warmup_fraction: float, floor: float) -> keras.optimizers.schedules.CosineDecay:
+    warmup = round(warmup_fraction * steps)
     # Without the branch of the warm-up TensorFlow would round it otherwise where its numbers are constants.
     return keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=recipe.learning_rate, warmup_steps=warmup
+        0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=rate, warmup_steps=warmup
     )
+
+
+# A cosine from the peak to the peak is a constant: TensorFlow traces the same graph for both.
+SCHEDULES: Mapping[type[Record], Callable[[Any, float, int], keras.optimizers.schedules.LearningRateSchedule]] = {
+    Constant: lambda schedule, rate, steps: _cosine(rate, steps, schedule.warmup, 1.0),
+    Cosine: lambda schedule, rate, steps: _cosine(rate, steps, schedule.warmup, schedule.floor),
+}
+"""The schedules by their records, each made from the record, the peak learning rate and the number of steps."""

@@ -130,11 +130,13 @@ def _may_be_kept(recipe: Recipe) -> bool:
     """Whether a recipe's model can be trained a second time as if it were new.
 
     On other backends than TensorFlow the numbers that change are part of what is compiled. Code of others may hold
-    anything; a second phase changes what is trained; mixed_float16 has an optimizer around the optimizer.
+    anything; a second phase changes what is trained; mixed_float16 has an optimizer around the optimizer. Only the
+    numbers of a cosine can be changed.
     """
+    is_cosine = isinstance(as_schedule(recipe, 1), keras.optimizers.schedules.CosineDecay)
     on_tensorflow = keras.backend.backend() == "tensorflow"
     one_phase = second_phase(recipe) is None
-    return on_tensorflow and one_phase and recipe.model is None and recipe.precision != "mixed_float16"
+    return is_cosine and on_tensorflow and one_phase and recipe.model is None and recipe.precision != "mixed_float16"
 
 
 def _can_be_kept(model: keras.Model) -> bool:
@@ -151,7 +153,7 @@ def _structure(recipe: Recipe, fresh: keras.Model, steps_per_execution: int) -> 
         if field in (part := form[record] or {}):
             part[field] = bool(part[field])
     # As variables 0 and 1 are what they are as numbers; another floor could be rounded otherwise.
-    floor = getattr(recipe.schedule, "floor", 1.0)
+    floor = as_schedule(recipe, 1).alpha
     form["schedule"] = None if floor in (0.0, 1.0) else floor
     parts = [form, fresh.name, fresh.input_shape, fresh.output_shape, steps_per_execution]
     return json.dumps(parts, sort_keys=True)

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from spaces.errors import DataError, ModelError
 
-SCORES = ("loss", "accuracy", "auc", "precision", "recall", "f1", "top_5_accuracy")
-"""The fields of `Scores` that are one number for all images."""
+MIN_CLASSES = {"top_5_accuracy": 6}
+"""The fewest classes with which a score says anything, where that is more than two."""
 
 # Keras clips probabilities the same way in its cross entropies.
 _SMALLEST_PROBABILITY = 1e-7
@@ -66,10 +66,14 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """The scores as dicts, lists, texts and numbers."""
-        fields = asdict(self)
-        fields["classes"] = list(fields["classes"])
-        fields["confusion_matrix"] = [list(row) for row in self.confusion_matrix]
-        return fields
+        form = asdict(self)
+        form["classes"] = list(form["classes"])
+        form["confusion_matrix"] = [list(row) for row in self.confusion_matrix]
+        return form
+
+
+SCORES = tuple(field.name for field in fields(Scores) if field.type in (float, float | None))
+"""The fields of `Scores` that are one number for all images; `val_` before one of them is the name of a metric."""
 
 
 def compute_scores(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Scores:
@@ -167,7 +171,7 @@ def _area(of_class: np.ndarray, of_others: np.ndarray) -> float:
 
 def _top_5_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
     """Of equally probable classes the first ones count, as in the accuracy."""
-    if probabilities.shape[1] < 6:
+    if probabilities.shape[1] < MIN_CLASSES["top_5_accuracy"]:
         return None
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     return float((best == labels[:, None]).any(axis=1).mean())

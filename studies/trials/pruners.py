@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import optuna
 
-from spaces.errors import SpaceError
+from spaces.registry import look_up
 
 ETA = 3
 
@@ -32,6 +32,4 @@ def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     Raises:
         SpaceError: There is no such pruner.
     """
-    if name not in PRUNERS:
-        raise SpaceError(f"pruner: must be one of {', '.join(PRUNERS)}, got {name!r}")
-    return PRUNERS[name](epochs)
+    return look_up(PRUNERS, name, "pruner")(epochs)

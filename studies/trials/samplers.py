@@ -14,6 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from spaces.errors import ModelError, SpaceError
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice, Float, Int, Parameter, Scalar
+from spaces.registry import look_up
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
 from studies.database.enqueued import RefusedValues, accept_values, given_values, refuse_unused
 from studies.database.errors import DATABASE_ERRORS
@@ -38,11 +39,10 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     Raises:
         SpaceError: There is no such sampler, or a package that it needs is not installed.
     """
-    if name not in SAMPLERS:
-        raise SpaceError(f"sampler: must be one of {', '.join(SAMPLERS)}, got {name!r}")
+    make = look_up(SAMPLERS, name, "sampler")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[name](seed)
+        return make(seed)
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Recipe:

@@ -15,6 +15,7 @@ from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend
 from studies.models.weights_file import weights_path
 from studies.training.epochs import max_value
+from studies.training.scores import MIN_CLASSES
 
 if TYPE_CHECKING:
     from studies.data.dataset import Dataset
@@ -102,10 +103,10 @@ def check_metric(metric: str, dataset: "Dataset") -> None:
     Raises:
         DataError: It would be the same for every model.
     """
-    if metric == "val_top_5_accuracy" and len(dataset.classes) < 6:
+    fewest = MIN_CLASSES.get(metric.removeprefix("val_"), 2)
+    if len(dataset.classes) < fewest:
         raise DataError(
-            f"metric: val_top_5_accuracy is always 1 with {len(dataset.classes)} classes, at least 6 are needed: use "
-            "val_accuracy"
+            f"metric: {metric} needs at least {fewest} classes, got {len(dataset.classes)}\nhint: use val_accuracy"
         )
     if metric == "val_auc" and len(set(dataset.validation.labels.tolist())) < 2:
         raise DataError("metric: val_auc needs validation images of at least two classes: use a larger validation")

@@ -9,7 +9,7 @@ import numpy as np
 
 from studies.models.outputs import gives_logits
 from studies.training.callbacks.stop import StopOnRequest
-from studies.training.scores import SCORES, compute_scores
+from studies.training.scores import MIN_CLASSES, SCORES, compute_scores
 
 _VALUES_PER_BATCH, _LARGEST_BATCH = 2**20, 4096
 
@@ -94,7 +94,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
                 return
 
     def _scores(self, outputs: np.ndarray) -> dict[str, float]:
-        names = [name for name in SCORES if name != "top_5_accuracy" or len(self._classes) > 5]
+        names = [name for name in SCORES if len(self._classes) >= MIN_CLASSES.get(name, 2)]
         if not np.isfinite(outputs).all():
             return dict.fromkeys(names, math.nan)
         scores = compute_scores(self._probabilities(outputs), self._labels[: len(outputs)], self._classes)
