@@ -1,20 +1,20 @@
-"""A long chaos: hundreds of workers killed, told to end and stopped, and what came of their study.
+"""Kill, stop and suspend hundreds of workers, then check that their study lost nothing.
 
     python benchmarks/chaos.py [--trials 400] [--kills 200] [--stores sqlite postgresql] [--seed 0]
     python benchmarks/chaos.py --strikes 300 --outages 1 12 [--lost-after 2] [--stores sqlite postgresql] [--seed 0]
     python benchmarks/chaos.py --training [--trials 200] [--strikes 40] [--stores sqlite postgresql] [--seed 0]
 
-Four workers, replaced when they die, with a heartbeat every 0.3 s and lost after 2 s. They do all that a worker does
-but train: their trials sleep 5 epochs of 0.2 s (tests/support/light.py). PostgreSQL crashes in between. With
-`--training` they train a tiny network (tests/support/training.py), 8 epochs of 0.3 s and more; then checkpoints are
-truncated as well, and the small disk that holds them and SQLite's file is full for a while, where one can be mounted.
+Four workers run at a time and are replaced when they die. They send a heartbeat every 0.3 s and are lost after 2 s.
+They do everything that a worker does except training: their trials sleep for 5 epochs of 0.2 s. PostgreSQL crashes in
+between. With `--training` they train a tiny network for 8 epochs of at least 0.3 s; checkpoints are truncated as well,
+and where a small disk can be mounted, the disk that holds them and SQLite's file is full for a while.
 
-`--outages FROM TO` lets outages last that many seconds, most of them short: the server stays away after a crash,
-SQLite's file is locked, and all workers are stopped at once, as when their machine is suspended. Then only workers that
-were killed, told to end or stopped alone may lose a trial.
+`--outages FROM TO` sets how many seconds outages last; most are short. The server stays down after a crash, SQLite's
+file is locked, and all workers are suspended at once, as with their machine. Only workers that were killed, stopped or
+suspended alone may lose a trial then.
 
-At the end every trial, every epoch and every value is compared with what an undisturbed run gives. Exits with 1 if
-anything differs, or if the study was over before every kind of strike had happened.
+At the end the script compares every trial, epoch and value with those of an undisturbed run. It exits with 1 if
+anything differs, or if the study ended before every kind of strike had happened.
 """
 
 import argparse
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 3600.0
 
 
 def main() -> None:
-    """Strike and print."""
+    """Run the chaos and print its outcome."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--training", action="store_true")
     parser.add_argument("--trials", type=int, help="400, or 200 that train")

@@ -1,10 +1,10 @@
-"""What checkpoints cost: the time of each, and their share of a training.
+"""Measure the cost of checkpoints: seconds per checkpoint, and their share of the training time.
 
     python benchmarks/checkpoints.py [--only digits] [--runs 5] [--epochs 6] [--size 96] [--images 512] [--place FOLDER]
 
-Trains digits' default network, and a MobileNetV2 whose layers are all trained with Adam, on images of noise. A run's
-share is the time inside the callback, copies for a sudden end included, by the time of the whole training; the first
-epoch of each run traces, as in any trial.
+The script trains the default network of digits, and all layers of a MobileNetV2 with Adam on images of noise. The share
+is the time inside the callback, including the copies kept for a sudden stop, divided by the time of the whole training.
+The first epoch of each run includes tracing, as in any trial.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from studies.training.fit import train
 
 @dataclass
 class Costs:
-    """What was measured in one training, in seconds and bytes."""
+    """Measurements of one training, in seconds and bytes."""
 
     in_callback: float = 0.0
     saves: list[float] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Costs:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     arguments = _arguments()
     print(machine("keras", "tensorflow"))
     for name, recipe, images, validation in (_digits(), _mobilenet(arguments)):

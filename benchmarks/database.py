@@ -1,10 +1,10 @@
-"""What a trial costs in the database, beside a plain Optuna loop in the same run.
+"""Measure the database cost of a trial next to a plain Optuna loop in the same run.
 
     python benchmarks/database.py [--trials 100] [--rounds 5] [--stores sqlite postgresql]
 
-A trial is claimed, is given 5 parameters, reports 10 epochs with `should_prune` after each, and ends. Both sides have
-Optuna's random sampler and median pruner, and take turns on databases of their own; PostgreSQL is a server on this
-machine with its default settings. Install the project with its `test` extra first.
+Each trial suggests 5 parameters, reports 10 epochs, calls `should_prune` after each, and ends. Both sides use Optuna's
+random sampler and median pruner and take turns, each on its own database. PostgreSQL runs on this machine with its
+default settings. Install the project with the `test` extra first.
 """
 
 import argparse
@@ -37,7 +37,7 @@ EPOCHS = 10
 
 @dataclass
 class Counted:
-    """What an engine was asked to do."""
+    """Statements and commits of one engine."""
 
     commits: int = 0
     statements: int = 0
@@ -55,7 +55,7 @@ class Counted:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100, help="trials of each round and side")
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,15 +1,15 @@
-"""How fast a folder of images is decoded into the cache, and how fast a second start reads it.
+"""Measure how fast a folder of images is decoded into the cache, and how fast a second start reads it.
 
     python benchmarks/decoded_cache.py FOLDER [--runs 5] [--image-size 32]
 
-Each run takes a bare loop over all files on all cores, a first start with an empty cache, and a second start with the
-full one; every other run takes the bare loop last. Files lie in the page cache from the start.
+Each run times a bare loop over all files on all cores, a first start with an empty cache, and a second start with the
+full one. Every other run times the bare loop last. The files are in the page cache from the start.
 
-The bare loop opens each file with Pillow and puts its pixels into an array that all its processes share; it converts
-and resizes only what is of another mode or size. It is timed without the start of its processes, which have imported
-everything, and without the listing of the files. The two starts are timed in fresh processes from the first import
-to the dataset; the first one includes the listing, the start of its processes, the search for equal pictures, and
-the way to the disk. Processor seconds, of all processes together, say the same where others share the machine.
+The bare loop opens each file with Pillow and writes its pixels into an array shared by its processes. It converts and
+resizes only images of another mode or size. Its time excludes starting the processes, which have imported everything,
+and listing the files. The two starts are timed in fresh processes from the first import to the dataset. The first one
+includes listing the files, starting processes, finding duplicates and writing to disk. CPU seconds, summed over all
+processes, allow a comparison on a shared machine.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Taken(NamedTuple):
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     arguments = _arguments()
     paths = sorted(
         str(path) for path in arguments.folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"}

@@ -1,9 +1,9 @@
-"""How long the first command takes, and how good the model is that it finds.
+"""Measure how long `search run digits` takes, and the accuracy of the model that it finds.
 
     python benchmarks/digits.py [--runs 3]
 
-Each run starts the program anew in an empty folder, as a new user does. `seed` counts up, so that the spread is that
-of the search and not only that of the machine.
+Each run starts the program in an empty folder, as a new user does. Every run uses another seed, so that the spread
+includes that of the search, not only that of the machine.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from evidence import machine, spread
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs

@@ -1,4 +1,4 @@
-"""What every benchmark prints about the machine, and how it sums up its runs."""
+"""Describe the machine and summarize runs, for all benchmarks."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def machine(*packages: str) -> str:
-    """The hardware, the load before the first run, and the versions."""
+    """Return the hardware, the load before the first run, and the versions."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     load = f"load {os.getloadavg()[0]:.1f} before"
@@ -17,7 +17,7 @@ def machine(*packages: str) -> str:
 
 
 def spread(values: Sequence[float], unit: str = "s") -> str:
-    """Median, smallest and largest of some runs."""
+    """Return the median, minimum and maximum of some runs."""
     median, low, high = (f"{value:.4g}" for value in (statistics.median(values), min(values), max(values)))
     return f"median {median} {unit}".rstrip() + f", from {low} to {high}, n={len(values)}"
 

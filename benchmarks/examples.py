@@ -1,11 +1,11 @@
-"""Whether the built-in spaces beat the tutorials that they start from, on the test images.
+"""Compare built-in spaces with the tutorials that they start from, on the test images.
 
     python benchmarks/examples.py small_cnn photos/ [--size 64] [--trials 10] [--epochs 10] [--seeds 1]
 
-For each seed it searches the example over the folder, then runs its baseline as a study of one trial. Both sides are
-retrained on training and validation images for the epochs after which their trial was best, and tested on the same
-images. `--size` and `--epochs` change both alike; `--weights` (and `--alpha`) take a file of weights for the first
-pretrained network of the example, and leave out the others. The pruner is the example's own.
+For each seed, the script searches the example's space on the folder, then runs its baseline as a study of one trial.
+Both sides are retrained on training and validation images for their best number of epochs, and tested on the same
+images. `--size` and `--epochs` apply to both. `--weights` (and `--alpha`) pass a weights file to the first pretrained
+network of the example and leave out the others. The example's own pruner is used.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from studies import Study
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     given = _arguments()
     print(machine("keras", "tensorflow", "optuna"))
     loaded = _changed(load(given.example, given.folder), given)

@@ -1,11 +1,11 @@
-"""How fast batches reach a small network, beside batches that lie ready in memory.
+"""Measure how fast batches reach a small network, compared with batches prepared in memory.
 
     python benchmarks/feed.py FOLDER [--runs 20] [--images 25000] [--batch-size 128]
 
-Both sides train one model, the beginners' network of the `cifar10` example, which has run an epoch of each before. A
-run is one epoch from the feed, its new order of images included, and one from batches made beforehand; every other
-run takes the feed last. The ratio of each run compares neighbours in time; the ratio of processor seconds, of all
-threads together, says the same where others share the machine.
+Both sides train the same model, the beginners' network of the `cifar10` example, after one warm-up epoch each. A run is
+one epoch from the feed, including its new shuffle, and one from batches prepared beforehand. Every other run takes the
+feed last. The ratio of each run compares neighbours in time; the ratio of CPU seconds, summed over all threads, allows a
+comparison on a shared machine.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Speed(NamedTuple):
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     arguments = _arguments()
     data = load(ImageFolder(arguments.folder), Path.cwd())
     split = Split(data.train.images[: arguments.images], data.train.labels[: arguments.images])

@@ -1,13 +1,13 @@
-"""How many trials an hour a search over a frozen backbone's head does, with features computed once and without.
+"""Measure the trials per hour of a search over the head of a frozen backbone, with and without cached features.
 
     python benchmarks/frozen_features.py FOLDER WEIGHTS [--trials 12] [--images-trials 2]
 
-FOLDER holds `train/` and `test/`, WEIGHTS is the file of MobileNetV2 with alpha 0.35 without its top. Each side is a
-search in a process and a folder of its own: 160 pixels, 10 epochs a trial, over dropout, learning rate, batch size and
-dense units, without a pruner. The images are decoded before. Trials are counted from the first one's start to the last
-one's end, so that the first one's share holds the extraction. The side without features runs fewer trials, the same
-ones as the other side's first; the others of the same search are taken to last as long as the median of all but the
-first, which compiles. The side with features retrains, tests and exports its best.
+FOLDER holds `train/` and `test/`; WEIGHTS is the weights file of MobileNetV2 0.35 without its top. Each side is a search
+in its own process and folder: 160 px, 10 epochs per trial, over dropout, learning rate, batch size and dense units,
+without a pruner. The images are decoded before. The time runs from the start of the first trial to the end of the last
+one, so it includes computing the features. The side without features runs fewer trials, the first ones of the other
+side; its other trials are assumed to take the median time of all but the first, which compiles. The side with features
+retrains, tests and exports its best trial.
 """
 
 import argparse
@@ -50,7 +50,7 @@ print(json.dumps({"seconds": seconds, "each": each, "paths": paths}))
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("weights", type=Path)

@@ -1,13 +1,12 @@
-"""How much memory a folder of images takes: while it is decoded, when it is opened again, and while it is trained on.
+"""Measure the memory that a folder of images takes while decoding, when opened again, and while training.
 
     python benchmarks/memory.py FOLDER [--image-size 32] [--runs 3]
 
-Each line is the peak of a fresh process and of all processes that it starts, sampled up to 20 times a second from
-/proc/PID/smaps_rollup, so on Linux only. `resident` is the proportional set size: pages that several processes share
-count once, and pages of the cache file count while they are mapped, though the system takes them back whenever it
-needs them. `anonymous` is the part of it that cannot be taken back. Both include the interpreter and all imports; the
-lines `imports` say how much that is, and `small split` what TensorFlow takes to train the same network on 1,280 images
-that are picked from the same cache. What the data adds is the difference.
+Each line is the peak of a fresh process and its children, sampled up to 20 times a second from /proc/PID/smaps_rollup
+(Linux only). `resident` is the proportional set size: shared pages count once, and mapped pages of the cache file count
+although the system can reclaim them at any time. `anonymous` is the part that cannot be reclaimed. Both include the
+interpreter and all imports, which the lines `imports` show. `small split` is the memory that TensorFlow needs to train
+the same network on 1,280 images from the same cache. The difference is what the data adds.
 """
 
 import argparse
@@ -76,7 +75,7 @@ class Peak(NamedTuple):
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--image-size", type=int, default=32)

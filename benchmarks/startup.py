@@ -1,8 +1,9 @@
-"""How long a user waits for the first sign of life.
+"""Measure how long a user waits for the first output.
 
     python benchmarks/startup.py [--runs 9]
 
-`search --help` from start to end, and `search run digits` from start to its first line, each in a fresh process.
+The script times `search --help` from start to end, and `search run digits` from start to its first line, each in a
+fresh process.
 """
 
 import argparse
@@ -17,7 +18,7 @@ PROGRAM = [sys.executable, "-m", "search.cli"]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs

@@ -1,10 +1,10 @@
-"""How soon the trial of a worker that was killed goes on with another one.
+"""Measure how soon another worker resumes the trial of a killed one.
 
     python benchmarks/takeover.py [--kills 20] [--stores sqlite postgresql]
 
-Two workers with the default settings share a study; one trains, the other is idle, since there is no more to do. The
-first is killed with SIGKILL; the time runs until the other has begun its trial. The workers do all but train
-(tests/support/light.py). A new worker then takes the idle one's place.
+Two workers with the default settings share a study of one trial: one runs it, the other is idle. The first is killed
+with SIGKILL; the time runs until the other has started its trial. The workers do everything except training. A new
+worker then becomes the idle one.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tests.support.light import SleepSettings, WorkerPool
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--stores", nargs="+", default=["sqlite", "postgresql"])

@@ -1,10 +1,10 @@
-"""How much of the ideal throughput many workers reach on one PostgreSQL, beside a plain Optuna loop.
+"""Measure the throughput of many workers on one PostgreSQL, as a fraction of the ideal and next to a plain Optuna loop.
 
     python benchmarks/throughput.py [--workers 1 4 8 16 32] [--trials-each 8] [--sides search optuna]
 
-Trials sleep 2 s in 5 epochs and report each. Every worker is a process; all are started first, and begin together when
-all of them have the study open. The time runs from there until the last trial has ended; ideal is trials each x 2 s.
-Plain Optuna is `study.optimize` in as many processes, which divide the trials among them beforehand.
+Trials sleep for 2 s in 5 epochs and report each. Every worker is a process; they begin together once all of them have
+opened the study. The time runs from there until the last trial has ended; the ideal is 2 s times the trials of each
+worker. Plain Optuna runs `study.optimize` in as many processes, with the trials divided among them beforehand.
 """
 
 import argparse
@@ -45,7 +45,7 @@ study.optimize(objective, n_trials=trials)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 4, 8, 16, 32])
     parser.add_argument("--trials-each", type=int, default=8)

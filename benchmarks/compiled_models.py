@@ -1,10 +1,10 @@
-"""How many trials an hour a search over digits does, with compiled models that are kept and without.
+"""Measure the trials per hour of a search over digits, with and without the compiled-model cache.
 
-    python benchmarks/warm_models.py [--runs 3] [--trials 20]
+    python benchmarks/compiled_models.py [--runs 3] [--trials 20]
 
-Each run evaluates the same recipes twice, drawn at random from the built-in `digits` space without its pruner: one
-side keeps compiled models, the other builds and compiles one for each trial; which side begins changes from run to
-run. Both sides must find the same values. The seconds of the processor say less of what else the machine does.
+Each run evaluates the same random recipes of the built-in `digits` space twice, without a pruner. One side reuses
+compiled models, the other builds and compiles a model for each trial. The sides take turns in going first and must find
+the same values. CPU seconds depend less on other load than wall seconds.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from studies.trials.samplers import suggest
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--trials", type=int, default=20)
