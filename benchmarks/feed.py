@@ -4,8 +4,8 @@
 
 Both sides train the same model, the beginners' network of the `cifar10` example, after one warm-up epoch each. A run is
 one epoch from the feed, including its new shuffle, and one from batches prepared beforehand. Every other run takes the
-feed last. The ratio of each run compares neighbours in time; the ratio of CPU seconds, summed over all threads, allows a
-comparison on a shared machine.
+feed last. The ratio of each run compares neighbours in time; the ratio of CPU seconds, summed over all threads, allows
+a comparison on a shared machine.
 """
 
 import argparse
