@@ -3,11 +3,11 @@
     python benchmarks/frozen_features.py FOLDER WEIGHTS [--trials 12] [--images-trials 2]
 
 FOLDER holds `train/` and `test/`; WEIGHTS is the weights file of MobileNetV2 0.35 without its top. Each side is a
-search in its own process and folder: 160 px, 10 epochs per trial, over dropout, learning rate, batch size and dense units,
-without a pruner. The images are decoded before. The time runs from the start of the first trial to the end of the last
-one, so it includes computing the features. The side without features runs fewer trials, the first ones of the other
-side; its other trials are assumed to take the median time of all but the first, which compiles. The side with features
-retrains, tests and exports its best trial.
+search in its own process and folder: 160 px, 10 epochs per trial, over dropout, learning rate, batch size and dense
+units, without a pruner. The images are decoded before. The time runs from the start of the first trial to the end of
+the last one, so it includes computing the features. The side without features runs fewer trials, the first ones of the
+other side; its other trials are assumed to take the median time of all but the first, which compiles. The side with
+features retrains, tests and exports its best trial.
 """
 
 import argparse
