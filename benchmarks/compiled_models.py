@@ -16,7 +16,7 @@ import keras
 import optuna
 from evidence import machine, spread
 
-from spaces.files import load as load_space
+from spaces.loading import load as load_space
 from spaces.space import Recipe
 from studies.data.dataset import Dataset
 from studies.data.sources import load

@@ -19,7 +19,7 @@ from evidence import machine
 
 from search.run_command import settings_of
 from spaces import Choice, Pretrained, baseline, resolve
-from spaces.files import LoadedSpace, load
+from spaces.loading import LoadedSpace, load
 from studies import Study
 
 

@@ -69,7 +69,7 @@ def _trials_problem(value: str) -> str | None:
 
 def _given(value: str) -> str:
     if not value:
-        from spaces.files import listing
+        from spaces.loading import listing
 
         raise typer.BadParameter(f"give a space file, a folder of class folders, or a built-in space:\n\n{listing()}")
     return value

@@ -11,7 +11,7 @@ from spaces.errors import SpaceError
 from studies.settings import Study
 
 if TYPE_CHECKING:
-    from spaces.files import LoadedSpace
+    from spaces.loading import LoadedSpace
 
 
 OPTIONS = {"name": "study"}

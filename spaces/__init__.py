@@ -4,10 +4,13 @@ from spaces.backbones import CNN, Branch, Branches, Custom, Pretrained
 from spaces.canonical import differences, fingerprint, from_json, to_json
 from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
 from spaces.errors import SearchError, SpaceError
-from spaces.holes import Choice, Float, Int
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe, Space, SpaceParameter, baseline, combinations, fill, flatten, resolve
 from spaces.training import SGD, Adam, AdamW, Augment, Constant, Cosine, FineTune, RMSprop
+from spaces.typed_parameters import Choice, Float, Int
+
+Hole = SpaceParameter
+"""The name of `SpaceParameter` in earlier releases."""
 
 __all__ = [
     "CNN",

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
-from spaces.arguments import checked_arguments
+from spaces.argument_errors import checked_arguments
 from spaces.choices import is_name
 from spaces.errors import SpaceError
 from spaces.keras_tuner import KerasTunerModel

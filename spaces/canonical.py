@@ -12,10 +12,10 @@ from spaces.backbones import BACKBONES, MODELS, Branch
 from spaces.contents import is_number, short_hash
 from spaces.data import DATA
 from spaces.errors import SpaceError
-from spaces.functions import form_of, has_code
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
 from spaces.scalars import short_repr
+from spaces.source_fingerprint import form_of, has_code
 from spaces.space import Space
 from spaces.training import OPTIMIZERS, SCHEDULES, Augment, FineTune
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from spaces.arguments import checked_arguments
+from spaces.argument_errors import checked_arguments
 from spaces.records import Record, Rule, bool_field, field, float_field, int_field, text_field
 
 KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
 from spaces.errors import DataError, UsageError
-from spaces.files import LoadedSpace
+from spaces.loading import LoadedSpace
 from spaces.scalars import short_repr
 
 LARGEST_SHARE = 0.9

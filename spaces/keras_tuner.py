@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from spaces.arguments import checked_arguments
+from spaces.argument_errors import checked_arguments
 from spaces.errors import SpaceError
 from spaces.parameters import Choice
 from spaces.records import Record, Rule, bool_field, field, text_field

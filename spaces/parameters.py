@@ -1,4 +1,4 @@
-"""The holes of a recipe: whole numbers, real numbers and choices, each with a default.
+"""The kinds of parameters: integers, real numbers and choices, each with a default.
 
 A parameter does not raise for its values when it is made, since it cannot know its own name yet. `Space` checks
 every parameter while the space file is read, and raises with the dotted name and the text that `problem` returns.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from spaces.arguments import checked_arguments
+from spaces.argument_errors import checked_arguments
 from spaces.choices import Choice
 from spaces.scalars import MISSING, Scalar, fits_a_float, is_real, is_whole, short_repr, to_python
 

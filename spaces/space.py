@@ -1,4 +1,4 @@
-"""The space: a recipe with holes. Flattening lists the holes; resolving fills them."""
+"""The space: a recipe whose fields may hold parameters. Flattening lists them; resolving sets their values."""
 
 import math
 import os
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias
 
-from spaces import holes
-from spaces.arguments import checked_arguments
+from spaces import typed_parameters
+from spaces.argument_errors import checked_arguments
 from spaces.backbones import BACKBONES, CNN, MODELS
 from spaces.data import DATA, KERAS_DATASETS, CustomData
 from spaces.errors import SpaceError
@@ -30,12 +30,12 @@ from spaces.training import (
 from spaces.tuners import misplaced, objective_as_metric
 
 DEFAULT_BACKBONE = CNN(
-    filters=holes.Int(16, 48, step=16, default=16),
-    blocks=holes.Int(2, 4, default=3),
-    pooling=holes.Choice("flatten", "average"),
-    dense_units=holes.Choice(0, 128),
+    filters=typed_parameters.Int(16, 48, step=16, default=16),
+    blocks=typed_parameters.Int(2, 4, default=3),
+    pooling=typed_parameters.Choice("flatten", "average"),
+    dense_units=typed_parameters.Choice(0, 128),
 )
-DEFAULT_AUGMENT = holes.Choice(none=None, shift=Augment(rotation=0.03, translation=0.1, zoom=0.1))
+DEFAULT_AUGMENT = typed_parameters.Choice(none=None, shift=Augment(rotation=0.03, translation=0.1, zoom=0.1))
 
 
 @checked_arguments
@@ -76,11 +76,11 @@ class Space(Record):
     backbone: Any = field(Rule("record", records=BACKBONES), None)
     model: Any = field(Rule("record", records=MODELS), None)
     augment: Augment | None = field(Rule("record", records=(Augment,), optional=True), DEFAULT_AUGMENT)
-    dropout: float = float_field(holes.Float(0.0, 0.5, default=0.2), 0.0, 0.95)
-    learning_rate: float = float_field(holes.Float(3e-4, 3e-3, log=True, default=1e-3), 0.0, above=True)
-    batch_size: int = int_field(holes.Choice(32, 64, 128, default=64), 1)
+    dropout: float = float_field(typed_parameters.Float(0.0, 0.5, default=0.2), 0.0, 0.95)
+    learning_rate: float = float_field(typed_parameters.Float(3e-4, 3e-3, log=True, default=1e-3), 0.0, above=True)
+    batch_size: int = int_field(typed_parameters.Choice(32, 64, 128, default=64), 1)
     optimizer: Any = field(Rule("record", records=OPTIMIZERS), Adam())
-    schedule: Any = field(Rule("record", records=SCHEDULES), holes.Choice(Constant(), Cosine(warmup=0.05)))
+    schedule: Any = field(Rule("record", records=SCHEDULES), typed_parameters.Choice(Constant(), Cosine(warmup=0.05)))
     epochs: int = int_field(None, 1, optional=True)
     patience: int | None = int_field(10, 1, optional=True)
     fine_tune: FineTune | None = field(Rule("record", records=(FineTune,), optional=True), None)
@@ -107,7 +107,7 @@ class Space(Record):
 
 
 Recipe: TypeAlias = Space
-"""A space without holes."""
+"""A space without parameters."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def flatten(space: Space) -> list[SpaceParameter]:
 
 
 def fill(space: Space, choose: Callable[[str, Parameter], Scalar]) -> Recipe:
-    """Fill every hole that exists, in the order of `flatten`.
+    """Set the value of every parameter that exists, in the order of `flatten`.
 
     Args:
         space: The space.

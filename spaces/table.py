@@ -28,12 +28,12 @@ def rows(space: Space) -> list[Row]:
     """One row for each parameter, in the order of `flatten`."""
     return [
         Row(
-            hole.name,
-            _values(hole.parameter),
-            _word(hole.parameter.default),
-            " and ".join(f"{name} = {_word(option)}" for name, option in hole.conditions),
+            each.name,
+            _values(each.parameter),
+            _word(each.parameter.default),
+            " and ".join(f"{name} = {_word(option)}" for name, option in each.conditions),
         )
-        for hole in flatten(space)
+        for each in flatten(space)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from spaces.arguments import checked_arguments
+from spaces.argument_errors import checked_arguments
 from spaces.records import Record, bool_field, float_field, int_field, text_field
 
 METRICS = {

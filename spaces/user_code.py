@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spaces.lines import OWN_PACKAGES, STANDARD_LIBRARY
+from spaces.error_location import OWN_PACKAGES, STANDARD_LIBRARY
 
 EXAMPLES = Path(__file__).parent / "examples"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.errors import NoResultError
-from spaces.functions import keep
+from spaces.source_fingerprint import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
 from studies.checkpoints.stores import store_of_study

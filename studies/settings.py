@@ -5,7 +5,7 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from spaces.arguments import checked_arguments
+from spaces.argument_errors import checked_arguments
 from spaces.errors import SpaceError
 from studies.units import memory_bytes, seconds
 

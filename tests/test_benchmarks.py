@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spaces import Choice, Pretrained
-from spaces.files import load
+from spaces.loading import load
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

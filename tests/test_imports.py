@@ -155,7 +155,7 @@ def test_spaces_needs_the_standard_library_only(file):
 def test_importing_spaces_brings_in_nothing_slow():
     """Importing `spaces` takes milliseconds: nothing but the standard library is loaded with it."""
     code = (
-        "import sys; import spaces, spaces.files, spaces.table\n"
+        "import sys; import spaces, spaces.loading, spaces.table\n"
         "print(*{name.split('.')[0] for name in sys.modules} - {*sys.stdlib_module_names, 'spaces', '__main__'})"
     )
     command = [sys.executable, "-S", "-c", code]

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from search.cli import app
-from spaces.files import load
+from spaces.loading import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

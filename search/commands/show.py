@@ -31,8 +31,8 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
         DataError: There is no such folder of images.
     """
     silence_native_logs()
-    from spaces.files import load
     from spaces.held_out import with_test
+    from spaces.loading import load
 
     # A space file may import Keras, which takes seconds.
     with spinner("loading the space", debug=False):

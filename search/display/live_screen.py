@@ -69,7 +69,7 @@ class LiveScreen(Screen):
     def on_space_loaded(self, space: "Space", study: "Study") -> None:
         """How large the space is, and how it is searched."""
         self._print([*facts.space_lines(space), *facts.search_lines(study)])
-        names = tuple(hole.name for hole in flatten(space))
+        names = tuple(each.name for each in flatten(space))
         self.state = replace(self.state, names=names).at("loading Keras, Optuna and the images", self._clock())
 
     def on_data_progress(self, done: int, total: int) -> None:

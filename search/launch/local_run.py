@@ -13,7 +13,7 @@ from spaces.parameters import Scalar
 from studies.workers.context import WorkerContext
 
 if TYPE_CHECKING:
-    from spaces.files import LoadedSpace
+    from spaces.loading import LoadedSpace
     from spaces.space import Space
     from studies.outcome import RunResult
     from studies.settings import Study
@@ -50,8 +50,8 @@ def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) ->
     Raises:
         SearchError: The file cannot be loaded, or what was typed excludes each other.
     """
-    from spaces.files import load
     from spaces.held_out import with_test
+    from spaces.loading import load
 
     loaded = load(call.target, call.data)
     if call.test is not None:

@@ -17,7 +17,7 @@ from search.launch.worker_log import Log, facts_in, open_logs
 from search.run_command import RunCommand
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
-from spaces.files import LoadedSpace
+from spaces.loading import LoadedSpace
 from spaces.parameters import Scalar
 from spaces.training import METRICS
 from studies.database.identities import StudyDeletedError

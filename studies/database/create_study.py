@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 
 from spaces.canonical import differences, fingerprint, to_json
 from spaces.errors import StudyError
-from spaces.functions import places
+from spaces.source_fingerprint import places
 from spaces.space import Space
 from spaces.training import METRICS
 from studies.database.claims import is_claimed

@@ -79,16 +79,18 @@ def refuse_unused(space: Space, given: Mapping[str, Any], taken: Mapping[str, Sc
 
 
 def _unused(space: Space, name: str, taken: Mapping[str, Scalar], fixed: Mapping[str, Any]) -> str:
-    holes = {hole.name: hole for hole in flatten(space)}
-    if name in holes:
-        missed = next((each for each in holes[name].conditions if not same_value(taken.get(each[0]), each[1])), None)
+    parameters = {each.name: each for each in flatten(space)}
+    if name in parameters:
+        missed = next(
+            (each for each in parameters[name].conditions if not same_value(taken.get(each[0]), each[1])), None
+        )
         if missed is not None:
             return f"but it exists only with {missed[0]}={missed[1]!r}: enqueue {missed[0]} too"
     if name in fixed:
         return f"but the space fixes it to {short_repr(fixed[name])}"
     if isinstance(space.model, KerasTunerModel):
         return "but the hypermodel does not ask for it with the other values"
-    nearest = difflib.get_close_matches(name, holes, n=1)
+    nearest = difflib.get_close_matches(name, parameters, n=1)
     return f"but the space has no such parameter{f': did you mean {nearest[0]}?' if nearest else ''}"
 
 

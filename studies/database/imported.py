@@ -53,7 +53,7 @@ class Imports:
     _refused: dict[int, TrialOutcome] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._parameters: Mapping[str, Parameter] = {hole.name: hole.parameter for hole in flatten(self.space)}
+        self._parameters: Mapping[str, Parameter] = {each.name: each.parameter for each in flatten(self.space)}
         self._distributions = {name: distribution_of(parameter) for name, parameter in self._parameters.items()}
         self._has_hypermodel = isinstance(self.space.model, KerasTunerModel)
 

@@ -91,7 +91,7 @@ def check_hypermodel(space: Space, *, exports: bool = True) -> list[str]:
         if not can_be_built(space.model):
             raise network
         return [*notices, f"{network}. These are the defaults, so trial 0, the baseline, fails."]
-    unused = [hole.name for hole in flatten(space) if hole.name.split(".")[0] in COMPILING]
+    unused = [each.name for each in flatten(space) if each.name.split(".")[0] in COMPILING]
     if network.compiled and unused:
         raise ModelError(f"{unused[0]}: has no effect, since the hypermodel compiles its model itself: leave it out")
     return notices
@@ -143,5 +143,5 @@ def baseline_parameters(record: KerasTunerModel) -> Mapping[str, Parameter]:
 
 def _defaults(space: Space) -> Suggest:
     """What gives each hyperparameter its default, and refuses one of a name that the space has."""
-    own = {hole.name for hole in flatten(space)}
+    own = {each.name for each in flatten(space)}
     return make_suggester(own, lambda name, parameter: parameter.default, is_baseline=True)

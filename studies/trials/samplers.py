@@ -67,7 +67,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
     from studies.keras_tuner.own_fit import has_own_fit
     from studies.keras_tuner.suggest import values_of_build
 
-    names = {hole.name for hole in flatten(space)}
+    names = {each.name for each in flatten(space)}
     values = values_of_build(
         recipe.model, _make_suggester(trial, names, recipe.model), passing=(*DATABASE_ERRORS, RefusedValues)
     )
@@ -167,7 +167,7 @@ def max_trials(space: Space, sampler: str) -> float:
         raise SpaceError(
             "model: a hypermodel's parameters are found while it is built: use another --sampler than grid"
         )
-    endless = [hole.name for hole in flatten(space) if not hole.parameter.values()]
+    endless = [each.name for each in flatten(space) if not each.parameter.values()]
     if endless:
         raise SpaceError(f"{endless[0]}: the grid sampler needs a step for every Float, or another --sampler")
     size = combinations(space)
@@ -188,18 +188,18 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
 
 def grid_assignments(space: Space) -> Iterator[dict[str, Scalar]]:
     """The assignments of a finite space; conditional parameters appear only where their choice is taken."""
-    holes = flatten(space)
+    parameters = flatten(space)
 
     def extend(index: int, point: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
-        if index == len(holes):
+        if index == len(parameters):
             yield dict(point)
             return
-        hole = holes[index]
-        if any(point.get(name) != option for name, option in hole.conditions):
+        current = parameters[index]
+        if any(point.get(name) != option for name, option in current.conditions):
             yield from extend(index + 1, point)
             return
-        for value in hole.parameter.values():
-            yield from extend(index + 1, {**point, hole.name: value})
+        for value in current.parameter.values():
+            yield from extend(index + 1, {**point, current.name: value})
 
     return itertools.islice(extend(0, {}), MAX_GRID_SIZE)
 

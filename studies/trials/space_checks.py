@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from spaces.backbones import Pretrained
 from spaces.errors import DataError, ModelError, SpaceError
-from spaces.functions import untraced
 from spaces.keras_tuner import HYPERMODEL_DEFAULTS, KerasTunerModel
 from spaces.parameters import Choice
+from spaces.source_fingerprint import untraced
 from spaces.space import Space, records_in
 from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend

@@ -127,7 +127,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("imported", ["search.cli", "typer", "spaces.errors", "search.commands.show", "spaces.files"])
+@pytest.mark.parametrize("imported", ["search.cli", "typer", "spaces.errors", "search.commands.show", "spaces.loading"])
 def test_ctrl_c_while_it_is_loaded_ends_quietly(imported):
     """Whatever is being imported, for any command or for one: code 130, and no traceback."""
     done = python("-c", CTRL_C, imported)

@@ -19,7 +19,7 @@ from spaces import (
     from_json,
     to_json,
 )
-from spaces.files import load
+from spaces.loading import load
 
 NETWORK = "def build(recipe, input_shape, outputs):\n    return {body}\n"
 

@@ -22,7 +22,7 @@ from spaces import (
     flatten,
     resolve,
 )
-from spaces.files import EXAMPLES, built_in, load
+from spaces.loading import EXAMPLES, built_in, load
 from studies import Study
 from studies.export.exported_model import load_export, predict
 from studies.models.build import build_inference_model

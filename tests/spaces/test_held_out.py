@@ -6,8 +6,8 @@ import pytest
 
 from spaces import CustomData, Digits, ImageFolder, KerasDataset, Npz, Space
 from spaces.errors import DataError, UsageError
-from spaces.files import LoadedSpace, with_data
 from spaces.held_out import with_test
+from spaces.loading import LoadedSpace, with_data
 
 
 def data_of(data: object, test: str, folder: str = "/spaces") -> object:

@@ -54,7 +54,7 @@ def test_nothing_is_searched_that_the_hypermodel_decides():
 def test_batch_size_and_epochs_may_hold_parameters():
     """What the space decides itself can be searched."""
     space = Space(data=Digits(), model=KerasTunerModel(build), batch_size=Choice(16, 32), epochs=Int(3, 9))
-    assert [hole.name for hole in flatten(space)] == ["batch_size", "epochs"]
+    assert [each.name for each in flatten(space)] == ["batch_size", "epochs"]
 
 
 def test_stored_parameters_make_a_recipe_again():

@@ -34,7 +34,7 @@ def sampled(space: s.Space, data: st.DataObject) -> tuple[dict[str, Any], s.Reci
 @quick
 @given(SPACES, st.data())
 def test_resolving_an_assignment_gives_the_recipe_it_was_sampled_as(space: s.Space, data: st.DataObject):
-    """A flat assignment, through JSON, stands for exactly one recipe, which has no holes."""
+    """A flat assignment, through JSON, stands for exactly one recipe, which has no parameters."""
     assignment, recipe = sampled(space, data)
     stored = json.loads(json.dumps(assignment))
     assert resolve(space, stored) == recipe
@@ -47,11 +47,11 @@ def test_resolving_an_assignment_gives_the_recipe_it_was_sampled_as(space: s.Spa
 def test_a_sampled_assignment_has_exactly_the_parameters_whose_conditions_hold(space: s.Space, data: st.DataObject):
     """`flatten` names every parameter once and says when it exists."""
     assignment, _ = sampled(space, data)
-    holes = flatten(space)
-    taken = [hole for hole in holes if all((n, o) in assignment.items() for n, o in hole.conditions)]
-    assert [hole.name for hole in taken] == list(assignment)
-    assert len({hole.name for hole in holes}) == len(holes)
-    assert all(hole.parameter.contains(assignment[hole.name]) for hole in taken)
+    parameters = flatten(space)
+    taken = [each for each in parameters if all((n, o) in assignment.items() for n, o in each.conditions)]
+    assert [each.name for each in taken] == list(assignment)
+    assert len({each.name for each in parameters}) == len(parameters)
+    assert all(each.parameter.contains(assignment[each.name]) for each in taken)
 
 
 @quick
@@ -93,18 +93,18 @@ def test_the_fingerprint_tells_two_values_of_one_field_apart(space: s.Space, oth
 @given(SPACES, st.data())
 def test_the_fingerprint_tells_every_change_of_a_parameter(space: s.Space, data: st.DataObject):
     """A parameter with another default, one value less, or a fixed value in its place is another space."""
-    holes = flatten(space)
-    assume(holes)
-    hole = data.draw(st.sampled_from(holes))
-    for parameter in neighbours(hole.parameter):
+    parameters = flatten(space)
+    assume(parameters)
+    drawn = data.draw(st.sampled_from(parameters))
+    for parameter in neighbours(drawn.parameter):
         try:
-            changed = edited(space, "", hole.name, parameter)
+            changed = edited(space, "", drawn.name, parameter)
         except s.SpaceError as error:
             if "are equal" in str(error):  # the change made two options of a choice the same
                 continue
             raise
         assert fingerprint(changed) != fingerprint(space)
-        assert any(hole.name in line for line in differences(to_json(space), to_json(changed)))
+        assert any(drawn.name in line for line in differences(to_json(space), to_json(changed)))
 
 
 @pytest.mark.parametrize(

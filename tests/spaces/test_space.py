@@ -43,7 +43,7 @@ CONDITIONAL = Space(
 
 def test_parameters_have_dotted_names_in_a_stable_order_and_conditions():
     """A choice comes before what depends on it, and each parameter says when it exists."""
-    assert [(hole.name, hole.conditions) for hole in flatten(CONDITIONAL)] == [
+    assert [(each.name, each.conditions) for each in flatten(CONDITIONAL)] == [
         ("data.image_size", ()),
         ("backbone", ()),
         ("backbone.cnn.filters", (("backbone", "cnn"),)),
@@ -82,8 +82,8 @@ def test_every_combination_is_counted():
     assert combinations(Space(Digits())) == math.inf
     fixed = {"augment": None, "learning_rate": 0.1, "schedule": Constant(), "backbone": CNN()}
     space = Space(Digits(), dropout=Float(0, 0.5, step=0.1), batch_size=Choice(8, 16, 32), **fixed)
-    names = [hole.name for hole in flatten(space)]
-    points = product(*(hole.parameter.values() for hole in flatten(space)))
+    names = [each.name for each in flatten(space)]
+    points = product(*(each.parameter.values() for each in flatten(space)))
     assert len({resolve(space, dict(zip(names, point, strict=True))) for point in points}) == combinations(space) == 18
 
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from spaces import differences, fingerprint, to_json
-from spaces.files import load
-from spaces.functions import keep, untraced
+from spaces.loading import load
+from spaces.source_fingerprint import keep, untraced
 
 FILES = {
     "space.py": """

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from spaces import CNN, Choice, Constant, Digits, Float, Space
-from spaces.files import LoadedSpace
+from spaces.loading import LoadedSpace
 from studies import Study
 from studies.events import RunListener
 from studies.run import run

@@ -20,7 +20,7 @@ from tests.support.fakes import joined, opened_tiny, run_tiny
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(file for package in ("spaces", "studies", "search") for file in (ROOT / package).rglob("*.py"))
-RUNS_THE_USERS_OWN_FILE = {"spaces/files.py"}
+RUNS_THE_USERS_OWN_FILE = {"spaces/loading.py"}
 SPACE = """
 from spaces import CNN, Digits, Space
 

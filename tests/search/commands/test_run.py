@@ -169,7 +169,7 @@ def test_every_space_has_a_baseline_line(search):
     """`search show` lists every parameter, the baseline and the number of combinations."""
     done = search("show", "digits")
     assert done.exit_code == 0
-    from spaces.files import load
+    from spaces.loading import load
 
     for name in baseline(load("digits").space):
         assert done.stdout.count(name) >= 2

@@ -67,7 +67,7 @@ def searching(space):
     screen.on_study_opened(stream.opened(Progress(3), timeout_seconds=600.0))
     for number, state in enumerate(("complete", "pruned", "complete")):
         stream.play_trial(screen, space, number, state, 0.9 + number / 100)
-    params = {hole.name: (hole.parameter.values() or [0.123456])[-1] for hole in flatten(space)}
+    params = {each.name: (each.parameter.values() or [0.123456])[-1] for each in flatten(space)}
     screen.on_trial_started(TrialStarted(3, params, 30))
     screen.on_epoch_ended(EpochEnded(3, 12, 30, {"loss": 0.5, "accuracy": 0.9, "val_loss": 0.4, "val_accuracy": 0.95}))
     return screen

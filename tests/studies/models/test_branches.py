@@ -63,7 +63,7 @@ def test_branches_are_searched():
     """Each branch's filters and kernel are parameters of their own."""
     record = Branches(Branch(Int(2, 8, default=4)), Branch(4, Int(3, 5)), dense_units=Int(0, 8))
     space = recipe_of(record)
-    names = {hole.name for hole in flatten(space)}
+    names = {each.name for each in flatten(space)}
     assert {"backbone.branch_1.filters", "backbone.branch_2.kernel_size", "backbone.dense_units"} <= names
     chosen = {**baseline(space), "backbone.branch_1.filters": 6, "backbone.branch_2.kernel_size": 5}
     model = build_model(resolve(space, chosen), (8, 8, 1), 3)

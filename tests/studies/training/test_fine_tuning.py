@@ -10,7 +10,7 @@ from keras import layers
 
 from spaces import CNN, Choice, Constant, Cosine, Digits, FineTune, Int, Pretrained, Space
 from spaces.errors import ModelError, SpaceError
-from spaces.files import LoadedSpace
+from spaces.loading import LoadedSpace
 from spaces.space import baseline, resolve
 from studies import Study
 from studies.data.dataset import Split
@@ -192,7 +192,7 @@ def test_other_backbones_have_one_phase():
 
 
 def test_the_most_epochs_of_a_space():
-    """Holes count with their largest value, also those of a second phase that a trial may lack."""
+    """Parameters count with their largest value, also those of a second phase that a trial may lack."""
     space = replace(RECIPE, epochs=Int(2, 6), fine_tune=Choice(None, FineTune(epochs=Int(1, 5))))
     assert max_epochs(space) == 11
     assert max_epochs(replace(space, backbone=CNN(4, 1))) == 6

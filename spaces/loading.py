@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import Any
 
 from spaces.data import ImageFolder
+from spaces.error_location import error_at_line, is_user_file, last_assignment, locate_error
 from spaces.errors import DataError, SpaceError
-from spaces.lines import error_at_line, is_user_file, last_assignment, locate_error
 from spaces.scalars import short_repr
 from spaces.space import Space
 

@@ -11,7 +11,7 @@ import pytest
 
 from spaces import Digits, ImageFolder, Space, SpaceError, fingerprint
 from spaces.errors import DataError
-from spaces.files import built_in, default_study_name, load
+from spaces.loading import built_in, default_study_name, load
 
 HEAD = "from spaces import *\n"
 
@@ -316,7 +316,7 @@ def test_processes_agree_on_a_space_file(tmp_path):
     """Several workers that load one file hold the same space under the same module name."""
     target = written(tmp_path, HEAD + "def build(r, i, o): ...\nspace = Space(Digits(), model=Custom(build))\n")
     code = (
-        "import sys; from spaces import fingerprint; from spaces.files import load\n"
+        "import sys; from spaces import fingerprint; from spaces.loading import load\n"
         "space = load(sys.argv[1]).space; print(fingerprint(space), space.model.build.__module__)"
     )
     command = [sys.executable, "-c", code, target]
