@@ -107,7 +107,7 @@ def _print_result(file: Path, extraction: float) -> None:
 
 
 def _environment(space: Path, path: str) -> dict[str, str]:
-    switch = {"SEARCH_FEATURES": "off"} if path == "images" else {}
+    switch = {"SEARCH_FEATURE_CACHE": "off"} if path == "images" else {}
     return {**os.environ, "SEARCH_CACHE": str(space.parent / "cache"), **switch}
 
 

@@ -1,4 +1,4 @@
-"""The commands of `search`: what can be typed. Each one hands over to a module of its own."""
+"""The commands of `search`, their arguments and options. Each command calls a module in `search/commands/`."""
 
 import signal
 from pathlib import Path
@@ -8,11 +8,12 @@ import typer
 
 from search import options
 from search.display.terminal import escape_unencodable, flush_quietly, print_line
-from search.exit_codes import EXIT_CODES, exit_on_error
+from search.exit_codes import EXIT_CODES, CommandLine, exit_on_error
 from search.study_cli import studies
 
 app = typer.Typer(
     name="search",
+    cls=CommandLine,
     epilog=EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
@@ -21,7 +22,7 @@ app = typer.Typer(
 )
 weights = typer.Typer(
     name="weights",
-    help="List the weights of pretrained networks on this machine, or download more of them.",
+    help="List or download the weights of pretrained networks.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -30,28 +31,28 @@ app.add_typer(weights)
 
 
 def main(started: float | None = None) -> None:
-    """Run the command that was typed, and exit with its code.
+    """Run the typed command and exit with its code.
 
     Args:
-        started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
+        started: `time.monotonic()` at the start of the command, from which the time limit counts; None for now.
     """
     escape_unencodable()
     try:
         app(prog_name="search", obj=started)
     finally:
-        # Python is about to end: one more Ctrl-C would only take the exit code with it.
+        # Another Ctrl-C while Python exits would only change the exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         flush_quietly()
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
             print_line(f"search {version('search')}")
         except PackageNotFoundError:
-            print_line("search, not installed: run from its source")
+            print_line("search (not installed, run from source)")
         raise typer.Exit
 
 
@@ -61,7 +62,7 @@ def search(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Find, retrain and export the best Keras image classifier for a data set.
+    """Find, retrain and export the best Keras image classifier for a dataset.
 
     Example
 
@@ -84,9 +85,11 @@ def run(
     seed: options.Seed = None,
     workers: options.Workers = None,
     devices: options.Devices = None,
-    per_gpu: options.PerGpu = None,
+    workers_per_gpu: options.WorkersPerGpu = None,
+    per_gpu: options.OldWorkersPerGpu = None,
     gpu_memory: options.GpuMemory = None,
-    worker_memory: options.WorkerMemory = None,
+    max_worker_memory: options.MaxWorkerMemory = None,
+    worker_memory: options.OldMaxWorkerMemory = None,
     gpu_hours: options.GpuHours = None,
     checkpoints: options.Checkpoints = None,
     output: options.Output = Path("runs"),
@@ -97,8 +100,8 @@ def run(
 ) -> None:
     """Search a space, then retrain, test and export the best trial.
 
-    The same command goes on where it was ended, and given once more elsewhere it is one more worker. Ctrl-C ends it
-    in good order, twice at once.
+    Run the same command again to resume the study, or on another machine to add a worker. Ctrl-C stops cleanly; press
+    it twice to stop immediately.
 
     Example
 
@@ -108,13 +111,15 @@ def run(
         from search.commands.run import run as run_space
         from search.run_command import RunCommand
 
-        given: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
-        given |= {"sampler": sampler, "pruner": pruner, "seed": seed}
-        given |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
-        given |= {"worker_memory": worker_memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
-        settings = {name: value for name, value in given.items() if value is not None}
-        call = RunCommand(space, settings, output, export=not no_export, data=data, test=test, cache=cache)
-        raise typer.Exit(run_space(call, settings, quiet=quiet, debug=debug, started=context.obj))
+        per_gpu = options.renamed_option("--workers-per-gpu", workers_per_gpu, "--per-gpu", per_gpu)
+        memory = options.renamed_option("--max-worker-memory", max_worker_memory, "--worker-memory", worker_memory)
+        typed: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
+        typed |= {"sampler": sampler, "pruner": pruner, "seed": seed}
+        typed |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
+        typed |= {"worker_memory": memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
+        settings = {name: value for name, value in typed.items() if value is not None}
+        command = RunCommand(space, settings, output, export=not no_export, data=data, test=test, cache=cache)
+        raise typer.Exit(run_space(command, settings, quiet=quiet, debug=debug, started=context.obj))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -124,9 +129,10 @@ def predict(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Classify images with an exported model: the class, its probability, and the three most probable ones.
+    """Classify images with an exported model.
 
-    Images that cannot be read are named on standard error, all others are classified, and the exit code is 4.
+    Prints the three most probable classes of each image. Unreadable images are reported on standard error; the others
+    are still classified, and the exit code is 4.
 
     Example
 
@@ -141,11 +147,14 @@ def predict(
 @app.command(epilog=EXIT_CODES)
 def evaluate(
     export: options.Export,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of class folders.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Folder with one subfolder per class.", show_default=False),
+    ],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure an exported model on a folder with one sub-folder of images for each class.
+    """Evaluate an exported model on labelled images.
 
     Example
 
@@ -164,7 +173,7 @@ def show(
     test: options.Test = None,
     debug: options.Debug = False,
 ) -> None:
-    """Show the parameters of a space, its baseline, and how many combinations there are.
+    """Show a space: its parameters, baseline and number of combinations.
 
     Example
 
@@ -178,11 +187,11 @@ def show(
 
 @app.command(epilog=EXIT_CODES)
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove everything from the cache.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete everything in the cache.")] = False,
     cache: options.Cache = None,
     debug: options.Debug = False,
 ) -> None:
-    """List what the cache of decoded images holds, or empty it.
+    """List or clear the cache of decoded images and features.
 
     Example
 
@@ -196,9 +205,9 @@ def cache(
 
 @weights.command("list", epilog=EXIT_CODES)
 def list_command(debug: options.Debug = False) -> None:
-    """List the weights that `Pretrained` finds: those in SEARCH_WEIGHTS, then those in Keras' own cache.
+    """List the weights files that `Pretrained` can use.
 
-    Files are recognised by what they hold, not by their names.
+    Searches SEARCH_WEIGHTS, then the Keras cache. Files are recognized by their content, not by their names.
 
     Example
 
@@ -212,24 +221,25 @@ def list_command(debug: options.Debug = False) -> None:
 
 @weights.command("get", epilog=EXIT_CODES)
 def get_command(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Networks of Keras, such as MobileNetV2.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Keras networks, for example MobileNetV2.")],
     alpha: Annotated[
         float | None, typer.Option(metavar="WIDTH", help="Width multiplier of the MobileNet networks.")
     ] = None,
     size: Annotated[
-        int, typer.Option(min=32, metavar="PIXELS", help="Side of the images in pixels; MobileNet has weights by size.")
+        int,
+        typer.Option(min=32, metavar="PIXELS", help="Image size in pixels; only MobileNet weights depend on it."),
     ] = 224,
-    top: Annotated[bool, typer.Option("--top", help="With the classifier of ImageNet's 1,000 classes.")] = False,
+    top: Annotated[bool, typer.Option("--top", help="Include the classifier for the 1,000 ImageNet classes.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder to download to; SEARCH_WEIGHTS, or else Keras' own cache."),
+        typer.Option(metavar="FOLDER", help="Download folder (default: SEARCH_WEIGHTS or the Keras cache)."),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Download the ImageNet weights that Keras would download.
+    """Download ImageNet weights of Keras networks.
 
-    For a machine without internet, download on another one with --output FOLDER, copy the folder, and set
-    SEARCH_WEIGHTS to it. SEARCH_WEIGHTS_URL names a mirror to download from.
+    For a machine without internet access, download on another machine with --output FOLDER, copy the folder, and set
+    SEARCH_WEIGHTS to it. Set SEARCH_WEIGHTS_URL to download from a mirror.
 
     Example
 

@@ -1,14 +1,18 @@
-"""How a command that fails ends: one message on standard error and an exit code, a traceback only when asked for."""
+"""How a failed command ends: `error:` and `hint:` lines on standard error, and an exit code."""
 
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
+from search.display.terminal import is_drawable
 from search.formatting import escape_text, redact
 from spaces.errors import SearchError
 
@@ -18,27 +22,49 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\
 Exit codes
-  0  done
-  1  a defect in this program
-  2  wrong command line
-  3  the space file or the space in it is wrong
-  4  the images or labels cannot be used
-  5  a model cannot be built, or its weights do not fit
+  0  success
+  1  internal error
+  2  usage error
+  3  invalid space or space file
+  4  unusable images or labels
+  5  the model cannot be built, or its weights do not fit
   6  the study or its database cannot be used
-  7  an exported model is missing, incomplete or wrong
+  7  the exported model is missing, incomplete or invalid
   8  results cannot be written
-  9  the search ended without one complete trial
-  10  a worker process died again and again
-  130  ended by Ctrl-C
-  143  ended by SIGTERM"""
+  9  no trial completed
+  10  worker processes kept crashing
+  130  stopped by Ctrl-C
+  143  stopped by SIGTERM"""
+
+COLOURS = {"error:": "\x1b[1;31m", "hint:": "\x1b[1;36m"}
+
+
+class CommandLine(TyperGroup):
+    """The group of all commands, which reports a wrong command line like any other error."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command and exit with its code."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except TyperException as error:
+            code = error.exit_code
+            # Without arguments typer prints the help itself and leaves the message empty.
+            if message := error.format_message().replace("Input should be", "must be"):
+                command = getattr(getattr(error, "ctx", None), "command_path", "search")
+                hint = "" if "\nhint: " in message else f"\nhint: see `{command} --help`"
+                print_error(f"{message[0].lower()}{message[1:].removesuffix('.')}{hint}")
+        except SearchError as error:
+            code = error.exit_code
+            print_error(str(error))
+        sys.exit(code or 0)
 
 
 @contextmanager
 def exit_on_error(debug: bool) -> Iterator[None]:
-    """End the command with one message and the exit code of the error that is raised inside.
+    """Turn an error raised inside into a message on standard error and an exit code.
 
     Args:
-        debug: Show the traceback as well.
+        debug: Whether to print the traceback, too.
 
     Raises:
         typer.Exit: An error was raised; it carries the exit code.
@@ -46,29 +72,38 @@ def exit_on_error(debug: bool) -> Iterator[None]:
     try:
         yield
     except SearchError as error:
-        _tell(error, str(error), debug)
+        print_error(str(error), error if debug else None)
         raise typer.Exit(error.exit_code) from error
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except Exception as error:
-        _tell(error, f"{type(error).__name__}: {error}\n{_defect(debug)}", debug)
+        remedy = "Report it with the traceback above." if debug else "Run with --debug and report the traceback."
+        hint = f"hint: This is a bug in search. {remedy}"
+        print_error(f"{type(error).__name__}: {error}\n{hint}", error if debug else None)
         raise typer.Exit(1) from error
 
 
-def _tell(error: Exception, message: str, debug: bool) -> None:
-    text = "".join(traceback.format_exception(error)) if debug else ""
-    lines = redact(f"{text}error: {message}").splitlines()
+def print_error(message: str, error: Exception | None = None) -> None:
+    """Print a message to standard error, its `error:` and `hint:` coloured on a terminal.
+
+    Args:
+        message: What happened; further lines may begin with `hint: `.
+        error: Exception whose traceback is printed first; None for none.
+    """
+    text = "".join(traceback.format_exception(error)) if error is not None else ""
+    lines = [escape_text(line) for line in redact(f"{text}error: {message}").splitlines()]
+    if is_drawable(sys.stderr):
+        lines = [re.sub("^(error:|hint:)", _coloured, line) for line in lines]
     sys.stdout.flush()
-    sys.stderr.write("".join(f"{escape_text(line)}\n" for line in lines))
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
     sys.stderr.flush()
 
 
-def _defect(debug: bool) -> str:
-    told = "please report it with the traceback above" if debug else "--debug shows the traceback to report it with"
-    return f"This is a defect in search, not in your input: {told}."
+def _coloured(word: re.Match[str]) -> str:
+    return f"{COLOURS[word[0]]}{word[0]}\x1b[0m"
 
 
 def exit_code(result: "RunResult") -> int:
-    """Return 0, or the code of the signal that ended the run; `search stop` counts as 0."""
+    """Return 0, or the code of the signal that stopped the run; `search stop` counts as 0."""
     ended_by = signal.Signals.__members__.get(result.interrupted or "")
     return 128 + ended_by.value if ended_by else 0

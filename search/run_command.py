@@ -1,4 +1,4 @@
-"""A command line of `search run`: what was typed, and the settings of a study that follow from it."""
+"""A command line of `search run`, and the study settings that follow from it."""
 
 import os
 from collections.abc import Mapping
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from spaces.loading import LoadedSpace
 
 
-OPTIONS = {"name": "study"}
-
+OPTIONS = {"name": "study", "per_gpu": "workers-per-gpu", "worker_memory": "max-worker-memory"}
+"""Settings whose option has another name."""
 
 STORAGE = "SEARCH_STORAGE"
-"""The variable that gives the database where `--storage` does not."""
+"""Environment variable with the database URL, used without `--storage`."""
 
 
 @dataclass(frozen=True)
 class RunCommand:
-    """What the user typed, to be able to say what to type next.
+    """A typed `search run` command, from which the commands to type next are derived.
 
     Args:
-        target: The space, as typed.
-        settings: The typed settings of the study.
-        output: Where studies are kept.
+        target: Space, as typed.
+        settings: Typed settings of the study.
+        output: Folder that contains the studies.
         export: Whether the best model is exported.
-        data: The folder of images in place of the space's own, or None.
-        cache: The folder of decoded images, if it was typed.
-        test: A share of the images, or a folder, to test with in place of the space's own; or None.
+        data: Folder of images used instead of the space's data, or None.
+        cache: Image cache folder, or None if not typed.
+        test: Fraction of the images, or folder, used as test images instead of the space's own; or None.
     """
 
     target: str
@@ -44,42 +44,46 @@ class RunCommand:
     test: str | None = None
 
     def rerun_command(self, **changed: Any) -> str:
-        """The same command, with other settings."""
+        """Return the same command with some settings changed."""
         settings = {**self.settings, **changed}
         if settings.get("storage") == os.environ.get(STORAGE):
             settings.pop("storage", None)
-        typed = [
-            word
-            for name, value in settings.items()
-            for word in (f"--{OPTIONS.get(name, name).replace('_', '-')}", str(value))
-        ]
-        left_out = [] if self.export else ["--no-export"]
+        typed = [word for name, value in settings.items() for word in (option_name(name), str(value))]
+        no_export = [] if self.export else ["--no-export"]
         return format_command(
-            "search", "run", self.target, *self.data_options(), *typed, *self.location_options(), *left_out
+            "search", "run", self.target, *self.data_options(), *typed, *self.location_options(), *no_export
         )
 
     def location_options(self) -> list[str]:
-        """The option that says where studies are kept, if it was typed."""
+        """Return the option for the folder of studies, if it was typed."""
         return location_options(self.output, None)
 
     def data_options(self) -> list[str]:
-        """The options that say where images come from and are kept, if they were typed."""
+        """Return the options for the images and their cache, if they were typed."""
         data = [] if self.data is None else ["--data", self.data]
         data += [] if self.test is None else ["--test", self.test]
         return data if self.cache is None else [*data, "--cache", str(self.cache)]
 
 
+def option_name(setting: str) -> str:
+    """Return the command-line option for a setting of `Study`."""
+    return f"--{OPTIONS.get(setting, setting).replace('_', '-')}"
+
+
 def location_options(output: Path, storage: str | None) -> list[str]:
-    """The options that say where studies are kept, if they were typed; `command` shows no password."""
+    """Return the options for the folder of studies and the database, if they were typed.
+
+    The URL may still contain a password, which `format_command` redacts.
+    """
     where = [] if output == Path("runs") else ["--output", str(output)]
     return where if storage in (None, os.environ.get(STORAGE)) else [*where, "--storage", str(storage)]
 
 
 def settings_of(loaded: "LoadedSpace", typed: Mapping[str, Any] | None = None) -> Study:
-    """The settings of the file, or the usual ones, with the typed ones in their place.
+    """Return the settings of the space file, or the defaults, overridden by the typed ones.
 
     Raises:
-        SpaceError: The file's `study` is no `Study`, or the settings exclude each other.
+        SpaceError: `study` in the file is not a `Study`, or the settings contradict each other.
     """
     declared = Study() if loaded.study is None else loaded.study
     if not isinstance(declared, Study):

@@ -1,4 +1,4 @@
-"""The commands about studies that exist: what can be typed. Each one hands over to a module of its own."""
+"""The commands for existing studies, their arguments and options. Each command calls a module in `search/commands/`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ studies = typer.Typer(rich_markup_mode="rich")
 @studies.command(epilog=EXIT_CODES)
 def trials(
     study: options.StudyArgument,
-    csv: Annotated[bool, typer.Option("--csv", help="Write all values as CSV to standard output.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV with all values to standard output.")] = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
     debug: options.Debug = False,
@@ -39,7 +39,7 @@ def status(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show how a study stands: workers, trials, pace, time left, best; or list all studies. Writes nothing.
+    """Show a study's workers, trials, throughput, time left and best result, or list all studies. Read-only.
 
     Example
 
@@ -54,13 +54,14 @@ def status(
 @studies.command(epilog=EXIT_CODES)
 def workers(
     study: options.StudyArgument,
-    all: Annotated[bool, typer.Option("--all", help="Also those that have ended in good order.")] = False,
+    include_ended: options.IncludeEnded = False,
+    all: options.OldIncludeEnded = False,
     output: options.Output = Path("runs"),
     storage: options.Storage = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """List who works on a study, on whatever machine, and who was lost. Writes nothing.
+    """List a study's workers on all machines, including lost ones. Read-only.
 
     Example
 
@@ -69,7 +70,7 @@ def workers(
     with exit_on_error(debug):
         from search.commands.workers import list_workers
 
-        list_workers(study, output, storage, ended=all, as_json=json)
+        list_workers(study, output, storage, include_ended=include_ended or all, as_json=json)
 
 
 @studies.command(epilog=EXIT_CODES)
@@ -81,10 +82,10 @@ def stop(
     storage: options.Storage = None,
     debug: options.Debug = False,
 ) -> None:
-    """Ask all workers of a study to end, wherever they are, and wait until they have.
+    """Stop all workers of a study and wait for them to finish.
 
-    Each one finishes its step and hands its trial back. Ends with 0 when none is alive any more, or at once with
-    --no-wait, and with 6 when some have not ended within --wait.
+    Each worker completes its current step and returns its trial to the queue. Exits with 0 once no worker is running
+    (immediately with --no-wait), or 6 if some are still running after --wait.
 
     Example
 
@@ -107,8 +108,8 @@ def delete(
 ) -> None:
     """Delete a study and its files, after confirmation.
 
-    Deletes its trials from the database, its checkpoints, its exported model and its logs. Keeps other studies in the
-    same database, files that search did not write, and the image cache. Refuses while workers are running.
+    Deletes the study's trials, checkpoints, exported model and logs. Keeps other studies in the same database, files
+    that search did not write, and the image cache. Refuses while workers are running.
 
     Example
 
@@ -132,9 +133,9 @@ def resume(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Go on with a study as it was started, from the space file it was started with.
+    """Resume a study with its original space file and settings.
 
-    While others work on it, more trials are for all of them, and this process is one more worker.
+    If workers are running, --trials raises the limit for all of them and this process joins as another worker.
 
     Example
 
@@ -144,7 +145,7 @@ def resume(
         from search.commands.resume import ResumeOptions
         from search.commands.resume import resume as resume_study
 
-        given = {"timeout": timeout, "storage": storage}
-        settings = {name: value for name, value in given.items() if value is not None}
-        wanted = ResumeOptions(trials, settings, output, export=not no_export)
-        raise typer.Exit(resume_study(study, wanted, quiet=quiet, debug=debug, started=context.obj))
+        typed = {"timeout": timeout, "storage": storage}
+        settings = {name: value for name, value in typed.items() if value is not None}
+        changes = ResumeOptions(trials, settings, output, export=not no_export)
+        raise typer.Exit(resume_study(study, changes, quiet=quiet, debug=debug, started=context.obj))

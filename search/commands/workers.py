@@ -1,4 +1,4 @@
-"""`search workers`: every process that works on a study, on whatever machine."""
+"""`search workers`: the workers of a study on all machines."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from search.display.json_output import print_json
 from search.display.terminal import print_line, show_table
-from search.formatting import escape_text, format_count, format_duration, format_metric
+from search.formatting import escape_text, format_duration, format_metric
 from search.saved_command import storage_of
 
 if TYPE_CHECKING:
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 STATES = {"alive": "green", "lost": "red", "ended": "dim"}
 
 
-def list_workers(study: str, output: Path, storage: str | None, *, ended: bool, as_json: bool) -> None:
+def list_workers(study: str, output: Path, storage: str | None, *, include_ended: bool, as_json: bool) -> None:
     """Write a study's workers to standard output.
 
     Args:
         study: Name of the study, or its folder.
         output: Folder of all studies.
         storage: URL of the database, or None.
-        ended: Also those that have ended in good order.
-        as_json: As JSON.
+        include_ended: Whether to include workers that stopped normally.
+        as_json: Whether to write JSON.
 
     Raises:
-        StudyError: There is no such study, or its database cannot be used.
+        StudyError: The study was not found, or its database cannot be used.
     """
     from studies.database.lookup import find
     from studies.status.status import read_workers
 
     found = find(study, output, storage_of(study, output, storage))
     known = [row for _, row in read_workers(found)]
-    rows = [row for row in known if ended or row.state != "ended"]
+    rows = [row for row in known if include_ended or row.state != "ended"]
     if as_json:
         print_json([asdict(row) for row in rows])
     elif rows:
         _show(rows)
     else:
-        left = f": {format_count(len(known), 'worker')} ended in good order (--all lists them)" if known else ""
-        print_line(f"nobody works on {escape_text(found.name)}{left}")
+        ended = f" ({len(known)} stopped normally; list with --include-ended)" if known else ""
+        print_line(f"no running workers on {escape_text(found.name)}{ended}")
 
 
 def _show(rows: "list[WorkerRow]") -> None:
@@ -48,7 +48,7 @@ def _show(rows: "list[WorkerRow]") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("host", "pid", "state", "heard of", "at work", "device", "does", "log"):
+    for heading in ("host", "pid", "state", "last heartbeat", "uptime", "device", "activity", "log"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         cells: list[str | Text] = [
@@ -62,7 +62,7 @@ def _show(rows: "list[WorkerRow]") -> None:
 
 
 def activity_text(worker: "WorkerRow") -> str:
-    """What a worker does, in words."""
+    """Return what a worker is doing, or was doing when it stopped."""
     if worker.state != "alive" or worker.trial_number is None:
         return escape_text(worker.activity) if worker.state == "alive" else f"was {escape_text(worker.activity)}"
     epoch = f", epoch {worker.epoch or 0} of {worker.epochs}" if worker.epochs else ""

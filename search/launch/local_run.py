@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.display.screen import Screen
 from search.quiet_env import silence_native_logs
-from search.run_command import RunCommand, settings_of
+from search.run_command import RunCommand, option_name, settings_of
 from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
 from spaces.parameters import Scalar
@@ -63,12 +63,10 @@ def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) ->
 
         check_url(study.storage)
     if not study.is_supervised and (alone := WORKER_OPTIONS & settings.keys()):
-        raise UsageError(f"{_option(min(alone))} needs --workers or --devices beside it")
+        raise UsageError(f"{option_name(min(alone))} requires --workers or --devices")
     # In the file of a space they may stand for the machines that have GPUs.
     if study.devices is not None and study.devices.strip() == "cpu" and (of_gpus := GPU_OPTIONS & settings.keys()):
-        raise UsageError(
-            f"{_option(min(of_gpus))} is of GPUs, which --devices cpu leaves alone: leave out one of the two"
-        )
+        raise UsageError(f"{option_name(min(of_gpus))} cannot be combined with --devices cpu")
     screen.on_space_loaded(loaded.space, study)
     return loaded, study
 
@@ -78,10 +76,6 @@ def _require_text(*paths: Path) -> None:
     for path in paths:
         if not str(path).isprintable() and any("\ud800" <= letter <= "\udfff" for letter in str(path)):
             raise UsageError(f"the path {str(path)!a} must be valid UTF-8: rename the folder")
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def search_loaded(

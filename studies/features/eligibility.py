@@ -9,8 +9,8 @@ from spaces.training import Augment
 
 IMAGES, FEATURES, CACHED_VIEWS = "images", "features", "cached views"
 
-FEATURES_ENV = "SEARCH_FEATURES"
-"""The environment variable that, when it is `off`, lets every trial train on images."""
+FEATURES_ENV = ("SEARCH_FEATURE_CACHE", "SEARCH_FEATURES")
+"""Environment variable that makes every trial train on images if it is `off`, and its old name."""
 
 
 def training_input(recipe: Recipe) -> str:
@@ -19,7 +19,7 @@ def training_input(recipe: Recipe) -> str:
     Features stand for the images only where the backbone gives the same ones in every epoch and every trial: it is
     frozen, its weights come from a file or from ImageNet, and the images are not changed anew in every epoch.
     """
-    if os.environ.get(FEATURES_ENV, "").lower() == "off" or not _is_fixed(recipe):
+    if "off" in (os.environ.get(name, "").lower() for name in FEATURES_ENV) or not _is_fixed(recipe):
         return IMAGES
     if _changes_nothing(recipe.augment):
         return FEATURES

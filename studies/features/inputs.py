@@ -205,7 +205,7 @@ class FeatureInputs:
             raise ExportError(
                 f"the whole network answers otherwise than its head on cached features, by {difference:.2g} where "
                 f"{LARGEST_DIFFERENCE:g} is allowed: remove the cached features with search cache --clear, or train "
-                "without them with SEARCH_FEATURES=off"
+                "without them with SEARCH_FEATURE_CACHE=off"
             )
         return {"path": prepared.trained_on, "max_abs_difference": difference}
 

@@ -94,7 +94,7 @@ def assign_devices(
         gpus = f"{len(chosen)} GPU{'s' if len(chosen) > 1 else ''}"
         raise UsageError(
             f"{count} workers find no room on {gpus} with {per_gpu} on each: "
-            f"give --workers {per_gpu * len(chosen)} or --per-gpu {-(-count // len(chosen))}"
+            f"give --workers {per_gpu * len(chosen)} or --workers-per-gpu {-(-count // len(chosen))}"
         )
     names = [chosen[index % len(chosen)] for index in range(count)]
     return [_on_gpu(name, machine, names.count(name), gpu_memory) for name in names]

@@ -28,7 +28,7 @@ def test_main_help_lists_the_commands(search):
     """The help of the program names every command and every exit code."""
     shown = search("--help").stdout
     assert all(re.search(rf"\b{command}\b", shown) for command in COMMANDS)
-    assert "the search ended without one complete trial" in shown
+    assert "no trial completed" in shown
 
 
 def test_every_error_class_has_a_listed_code():
@@ -140,17 +140,47 @@ def test_ctrl_c_that_is_ignored_stays_so():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB", "--worker-memory 6GiB"])
-def test_options_of_workers_need_workers(search, option):
-    """What would have no effect is refused as a wrong command line."""
-    done = search("run", "digits", "--quiet", *option.split())
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--workers-per-gpu 2", "--workers-per-gpu requires --workers or --devices"),
+        ("--gpu-memory 8GiB", "--gpu-memory requires --workers or --devices"),
+        ("--max-worker-memory 6GiB", "--max-worker-memory requires --workers or --devices"),
+        ("--workers-per-gpu 2 --devices cpu", "--workers-per-gpu cannot be combined with --devices cpu"),
+        ("--gpu-memory 8GiB --devices cpu", "--gpu-memory cannot be combined with --devices cpu"),
+        ("--workers-per-gpu 2 --per-gpu 2", "--per-gpu is the old name of --workers-per-gpu"),
+        ("--max-worker-memory 6GiB --worker-memory 6GiB", "--worker-memory is the old name of --max-worker-memory"),
+    ],
+)
+def test_options_without_effect_are_refused(search, words, message):
+    """An option that nothing would use, or that is passed under two names, is a usage error."""
+    done = search("run", "digits", "--quiet", *words.split())
     assert done.exit_code == 2
-    assert f"{option.split()[0]} needs --workers or --devices" in done.stderr
+    assert message in done.stderr
 
 
-@pytest.mark.parametrize("option", ["--per-gpu 2", "--gpu-memory 8GiB"])
-def test_options_of_gpus_need_gpus(search, option):
-    """Beside `--devices cpu` they would have no effect, which is refused too."""
-    done = search("run", "digits", "--quiet", "--devices", "cpu", *option.split())
-    assert done.exit_code == 2
-    assert f"{option.split()[0]} is of GPUs, which --devices cpu leaves alone" in done.stderr
+@pytest.mark.parametrize(
+    ("option", "setting", "value"),
+    [
+        ("--workers-per-gpu", "per_gpu", 2),
+        ("--per-gpu", "per_gpu", 2),
+        ("--max-worker-memory", "worker_memory", "6GiB"),
+        ("--worker-memory", "worker_memory", "6GiB"),
+    ],
+)
+def test_renamed_options_keep_their_old_names(search, monkeypatch, option, setting, value):
+    """The old name sets the same setting, and the next command shows the new one."""
+    commands = []
+    monkeypatch.setattr("search.commands.run.run", lambda command, *_, **__: commands.append(command) or 0)
+    assert search("run", "digits", option, str(value)).exit_code == 0
+    assert commands[0].settings == {setting: value}
+    assert (
+        f"--{'workers-per-gpu' if setting == 'per_gpu' else 'max-worker-memory'} {value}" in commands[0].rerun_command()
+    )
+
+
+def test_old_names_of_options_are_hidden(search):
+    """Help shows the new names only."""
+    shown = search("run", "--help").stdout + search("workers", "--help").stdout
+    assert all(name in shown for name in ("--workers-per-gpu", "--max-worker-memory", "--include-ended"))
+    assert not re.search(r"\s(--per-gpu|--worker-memory|--all)\s", shown)

@@ -24,7 +24,7 @@ def test_studies_of_plain_optuna_are_shown(search, folder):
     assert "baseline" not in shown
     form = json.loads(search("status", "tiny", "--json").stdout)
     assert (form["best"]["epoch"], form["baseline"]) == (None, None)
-    assert "nobody works on tiny" in search("workers", "tiny").stdout
+    assert "no running workers on tiny" in search("workers", "tiny").stdout
     assert "not made by search" in search("stop", "tiny").stderr
 
 
@@ -63,7 +63,7 @@ def test_a_renamed_folder_is_read(search, folder, typed):
     run_tiny(folder, Study(trials=1, pruner="none"))
     folder.rename(folder.with_name("renamed"))
     assert "study      tiny in " in search("status", typed).stdout
-    assert "nobody works on tiny" in search("workers", typed).stdout
+    assert "no running workers on tiny" in search("workers", typed).stdout
     assert "complete" in search("trials", typed).stdout
     assert "none is alive" in search("stop", typed).stdout
     open_tiny(folder.with_name("renamed"), SETTINGS, name="other")

@@ -6,7 +6,7 @@ import pytest
 
 from spaces import CNN, Augment
 from spaces.training import FineTune
-from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES, training_input
+from studies.features.eligibility import CACHED_VIEWS, FEATURES, FEATURES_ENV, IMAGES, training_input
 from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
 
 
@@ -31,7 +31,8 @@ def test_features_stand_for_images_only_where_they_never_change(changes, path):
     assert training_input(replace(RECIPE, **changes)) == path
 
 
-def test_it_can_be_turned_off(monkeypatch):
-    """SEARCH_FEATURES=off trains every trial on images."""
-    monkeypatch.setenv("SEARCH_FEATURES", "off")
+@pytest.mark.parametrize("name", FEATURES_ENV)
+def test_the_feature_cache_can_be_turned_off(monkeypatch, name):
+    """SEARCH_FEATURE_CACHE=off trains every trial on images, and so does the variable's old name."""
+    monkeypatch.setenv(name, "off")
     assert training_input(RECIPE) == training_input(replace(RECIPE, augment=VIEWS)) == IMAGES

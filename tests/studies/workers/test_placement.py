@@ -61,7 +61,7 @@ def test_a_list_of_the_users_own_is_the_whole_machine():
         (TWO, {"devices": "2"}, "no GPU 2 here, there are 0, 1"),
         (NONE, {"devices": "0"}, "no GPU was found"),
         (TWO, {"devices": "GPU-abc"}, "no GPU GPU-abc"),
-        (TWO, {"workers": 5, "per_gpu": 2}, "--workers 4 or --per-gpu 3"),
+        (TWO, {"workers": 5, "per_gpu": 2}, "--workers 4 or --workers-per-gpu 3"),
         (TWO, {"devices": "0", "per_gpu": 2, "gpu_memory": 9 * 2**30}, "GPU 0 has 16.0GiB.*at most 8192MiB"),
     ],
 )
