@@ -21,7 +21,7 @@ from search.display.live_screen import LiveScreen
 from search.launch.local_run import load_typed
 from search.launch.supervised_run import supervise
 from search.run_command import RunCommand
-from studies.events import WorkerSeen
+from studies.outcome import WorkerInfo
 from studies.stop_request import StopRequest
 
 PICTURE = Path(__file__).parent / "images" / "live-table.svg"
@@ -31,15 +31,15 @@ TRIALS_DONE = 6
 class PictureScreen(LiveScreen):
     """Keeps one frame of the live table as a picture."""
 
-    def on_workers_changed(self, workers: Sequence[WorkerSeen]) -> None:
+    def on_workers_changed(self, workers: Sequence[WorkerInfo]) -> None:
         """Draw the table once every worker trains."""
         shown = [replace(worker, host="host") for worker in workers]
         super().on_workers_changed(shown)
-        is_typical = all(worker.trial is not None for worker in shown)
+        is_typical = all(worker.trial_number is not None for worker in shown)
         if is_typical and self.state.progress.done >= TRIALS_DONE and not PICTURE.exists():
             console = Console(record=True, width=88, height=20, file=StringIO(), force_terminal=True)
             console.print("$ search run digits --workers 3\n", highlight=False)
-            console.print(self._board())
+            console.print(self._view())
             svg = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="search"), flags=re.DOTALL)
             PICTURE.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE), encoding="utf-8")
 

@@ -1,11 +1,10 @@
 """What happens during a run, as told to whoever watches it: the terminal, a log, a test."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spaces.parameters import Scalar
-from studies.outcome import Progress
+from studies.outcome import Progress, WorkerInfo
 from studies.stop_request import StopReason
 
 
@@ -117,47 +116,6 @@ class RetrainingStarted:
     images: int
 
 
-@dataclass(frozen=True)
-class WorkerSeen:
-    """A worker of the study, as the database knows it.
-
-    Args:
-        worker_id: Unique over all machines.
-        host: Its machine.
-        pid: Its process there.
-        device: What it trains on, in words.
-        lives: It was heard of lately; else it is lost.
-        silent_seconds: Since it was heard of.
-        doing: In words.
-        trial: Number of the trial, or None.
-        epoch: Epochs of it that have ended, or None.
-        epochs: Most epochs of it, or None.
-        value: Its metric after the last epoch, or None.
-        ended: Trials that it has ended.
-        log: Its log file, or None.
-    """
-
-    worker_id: str
-    host: str
-    pid: int
-    device: str
-    lives: bool
-    silent_seconds: float = 0.0
-    activity: str = ""
-    trial_number: int | None = None
-    epoch: int | None = None
-    epochs: int | None = None
-    metric_value: float | None = None
-    ended: int = 0
-    log: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Machine and number of the worker there, or its process."""
-        found = re.search(r"worker-(\d+)\.log$", self.log or "")
-        return f"{self.host.partition('.')[0]} {found[1] if found else f'pid {self.pid}'}"
-
-
 class RunListener:
     """Does nothing with what happens; subclasses override what they show. Called from the run's own thread."""
 
@@ -188,7 +146,7 @@ class RunListener:
     def on_worker_count(self, count: int) -> None:
         """So many workers share the study, this one among them."""
 
-    def on_workers_changed(self, workers: Sequence[WorkerSeen]) -> None:
+    def on_workers_changed(self, workers: Sequence[WorkerInfo]) -> None:
         """The workers of the study, on whatever machine: those alive, and those lost lately."""
 
     def on_worker_output(self, label: str, text: str) -> None:

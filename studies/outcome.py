@@ -1,5 +1,6 @@
-"""What came of a trial, of the trials so far and of a run: plain records that load neither Optuna nor Keras."""
+"""State of a run, its workers and its trials, and their results: plain records that load neither Optuna nor Keras."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from spaces.parameters import Scalar
 from studies.stop_request import StopReason
 
 COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
+ALIVE, ENDED, LOST = "alive", "ended", "lost"
 
 
 @dataclass(frozen=True)
@@ -156,3 +158,56 @@ class Costs:
     image_seconds: float
     layers: int | None = None
     is_whole: bool = True
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """One process that works, or has worked, on a study.
+
+    Args:
+        host: Host name of its machine.
+        pid: Process id on that machine.
+        device: Device that it trains on, such as `GPU 0`.
+        state: `alive`, `lost` (no heartbeat for too long, even if no other worker has noticed yet) or `ended`.
+        activity: Current activity in words; the last one of a worker that is not alive.
+        trial_number: Number of its trial, or None.
+        epoch: Finished epochs of that trial, or None.
+        epochs: Maximum number of epochs of that trial, or None.
+        metric_value: Metric after the last epoch, or None.
+        heartbeat_seconds: Seconds since the last heartbeat.
+        running_seconds: Seconds from its registration to now, or to its last heartbeat if it is not alive.
+        finished_trials: Number of trials that it has finished.
+        log: Path of its log file, or None.
+        worker_id: Identifier that is unique across machines; empty before it has registered.
+    """
+
+    host: str
+    pid: int
+    device: str
+    state: str = ALIVE
+    activity: str = "starting"
+    trial_number: int | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    metric_value: float | None = None
+    heartbeat_seconds: float = 0.0
+    running_seconds: float = 0.0
+    finished_trials: int = 0
+    log: str | None = None
+    worker_id: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """True unless the worker is lost or has ended."""
+        return self.state == ALIVE
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since its registration."""
+        return self.running_seconds + (0.0 if self.is_alive else self.heartbeat_seconds)
+
+    @property
+    def name(self) -> str:
+        """Machine and number of the worker there, or its process id."""
+        found = re.search(r"worker-(\d+)\.log$", self.log or "")
+        return f"{self.host.partition('.')[0]} {found[1] if found else f'pid {self.pid}'}"

@@ -72,7 +72,7 @@ def stop_study(
 
 
 def _still(status: "StudyStatus", asked: int, wait_seconds: float) -> str:
-    alive = [worker for worker in status.workers if worker.state == "alive"]
+    alive = [worker for worker in status.workers if worker.is_alive]
     lines = "\n".join(f"    {escape_text(each.host)} {each.pid}: {escape_text(each.activity)}" for each in alive)
     return (
         f"{len(alive)} of {format_count(asked, 'worker')} are still running after {format_duration(wait_seconds)}:\n"

@@ -10,7 +10,7 @@ from search.formatting import escape_text, format_duration, format_metric
 from search.saved_command import storage_of
 
 if TYPE_CHECKING:
-    from studies.status.status import WorkerRow
+    from studies.outcome import WorkerInfo
 
 STATES = {"alive": "green", "lost": "red", "ended": "dim"}
 
@@ -28,11 +28,15 @@ def list_workers(study: str, output: Path, storage: str | None, *, include_ended
     Raises:
         StudyError: The study was not found, or its database cannot be used.
     """
+    from studies.database.errors import translate_errors
     from studies.database.lookup import find
-    from studies.status.status import read_workers
+    from studies.database.workers import read_workers
 
     found = find(study, output, storage_of(study, output, storage))
-    known = [row for _, row in read_workers(found)]
+    known: tuple[WorkerInfo, ...] = ()
+    if found.is_ours:
+        with translate_errors(found.url):
+            known = found.database.read(lambda connection: read_workers(connection, found.study_id))
     rows = [row for row in known if include_ended or row.state != "ended"]
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -43,7 +47,7 @@ def list_workers(study: str, output: Path, storage: str | None, *, include_ended
         print_line(f"no running workers on {escape_text(found.name)}{ended}")
 
 
-def _show(rows: "list[WorkerRow]") -> None:
+def _show(rows: "list[WorkerInfo]") -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -61,10 +65,10 @@ def _show(rows: "list[WorkerRow]") -> None:
     show_table(table)
 
 
-def activity_text(worker: "WorkerRow") -> str:
+def activity_text(worker: "WorkerInfo") -> str:
     """Return what a worker is doing, or was doing when it stopped."""
-    if worker.state != "alive" or worker.trial_number is None:
-        return escape_text(worker.activity) if worker.state == "alive" else f"was {escape_text(worker.activity)}"
+    if not worker.is_alive or worker.trial_number is None:
+        return escape_text(worker.activity) if worker.is_alive else f"was {escape_text(worker.activity)}"
     epoch = f", epoch {worker.epoch or 0} of {worker.epochs}" if worker.epochs else ""
     value = f", {format_metric(worker.metric_value)}" if worker.metric_value is not None else ""
     return f"{escape_text(worker.activity)} trial {worker.trial_number}{epoch}{value}"

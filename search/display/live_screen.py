@@ -18,7 +18,8 @@ from search.display.screen import Screen, print_table
 from search.display.stderr_filter import capture_stderr
 from search.formatting import escape_text
 from spaces import flatten
-from studies.events import DataReady, EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
+from studies.events import DataReady, EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted
+from studies.outcome import WorkerInfo
 from studies.stop_request import StopReason
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LiveScreen(Screen):
         """Beside the trials, which are those of all."""
         self.state = replace(self.state, alive=count)
 
-    def on_workers_changed(self, workers: Sequence[WorkerSeen]) -> None:
+    def on_workers_changed(self, workers: Sequence[WorkerInfo]) -> None:
         """The table of all workers."""
         self.state = self.state.workers_seen(workers)
 

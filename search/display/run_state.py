@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spaces.parameters import Scalar
-from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted, WorkerSeen
-from studies.outcome import Progress
+from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted
+from studies.outcome import Progress, WorkerInfo
 from studies.stop_request import StopReason
 
 RECENT = 12
@@ -67,7 +67,7 @@ class RunState:
     ended: int = 0
     trained: float = 0.0
     stopping: StopReason | None = None
-    workers: tuple[WorkerSeen, ...] = ()
+    workers: tuple[WorkerInfo, ...] = ()
     alive: int = 1
 
     def at(self, phase: str, now: float) -> "RunState":
@@ -109,9 +109,9 @@ class RunState:
         after = replace(self, progress=event.progress, recent=recent, ended=ended, trained=trained)
         return after.at("choosing the next trial", now)
 
-    def workers_seen(self, workers: Sequence[WorkerSeen]) -> "RunState":
+    def workers_seen(self, workers: Sequence[WorkerInfo]) -> "RunState":
         """With the workers as they are now."""
-        return replace(self, workers=tuple(workers), alive=sum(worker.lives for worker in workers))
+        return replace(self, workers=tuple(workers), alive=sum(worker.is_alive for worker in workers))
 
     def retraining(self, event: RetrainingStarted, now: float) -> "RunState":
         """With the best trial's recipe in training once more."""

@@ -8,17 +8,17 @@ from rich.text import Text
 
 from search.display.run_state import RunState
 from search.formatting import escape_text, format_count, format_elapsed, format_metric, format_value
-from studies.events import WorkerSeen
+from studies.outcome import WorkerInfo
 
 HEADINGS = ("worker", "device", "trial", "epoch", "value", "")
 LEAST_ROWS = 2
 
 
-def worker_table(workers: Sequence[WorkerSeen], rows: int) -> list[RenderableType]:
+def worker_table(workers: Sequence[WorkerInfo], rows: int) -> list[RenderableType]:
     """A heading and one line for each worker, at most `rows` lines together; the lost ones come last."""
     if rows < LEAST_ROWS:
         return []
-    ordered = sorted(workers, key=lambda worker: not worker.lives)
+    ordered = sorted(workers, key=lambda worker: not worker.is_alive)
     room = rows - 1 if len(ordered) < rows else rows - 2
     shown, hidden = ordered[:room], ordered[room:]
     table = Table.grid(expand=True, padding=(0, 2, 0, 0))
@@ -31,10 +31,10 @@ def worker_table(workers: Sequence[WorkerSeen], rows: int) -> list[RenderableTyp
     return [table, Text(f" … {_rest(hidden)}", "dim")] if hidden else [table]
 
 
-def _row(worker: WorkerSeen) -> list[Text]:
-    style = "" if worker.lives else "red"
-    trains = worker.lives and worker.trial_number is not None
-    doing = worker.activity if worker.lives else f"lost, silent for {format_elapsed(worker.silent_seconds)}"
+def _row(worker: WorkerInfo) -> list[Text]:
+    style = "" if worker.is_alive else "red"
+    trains = worker.is_alive and worker.trial_number is not None
+    doing = worker.activity if worker.is_alive else f"lost, silent for {format_elapsed(worker.heartbeat_seconds)}"
     return [
         Text(f" {escape_text(worker.name)}", style),
         Text(escape_text(worker.device), style or "dim"),
@@ -45,8 +45,8 @@ def _row(worker: WorkerSeen) -> list[Text]:
     ]
 
 
-def _rest(hidden: Sequence[WorkerSeen]) -> str:
-    lost = sum(not worker.lives for worker in hidden)
+def _rest(hidden: Sequence[WorkerInfo]) -> str:
+    lost = sum(not worker.is_alive for worker in hidden)
     return f"{format_count(len(hidden), 'more worker')}{f', {lost} of them lost' if lost else ''}"
 
 

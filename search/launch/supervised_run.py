@@ -23,9 +23,9 @@ from spaces.training import METRICS
 from studies.database.identities import StudyDeletedError
 from studies.database.stored_trials import params_of
 from studies.database.urls import redact_url, sqlite_url
-from studies.events import StudyOpened, WorkerSeen
+from studies.events import StudyOpened
 from studies.export.export_folder import STUDY_ID
-from studies.outcome import Progress, RunResult
+from studies.outcome import Progress, RunResult, WorkerInfo
 from studies.settings import Study
 from studies.status.monitor import StudyMonitor, StudySnapshot
 from studies.stop_request import StopReason, StopRequest, signals
@@ -148,9 +148,9 @@ class _Run:
         if not teller.is_open:
             self._relay()
 
-    def _processes(self, supervisor: Supervisor) -> list[WorkerSeen]:
+    def _processes(self, supervisor: Supervisor) -> list[WorkerInfo]:
         return [
-            WorkerSeen("", gethostname(), child.pid, place.label, lives=True, activity="starting", log=str(log.path))
+            WorkerInfo(gethostname(), child.pid, place.label, log=str(log.path))
             for slot, log, place in zip(supervisor.slots, self.logs, self.places, strict=True)
             if (child := slot.child) is not None
         ]
@@ -217,7 +217,9 @@ class _Run:
 
     def _has_ended_trials(self, pid: int) -> bool:
         now = self.looking.latest
-        return now is not None and any(worker.ended for worker in now.workers if worker.pid == pid and pid in self.pids)
+        return now is not None and any(
+            worker.finished_trials for worker in now.workers if worker.pid == pid and pid in self.pids
+        )
 
     def _relay(self) -> None:
         """Show what the first worker tells while it prepares, which may take minutes."""

@@ -14,13 +14,14 @@ from sqlalchemy import exc
 from spaces.errors import SearchError
 from spaces.parameters import Scalar
 from studies.database.identities import StudyDeletedError, is_employed, is_of_its_study, is_of_trial
+from studies.database.lost_workers import mark_lost_workers, requeue_orphaned_trials
 from studies.database.optuna_tables import FINISHED, OPTUNA_STUDIES, TRIALS, now_utc
 from studies.database.postgresql import write_if_claimed_postgresql
 from studies.database.retries import crash_count, fail_crashing_trials, finished_epochs
 from studies.database.tables import CLAIMS, EPOCHS, STUDIES
 from studies.database.transactions import Database, upsert
 from studies.database.trial_writes import ClaimKey, PendingWrites, TrialEnd, write_if_claimed
-from studies.database.workers import WorkerRegistration, mark_lost_workers, record_heartbeat, requeue_orphaned_trials
+from studies.database.workers import WorkerRegistration, record_heartbeat
 
 
 class ClaimLostError(SearchError):

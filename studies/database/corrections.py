@@ -9,9 +9,9 @@ from optuna.trial import FrozenTrial, TrialState
 from spaces.errors import StudyError
 from spaces.space import Space, baseline
 from studies.database.local_process import is_gone, machine
+from studies.database.lost_workers import is_alive
 from studies.database.optuna_tables import read_trials
 from studies.database.tables import CLAIMS, WORKERS
-from studies.database.workers import is_alive
 
 
 def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -> bool:

@@ -7,8 +7,8 @@ from studies.database.connection import engine_of
 from studies.database.errors import translate_errors
 from studies.database.identities import forget, identity_of
 from studies.database.lookup import FoundStudy
-from studies.database.tables import WORKERS
-from studies.database.workers import is_alive, mark_dead_workers, mark_lost_workers
+from studies.database.lost_workers import mark_dead_workers, mark_lost_workers
+from studies.database.workers import count_alive
 
 
 def require_idle(found: FoundStudy) -> None:
@@ -23,8 +23,7 @@ def require_idle(found: FoundStudy) -> None:
     def alive(connection: sa.Connection) -> int:
         mark_dead_workers(connection, found.study_id)
         mark_lost_workers(connection, found.study_id)
-        of_study = (WORKERS.c.study_id == found.study_id) & is_alive()
-        return connection.scalar(sa.select(sa.func.count()).where(of_study)) or 0
+        return count_alive(connection, found.study_id)
 
     with translate_errors(found.url):
         if count := found.database.run(alive):

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from studies.database.identities import StudyDeletedError, is_employed
 from studies.database.local_process import process_age
+from studies.database.lost_workers import mark_dead_workers, mark_lost_workers
 from studies.database.optuna_tables import FINISHED, TRIALS
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds, upsert
-from studies.database.workers import ALIVE, device_seconds, is_alive, mark_dead_workers, mark_lost_workers
+from studies.database.workers import count_alive, device_seconds
+from studies.outcome import ALIVE
 from studies.settings import MAX_TRIALS
 from studies.stop_request import StopReason
 
@@ -68,7 +70,7 @@ def set_limits(
         stop = None
         if before is not None and before.stopped_at is not None and before.stopped_at > float(now) - age:
             stop = StopReason.of_study(before.stop_reason) or StopReason.STUDY_STOPPED
-        if before is not None and (is_restart or _count_alive(connection, study_id)):
+        if before is not None and (is_restart or count_alive(connection, study_id)):
             more = max(before.trial_budget, limits.trials)
             connection.execute(sa.update(STUDIES).where(STUDIES.c.study_id == study_id).values(trial_budget=more))
             return stop
@@ -94,13 +96,9 @@ def request_stop(database: Database, study_id: int) -> int:
         change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
         connection.execute(change.values(stop_reason=StopReason.STUDY_STOPPED, stopped_at=database_seconds()))
         mark_dead_workers(connection, study_id)
-        return _count_alive(connection, study_id)
+        return count_alive(connection, study_id)
 
     return database.run(work)
-
-
-def _count_alive(connection: sa.Connection, study_id: int) -> int:
-    return connection.scalar(sa.select(sa.func.count()).where(WORKERS.c.study_id == study_id, is_alive())) or 0
 
 
 def extend_budget(database: Database, study_id: int, more: int) -> int:

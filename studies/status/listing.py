@@ -13,12 +13,12 @@ from optuna.trial import TrialState
 from studies.database.errors import translate_errors
 from studies.database.identities import identities
 from studies.database.lookup import RETRY_TIMEOUT, open_existing
+from studies.database.lost_workers import is_alive
 from studies.database.optuna_tables import TRIALS, VALUES
 from studies.database.stored_trials import STATES
 from studies.database.tables import STUDIES, WORKERS
 from studies.database.transactions import Database
 from studies.database.urls import redact_url
-from studies.database.workers import is_alive
 
 OPTUNA_STUDY: Any = models.StudyModel.__table__
 DIRECTIONS: Any = models.StudyDirectionModel.__table__

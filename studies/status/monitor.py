@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from spaces.errors import SearchError
@@ -18,15 +17,14 @@ from studies.database import stored_trials
 from studies.database.connection import open_storage
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.identities import StudyDeletedError, identity_of, require
-from studies.database.local_process import machine
-from studies.database.optuna_tables import FINISHED, TRIALS
+from studies.database.lost_workers import mark_process_lost
+from studies.database.optuna_tables import FINISHED
 from studies.database.study_control import read_control
-from studies.database.tables import CLAIMS, WORKERS, has_tables
-from studies.database.transactions import Database, database_seconds
+from studies.database.tables import has_tables
+from studies.database.transactions import Database
 from studies.database.worker_storage import WorkerStorage
-from studies.database.workers import ALIVE, LOST, end_worker, is_alive
-from studies.events import WorkerSeen
-from studies.outcome import Progress
+from studies.database.workers import read_workers
+from studies.outcome import LOST, Progress, WorkerInfo
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LOST_IS_SHOWN_SECONDS = 60.0
@@ -49,7 +47,7 @@ class StudySnapshot:
     """
 
     progress: Progress
-    workers: tuple[WorkerSeen, ...]
+    workers: tuple[WorkerInfo, ...]
     ended: tuple[FrozenTrial, ...]
     control: Any
     identity: str = ""
@@ -84,32 +82,21 @@ class MonitoredStudy:
         known = self.study.get_trials(deepcopy=False)
         ended = [trial for trial in known if trial.state in FINISHED]
         ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
-        workers = self.database.read(lambda connection: _workers(connection, self.study._study_id))
+        workers = self.database.read(lambda connection: read_workers(connection, self.study._study_id))
         progress = stored_trials.progress(self.study, row.trial_budget)
-        return StudySnapshot(progress, workers, tuple(ended), row, self.identity, *self._joined())
+        return StudySnapshot(
+            progress,
+            tuple(worker for worker in workers if _is_shown(worker)),
+            tuple(ended),
+            row,
+            self.identity,
+            age_seconds=max((worker.age_seconds for worker in workers), default=0.0),
+            joined=frozenset((worker.host, worker.pid) for worker in workers),
+        )
 
-    def _joined(self) -> tuple[float, frozenset[tuple[str, int]]]:
-        """Seconds since the first worker of the study joined, and all that have joined."""
-        age = (database_seconds() - WORKERS.c.started_at).label("age")
-        query = sa.select(WORKERS.c.host, WORKERS.c.pid, age).where(WORKERS.c.study_id == self.study._study_id)
-        rows = self.database.read(lambda connection: connection.execute(query).all())
-        return max((float(row.age) for row in rows), default=0.0), frozenset((row.host, row.pid) for row in rows)
-
-    def give_up(self, pid: int, on: str | None = None) -> None:
-        """Mark a process as lost, so that another worker resumes its trial at once.
-
-        Args:
-            pid: Its process id.
-            on: The machine that it ran on, as `local_process.machine` names it; None for this one.
-        """
-        here = (WORKERS.c.machine == (on or machine())) & (WORKERS.c.pid == pid)
-        dead = sa.select(WORKERS.c.worker_id).where(WORKERS.c.state == ALIVE, here)
-
-        def work(connection: sa.Connection) -> None:
-            for worker_id in connection.scalars(dead.where(WORKERS.c.study_id == self.study._study_id)).all():
-                end_worker(connection, worker_id, LOST)
-
-        self.database.run(work)
+    def mark_lost(self, pid: int) -> None:
+        """Mark the worker of a dead process of this machine as lost, so that another one resumes its trial at once."""
+        self.database.run(lambda connection: mark_process_lost(connection, self.study._study_id, pid))
 
 
 def watched(url: str, name: str) -> MonitoredStudy | None:
@@ -135,35 +122,8 @@ def watched(url: str, name: str) -> MonitoredStudy | None:
     return MonitoredStudy(study, database, identity)
 
 
-def _workers(connection: sa.Connection, study_id: int) -> tuple[WorkerSeen, ...]:
-    silent = (database_seconds() - WORKERS.c.heartbeat_at).label("silent")
-    shown = (WORKERS.c.state == ALIVE) | ((WORKERS.c.state == LOST) & (silent.element < LOST_IS_SHOWN_SECONDS))
-    query = sa.select(WORKERS, silent, is_alive().label("lives")).where(WORKERS.c.study_id == study_id, shown)
-    rows = connection.execute(query.order_by(WORKERS.c.host, WORKERS.c.log, WORKERS.c.started_at)).all()
-    joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
-    counted = sa.select(CLAIMS.c.worker_id, sa.func.count()).select_from(joined)
-    ended = counted.where(CLAIMS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED)).group_by(CLAIMS.c.worker_id)
-    counts: dict[str, int] = {worker_id: count for worker_id, count in connection.execute(ended)}
-    return tuple(_seen(row, counts.get(row.worker_id, 0)) for row in rows)
-
-
-def _seen(row: Any, ended: int) -> WorkerSeen:
-    silent = max(0.0, float(row.silent))
-    return WorkerSeen(
-        worker_id=row.worker_id,
-        host=row.host,
-        pid=row.pid,
-        device=row.device,
-        lives=bool(row.lives),
-        silent_seconds=silent,
-        activity=row.activity,
-        trial_number=row.trial_number,
-        epoch=row.epoch,
-        epochs=row.epochs,
-        metric_value=row.metric_value,
-        ended=ended,
-        log=row.log,
-    )
+def _is_shown(worker: WorkerInfo) -> bool:
+    return worker.is_alive or (worker.state == LOST and worker.heartbeat_seconds < LOST_IS_SHOWN_SECONDS)
 
 
 class StudyMonitor:
@@ -216,7 +176,7 @@ class StudyMonitor:
         while not self._dead.empty():
             self._unheard.append(self._dead.get())
         while self._unheard:
-            watched.give_up(self._unheard[0])
+            watched.mark_lost(self._unheard[0])
             self._unheard.pop(0)
 
     @contextlib.contextmanager

@@ -13,47 +13,14 @@ from studies.database.create_study import SPACE
 from studies.database.errors import translate_errors
 from studies.database.lookup import FoundStudy
 from studies.database.optuna_tables import as_utc_seconds
-from studies.database.tables import STUDIES, WORKERS
+from studies.database.tables import STUDIES
 from studies.database.transactions import database_seconds
 from studies.database.urls import redact_url
-from studies.database.workers import ALIVE, LOST, device_seconds, is_lost
-from studies.outcome import RUNNING, WAITING, Progress
+from studies.database.workers import device_seconds, read_workers
+from studies.outcome import RUNNING, WAITING, Progress, WorkerInfo
 from studies.stop_request import StopReason
 
 RECENT_TRIALS = 30
-
-
-@dataclass(frozen=True)
-class WorkerRow:
-    """A worker of a study.
-
-    Args:
-        host: Its machine.
-        pid: Its process there.
-        device: What it trains on, in words.
-        state: `alive`, `lost` or `ended`; lost as soon as it was not heard of for too long, also if nobody noticed yet.
-        doing: What it does, in words.
-        trial: Number of its trial, or None.
-        epoch: Epochs of it that have ended, or None.
-        epochs: Most epochs of it, or None.
-        value: Its metric after the last epoch, or None.
-        heartbeat_seconds: How long ago it was heard of.
-        running_seconds: How long it has been, or had been, at work.
-        log: Its log file, or None.
-    """
-
-    host: str
-    pid: int
-    device: str
-    state: str
-    activity: str
-    trial_number: int | None
-    epoch: int | None
-    epochs: int | None
-    metric_value: float | None
-    heartbeat_seconds: float
-    running_seconds: float
-    log: str | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +55,7 @@ class StudyStatus:
     progress: Progress
     running: int
     waiting: int
-    workers: tuple[WorkerRow, ...] = ()
+    workers: tuple[WorkerInfo, ...] = ()
     trials_per_hour: float | None = None
     seconds_left: float | None = None
     deadline_seconds: float | None = None
@@ -110,12 +77,12 @@ def read_status(found: FoundStudy) -> StudyStatus:
     """
     with translate_errors(found.url):
         known = found.study.get_trials(deepcopy=False)
-        rows = read_workers(found)
+        workers = _workers(found)
         steering = _steering(found)
         wanted = steering.trial_budget if steering else len(known)
         progress = stored_trials.progress(found.study, wanted)
         names = [stored_trials.STATES[trial.state] for trial in known]
-        pace = _pace(known, rows, steering.now) if steering else None
+        pace = _pace(known, workers, steering.now) if steering else None
         return StudyStatus(
             name=found.name,
             storage=redact_url(found.url),
@@ -125,41 +92,17 @@ def read_status(found: FoundStudy) -> StudyStatus:
             progress=progress,
             running=names.count(RUNNING),
             waiting=names.count(WAITING),
-            workers=tuple(row for _, row in rows),
+            workers=workers,
             trials_per_hour=pace,
             seconds_left=3600 * max(0, wanted - progress.done) / pace if pace else None,
-            **(_steered(steering, rows) if steering else {}),
+            **(_steered(steering, workers) if steering else {}),
         )
 
 
-def read_workers(found: FoundStudy) -> list[tuple[str, WorkerRow]]:
-    """The workers of a study with their ids, the first one first."""
+def _workers(found: FoundStudy) -> tuple[WorkerInfo, ...]:
     if not found.is_ours:
-        return []
-    query = sa.select(WORKERS, database_seconds().label("now"), is_lost().label("is_lost")).where(
-        WORKERS.c.study_id == found.study_id
-    )
-    with translate_errors(found.url):
-        rows = found.database.read(lambda connection: connection.execute(query.order_by(WORKERS.c.started_at)).all())
-    return [(row.worker_id, _worker(row)) for row in rows]
-
-
-def _worker(row: Any) -> WorkerRow:
-    silent = float(row.now) - row.heartbeat_at
-    return WorkerRow(
-        host=row.host,
-        pid=row.pid,
-        device=row.device,
-        state=LOST if row.is_lost else row.state,
-        activity=row.activity,
-        trial_number=row.trial_number,
-        epoch=row.epoch,
-        epochs=row.epochs,
-        metric_value=row.metric_value,
-        heartbeat_seconds=max(0.0, silent),
-        running_seconds=max(0.0, (row.now if row.state == ALIVE else row.heartbeat_at) - row.started_at),
-        log=row.log,
-    )
+        return ()
+    return found.database.read(lambda connection: read_workers(connection, found.study_id))
 
 
 def _steering(found: FoundStudy) -> Any:
@@ -171,10 +114,10 @@ def _steering(found: FoundStudy) -> Any:
     return found.database.read(lambda connection: connection.execute(query).one_or_none())
 
 
-def _steered(row: Any, workers: Sequence[tuple[str, WorkerRow]]) -> dict[str, Any]:
-    lives = any(worker.state == ALIVE for _, worker in workers)
+def _steered(row: Any, workers: Sequence[WorkerInfo]) -> dict[str, Any]:
+    lives = any(worker.is_alive for worker in workers)
     used = (float(row.used) - row.device_seconds_at_start) / 3600
-    exporter = {name: worker for name, worker in workers if worker.state == ALIVE}.get(row.exporter_id)
+    exporter = {worker.worker_id: worker for worker in workers if worker.is_alive}.get(row.exporter_id)
     return {
         # The next start sets it anew.
         "deadline_seconds": float(row.deadline - row.now) if lives and row.deadline is not None else None,
@@ -185,9 +128,9 @@ def _steered(row: Any, workers: Sequence[tuple[str, WorkerRow]]) -> dict[str, An
     }
 
 
-def _pace(known: Sequence[FrozenTrial], workers: Sequence[tuple[str, WorkerRow]], now: float) -> float | None:
+def _pace(known: Sequence[FrozenTrial], workers: Sequence[WorkerInfo], now: float) -> float | None:
     """Trials an hour: of the last ones that ended since the workers that are alive have been at work."""
-    alive = [worker.running_seconds for _, worker in workers if worker.state == ALIVE]
+    alive = [worker.running_seconds for worker in workers if worker.is_alive]
     since = now - max(alive, default=0.0)
     ended = sorted(as_utc_seconds(trial.datetime_complete) for trial in known if trial.datetime_complete)
     recent = [moment for moment in ended if moment >= since]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from optuna.trial import FrozenTrial
 
 from studies.database.stored_trials import STATES, outcome_of
-from studies.events import RunListener, StudyOpened, TrialEnded, WorkerSeen
-from studies.outcome import COMPLETE, FAILED, PRUNED, Progress
+from studies.events import RunListener, StudyOpened, TrialEnded
+from studies.outcome import COMPLETE, FAILED, PRUNED, Progress, WorkerInfo
 from studies.status.monitor import StudySnapshot
 
 _COUNTS = (COMPLETE, PRUNED, FAILED)
@@ -31,7 +31,7 @@ class EventRelay:
     _alive: set[str] = field(default_factory=set, init=False)
     _exporter: str = field(default="", init=False)
 
-    def tell(self, now: StudySnapshot, own: set[int], processes: Sequence[WorkerSeen] = ()) -> None:
+    def tell(self, now: StudySnapshot, own: set[int], processes: Sequence[WorkerInfo] = ()) -> None:
         """Tell what has changed.
 
         Args:
@@ -60,13 +60,13 @@ class EventRelay:
         here = socket.gethostname()[:255]
         for worker in now.workers:
             is_own = worker.host == here and worker.pid in own
-            if not worker.lives and worker.worker_id in self._alive and not is_own:
+            if not worker.is_alive and worker.worker_id in self._alive and not is_own:
                 self.listener.on_worker_lost(f"{worker.name} was lost: its trial goes on elsewhere")
-        self._alive = {worker.worker_id for worker in now.workers if worker.lives}
+        self._alive = {worker.worker_id for worker in now.workers if worker.is_alive}
 
     def _tell_exporting(self, now: StudySnapshot) -> None:
         exporter = next((worker for worker in now.workers if worker.worker_id == now.control.exporter_id), None)
-        if exporter is not None and exporter.lives and exporter.worker_id != self._exporter:
+        if exporter is not None and exporter.is_alive and exporter.worker_id != self._exporter:
             self._exporter = exporter.worker_id
             self.listener.on_worker_output(
                 "exporting", f"{exporter.name}: retraining, testing and writing the best trial"
@@ -82,7 +82,7 @@ def is_joined(now: StudySnapshot | None, own: set[int]) -> bool:
 def elsewhere(now: StudySnapshot) -> str:
     """Who exports, or has exported, the best trial in the place of this run."""
     exporter = next((worker for worker in now.workers if worker.worker_id == now.control.exporter_id), None)
-    if exporter is not None and exporter.lives:
+    if exporter is not None and exporter.is_alive:
         return f"{exporter.name} is retraining and exporting the best trial"
     known = now.control.export_info or {}
     best = now.progress.best
@@ -91,11 +91,11 @@ def elsewhere(now: StudySnapshot) -> str:
     return ""
 
 
-def _with_starting(seen: Sequence[WorkerSeen], processes: Sequence[WorkerSeen]) -> list[WorkerSeen]:
+def _with_starting(seen: Sequence[WorkerInfo], processes: Sequence[WorkerInfo]) -> list[WorkerInfo]:
     """The workers, with our processes that have not joined yet, and without those that they replace."""
-    joined = {worker.pid for worker in seen if worker.lives}
-    alive = {worker.name for worker in (*processes, *(worker for worker in seen if worker.lives))}
-    shown = [worker for worker in seen if worker.lives or worker.name not in alive]
+    joined = {worker.pid for worker in seen if worker.is_alive}
+    alive = {worker.name for worker in (*processes, *(worker for worker in seen if worker.is_alive))}
+    shown = [worker for worker in seen if worker.is_alive or worker.name not in alive]
     shown += [process for process in processes if process.pid not in joined]
     return sorted(shown, key=lambda worker: (worker.host, worker.name))
 

@@ -38,7 +38,7 @@ def worker_session(
     member.register(database)
 
     def beat_once(database: Database) -> None:
-        row = database.run(lambda connection: send_heartbeat(connection, member, activity, is_ending=stop.requested))
+        row = database.run(lambda connection: send_heartbeat(connection, member, activity, is_stopping=stop.requested))
         activity.workers_alive = row.alive
         apply_control(row, stop)
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.database.tables import CLAIMS, EPOCHS, WORKERS, read_epochs
-from studies.database.workers import ALIVE
+from studies.outcome import ALIVE
 
 
 def read_whole(url: str, name: str) -> tuple[list[FrozenTrial], dict[int, list[int]], Counter[str]]:

@@ -5,18 +5,17 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from studies.events import WorkerSeen
+from studies.outcome import WorkerInfo
 from tests.search.display.test_live_screen import SIZES, drawn, loading
 from tests.support import stream
 
 WORKERS = [
-    WorkerSeen(
-        str(number),
+    WorkerInfo(
         f"node{number // 4}.example.org",
         1000 + number,
         "GPU 0, 1/2",
-        lives=number != 1,
-        silent_seconds=0.5 if number != 1 else 14,
+        state="lost" if number == 1 else "alive",
+        heartbeat_seconds=0.5 if number != 1 else 14,
         activity="training",
         trial_number=number,
         epoch=3,

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from spaces import baseline
 from studies.database.claims import Claim, ClaimLostError, NoTrialLeft
+from studies.database.lost_workers import mark_lost_workers
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.transactions import Database
 from studies.database.trial_writes import PendingWrites
-from studies.database.workers import mark_lost_workers
 from studies.settings import Study
 from tests.support.fakes import TINY, joined
 

@@ -8,11 +8,13 @@ from optuna.trial import TrialState
 
 from studies.database import workers
 from studies.database.claims import ClaimLostError, NoTrialLeft
+from studies.database.lost_workers import mark_lost_workers
 from studies.database.outages import MOST_MISSED_OUTAGES
 from studies.database.study_control import Limits, request_stop, set_limits
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.trial_writes import PendingWrites
-from studies.database.workers import ALIVE, LOST, WorkerActivity, mark_lost_workers, send_heartbeat
+from studies.database.workers import WorkerActivity, send_heartbeat
+from studies.outcome import ALIVE, LOST
 from studies.settings import Study
 from tests.studies.database.clock import SetClock
 from tests.support.fakes import joined
@@ -95,13 +97,13 @@ def test_who_stays_silent_for_the_whole_time_after_an_outage_is_lost(crew, clock
 
 def test_a_worker_suspended_within_its_transaction_gives_nobody_up(crew, clock, monkeypatch):
     """The others waited for its lock: they are judged at the time at which it looked for an outage."""
-    forgive_return = workers._forgive_return
+    uncount_own_crash = workers._uncount_own_crash
 
     def suspended(*args):
         clock.move(60.0)
-        forgive_return(*args)
+        uncount_own_crash(*args)
 
-    monkeypatch.setattr(workers, "_forgive_return", suspended)
+    monkeypatch.setattr(workers, "_uncount_own_crash", suspended)
     beats(crew[0])
     monkeypatch.undo()
     assert [state_of(worker) for worker in crew] == [ALIVE] * 3

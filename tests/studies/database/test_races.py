@@ -9,11 +9,13 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from studies.database.claims import Claim, ClaimLostError
+from studies.database.lost_workers import end_worker
 from studies.database.optuna_tables import TRIALS
 from studies.database.tables import CLAIMS, WORKERS
 from studies.database.transactions import Database
 from studies.database.trial_writes import PendingWrites
-from studies.database.workers import LOST, WorkerActivity, end_worker, record_heartbeat, send_heartbeat
+from studies.database.workers import WorkerActivity, record_heartbeat, send_heartbeat
+from studies.outcome import LOST
 from studies.settings import Study
 from tests.studies.database.stores import MYSQL
 from tests.support.fakes import joined

@@ -7,10 +7,12 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies.database.claims import NoTrialLeft
+from studies.database.lost_workers import end_worker, requeue_orphaned_trials
 from studies.database.stored_trials import outcome_of
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.trial_writes import PendingWrites
-from studies.database.workers import ENDED, LOST, WorkerActivity, end_worker, requeue_orphaned_trials, send_heartbeat
+from studies.database.workers import WorkerActivity, send_heartbeat
+from studies.outcome import ENDED, LOST
 from studies.settings import Study
 from tests.studies.database.test_claims import AnswerLost
 from tests.support.fakes import joined
@@ -98,7 +100,7 @@ def test_a_trial_that_was_handed_back_was_not_lost(crew):
         queue = new()
         queue.claim()
         opened.database.run(
-            lambda connection, to=queue.worker: send_heartbeat(connection, to, WorkerActivity(), is_ending=True)
+            lambda connection, to=queue.worker: send_heartbeat(connection, to, WorkerActivity(), is_stopping=True)
         )
         lose(opened, queue)
     assert new().claim().number == 0

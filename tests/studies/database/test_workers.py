@@ -8,7 +8,14 @@ from optuna.trial import TrialState
 from studies.database.claims import NoTrialLeft
 from studies.database.tables import WORKERS
 from studies.database.transactions import database_seconds
-from studies.database.workers import ALIVE, ENDED, LOST, WorkerActivity, WorkerRegistration, send_heartbeat
+from studies.database.workers import (
+    WorkerActivity,
+    WorkerRegistration,
+    count_alive,
+    read_workers,
+    send_heartbeat,
+)
+from studies.outcome import ALIVE, ENDED, LOST
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import worker_session
@@ -117,3 +124,16 @@ def test_whoever_leaves_lets_its_trial_wait(open_worker):
     queue.claim()
     queue.worker.deregister(opened.database)
     assert opened.study.trials[0].state == TrialState.WAITING
+
+
+def test_lost_worker_is_read_as_lost_before_it_is_marked(open_worker):
+    """Every view applies one rule, whether or not another worker has marked the row."""
+    opened = open_worker()
+    lost, alive = joined(opened, Study()), joined(opened, Study())
+    silence(opened, lost, 11.0)
+    first, second = opened.database.read(lambda connection: read_workers(connection, opened.study_id))
+    assert (first.worker_id, first.state, second.state) == (lost.worker.worker_id, LOST, ALIVE)
+    assert first.heartbeat_seconds >= 11.0
+    assert rows_of(opened)[lost.worker.worker_id].state == ALIVE
+    assert opened.database.read(lambda connection: count_alive(connection, opened.study_id)) == 1
+    assert opened.database.run(lambda c: send_heartbeat(c, alive.worker, WorkerActivity())).alive == 1

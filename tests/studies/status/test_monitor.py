@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from studies import Study
+from studies.database.lost_workers import mark_process_lost
 from studies.database.study_control import Limits, read_control, request_stop, set_limits
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, send_heartbeat
-from studies.status.monitor import StudyMonitor, watched
+from studies.status.monitor import StudyMonitor
 from tests.support.fakes import joined, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=4, sampler="random", pruner="none")
@@ -38,14 +39,14 @@ def test_workers_and_trials_are_seen(tmp_path):
     opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity))
     now = looking(tmp_path).look()
     (worker,) = now.workers
-    assert (worker.lives, worker.trial_number, worker.epoch, worker.epochs, worker.metric_value) == (
+    assert (worker.is_alive, worker.trial_number, worker.epoch, worker.epochs, worker.metric_value) == (
         True,
         4,
         2,
         9,
         0.75,
     )
-    assert worker.ended == 0
+    assert worker.finished_trials == 0
     assert [trial.number for trial in now.ended] == [0, 1, 2, 3]
     assert (now.progress.done, now.progress.trials) == (4, 6)
 
@@ -58,20 +59,19 @@ def test_a_dead_process_is_given_up_at_once(tmp_path):
     seen = looking(tmp_path)
     pid = seen.look().workers[0].pid
     seen.give_up(pid)
-    assert not seen.look().workers[0].lives
+    assert not seen.look().workers[0].is_alive
     other = joined(opened, SETTINGS)
     claim = other.claim()
     assert (claim.number, claim.attempt) == (0, 2)
 
 
-def test_processes_of_other_machines_are_left_alone(tmp_path):
-    """A process id says nothing about another machine."""
+def test_process_of_another_machine_is_not_marked_lost(tmp_path):
+    """A process id identifies a worker on its own machine only."""
     opened = opened_tiny(tmp_path, SETTINGS)
     joined(opened, SETTINGS)
-    url = sqlite_url(tmp_path / "study.db")
     pid = looking(tmp_path).look().workers[0].pid
-    watched(url, "tiny").give_up(pid, on="elsewhere")
-    assert looking(tmp_path).look().workers[0].lives
+    opened.database.run(lambda connection: mark_process_lost(connection, opened.study_id, pid, on="elsewhere"))
+    assert looking(tmp_path).look().workers[0].is_alive
 
 
 def test_a_database_that_is_away_leaves_the_last_look(tmp_path):

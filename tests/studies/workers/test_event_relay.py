@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 from studies import Study
 from studies.database.urls import sqlite_url
-from studies.events import RunListener, WorkerSeen
-from studies.outcome import Progress
+from studies.events import RunListener
+from studies.outcome import Progress, WorkerInfo
 from studies.status.monitor import StudyMonitor, StudySnapshot
 from studies.workers.event_relay import EventRelay
 from tests.support.fakes import run_tiny
 
-OWN = WorkerSeen("a", socket.gethostname(), 11, "CPU", True, log="logs/worker-1.log")
-OTHER = WorkerSeen("b", "elsewhere", 12, "GPU 0", True)
+OWN = WorkerInfo(socket.gethostname(), 11, "CPU", log="logs/worker-1.log", worker_id="a")
+OTHER = WorkerInfo("elsewhere", 12, "GPU 0", worker_id="b")
 
 
 @dataclass
@@ -87,7 +87,7 @@ def test_a_worker_of_another_machine_that_is_lost_is_told_once():
     heard, telling = teller()
     telling.tell(snapshot(OWN, OTHER), {11})
     for _ in range(2):
-        telling.tell(snapshot(replace(OWN, lives=False), replace(OTHER, lives=False)), {11})
+        telling.tell(snapshot(replace(OWN, state="lost"), replace(OTHER, state="lost")), {11})
     assert heard.told == ["elsewhere pid 12 was lost: its trial goes on elsewhere"]
 
 
@@ -95,10 +95,10 @@ def test_workers_that_start_are_shown_in_place_of_the_dead():
     """The table shows a replacement from its start on, and not the process that it replaces beside it."""
     heard, telling = teller()
     starting = replace(OWN, worker_id="", pid=13, activity="starting")
-    telling.tell(snapshot(replace(OWN, lives=False), OTHER), {11, 13}, [starting])
+    telling.tell(snapshot(replace(OWN, state="lost"), OTHER), {11, 13}, [starting])
     assert heard.workers == sorted([OTHER, starting], key=lambda worker: worker.host)
     joined = replace(OWN, pid=13)
-    telling.tell(snapshot(replace(OWN, lives=False), joined), {11, 13}, [starting])
+    telling.tell(snapshot(replace(OWN, state="lost"), joined), {11, 13}, [starting])
     assert heard.workers == [joined]
 
 

@@ -7,8 +7,9 @@ from spaces import baseline
 from spaces.errors import ModelError, NoResultError
 from studies import Study
 from studies.database.claims import ClaimLostError, TrialQueue
+from studies.database.lost_workers import end_worker
 from studies.database.stored_trials import progress
-from studies.database.workers import WorkerRegistration, end_worker
+from studies.database.workers import WorkerRegistration
 from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, TrialOutcome
 from studies.stop_request import StopReason, StopRequest
