@@ -77,7 +77,7 @@ def undisturbed():
 
 
 def assert_equal(one, two):
-    for name in ("history", "best_epoch", "ended", "first_phase", "second_phase", "best_value", "best_loss"):
+    for name in ("history", "best_epoch", "end_reason", "first_phase", "second_phase", "best_value", "best_loss"):
         assert getattr(one, name) == getattr(two, name)
     for here, there in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
         assert here.tobytes() == there.tobytes()
