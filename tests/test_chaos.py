@@ -11,8 +11,14 @@ from tests.support.light import NAME, SleepSettings, WorkerPool
 from tests.support.servers import postgres
 from tests.support.whole import attempts, best_trial, differences, faults
 
-pytestmark = pytest.mark.slow
 TRIALS, STRIKES = 12, 8
+
+
+def matrix(names, *cases):
+    """Run the first case with the slow tests, the others with the exhaustive ones."""
+    marks = [pytest.mark.slow, *[pytest.mark.exhaustive] * (len(cases) - 1)]
+    params = [pytest.param(*case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
+    return pytest.mark.parametrize(names, params, indirect=["store"])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -28,6 +34,7 @@ def calm_url(tmp_path_factory):
     return training.train_in_peace(tmp_path_factory.mktemp("undisturbed"), TRIALS)
 
 
+@pytest.mark.slow
 def test_a_study_in_chaos_ends_as_one_in_peace(store, tmp_path, calm_url):
     """Four workers that train: every trial once, every curve whole, every value the same to the last bit."""
     folder = tmp_path / "disk"
@@ -44,6 +51,7 @@ def test_a_study_in_chaos_ends_as_one_in_peace(store, tmp_path, calm_url):
         assert {name.split("-")[2] for name in left} <= {f"{best_trial(url, training.NAME):04}"}
 
 
+@matrix(["store"], ["postgresql"], ["sqlite"])
 def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
     """More often, and in less time: all of a worker but the training."""
     light = SleepSettings(store.new_database() if store else sqlite_url(tmp_path / "study.db"), 60, seconds=0.2)
@@ -53,7 +61,13 @@ def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("signals", "strikes"), [((), 6), (KILLS, 15)])
+@matrix(
+    ["store", "signals", "strikes"],
+    ["sqlite", KILLS, 15],
+    ["postgresql", KILLS, 15],
+    ["sqlite", (), 6],
+    ["postgresql", (), 6],
+)
 def test_outages_longer_than_the_heartbeat_cost_no_healthy_worker_its_trial(store, tmp_path, signals, strikes):
     """The database is away, and the machine suspended: only workers that were killed or stopped alone lose trials."""
     file = tmp_path / "study.db"
