@@ -71,16 +71,19 @@ def exit_on_error(debug: bool) -> Iterator[None]:
     """
     try:
         yield
-    except SearchError as error:
-        print_error(str(error), error if debug else None)
-        raise typer.Exit(error.exit_code) from error
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except Exception as error:
-        remedy = "Report it with the traceback above." if debug else "Run with --debug and report the traceback."
-        hint = f"hint: This is a bug in search. {remedy}"
-        print_error(f"{type(error).__name__}: {error}\n{hint}", error if debug else None)
-        raise typer.Exit(1) from error
+        print_error(error_message(error, debug), error if debug else None)
+        raise typer.Exit(error.exit_code if isinstance(error, SearchError) else 1) from error
+
+
+def error_message(error: BaseException, debug: bool) -> str:
+    """Return what happened and, for a bug in this program, how to report it."""
+    if isinstance(error, SearchError):
+        return str(error)
+    remedy = "Report it with the traceback above." if debug else "Run with --debug and report the traceback."
+    return f"{type(error).__name__}: {error}\nhint: This is a bug in search. {remedy}"
 
 
 def print_error(message: str, error: Exception | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from spaces.parameters import Scalar
 from studies.outcome import Progress, WorkerInfo
@@ -116,6 +117,62 @@ class RetrainingStarted:
     images: int
 
 
+@dataclass(frozen=True)
+class DataProgress:
+    """Images decoded so far, of `total`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class FeaturesProgress:
+    """Images that the frozen backbone has processed so far, of `total`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StudyJoined:
+    """A worker process has registered with the study.
+
+    Args:
+        identity: Identity of the study.
+        notices: What the user should know, one sentence each.
+    """
+
+    identity: str
+    notices: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class WorkerFailed:
+    """A worker process exits with an error.
+
+    Args:
+        exit_code: Its exit code.
+        error_type: Class of the error.
+        message: What happened, and possibly a line with a hint.
+    """
+
+    exit_code: int
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True)
+class WorkerLine:
+    """A line for people: a label and a text."""
+
+    label: str
+    text: str
+
+
+WorkerEvent: TypeAlias = DataProgress | DataReady | FeaturesProgress | StudyJoined | WorkerFailed | WorkerLine
+"""What a worker process reports to its supervisor."""
+
+
 class RunListener:
     """Does nothing with what happens; subclasses override what they show. Called from the run's own thread."""
 
@@ -150,7 +207,7 @@ class RunListener:
         """The workers of the study, on whatever machine: those alive, and those lost lately."""
 
     def on_worker_output(self, label: str, text: str) -> None:
-        """A worker process of this run has told a fact while it prepared, such as its images."""
+        """A worker reports a line for people: a label and a text."""
 
     def on_worker_lost(self, text: str) -> None:
         """A worker was lost, or a process of this run died and is replaced: in words."""

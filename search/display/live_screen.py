@@ -119,10 +119,7 @@ class LiveScreen(Screen):
 
     def on_worker_output(self, label: str, text: str) -> None:
         """As if it had happened here."""
-        if label == "images":
-            self.state = self.state.at(f"images: {text}", self._clock())
-        else:
-            self._print([(label, text)])
+        self._print([(label, text)])
 
     def on_worker_lost(self, text: str) -> None:
         """A line that stays."""

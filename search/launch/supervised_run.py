@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from socket import gethostname
 from typing import Any
 
 from search.display.screen import Screen
+from search.launch.running_worker import RunningWorker, start_worker
 from search.launch.worker_job import WorkerJob
-from search.launch.worker_log import Log, facts_in, open_logs
+from search.launch.worker_log import Log, open_logs
 from search.run_command import RunCommand
 from spaces import baseline
 from spaces.errors import NoResultError, StudyError
@@ -23,7 +23,15 @@ from spaces.training import METRICS
 from studies.database.identities import StudyDeletedError
 from studies.database.stored_trials import params_of
 from studies.database.urls import redact_url, sqlite_url
-from studies.events import StudyOpened
+from studies.events import (
+    DataProgress,
+    DataReady,
+    FeaturesProgress,
+    StudyJoined,
+    StudyOpened,
+    WorkerEvent,
+    WorkerLine,
+)
 from studies.export.export_folder import STUDY_ID
 from studies.outcome import Progress, RunResult, WorkerInfo
 from studies.settings import Study
@@ -32,10 +40,10 @@ from studies.stop_request import StopReason, StopRequest, signals
 from studies.study_folder import ensure_study_folder
 from studies.trials.repeats import is_exhausted
 from studies.trials.time_budget import too_short
-from studies.workers.event_relay import EventRelay, elsewhere, is_joined
+from studies.workers.event_relay import EventRelay, elsewhere
 from studies.workers.placement import DeviceAssignment, assign_devices, this_machine
 from studies.workers.recycling import memory_per_worker
-from studies.workers.supervisor import TICK_SECONDS, Child, Slot, Supervisor, max_restarts
+from studies.workers.supervisor import TICK_SECONDS, Slot, Supervisor, max_restarts
 
 
 def supervise(
@@ -98,8 +106,9 @@ class _Run:
     looking: StudyMonitor
     started: float
     pids: set[int] = field(default_factory=set)
-    joined: bool = False
     identity: str | None = None
+    """Identity of the study that the workers have joined; None before."""
+    notices: tuple[str, ...] = ()
     seen: StudySnapshot | None = None
 
     def result(self) -> tuple[RunResult, dict[str, Scalar]]:
@@ -111,8 +120,9 @@ class _Run:
             start=self._start,
             give_up=self.looking.give_up,
             tell=self.screen.on_worker_lost,
-            has_joined=self._has_joined,
+            has_joined=lambda: self.identity is not None,
             has_ended_trials=self._has_ended_trials,
+            on_event=self._receive,
             looked_at=lambda: self.looking.looked_at,
             max_restarts=max_restarts(self.study.retries),
             is_deleted=self._is_deleted,
@@ -122,7 +132,7 @@ class _Run:
         if self._is_deleted():
             raise StudyDeletedError
         now = self.looking.latest
-        if now is not None:
+        if now is not None and now.identity == self.identity:
             teller.tell(now, self.pids)
         return self._result(now, before), self._defaults(now)
 
@@ -141,12 +151,9 @@ class _Run:
 
     def _tell(self, supervisor: Supervisor, teller: EventRelay) -> None:
         now = self.looking.latest
-        if now is not None and now is not self.seen and not self._is_deleted():
+        if now is not None and now is not self.seen and now.identity == self.identity:
             self.seen = now
-            self._has_joined()
             teller.tell(now, self.pids, self._processes(supervisor))
-        if not teller.is_open:
-            self._relay()
 
     def _processes(self, supervisor: Supervisor) -> list[WorkerInfo]:
         return [
@@ -161,20 +168,12 @@ class _Run:
         with signals(self.stop, self.screen.on_stopping, on_second=supervisor.kill):
             yield
 
-    def _start(self, slot: Slot) -> Child:
+    def _start(self, slot: Slot) -> RunningWorker:
         index = next(index for index, log in enumerate(self.logs) if log is slot.log)
         log, place = self.logs[index], self.places[index]
         log.begin()
-        job = self._job(slot, log, place)
-        child = subprocess.Popen(
-            job.command(),
-            env=job.environment(place.environment_for(self.environ), self.study.storage),
-            stdin=subprocess.DEVNULL,
-            stdout=log.descriptor,
-            stderr=log.descriptor,
-            # Ctrl-C in the terminal reaches this process alone.
-            start_new_session=True,
-        )
+        environ = place.environment_for(self.environ)
+        child = start_worker(self._job(slot, log, place), environ, self.study.storage, log.descriptor)
         self.pids.add(child.pid)
         return child
 
@@ -195,25 +194,35 @@ class _Run:
             device=place.label,
             device_share=place.share,
             gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
-            is_replacement=self.joined or slot.is_replacement,
+            is_replacement=self.identity is not None or slot.is_replacement,
             checks_model=not slot.crashes,
             study=self.identity,
             debug=self.debug,
             started=self.started,
         )
 
-    def _has_joined(self) -> bool:
-        now = self.looking.latest
-        if not self.joined and now is not None and is_joined(now, self.pids):
-            self.joined, self.identity = True, now.identity
+    def _receive(self, slot: Slot, event: WorkerEvent) -> None:
+        """Note when a worker has joined; show what the first one reports until then, which may take minutes."""
+        if isinstance(event, StudyJoined) and self.identity is None:
+            self.identity, self.notices = event.identity, tuple(event.notices)
             for log in self.logs:
-                log.sign(now.identity)
-        return self.joined
+                log.sign(event.identity)
+        if slot.log.number != self.logs[0].number or self.seen is not None:
+            return
+        match event:
+            case DataProgress(done, total):
+                self.screen.on_data_progress(done, total)
+            case DataReady():
+                self.screen.on_data_ready(event)
+            case FeaturesProgress(done, total):
+                self.screen.on_features_progress(done, total)
+            case WorkerLine(label, text):
+                self.screen.on_worker_output(label, text)
 
     def _is_deleted(self) -> bool:
         """Return True if the study is gone that our processes have worked on."""
         now = self.looking.latest
-        return self.identity is not None and (now is None or now.identity != self.identity)
+        return self.seen is not None and (now is None or now.identity != self.identity)
 
     def _has_ended_trials(self, pid: int) -> bool:
         now = self.looking.latest
@@ -221,13 +230,7 @@ class _Run:
             worker.finished_trials for worker in now.workers if worker.pid == pid and pid in self.pids
         )
 
-    def _relay(self) -> None:
-        """Show what the first worker tells while it prepares, which may take minutes."""
-        for label, text in facts_in(self.logs[0].lines()):
-            self.screen.on_worker_output(label, text)
-
     def _opened(self, now: StudySnapshot) -> StudyOpened:
-        self._relay()
         timeout: Any = self.study.timeout
         devices = ", ".join(dict.fromkeys(place.label for place in self.places))
         count = len(self.places)
@@ -244,6 +247,7 @@ class _Run:
             sampler=self.study.sampler,
             pruner=self.study.pruner,
             seed=self.study.seed,
+            notices=self.notices,
             identity=now.identity,
         )
 

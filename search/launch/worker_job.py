@@ -22,6 +22,7 @@ class WorkerJob:
         output: Where studies are kept.
         log: Its log file.
         parent: Process id of the supervisor.
+        events: Descriptor of the pipe to the supervisor; None for none.
         export: Whether the best model is exported.
         data: The folder of images in place of the space's own, or None.
         test: A share of the images, or a folder, to test with in place of the space's own; or None.
@@ -57,6 +58,7 @@ class WorkerJob:
     study: str | None = None
     debug: bool = False
     started: float | None = None
+    events: int | None = None
 
     def command(self) -> list[str]:
         """The command line; the arguments only tell whoever lists the processes what this one is."""

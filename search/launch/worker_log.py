@@ -5,14 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from search.display.screen import LABEL
 from search.formatting import escape_text, redact
 from spaces.errors import OutputError
 
-ERROR = "error: "
-STUDY, UNKNOWN, IDENTITY_CHARACTERS = "study id", "not open yet", 36
-TOLD = ("images", "data", "balance", "skipped", "features", "note")
-"""The facts that a worker tells while it prepares and the supervisor does not know itself."""
+STUDY, UNKNOWN, IDENTITY_CHARACTERS = "study id   ", "not open yet", 36
 
 
 class Log:
@@ -28,7 +24,7 @@ class Log:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path, self.descriptor = path, descriptor
         self.number = int(path.stem.partition("-")[2])
-        self._begin = self._read = path.stat().st_size
+        self._begin = path.stat().st_size
 
     def sign(self, study: str) -> None:
         """Write the identity of the study into the first line, or to the end where another one is there."""
@@ -41,31 +37,15 @@ class Log:
 
     def begin(self) -> None:
         """Another process writes from here on."""
-        self._begin = self._read = self.path.stat().st_size
-
-    def lines(self) -> list[str]:
-        """The whole lines that were written since the last call."""
-        with self.path.open("rb") as file:
-            file.seek(self._read)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._read += len(whole) + len(newline)
-        return whole.decode(errors="backslashreplace").splitlines() if newline else []
-
-    def message(self) -> str | None:
-        """What the last process said it ended with, or None."""
-        written = self._written()
-        starts = [index for index, line in enumerate(written) if line.startswith(ERROR)]
-        return "\n".join([written[starts[-1]].removeprefix(ERROR), *written[starts[-1] + 1 :]]) if starts else None
+        self._begin = self.path.stat().st_size
 
     def tail(self, lines: int = 5) -> str:
         """The last lines that the last process wrote, for showing."""
-        written = [line for line in self._written() if line.strip()][-lines:]
-        return "\n".join(f"    {escape_text(redact(line))}" for line in written)
-
-    def _written(self) -> list[str]:
         with self.path.open("rb") as file:
             file.seek(self._begin)
-            return file.read().decode(errors="backslashreplace").splitlines()
+            written = file.read().decode(errors="backslashreplace").splitlines()
+        shown = [line for line in written if line.strip()][-lines:]
+        return "\n".join(f"    {escape_text(redact(line))}" for line in shown)
 
     def close(self) -> None:
         """Let others have the file."""
@@ -125,16 +105,16 @@ def _held(path: Path) -> int | None:
 
 def _first_line(study: str) -> bytes:
     """As long for a study that is not open yet as for any other, so that it can be filled in."""
-    return f"{STUDY:<{LABEL}} {study or UNKNOWN:<{IDENTITY_CHARACTERS}}\n".encode()
+    return f"{STUDY}{study or UNKNOWN:<{IDENTITY_CHARACTERS}}\n".encode()
 
 
 def _study_of(path: Path) -> str | None:
     """The identity in the first line of a log; empty while it is not filled in, None if there is no such line."""
     with path.open("rb") as file:
-        line = file.readline(LABEL + IDENTITY_CHARACTERS + 2).decode(errors="replace")
-    if not line.startswith(f"{STUDY:<{LABEL}} "):
+        line = file.readline(len(STUDY) + IDENTITY_CHARACTERS + 1).decode(errors="replace")
+    if not line.startswith(STUDY):
         return None
-    found = line[LABEL + 1 :].strip()
+    found = line.removeprefix(STUDY).strip()
     return "" if found == UNKNOWN else found
 
 
@@ -144,13 +124,3 @@ def _aside(path: Path) -> Path:
     short = study[:8] if study[:8].isalnum() else "earlier"
     names = (f"{path.stem}-{short}{f'-{count}' if count > 1 else ''}.log" for count in range(1, 10_000))
     return next(found for found in map(path.with_name, names) if not found.exists())
-
-
-def facts_in(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """The facts that only a worker knows, in the lines of a log: a label, empty as in the line before, and a text."""
-    current = ""
-    for line in lines:
-        label, text = line[:LABEL].strip(), line[LABEL + 1 :]
-        current = label or current
-        if current in TOLD:
-            yield label, text

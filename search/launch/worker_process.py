@@ -15,12 +15,15 @@ import typer
 from search.display.screen import LABEL
 from search.display.summary import summary
 from search.display.terminal import escape_unencodable, flush_quietly, print_line
-from search.exit_codes import exit_code, exit_on_error
+from search.exit_codes import error_message, exit_code, exit_on_error
 from search.formatting import format_bytes
 from search.launch.local_run import search
 from search.launch.worker_job import JOB, STORAGE, WorkerJob, job_of
+from search.launch.worker_screen import WorkerScreen
 from search.run_command import RunCommand
+from studies.events import WorkerFailed
 from studies.workers.context import RECYCLED, WorkerContext
+from studies.workers.event_pipe import EventWriter
 
 
 def main() -> None:
@@ -29,18 +32,20 @@ def main() -> None:
     # Processes that this one starts are no workers.
     job = job_of(os.environ)
     del os.environ[JOB]
+    events = EventWriter(job.events)
     try:
         with exit_on_error(job.debug):
-            code = work(job)
+            code = work(job, events)
     except typer.Exit as ended:
         code = ended.exit_code
+        if error := ended.__cause__:
+            events.send(WorkerFailed(code, type(error).__name__, error_message(error, job.debug)))
     flush_quietly()
     sys.exit(code)
 
 
-def work(job: WorkerJob) -> int:
+def work(job: WorkerJob, events: EventWriter) -> int:
     """Do the job, and return the exit code."""
-    from search.display.log_screen import LogScreen
     from studies.stop_request import StopRequest
     from studies.workers.recycling import private_memory
 
@@ -49,7 +54,7 @@ def work(job: WorkerJob) -> int:
         settings["storage"] = storage
     call = RunCommand(job.target, settings, Path(job.output), job.export, job.data, test=job.test)
     stop = StopRequest(leaves_at_second=False)
-    with LogScreen(job.target, stop.request, debug=job.debug) as screen:
+    with WorkerScreen(job.target, stop.request, events, debug=job.debug) as screen:
         result, defaults = search(call, settings, screen, stop, process_of(job))
     if result.should_restart:
         print_line(

@@ -43,7 +43,6 @@ class StudySnapshot:
         steering: The row that steers it.
         identity: What no other study has.
         age_seconds: Time since its first worker joined, on the database's clock.
-        joined: Host and process id of every worker that has joined, also of those that have left.
     """
 
     progress: Progress
@@ -52,7 +51,6 @@ class StudySnapshot:
     control: Any
     identity: str = ""
     age_seconds: float = 0.0
-    joined: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,6 @@ class MonitoredStudy:
             row,
             self.identity,
             age_seconds=max((worker.age_seconds for worker in workers), default=0.0),
-            joined=frozenset((worker.host, worker.pid) for worker in workers),
         )
 
     def mark_lost(self, pid: int) -> None:

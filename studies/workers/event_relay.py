@@ -40,8 +40,6 @@ class EventRelay:
             processes: The processes that it runs at this moment.
         """
         if not self.is_open:
-            if not is_joined(now, own):
-                return
             self.is_open = True
             self.listener.on_study_opened(self.opened(now))
         self._tell_lost(now, own)
@@ -71,12 +69,6 @@ class EventRelay:
             self.listener.on_worker_output(
                 "exporting", f"{exporter.name}: retraining, testing and writing the best trial"
             )
-
-
-def is_joined(now: StudySnapshot | None, own: set[int]) -> bool:
-    """Whether one of these processes of this machine works on the study, or has done so."""
-    here = socket.gethostname()[:255]
-    return now is not None and any((here, pid) in now.joined for pid in own)
 
 
 def elsewhere(now: StudySnapshot) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from spaces.errors import DataError, NoResultError, SearchError, WorkerError
 from studies.database.identities import StudyDeletedError
+from studies.events import WorkerEvent, WorkerFailed
 from studies.workers.context import RECYCLED
 
 RESTART_AFTER_SECONDS = (0.0, 2.0, 8.0)
@@ -26,23 +27,23 @@ _OF_ALL = (NoResultError.exit_code, DataError.exit_code)
 
 
 class Child(Protocol):
-    """A process, as `subprocess.Popen` has it."""
+    """A worker process."""
 
-    pid: int
-
+    @property
+    def pid(self) -> int: ...
     def poll(self) -> int | None: ...
+    def read_events(self) -> Sequence[WorkerEvent]: ...
     def terminate(self) -> None: ...
     def kill(self) -> None: ...
 
 
 class WorkerLog(Protocol):
-    """What a worker's processes have written."""
+    """Log file of a worker."""
 
     @property
     def path(self) -> object: ...
     @property
     def number(self) -> int: ...
-    def message(self) -> str | None: ...
     def tail(self) -> str: ...
 
 
@@ -74,6 +75,7 @@ class Slot:
         death: Its process has died, and what it had done is not known yet.
         crashes: When its processes died that had not ended a trial.
         is_replacement: A process of it has worked on the study.
+        failure: Error that its last process reported before it ended, or None.
     """
 
     log: WorkerLog
@@ -82,6 +84,7 @@ class Slot:
     exit: ProcessExit | None = None
     crashes: list[float] = field(default_factory=list)
     is_replacement: bool = False
+    failure: WorkerFailed | None = None
 
 
 @dataclass
@@ -93,6 +96,7 @@ class Supervisor:
         start: Starts a process for a worker.
         give_up: Called with the process id of one that died, so that its trial goes on elsewhere at once.
         tell: Called with what happened to a worker, in words.
+        on_event: Called with what a worker process reports, other than its failure.
         has_joined: Whether any process of this run has worked on the study yet.
         has_ended_trials: Whether the process of that id has ended trials.
         looked_at: When the study was looked at that `has_ended_trials` knows.
@@ -107,6 +111,7 @@ class Supervisor:
     tell: Callable[[str], None]
     has_joined: Callable[[], bool]
     has_ended_trials: Callable[[int], bool]
+    on_event: Callable[[Slot, WorkerEvent], None] = lambda slot, event: None
     looked_at: Callable[[], float] = lambda: math.inf
     max_restarts: int = len(RESTART_AFTER_SECONDS)
     is_deleted: Callable[[], bool] = lambda: False
@@ -122,18 +127,28 @@ class Supervisor:
         """
         for slot in self.slots:
             if slot.due is not None and self.clock() >= slot.due:
-                slot.child, slot.due = self.start(slot), None
+                slot.child, slot.due, slot.failure = self.start(slot), None, None
             if slot.exit is not None:
                 self._schedule_restart(slot, slot.exit)
-            if slot.child is None:
+            if (child := slot.child) is None:
                 continue
-            code = slot.child.poll()
+            code = self._poll(slot, child)
             if code is not None:
-                pid, slot.child = slot.child.pid, None
-                self._ended(slot, pid, code)
-            elif slot.crashes and self.has_ended_trials(slot.child.pid):
+                slot.child = None
+                self._ended(slot, child.pid, code)
+            elif slot.crashes and self.has_ended_trials(child.pid):
                 slot.crashes.clear()
         return any((slot.child, slot.due, slot.exit) != (None, None, None) for slot in self.slots)
+
+    def _poll(self, slot: Slot, child: Child) -> int | None:
+        """Return the exit code of a process, or None while it runs, after all that it has reported."""
+        code = child.poll()
+        for event in child.read_events():
+            if isinstance(event, WorkerFailed):
+                slot.failure = event
+            else:
+                self.on_event(slot, event)
+        return code
 
     def _ended(self, slot: Slot, pid: int, code: int) -> None:
         if code == 0:
@@ -142,7 +157,7 @@ class Supervisor:
             slot.due, slot.is_replacement = self.clock(), True
             return
         self.give_up(pid)
-        reason = slot.log.message() if code > 0 else None
+        reason = slot.failure.message if slot.failure is not None and code > 0 else None
         if reason is not None and (code in _OF_ALL or not self.has_joined()):
             raise _worker_error(code, reason)
         slot.exit = ProcessExit(pid, code, reason, self.clock())
@@ -200,9 +215,9 @@ class Supervisor:
     def _reaped(self) -> bool:
         """Whether any process is left."""
         for slot in self.slots:
-            if slot.child is not None and (code := slot.child.poll()) is not None:
+            if (child := slot.child) is not None and (code := self._poll(slot, child)) is not None:
                 if code < 0:
-                    self.give_up(slot.child.pid)
+                    self.give_up(child.pid)
                 slot.child = None
         return any(slot.child is not None for slot in self.slots)
 

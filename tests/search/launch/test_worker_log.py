@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.launch.worker_log import facts_in, open_logs
+from search.launch.worker_log import open_logs
 from spaces.errors import OutputError
 
 
@@ -40,43 +40,11 @@ def test_a_file_that_was_given_back_is_continued(tmp_path):
         log.close()
 
 
-def test_lines_are_read_once_and_whole(opened):
-    """Half a line is left until it is finished."""
-    (log,) = opened(1)
-    write(log, "one\ntw")
-    assert log.lines() == ["one"]
-    write(log, "o\n")
-    assert log.lines() == ["two"]
-    assert log.lines() == []
-
-
-def test_the_message_is_that_of_the_last_process(opened):
-    """An error is read with all its lines; one of an earlier process is not taken for it."""
-    (log,) = opened(1)
-    write(log, "trial 1\nerror: the space has changed:\n    - a\n    + b\n")
-    assert log.message() == "the space has changed:\n    - a\n    + b"
-    log.begin()
-    write(log, "search digits\n")
-    assert log.message() is None
-
-
 def test_the_last_lines_are_shown_without_passwords(opened):
     """What stands in a log is shown on the screen: one line each, without control characters."""
     (log,) = opened(1)
     write(log, "".join(f"line {index}\n" for index in range(9)) + "\npostgresql://me:secret@host\n\x1b[31mred\n")
     assert log.tail().splitlines()[2:] == ["    line 8", "    postgresql://***@host", "    \\x1b[31mred"]
-
-
-def test_only_what_a_worker_knows_better_is_taken_over():
-    """Its images and its notes; not what the supervisor tells itself."""
-    lines = [
-        "space      9 parameters",
-        "data       2 classes",
-        "           a   5",
-        "device     2 CPU cores",
-        "note       x",
-    ]
-    assert list(facts_in(lines)) == [("data", "2 classes"), ("", "a   5"), ("note", "x")]
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

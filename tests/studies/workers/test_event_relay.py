@@ -43,8 +43,7 @@ class Heard(RunListener):
 
 
 def snapshot(*workers, ended=(), exporter=None):
-    joined = frozenset((worker.host, worker.pid) for worker in workers)
-    return StudySnapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter_id=exporter), joined=joined)
+    return StudySnapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter_id=exporter))
 
 
 def teller(**known):
@@ -52,21 +51,13 @@ def teller(**known):
     return heard, EventRelay(heard, lambda now: now, **known)
 
 
-def test_nothing_is_told_before_a_worker_of_this_run_has_joined():
-    """The study may be another one, which the workers will refuse."""
+def test_the_study_is_reported_once_with_all_its_workers():
+    """The first snapshot opens the study."""
     heard, telling = teller()
-    telling.tell(snapshot(OTHER), {11})
-    assert heard.opened == []
-    telling.tell(snapshot(OTHER, OWN), {11})
+    for _ in range(2):
+        telling.tell(snapshot(OTHER, OWN), {11})
     assert len(heard.opened) == 1
-    assert heard.workers == [OTHER, OWN] or heard.workers == [OWN, OTHER]
-
-
-def test_a_worker_that_has_left_again_had_joined():
-    """It may have found nothing to do between two looks: the study is told all the same."""
-    heard, telling = teller()
-    telling.tell(replace(snapshot(OTHER), joined=frozenset({(OWN.host, OWN.pid)})), {11})
-    assert len(heard.opened) == 1
+    assert heard.workers == sorted([OTHER, OWN], key=lambda worker: worker.host)
 
 
 def test_each_trial_is_told_once_in_order_with_the_count_of_its_moment(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from spaces.errors import SearchError, WorkerError
+from studies.events import StudyJoined, WorkerFailed
 from studies.workers.context import RECYCLED
 from studies.workers.supervisor import Slot, Supervisor, describe_exit, max_restarts
 
@@ -14,11 +15,7 @@ KILLED = -9
 @dataclass
 class FakeLog:
     number: int
-    said: str | None = None
     path: str = "logs/worker-1.log"
-
-    def message(self):
-        return self.said
 
     def tail(self):
         return "    the last line"
@@ -30,6 +27,11 @@ class FakeChild:
     code: int | None = None
     stubborn: bool = False
     signals: list[str] = field(default_factory=list)
+    events: list = field(default_factory=list)
+
+    def read_events(self):
+        events, self.events = self.events, []
+        return events
 
     def poll(self):
         return self.code
@@ -56,6 +58,7 @@ class Crew:
     children: list[FakeChild] = field(default_factory=list)
     given_up: list[int] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    events: list = field(default_factory=list)
 
     def __post_init__(self):
         self.supervisor = Supervisor(
@@ -65,6 +68,7 @@ class Crew:
             tell=self.told.append,
             has_joined=lambda: self.joined,
             has_ended_trials=self.productive.__contains__,
+            on_event=lambda slot, event: self.events.append((slot.log.number, event)),
             looked_at=lambda: self.looked_at,
             max_restarts=self.most_crashes,
             clock=lambda: self.now,
@@ -74,9 +78,11 @@ class Crew:
         self.children.append(FakeChild(len(self.children) + 1))
         return self.children[-1]
 
-    def ends(self, code, after=0.0):
-        """The newest child ends; then time goes on until another one would have started."""
+    def ends(self, code, after=0.0, message=None):
+        """The newest child ends, with a message if it has one; then time passes until another one would start."""
         self.children[-1].code = code
+        if message is not None:
+            self.children[-1].events.append(WorkerFailed(code, "StudyError", message))
         self.now += after
         going_on = self.supervisor.tick()
         self.now += 10.0
@@ -153,9 +159,8 @@ def test_what_is_no_trials_fault_ends_the_run_soon(joined, said):
     crew.supervisor.tick()
     for _ in range(3):
         assert crew.ends(KILLED)
-    crew.supervisor.slots[0].log.said = said
     with pytest.raises(SearchError):
-        crew.ends(6)
+        crew.ends(6, message=said)
 
 
 def test_a_worker_that_ends_trials_may_die_more_often(crew):
@@ -199,37 +204,49 @@ def test_a_recycled_worker_has_not_crashed(crew):
 def test_what_no_worker_can_begin_with_ends_the_run_at_once(crew, code):
     """While none has joined the study, the first worker's own message is the run's, with its exit code."""
     crew.joined = False
-    crew.supervisor.slots[0].log.said = "there are no images"
     with pytest.raises(SearchError, match=r"^there are no images$") as error:
-        crew.ends(code)
+        crew.ends(code, message="there are no images")
     assert error.value.exit_code == code
     assert crew.told == []
 
 
 def test_a_search_without_results_ends_the_run(crew):
     """That all trials fail is no fault of the process, which would find the same again."""
-    crew.supervisor.slots[0].log.said = "the first 5 trials all failed"
     with pytest.raises(SearchError, match="the first 5 trials") as error:
-        crew.ends(9)
+        crew.ends(9, message="the first 5 trials all failed")
     assert error.value.exit_code == 9
 
 
 def test_images_that_are_lost_end_the_run(crew):
     """Another worker would read the same folder."""
-    crew.supervisor.slots[0].log.said = "3 image files can no longer be read"
     with pytest.raises(SearchError, match="no longer be read") as error:
-        crew.ends(4)
+        crew.ends(4, message="3 image files can no longer be read")
     assert error.value.exit_code == 4
 
 
 def test_an_error_that_comes_back_is_told_in_its_own_words(crew):
     """After the last replacement the message and the exit code are those of the worker."""
-    crew.supervisor.slots[0].log.said = "the database is away"
     for _ in range(3):
-        crew.ends(6)
+        crew.ends(6, message="the database is away")
     with pytest.raises(SearchError, match=r"the database is away(.|\n)*exit code 6") as error:
-        crew.ends(6)
+        crew.ends(6, message="the database is away")
     assert error.value.exit_code == 6
+
+
+def test_errors_of_earlier_processes_do_not_count(crew):
+    """A message belongs to the process that sent it: a later crash without one shows the log."""
+    crew.ends(6, message="the database is away")
+    for _ in range(2):
+        crew.ends(KILLED)
+    with pytest.raises(WorkerError, match="the last line"):
+        crew.ends(KILLED)
+
+
+def test_events_are_passed_on_before_the_exit_is_judged(crew):
+    """What a process has reported counts, also what is read only after it has ended."""
+    crew.children[0].events = [StudyJoined("a")]
+    crew.ends(0)
+    assert crew.events == [(1, StudyJoined("a"))]
 
 
 def test_one_that_dies_leaves_the_others_alone():
