@@ -184,7 +184,7 @@ class _Run:
         settings = self.settings
         member = WorkerRegistration(
             opened.study_id,
-            self.process.device or device_info.describe(),
+            self.process.device or device_info.describe_device(),
             device_share=self.process.device_share,
             lost_after_seconds=settings.lost_after_seconds,
             log=self.process.log,

@@ -1,4 +1,4 @@
-"""What trains: the accelerator or the processor that Keras sees."""
+"""Describe the device that Keras trains on: accelerators or the CPU."""
 
 import functools
 import os
@@ -8,13 +8,13 @@ import keras
 
 @functools.cache
 def accelerators() -> tuple[str, ...]:
-    """The GPUs and TPUs that the backend sees, by name."""
-    # Asked for one kind of device, JAX fails where there is none.
+    """Return the names of the GPUs and TPUs that the backend sees."""
+    # JAX raises an error if asked for a kind of device that is missing.
     return tuple(name for name in keras.distribution.list_devices() if not name.lower().startswith("cpu"))
 
 
-def describe() -> str:
-    """The device in words, with the backend."""
+def describe_device() -> str:
+    """Return the devices and the backend in words."""
     names = accelerators()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     device = ", ".join(names) if names else f"{cores} CPU core{'s' if cores > 1 else ''}"
@@ -22,5 +22,5 @@ def describe() -> str:
 
 
 def jit_compile() -> str | bool:
-    """What `compile` is told: XLA makes a CNN two to five times slower on TensorFlow's CPU."""
+    """Return `jit_compile` for `compile`: XLA makes a CNN two to five times slower on TensorFlow's CPU."""
     return "auto" if accelerators() or keras.backend.backend() != "tensorflow" else False

@@ -1,8 +1,8 @@
-"""What an error says, on one line: of a native traceback the line that tells what went wrong."""
+"""Shorten the message of an error to one line; of a library's traceback keep the informative line."""
 
 import re
 
-LONGEST = 300
+MAX_LENGTH = 300
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _APPENDED = re.compile(r"^(Call arguments|Arguments) received by|^Original stack trace for|^Stack trace for op")
@@ -16,22 +16,22 @@ _OPERATION = re.compile(
 )
 
 
-def reason_of(error: BaseException) -> str:
-    """Return an error's type and what it says, on one line of at most 300 characters or so.
+def error_reason(error: BaseException) -> str:
+    """Return the type and the message of an error on one line of about 300 characters.
 
-    Errors of TensorFlow and Keras begin with where they arose and end with what went wrong: that line is kept.
+    Errors of TensorFlow and Keras begin with their location and end with their cause: only the cause is kept.
     """
-    text = summary_of(str(error))
+    text = summarize(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def is_native(text: str) -> bool:
-    """Return True if a message holds a traceback of a library: where something arose, before what went wrong."""
+    """Return True if a message contains a traceback of a library."""
     return any(_GENERIC.search(line) for line in text.splitlines() if not line.startswith((" ", "\t")))
 
 
-def summary_of(text: str) -> str:
-    """Return a message on one line; where it is too long, its beginning and its informative last line."""
+def summarize(text: str) -> str:
+    """Return a message on one line; if it is too long, its first and its last informative line."""
     lines: list[str] = []
     for raw in _COLOURS.sub("", text).splitlines():
         if _APPENDED.match(raw.strip()):
@@ -42,10 +42,10 @@ def summary_of(text: str) -> str:
     if lines and is_native(text):
         return _cut(lines[-1])
     whole = " ".join(_OPERATION.sub("", text).split())
-    if len(whole) <= LONGEST or len(lines) < 2:
+    if len(whole) <= MAX_LENGTH or len(lines) < 2:
         return _cut(whole)
-    return f"{_cut(lines[0], LONGEST // 2)} … {_cut(lines[-1], LONGEST // 2)}"
+    return f"{_cut(lines[0], MAX_LENGTH // 2)} … {_cut(lines[-1], MAX_LENGTH // 2)}"
 
 
-def _cut(text: str, most: int = LONGEST) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _cut(text: str, length: int = MAX_LENGTH) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,4 +1,4 @@
-"""Warnings and prints of Keras and TensorFlow that say nothing to whoever runs a search."""
+"""Silence output of Keras and TensorFlow that does not help the user."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from contextlib import contextmanager
 import keras
 
 _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
-    # Keras 3.15's own variables under NumPy 2, whenever it turns one into an array.
+    # Keras 3.15 raises it under NumPy 2 whenever it converts one of its variables to an array.
     ("__array__ implementation doesn't accept a copy keyword", DeprecationWarning),
-    # MobileNet takes the weights of another image size, which is what we want.
+    # MobileNet loads the weights of another image size, which is intended.
     ("`input_shape` is undefined or non-square", UserWarning),
-    # Told more exactly by looking at the weights themselves.
+    # Inspecting the weights themselves gives a more precise message.
     ("Skipping nested container", UserWarning),
 )
 
 
 @contextmanager
 def quiet_keras() -> Iterator[None]:
-    """Silence Keras' progress lines and the warnings that are known to be harmless."""
-    talks = keras.config.is_interactive_logging_enabled()
+    """Silence Keras' progress lines and its known harmless warnings."""
+    was_interactive = keras.config.is_interactive_logging_enabled()
     keras.config.disable_interactive_logging()
     try:
         with warnings.catch_warnings():
@@ -27,5 +27,5 @@ def quiet_keras() -> Iterator[None]:
                 warnings.filterwarnings("ignore", message=message, category=category)
             yield
     finally:
-        if talks:
+        if was_interactive:
             keras.config.enable_interactive_logging()

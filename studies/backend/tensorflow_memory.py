@@ -1,4 +1,4 @@
-"""How much of its GPU TensorFlow takes."""
+"""Limit the GPU memory that TensorFlow uses."""
 
 import tensorflow as tf
 
@@ -6,10 +6,13 @@ from spaces.errors import ModelError
 
 
 def limit_gpu_memory(limit: int) -> None:
-    """Let TensorFlow take at most so many bytes of each GPU that it sees.
+    """Limit the memory that TensorFlow uses of each GPU.
+
+    Args:
+        limit: Limit for each GPU in bytes.
 
     Raises:
-        ModelError: It has started its GPUs, for which the space file must have used them.
+        ModelError: TensorFlow has already started its GPUs, because the space file has used them.
     """
     gpus = tf.config.list_physical_devices("GPU")
     try:
@@ -18,6 +21,6 @@ def limit_gpu_memory(limit: int) -> None:
             tf.config.set_logical_device_configuration(gpu, [limited])
     except RuntimeError as error:
         raise ModelError(
-            "--gpu-memory: the GPU was in use before its memory could be limited: do not compute with Keras at the top "
-            "of the space file, only inside its functions"
+            "--gpu-memory must be applied before the GPU is used\nhint: do not run Keras code at module level in the "
+            "space file, only inside its functions"
         ) from error

@@ -1,1 +1,1 @@
-"""Data: images from any source, decoded once and cached, as three splits."""
+"""Load images from any source, decoded once and cached, as three splits."""

@@ -1,4 +1,4 @@
-"""Data that comes as arrays: checked, brought to uint8 pixels and numbered labels, and split where it is not yet."""
+"""Build a data set from arrays: check them, convert them to uint8 pixels and class numbers, and split off the rest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -7,146 +7,135 @@ from typing import Any
 import numpy as np
 
 from spaces.errors import DataError
-from studies.data.array_images import uint8_images
-from studies.data.array_labels import class_numbers
-from studies.data.class_checks import notices_of_names
+from studies.data.array_images import to_uint8
+from studies.data.array_labels import encode_labels
+from studies.data.class_checks import case_notices
 from studies.data.dataset import Dataset, Split
-from studies.data.duplicates import Duplicates, find_duplicates, hash_images, summarize_overlap
-from studies.data.label_conflicts import label_conflicts
-from studies.data.stratify import check_enough, different, shuffled_ranks, split_off
+from studies.data.duplicates import find_duplicates, hash_images, summarize_overlap
+from studies.data.label_conflicts import conflict_notices
+from studies.data.stratify import check_enough, deduplicate_labels, shuffled_ranks, split_off
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 _DARK = 32
 """Images without a brighter pixel than this of 255 are reported."""
 
 
-def dataset_of(
-    parts: Mapping[str, tuple[Any, Any]],
+def dataset_from_arrays(
+    splits: Mapping[str, tuple[Any, Any]],
     where: str,
     *,
     classes: Sequence[str] | None = None,
     validation: float,
     test: float | None,
 ) -> Dataset:
-    """The splits of images and labels in arrays.
+    """Build the splits of images and labels in arrays.
 
     Args:
-        parts: Images and labels of `train` and, where there are any, of `validation` and `test`. Images are
-            (n, height, width) or (n, height, width, channels), 0 to 255 (or 0 to 1 when they are floats), in one range
-            for all parts; labels are (n,) or (n, 1) integers or texts.
-        where: Where the arrays come from, for messages.
-        classes: Names of the classes; whole-number labels are positions in it. None takes the labels themselves.
-        validation: Share of the training images that is split off when there is no `validation`.
-        test: Share of all images that is kept aside when there is no `test`.
+        splits: Images and labels of `train` and optionally of `validation` and `test`. Images are (n, height, width) or
+            (n, height, width, channels), 0 to 255 (or 0 to 1 for floats), in one range for all splits; labels are (n,)
+            or (n, 1) integers or texts.
+        where: Origin of the arrays, for messages.
+        classes: Names of the classes that integer labels index; None to use the labels themselves.
+        validation: Fraction of the training images that is split off if there is no `validation`.
+        test: Fraction of all images that is held out if there is no `test`.
 
     Raises:
         DataError: An array has a wrong type, shape or value, or a class has too few images.
     """
-    images = uint8_images({part: pair[0] for part, pair in parts.items()}, where)
-    names, labels = class_numbers({part: pair[1] for part, pair in parts.items()}, classes, where)
-    for part in parts:
-        _check_lengths(images[part], labels[part], f"{where}: {part}")
+    images = to_uint8({name: pair[0] for name, pair in splits.items()}, where)
+    names, labels = encode_labels({name: pair[1] for name, pair in splits.items()}, classes, where)
+    for name in splits:
+        if len(images[name]) != len(labels[name]):
+            counts = f"{len(images[name])} images but {len(labels[name])} labels"
+            raise DataError(f"{where}: {name}: {counts}; each image needs one label")
     _check_counts(labels, names, where)
-    found = {part: _Part.of(part, images[part], labels[part]) for part in parts}
-    every = [found[part] for part in parts]
-    pictures, numbers, of_images = (
-        np.concatenate([getattr(part, name) for part in every]) for name in ("pictures", "labels", "names")
+    found = {name: _HashedSplit.from_arrays(name, images[name], labels[name]) for name in splits}
+    hashes, numbers, of_images = (
+        np.concatenate([getattr(split, field) for split in found.values()])
+        for field in ("exact_hashes", "labels", "names")
     )
-    conflicts = label_conflicts(pictures, numbers, lambda row: str(of_images[row]), names)
-    doubles = find_duplicates({part: part_found.pictures for part, part_found in found.items()})
-    left_out = {(a, b): [(f"{a}[{i}]", f"{b}[{j}]") for i, j in pairs.tolist()] for (a, b), pairs in doubles.items()}
-    for (part, _), pairs in doubles.items():
-        found[part] = found[part].without(pairs[:, 0])
-    _check_different(found, names, where)
+    conflicts = conflict_notices(hashes, numbers, lambda row: str(of_images[row]), names)
+    duplicates = find_duplicates({name: split.exact_hashes for name, split in found.items()})
+    left_out = {(a, b): [(f"{a}[{i}]", f"{b}[{j}]") for i, j in pairs.tolist()] for (a, b), pairs in duplicates.items()}
+    for (name, _), pairs in duplicates.items():
+        found[name] = found[name].without(pairs[:, 0])
+    _check_without_duplicates(found, names, where)
     if "test" not in found:
-        found["test"], found["train"] = found["train"].divided(test or 0.0)
+        found["test"], found["train"] = found["train"].divide(test or 0.0)
     if "validation" not in found:
-        found["validation"], found["train"] = found["train"].divided(validation)
-    train, validation_split, test_split = (found[part].split for part in PARTS)
-    return Dataset(
-        train,
-        validation_split,
-        test_split,
-        names,
-        duplicates=_duplicates(found, left_out),
-        notices=(*_notices_of_values(images), *notices_of_names(names), *conflicts),
+        found["validation"], found["train"] = found["train"].divide(validation)
+    overlap = summarize_overlap(
+        {name: split.images for name, split in found.items()},
+        {name: split.perceptual_hashes for name, split in found.items()},
+        lambda name, row: str(found[name].names[row]),
+        left_out,
     )
+    notices = (*_dark_notices(images), *case_notices(names), *conflicts)
+    train, validation_split, test_split = (found[name].split for name in SPLITS)
+    return Dataset(train, validation_split, test_split, names, duplicates=overlap, notices=notices)
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """Images with what they are compared by.
+class _HashedSplit:
+    """Images with their labels, hashes and names.
 
     Args:
-        images: (n, height, width, channels).
-        labels: (n,).
-        pictures: (n,) hash of all pixels.
-        looks: (n,) difference hash.
-        names: (n,) of each image, by the array it came in.
+        images: (n, height, width, channels) uint8.
+        labels: (n,) int64.
+        exact_hashes: (n,) hash of all pixels.
+        perceptual_hashes: (n,) difference hash.
+        names: (n,) name of each image, from its array and index.
     """
 
     images: np.ndarray
     labels: np.ndarray
-    pictures: np.ndarray
-    looks: np.ndarray
+    exact_hashes: np.ndarray
+    perceptual_hashes: np.ndarray
     names: np.ndarray
 
     @classmethod
-    def of(cls, part: str, images: np.ndarray, labels: np.ndarray) -> "_Part":
-        return cls(images, labels, *hash_images(images), np.array([f"{part}[{k}]" for k in range(len(labels))]))
+    def from_arrays(cls, name: str, images: np.ndarray, labels: np.ndarray) -> "_HashedSplit":
+        return cls(images, labels, *hash_images(images), np.array([f"{name}[{k}]" for k in range(len(labels))]))
 
     @property
     def split(self) -> Split:
-        return Split(self.images, self.labels, self.pictures)
+        return Split(self.images, self.labels, self.exact_hashes)
 
-    def rows(self, rows: Any) -> "_Part":
-        return _Part(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def select(self, rows: Any) -> "_HashedSplit":
+        return _HashedSplit(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def without(self, rows: np.ndarray) -> "_Part":
-        return self.rows(np.delete(np.arange(len(self.labels)), rows)) if len(rows) else self
+    def without(self, rows: np.ndarray) -> "_HashedSplit":
+        return self.select(np.delete(np.arange(len(self.labels)), rows)) if len(rows) else self
 
-    def divided(self, share: float) -> "tuple[_Part, _Part]":
-        """A share of the images, and the rest: two neighbours in one array."""
-        head, rest = split_off(self.labels, shuffled_ranks(len(self.labels)), share, self.pictures)
-        ordered = self.rows(np.concatenate([head, rest]))
-        return ordered.rows(slice(len(head))), ordered.rows(slice(len(head), None))
-
-
-def _check_different(parts: Mapping[str, _Part], names: Sequence[str], where: str) -> None:
-    """A class may have lost its images to another part, or have too few that differ."""
-    labels = {part: found.labels for part, found in parts.items()}
-    if len(parts) < len(PARTS):
-        labels["train"] = different(labels["train"], parts["train"].pictures)
-    _check_counts(labels, names, f"{where} (without the images that equal others)")
+    def divide(self, fraction: float) -> "tuple[_HashedSplit, _HashedSplit]":
+        """Return a fraction of the images, and the rest: two neighbours in one array."""
+        head, rest = split_off(self.labels, shuffled_ranks(len(self.labels)), fraction, self.exact_hashes)
+        ordered = self.select(np.concatenate([head, rest]))
+        return ordered.select(slice(len(head))), ordered.select(slice(len(head), None))
 
 
-def _duplicates(
-    parts: Mapping[str, _Part], left_out: Mapping[tuple[str, str], Sequence[tuple[str, str]]]
-) -> Duplicates:
-    images = {part: found.images for part, found in parts.items()}
-    looks = {part: found.looks for part, found in parts.items()}
-    return summarize_overlap(images, looks, lambda part, row: str(parts[part].names[row]), left_out)
+def _check_without_duplicates(splits: Mapping[str, _HashedSplit], names: Sequence[str], where: str) -> None:
+    """Raise `DataError` if a class has lost its images as duplicates, or has too few different ones to split."""
+    labels = {name: split.labels for name, split in splits.items()}
+    if len(splits) < len(SPLITS):
+        labels["train"] = deduplicate_labels(labels["train"], splits["train"].exact_hashes)
+    _check_counts(labels, names, f"{where} (without duplicates)")
 
 
-def _notices_of_values(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Report images that are almost black, which were often divided twice or have a range of their own."""
+def _dark_notices(images: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Report almost black images, which were often divided twice or have a range of their own."""
     high = max(int(array.max()) for array in images.values())
     if not 0 < high < _DARK:
         return ()
     return (
-        f"No pixel is brighter than {high} of 255, so the images are almost black. If {high} is white, divide every "
-        "split by the largest value that a pixel can have.",
+        f"no pixel is brighter than {high} of 255, so the images are almost black; if {high} is white, divide every "
+        "split by the largest possible pixel value",
     )
 
 
-def _check_lengths(images: np.ndarray, labels: np.ndarray, where: str) -> None:
-    if len(images) != len(labels):
-        raise DataError(f"{where}: {len(images)} images but {len(labels)} labels; each image needs one label.")
-
-
 def _check_counts(labels: Mapping[str, np.ndarray], classes: Sequence[str], where: str) -> None:
-    missing = [part for part in ("validation", "test") if part not in labels]
-    for part, array in labels.items():
+    missing = [name for name in ("validation", "test") if name not in labels]
+    for name, array in labels.items():
         counts = np.bincount(array, minlength=len(classes)).tolist()
-        check_enough(counts, classes, missing if part == "train" else None, f"{where}: {part}")
+        check_enough(counts, classes, missing if name == "train" else None, f"{where}: {name}")

@@ -1,20 +1,21 @@
-"""The decoded images of a listing: from the cache where they are in it, else decoded, once for all processes."""
+"""Load decoded images from the cache, or decode them once for all processes."""
 
 import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.data.decode_to_cache import build, decode_in_memory
+from studies.data.decode_to_cache import build_entry, decode_in_memory
 from studies.data.image_request import CachedImages, ImageRequest
 from studies.images import cache_entry, image_cache
+from studies.images.messages import os_reason
 from studies.images.parallel_decode import ProgressCallback, digests
 
 logger = logging.getLogger(__name__)
 
 
-def decoded_images(wanted: ImageRequest, cache: Path | None, progress: ProgressCallback | None) -> CachedImages:
-    """The images that are wanted; where the cache cannot be used, decoded into memory with a warning.
+def load_images(request: ImageRequest, cache: Path | None, progress: ProgressCallback | None) -> CachedImages:
+    """Load the requested images; if the cache is unavailable, decode them into memory with a warning.
 
     Raises:
         OutputError: There is neither a usable cache nor enough memory.
@@ -22,23 +23,22 @@ def decoded_images(wanted: ImageRequest, cache: Path | None, progress: ProgressC
     root = image_cache.cache_root(cache)
     image_cache.limit_bytes()
     try:
-        return _remembered(root, wanted) or _decoded_once(root, wanted, progress)
+        return _find_by_folder(root, request) or _decode_once(root, request, progress)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         logger.warning(
-            "The cache folder %s cannot be used (%s): images are decoded into memory, and again by every run. "
-            "SEARCH_CACHE names another folder.",
+            "cache folder %s unavailable (%s): decoding images in memory for this run\nhint: set SEARCH_CACHE",
             root.parent,
             reason,
         )
-        return decode_in_memory(wanted, progress, reason)
+        return decode_in_memory(request, progress, reason)
 
 
-def _remembered(root: Path, wanted: ImageRequest) -> CachedImages | None:
-    """What these folders led to when they last looked like this."""
+def _find_by_folder(root: Path, request: ImageRequest) -> CachedImages | None:
+    """Return the images recorded for these folders if the files have not changed since, else None."""
     try:
-        memory = json.loads((root / "folders" / wanted.folder_key).read_text())
-        if memory["manifest"] != wanted.manifest:
+        memory = json.loads((root / "folders" / request.folder_key).read_text())
+        if memory["manifest"] != request.manifest:
             return None
         folder, problems = root / "entries" / memory["entry"], dict(memory["problems"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -50,47 +50,46 @@ def _remembered(root: Path, wanted: ImageRequest) -> CachedImages | None:
     return CachedImages(found, problems)
 
 
-def _remember(root: Path, wanted: ImageRequest, key: str, problems: Mapping[str, str]) -> None:
-    path = root / "folders" / wanted.folder_key
+def _record_folder(root: Path, request: ImageRequest, key: str, problems: Mapping[str, str]) -> None:
+    path = root / "folders" / request.folder_key
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".new")
-    unfinished.write_text(json.dumps({"manifest": wanted.manifest, "entry": key, "problems": problems}))
+    unfinished.write_text(json.dumps({"manifest": request.manifest, "entry": key, "problems": problems}))
     unfinished.replace(path)
 
 
-def _decoded_once(root: Path, wanted: ImageRequest, progress: ProgressCallback | None) -> CachedImages:
-    def waiting() -> None:
+def _decode_once(root: Path, request: ImageRequest, progress: ProgressCallback | None) -> CachedImages:
+    def report_waiting() -> None:
         if progress is not None:
-            progress(0, len(wanted.listing.files))
+            progress(0, len(request.listing.files))
 
-    with image_cache.build_lock(root, wanted.folder_key, waiting=waiting):
-        found = _remembered(root, wanted)
-        if found is not None:
+    with image_cache.build_lock(root, request.folder_key, waiting=report_waiting):
+        if (found := _find_by_folder(root, request)) is not None:
             return found
-        key, answer = _of_content(root, wanted) or build(root, wanted, progress)
+        key, images = _find_by_content(root, request) or build_entry(root, request, progress)
         if key is not None:
-            _keep(root, wanted, key, answer)
-        return answer
+            _record_entry(root, request, key, images)
+        return images
 
 
-def _of_content(root: Path, wanted: ImageRequest) -> tuple[str, CachedImages] | None:
-    """The images of another folder, or of an earlier time, with the same content; read only where names are alike."""
+def _find_by_content(root: Path, request: ImageRequest) -> tuple[str, CachedImages] | None:
+    """Return an entry with the same content, from another folder or time; reads files only if names and sizes match."""
     descriptions = (cache_entry.describe(folder) for folder in image_cache.entry_folders(root))
-    if not any(found is not None and found.likeness == wanted.likeness for found in descriptions):
+    if not any(found is not None and found.likeness == request.likeness for found in descriptions):
         return None
-    contents = digests([file.path for file in wanted.listing.files])
-    key = wanted.content_key(contents)
+    contents = digests([file.path for file in request.listing.files])
+    key = request.content_key(contents)
     found = cache_entry.read(root / "entries" / key)
     if found is None:
         return None
-    files = zip(wanted.listing.files, contents, strict=True)
+    files = zip(request.listing.files, contents, strict=True)
     reasons = {file.path: found.problems.get(content.hex()) for file, content in files}
     return key, CachedImages(found, {path: reason for path, reason in reasons.items() if reason is not None})
 
 
-def _keep(root: Path, wanted: ImageRequest, key: str, answer: CachedImages) -> None:
+def _record_entry(root: Path, request: ImageRequest, key: str, images: CachedImages) -> None:
     cache_entry.mark_used(root / "entries" / key)
-    # A file that could not be read at all may be better next time: its digest is empty.
-    if "" not in answer.images.problems:
-        _remember(root, wanted, key, answer.problems)
+    # An empty digest marks a file that could not be read at all; it may be readable next time.
+    if "" not in images.images.problems:
+        _record_folder(root, request, key, images.problems)
     image_cache.evict(root, keep=key)

@@ -1,4 +1,4 @@
-"""Images and labels from a user's own function."""
+"""Load images and labels from a user's own function."""
 
 import inspect
 import traceback
@@ -6,36 +6,36 @@ from typing import Any
 
 from spaces.data import CustomData
 from spaces.errors import DataError, SearchError
-from studies.data.arrays import PARTS, dataset_of
+from studies.data.arrays import SPLITS, dataset_from_arrays
 from studies.data.dataset import Dataset
 
 
 def load_custom(data: CustomData) -> Dataset:
-    """The splits that a function returns.
+    """Load the splits that a function returns.
 
     Raises:
         DataError: The function fails, or returns something else.
     """
     where = f"{data.load.__name__}()"
-    returned = _called(data, where)
+    returned = _call(data, where)
     classes = returned.get("classes")
-    parts = {part: returned[part] for part in PARTS if part in returned}
-    return dataset_of(parts, where, classes=classes, validation=data.validation, test=data.test)
+    splits = {name: returned[name] for name in SPLITS if name in returned}
+    return dataset_from_arrays(splits, where, classes=classes, validation=data.validation, test=data.test)
 
 
-def _called(data: CustomData, where: str) -> dict[str, Any]:
+def _call(data: CustomData, where: str) -> dict[str, Any]:
     try:
         returned = data.load()
     except SearchError:
         raise
     except Exception as error:
-        raise DataError(f"{where} failed: {type(error).__name__}: {error}{_place(data, error)}") from error
+        raise DataError(f"{where} failed: {type(error).__name__}: {error}{_user_line(data, error)}") from error
     _check_returned(returned, where)
     return returned
 
 
-def _place(data: CustomData, error: Exception) -> str:
-    """The user's line: the last one in the file of the function."""
+def _user_line(data: CustomData, error: Exception) -> str:
+    """Return the user's failing line: the last one in the file of the function."""
     try:
         file = inspect.getfile(inspect.unwrap(data.load))
     except TypeError:
@@ -46,18 +46,16 @@ def _place(data: CustomData, error: Exception) -> str:
 
 
 def _check_returned(returned: Any, where: str) -> None:
+    got = ""
     if not isinstance(returned, dict):
+        got = type(returned).__name__
+    elif "train" not in returned or any(key not in (*SPLITS, "classes") for key in returned):
+        got = f"the keys {', '.join(map(repr, returned))}"
+    if got:
         raise DataError(
-            f"{where} must return a dict with 'train' and, where there are any, 'validation', 'test' and 'classes', "
-            f"got {type(returned).__name__}."
+            f"{where} must return a dict with 'train' and optionally 'validation', 'test' and 'classes', got {got}"
         )
-    unknown = [key for key in returned if key not in (*PARTS, "classes")]
-    if unknown or "train" not in returned:
-        raise DataError(
-            f"{where} must return a dict with 'train' and, where there are any, 'validation', 'test' and 'classes', "
-            f"got the keys {', '.join(map(repr, returned))}."
-        )
-    for part in PARTS:
-        pair = returned.get(part, ((), ()))
+    for name in SPLITS:
+        pair = returned.get(name, ((), ()))
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise DataError(f"{where}: {part!r} must be a pair (images, labels), got {type(pair).__name__}.")
+            raise DataError(f"{where}: {name!r} must be a pair (images, labels), got {type(pair).__name__}")

@@ -1,4 +1,4 @@
-"""Makes decoded images where the cache has none."""
+"""Decode images that the cache does not have yet."""
 
 import contextlib
 import errno
@@ -22,138 +22,141 @@ from studies.images.decode_worker import DecodeResult, FileRows
 from studies.images.parallel_decode import ArrayFile, DecodeTask, ProgressCallback, decode_files
 
 
-def build(root: Path, wanted: ImageRequest, progress: ProgressCallback | None) -> tuple[str | None, CachedImages]:
-    """Decode what is wanted into a new entry; its key (None where no file could be read), and the images.
+def build_entry(
+    root: Path, request: ImageRequest, progress: ProgressCallback | None
+) -> tuple[str | None, CachedImages]:
+    """Decode the requested images into a new entry; return its key (None if no file could be read) and the images.
 
     Raises:
         OSError: The cache folder cannot be written, or is full.
     """
-    _check_room(root, len(wanted.listing.files) * wanted.form.bytes)
-    with image_cache.scratch_folder(root, wanted.folder_key) as folder:
-        order = _first_order(wanted)
-        found = _decode_or_keep(root, wanted, folder, order, progress)
-        problems = _problems(wanted, found)
-        decoded, rows = _arranged(wanted, np.load(folder / IMAGES, mmap_mode="r"), order, found)
+    _check_room(root, len(request.listing.files) * request.form.bytes)
+    with image_cache.scratch_folder(root, request.folder_key) as folder:
+        order = _initial_order(request)
+        found = _decode_resumable(root, request, folder, order, progress)
+        problems = _problems(request, found)
+        decoded, rows = _arrange(request, np.load(folder / IMAGES, mmap_mode="r"), order, found)
         if not len(rows):
             return None, CachedImages(decoded, problems)
-        if not _unchanged(rows, order):
-            _keep_rows(folder, wanted, rows)
-        cache_entry.write(folder, _description(wanted, decoded, found), decoded)
-        key = wanted.content_key([result.digest for result in found])
+        if not _is_unchanged(rows, order):
+            _rewrite_rows(folder, request, rows)
+        cache_entry.write(folder, _description(request, decoded, found), decoded)
+        key = request.content_key([result.digest for result in found])
         image_cache.publish(folder, root / "entries" / key)
     images = cache_entry.read(root / "entries" / key)
     if images is None:
-        raise OSError(None, "what was written cannot be read again")
+        raise OSError(None, "the new entry cannot be read")
     return key, CachedImages(images, problems)
 
 
-def decode_in_memory(wanted: ImageRequest, progress: ProgressCallback | None, reason: str) -> CachedImages:
-    """Decode what is wanted without a cache.
+def decode_in_memory(request: ImageRequest, progress: ProgressCallback | None, reason: str) -> CachedImages:
+    """Decode the requested images without the cache.
 
     Raises:
         OutputError: There is not enough memory.
     """
-    order = _first_order(wanted)
+    order = _initial_order(request)
     try:
-        images = np.empty((len(order), *wanted.form.shape), np.uint8)
+        images = np.empty((len(order), *request.form.shape), np.uint8)
     except MemoryError as error:
-        size = len(order) * wanted.form.bytes / 1e9
+        size = len(order) * request.form.bytes / 1e9
         raise OutputError(
-            f"The images take {size:.1f} GB: too much for memory, and the cache folder cannot be used ({reason}). "
-            "Set SEARCH_CACHE to a folder with room, or choose a smaller image_size."
+            f"not enough memory for {size:.1f} GB of images, and the cache is unavailable ({reason})\n"
+            "hint: set SEARCH_CACHE to a folder with enough space, or reduce image_size"
         ) from error
-    found = _decode(wanted, order, images, progress)
-    decoded, rows = _arranged(wanted, images, order, found)
-    if not _unchanged(rows, order):
+    found = _decode(request, order, images, progress)
+    decoded, rows = _arrange(request, images, order, found)
+    if not _is_unchanged(rows, order):
         decoded = replace(decoded, images=images[rows])
-    return CachedImages(decoded, _problems(wanted, found))
+    return CachedImages(decoded, _problems(request, found))
 
 
 def _check_room(root: Path, needed: int) -> None:
-    """Raise `OSError` before anything is decoded that cannot be kept."""
+    """Raise `OSError` if the disk has no space for the images, before any are decoded."""
     if shutil.disk_usage(root).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _first_order(wanted: ImageRequest) -> np.ndarray:
-    """The file of each row, if every file can be read and no two pictures are equal."""
-    return wanted.arranged(np.arange(len(wanted.listing.files))).files
+def _initial_order(request: ImageRequest) -> np.ndarray:
+    """Return the file of each row if every file is readable and there are no duplicates."""
+    return request.arrange(np.arange(len(request.listing.files))).files
 
 
-def _decode_or_keep(
-    root: Path, wanted: ImageRequest, folder: Path, order: np.ndarray, progress: ProgressCallback | None
+def _decode_resumable(
+    root: Path, request: ImageRequest, folder: Path, order: np.ndarray, progress: ProgressCallback | None
 ) -> list[DecodeResult]:
-    """Decode every file into the array file of a scratch folder; what is decoded when an end is asked for is kept."""
-    done = unfinished.resume(root, wanted, folder)
-    target = cache_entry.array_file(folder / IMAGES, len(order), wanted.form, is_new=not done)
+    """Decode every file into the array file of a scratch folder; save the finished rows if interrupted."""
+    done = unfinished.resume(root, request, folder)
+    target = cache_entry.create_array_file(folder / IMAGES, len(order), request.form, is_new=not done)
     try:
-        return _decode(wanted, order, target, progress, done)
+        return _decode(request, order, target, progress, done)
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):
-            unfinished.keep(root, wanted, folder, done)
+            unfinished.save(root, request, folder, done)
         raise
 
 
 def _decode(
-    wanted: ImageRequest,
+    request: ImageRequest,
     order: np.ndarray,
     target: np.ndarray | ArrayFile,
     progress: ProgressCallback | None,
     done: dict[int, DecodeResult] | None = None,
 ) -> list[DecodeResult]:
-    """Decode every file into its row; what became of each file, in the order of the listing."""
-    jobs = [DecodeTask(row, wanted.listing.files[k].path) for row, k in enumerate(order.tolist())]
-    results = decode_files(jobs, target, wanted.form, progress, done)
+    """Decode every file into its row; return the results in the order of the listing."""
+    tasks = [DecodeTask(row, request.listing.files[k].path) for row, k in enumerate(order.tolist())]
+    results = decode_files(tasks, target, request.form, progress, done)
     return [results[row] for row in np.argsort(order)]
 
 
-def _arranged(
-    wanted: ImageRequest, images: np.ndarray, order: np.ndarray, found: Sequence[DecodeResult]
+def _arrange(
+    request: ImageRequest, images: np.ndarray, order: np.ndarray, found: Sequence[DecodeResult]
 ) -> tuple[DecodedImages, np.ndarray]:
-    """What belongs to the images without those that cannot be read and those whose pictures stand in another part.
+    """Leave out unreadable files and duplicates, and find the final order.
 
     Returns:
-        All of it in the final order, but for the images themselves; and the row of each image as they are.
+        Labels and hashes in the final order, with `images` still in their current order; and the current row of each
+        image in the final order.
     """
     row_of = np.argsort(order)
     hashes = hash_images(images)
     kept = np.flatnonzero([result.problem is None for result in found])
-    after = wanted.arranged(kept, hashes.exact[row_of[kept]])
+    after = request.arrange(kept, hashes.exact[row_of[kept]])
     rows = row_of[after.files]
     decoded = DecodedImages(
         images=images,
-        labels=wanted.listing.labels[after.files],
+        labels=request.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
-        pictures=hashes.exact[rows],
-        looks=hashes.perceptual[rows],
+        exact_hashes=hashes.exact[rows],
+        perceptual_hashes=hashes.perceptual[rows],
         left_out=after.left_out,
     )
     return decoded, rows
 
 
-def _unchanged(rows: np.ndarray, order: np.ndarray) -> bool:
+def _is_unchanged(rows: np.ndarray, order: np.ndarray) -> bool:
     return np.array_equal(rows, np.arange(len(order)))
 
 
-def _keep_rows(folder: Path, wanted: ImageRequest, kept: np.ndarray) -> None:
-    """Write the array file anew with some of its rows, so that they are stratified again."""
+def _rewrite_rows(folder: Path, request: ImageRequest, kept: np.ndarray) -> None:
+    """Rewrite the array file with the kept rows only, in stratified order."""
     images = np.load(folder / IMAGES, mmap_mode="r")
-    target = cache_entry.array_file(folder / "kept.npy", len(kept), wanted.form)
-    with closing(FileRows(*target, wanted.form.bytes)) as rows:
+    target = cache_entry.create_array_file(folder / "kept.npy", len(kept), request.form)
+    with closing(FileRows(*target, request.form.bytes)) as rows:
         for row, old in enumerate(kept):
             rows[row] = images[old]
     del images
     (folder / "kept.npy").replace(folder / IMAGES)
 
 
-def _description(wanted: ImageRequest, decoded: DecodedImages, found: Sequence[DecodeResult]) -> Description:
+def _description(request: ImageRequest, decoded: DecodedImages, found: Sequence[DecodeResult]) -> Description:
     problems = {result.digest.hex(): result.problem for result in found if result.problem is not None}
     return Description(
-        wanted.form, wanted.listing.classes, decoded.counts, problems, wanted.roots[TRAIN], wanted.likeness
+        request.form, request.listing.classes, decoded.counts, problems, request.roots[TRAIN], request.likeness
     )
 
 
-def _problems(wanted: ImageRequest, found: Sequence[DecodeResult]) -> dict[str, str]:
-    files = wanted.listing.files
+def _problems(request: ImageRequest, found: Sequence[DecodeResult]) -> dict[str, str]:
+    files = request.listing.files
     return {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}

@@ -1,7 +1,7 @@
-"""Equal pictures and pictures that look alike in two parts of a data set, found by hashes of the decoded pixels.
+"""Find duplicates and near-duplicates in two splits of a data set by hashes of the decoded pixels.
 
-A picture that is trained on says nothing about how well a model generalises: equal ones are left out of validation and
-test, ones that look alike (a copy saved again or brightened, or a frame of the same scene) are counted and named.
+An image that is also trained on says nothing about how well a model generalises. Duplicates are left out of validation
+and test. Near-duplicates (a recompressed or brightened copy, or another frame of the same scene) are counted and named.
 """
 
 import hashlib
@@ -12,32 +12,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.images.parallel_decode import cores
+from studies.images.parallel_decode import core_count
 
-COMPARED = (("test", "train"), ("validation", "train"), ("validation", "test"))
-"""The pairs of parts that are compared; of equal pictures the first part loses its own."""
+COMPARED_SPLITS = (("test", "train"), ("validation", "train"), ("validation", "test"))
+"""Pairs of splits that are compared; duplicates are left out of the first one."""
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 
 _ROWS, _COLUMNS = 8, 9
-_LEVELS = 1.0
+_MIN_STEP = 1.0
 """Neighbours that differ by less, in grey levels of 0 to 255, count as equal: recompression changes as much."""
-_FEWEST_DIFFERENCES = 24
-"""Of the 64 neighbours, so many must differ for a hash to say something; a sky or a blank page has fewer."""
-_FEWEST_OF_A_KIND = 8
-_SMALLEST_CORRELATION = 0.95
-"""Copies that were saved again or recoloured have more, two chest X-rays of equal hash 0.7 to 0.92."""
-_PAIRS_AT_ONCE = 64
+_MIN_DIFFERENCES = 24
+"""A hash is meaningful only if this many of the 64 neighbours differ; a sky or a blank page has fewer."""
+_MIN_PER_DIRECTION = 8
+_MIN_CORRELATION = 0.95
+"""Recompressed or recoloured copies correlate more; two chest X-rays with equal hashes correlate by 0.7 to 0.92."""
+_PAIRS_PER_BLOCK = 64
 _BLOCK_BYTES = 2**22
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class ImageHashes(NamedTuple):
-    """What images are compared by.
+    """Hashes by which images are compared.
 
     Args:
-        pictures: (n,) uint64 hash of all pixels: equal for equal pictures.
-        looks: (n,) uint64 difference hash, equal for most pictures that look alike; 0 where it says nothing.
+        exact: (n,) uint64 hash of all pixels, equal for duplicates.
+        perceptual: (n,) uint64 difference hash, equal for most near-duplicates; 0 where it is not meaningful.
     """
 
     exact: np.ndarray
@@ -46,54 +46,44 @@ class ImageHashes(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitOverlap:
-    """What two parts have in common.
+    """The duplicates and near-duplicates of two splits.
 
     Args:
-        part: The part that must not hold images of the other.
-        other: The other part.
-        equal: Images of `part` that equal one of `other`; they were left out.
-        alike: Further images of `part` that look like one of `other`; they were kept.
-        examples: The first few, equal ones first: an image of `part` and one of `other`, by path, or by part and index.
+        split: Split that must not contain images of the other one.
+        other: The other split.
+        duplicates: Number of images of `split` that duplicate one of `other`; they were left out.
+        near_duplicates: Number of further images of `split` that nearly duplicate one of `other`; they were kept.
+        examples: First few pairs, duplicates first: an image of `split` and one of `other`, by path or by array index.
     """
 
-    part: str
+    split: str
     other: str
-    equal: int
-    alike: int
+    duplicates: int
+    near_duplicates: int
     examples: tuple[tuple[str, str], ...] = ()
 
-    def sentence(self) -> str:
-        """What was found and what became of it."""
-        images = f"{self.equal or self.alike:,} {self.part} image{'' if (self.equal or self.alike) == 1 else 's'}"
-        if not self.equal:
-            return f"{images} {_verb(self.alike, 'look')} like one of {self.other}: kept."
-        more = f"; {self.alike:,} more {_verb(self.alike, 'look')} alike" if self.alike else ""
-        return (
-            f"{images} {_verb(self.equal, 'stand')} in {self.other} as well: left out of the {self.part} images{more}."
-        )
+    def notice(self) -> str:
+        """Return what was found and what was done about it."""
+        near = _count_images(self.near_duplicates, "near-duplicate", self.other)
+        if not self.duplicates:
+            return f"{self.split} has {near}; kept"
+        more = f", and {near}, which are kept" if self.near_duplicates else ""
+        return f"{self.split} had {_count_images(self.duplicates, 'duplicate', self.other)}, now left out{more}"
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """The pictures that stand in more than one part.
-
-    Args:
-        pairs: Those pairs of parts that have something in common.
-        searched: Whether anybody looked.
-    """
+    """All pairs of splits that have duplicates or near-duplicates in common."""
 
     pairs: tuple[SplitOverlap, ...] = ()
-    searched: bool = True
 
-    def removed(self, part: str) -> int:
-        """How many images were left out of a part."""
-        return sum(pair.equal for pair in self.pairs if pair.part == part)
+    def removed(self, split: str) -> int:
+        """Return the number of images that were left out of a split."""
+        return sum(pair.duplicates for pair in self.pairs if pair.split == split)
 
     def notices(self) -> tuple[str, ...]:
-        """What the user should know, one sentence each."""
-        if not self.searched:
-            return ("Equal pictures in train, validation and test were not looked for: the images are not cached.",)
-        return tuple(pair.sentence() for pair in self.pairs)
+        """Return a notice for each pair."""
+        return tuple(pair.notice() for pair in self.pairs)
 
 
 def hash_images(images: np.ndarray) -> ImageHashes:
@@ -103,109 +93,109 @@ def hash_images(images: np.ndarray) -> ImageHashes:
         images: (n, height, width, channels) uint8; may be a memory map, which is read in blocks.
     """
     step = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
-    down = _means(images.shape[1], _ROWS)
-    across = _means(images.shape[2], _COLUMNS).T
+    down = _averaging_weights(images.shape[1], _ROWS)
+    across = _averaging_weights(images.shape[2], _COLUMNS).T
 
-    def hashed(start: int) -> tuple[bytes, np.ndarray]:
+    def hash_block(start: int) -> tuple[bytes, np.ndarray]:
         block = np.ascontiguousarray(images[start : start + step])
-        pictures = b"".join(hashlib.blake2b(image, digest_size=8).digest() for image in block)
-        return pictures, _looks(block, down, across)
+        exact = b"".join(hashlib.blake2b(image, digest_size=8).digest() for image in block)
+        return exact, _perceptual_hashes(block, down, across)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        blocks = list(pool.map(hashed, range(0, len(images), step)))
-    pictures = np.frombuffer(b"".join(block for block, _ in blocks), np.uint64)
-    return ImageHashes(pictures, np.concatenate([np.empty(0, np.uint64), *(looks for _, looks in blocks)]))
+    with ThreadPoolExecutor(core_count()) as pool:
+        blocks = list(pool.map(hash_block, range(0, len(images), step)))
+    exact = np.frombuffer(b"".join(block for block, _ in blocks), np.uint64)
+    return ImageHashes(exact, np.concatenate([np.empty(0, np.uint64), *(hashes for _, hashes in blocks)]))
 
 
-def find_duplicates(pictures: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
-    """Which images are to be left out of a part.
+def find_duplicates(hashes: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """Find the images to leave out of each split.
 
     Args:
-        pictures: The hashes of each part there is.
+        hashes: Exact hashes of each split that exists.
 
     Returns:
-        By part and other part, (n, 2) positions: of the image in the part, and of its equal in the other.
+        By split and other split, (n, 2) positions: of the image in the split, and of its duplicate in the other one.
     """
-    stay = {part: np.ones(len(hashes), bool) for part, hashes in pictures.items()}
-    found = {}
-    for part, other in COMPARED:
-        if part in pictures and other in pictures:
-            pairs = _matches(pictures[part], pictures[other], stay[part], stay[other])
-            stay[part][pairs[:, 0]] = False
-            found[part, other] = pairs
-    return found
+    kept = {split: np.ones(len(found), bool) for split, found in hashes.items()}
+    duplicates = {}
+    for split, other in COMPARED_SPLITS:
+        if split in hashes and other in hashes:
+            pairs = _match(hashes[split], hashes[other], kept[split], kept[other])
+            kept[split][pairs[:, 0]] = False
+            duplicates[split, other] = pairs
+    return duplicates
 
 
 def summarize_overlap(
     images: Mapping[str, Any],
-    looks: Mapping[str, np.ndarray],
+    hashes: Mapping[str, np.ndarray],
     name: Callable[[str, int], str],
     left_out: Mapping[tuple[str, str], Sequence[tuple[str, str]]],
 ) -> Duplicates:
-    """What the final parts have in common.
+    """Summarize the duplicates and near-duplicates of the final splits.
 
     Args:
-        images: The images of each part, of which only those with equal hashes are read.
-        looks: The difference hashes of each part.
-        name: The name of an image by its part and position.
-        left_out: By part and other part, the names of the images that were left out and of their equals.
+        images: Images of each split, of which only those with equal hashes are read.
+        hashes: Perceptual hashes of each split.
+        name: Function from a split and a position to the name of the image.
+        left_out: By split and other split, the names of the images that were left out and of their duplicates.
     """
     pairs = []
-    for part, other in COMPARED:
-        hashed = _matches(looks[part], looks[other], looks[part] != 0, looks[other] != 0)
-        alike = hashed[_correlated(images[part], images[other], hashed)]
-        names = list(left_out.get((part, other), ()))
-        shown = [*names[:EXAMPLES], *((name(part, a), name(other, b)) for a, b in alike[:EXAMPLES].tolist())][:EXAMPLES]
-        pairs.append(SplitOverlap(part, other, len(names), len(alike), tuple(shown)))
-    return Duplicates(tuple(pair for pair in pairs if pair.equal or pair.alike))
+    for split, other in COMPARED_SPLITS:
+        matches = _match(hashes[split], hashes[other], hashes[split] != 0, hashes[other] != 0)
+        near = matches[_are_correlated(images[split], images[other], matches)]
+        names = list(left_out.get((split, other), ()))
+        examples = [*names, *((name(split, a), name(other, b)) for a, b in near[:MAX_EXAMPLES].tolist())][:MAX_EXAMPLES]
+        pairs.append(SplitOverlap(split, other, len(names), len(near), tuple(examples)))
+    return Duplicates(tuple(pair for pair in pairs if pair.duplicates or pair.near_duplicates))
 
 
-def _matches(a: np.ndarray, b: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> np.ndarray:
-    """(n, 2) positions of equal hashes in two arrays, among those marked: each of the first, and one of the second."""
+def _match(a: np.ndarray, b: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> np.ndarray:
+    """Return (n, 2) positions of equal hashes in two arrays, among those marked: each of `a` with one of `b`."""
     at_a, at_b = np.flatnonzero(of_a), np.flatnonzero(of_b)
     values, first = np.unique(b[at_b], return_index=True)
     if not len(values):
         return np.empty((0, 2), np.int64)
-    place = np.searchsorted(values, a[at_a]).clip(max=len(values) - 1)
-    hit = values[place] == a[at_a]
-    return np.stack([at_a[hit], at_b[first[place[hit]]]], axis=1)
+    index = np.searchsorted(values, a[at_a]).clip(max=len(values) - 1)
+    is_equal = values[index] == a[at_a]
+    return np.stack([at_a[is_equal], at_b[first[index[is_equal]]]], axis=1)
 
 
-def _correlated(a: Any, b: Any, pairs: np.ndarray) -> np.ndarray:
-    """(n,) whether the two pictures of each pair have nearly the same grey values, up to brightness and contrast."""
+def _are_correlated(a: Any, b: Any, pairs: np.ndarray) -> np.ndarray:
+    """Return (n,) True if both images of a pair have nearly the same grey values, up to brightness and contrast."""
     found = [np.empty(0, bool)]
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        of_a, of_b = pairs[start : start + _PAIRS_AT_ONCE].T
-        x, y = (_standard(_grey(images[rows])) for images, rows in ((a, of_a), (b, of_b)))
-        found.append((x * y).mean(axis=1) >= _SMALLEST_CORRELATION)
+    for start in range(0, len(pairs), _PAIRS_PER_BLOCK):
+        of_a, of_b = pairs[start : start + _PAIRS_PER_BLOCK].T
+        x, y = (_standardize(_to_grey(images[rows])) for images, rows in ((a, of_a), (b, of_b)))
+        found.append((x * y).mean(axis=1) >= _MIN_CORRELATION)
     return np.concatenate(found)
 
 
-def _standard(grey: np.ndarray) -> np.ndarray:
+def _standardize(grey: np.ndarray) -> np.ndarray:
     flat = grey.reshape(len(grey), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     scaled: np.ndarray = flat / np.maximum(flat.std(axis=1, keepdims=True), 1e-6)
     return scaled
 
 
-def _grey(images: np.ndarray) -> np.ndarray:
-    """(n, height, width) float32."""
+def _to_grey(images: np.ndarray) -> np.ndarray:
+    """Return (n, height, width) float32."""
     grey: np.ndarray = images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ _GREY
     return grey
 
 
-def _looks(block: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """(n,) uint64: a bit for each of 8 x 8 cells that is darker than its right neighbour (dHash, Krawetz 2013)."""
-    steps = np.diff(down @ _grey(block) @ across, axis=2).reshape(len(block), -1)
-    up, low = steps > _LEVELS, steps < -_LEVELS
-    hashes = np.packbits(up, axis=1).view(np.uint64)[:, 0]
-    ups, lows = up.sum(axis=1), low.sum(axis=1)
-    speaks = (ups + lows >= _FEWEST_DIFFERENCES) & (ups >= _FEWEST_OF_A_KIND) & (lows >= _FEWEST_OF_A_KIND)
-    return np.where(speaks, hashes, np.uint64(0))
+def _perceptual_hashes(block: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Return (n,) uint64: a bit for each of 8 x 8 cells, darker than its right neighbour (dHash, Krawetz 2013)."""
+    steps = np.diff(down @ _to_grey(block) @ across, axis=2).reshape(len(block), -1)
+    rises, falls = steps > _MIN_STEP, steps < -_MIN_STEP
+    hashes = np.packbits(rises, axis=1).view(np.uint64)[:, 0]
+    rising, falling = rises.sum(axis=1), falls.sum(axis=1)
+    is_meaningful = (rising + falling >= _MIN_DIFFERENCES) & (np.minimum(rising, falling) >= _MIN_PER_DIRECTION)
+    return np.where(is_meaningful, hashes, np.uint64(0))
 
 
-def _means(pixels: int, cells: int) -> np.ndarray:
-    """(cells, pixels) weights: each cell is the mean of the pixels that it covers, also in part."""
+def _averaging_weights(pixels: int, cells: int) -> np.ndarray:
+    """Return (cells, pixels) weights that make each cell the mean of the pixels it covers, some of them in part."""
     edges = np.arange(cells + 1) * pixels / cells
     starts = np.arange(pixels)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
@@ -213,5 +203,5 @@ def _means(pixels: int, cells: int) -> np.ndarray:
     return weights
 
 
-def _verb(count: int, verb: str) -> str:
-    return f"{verb}s" if count == 1 else verb
+def _count_images(count: int, kind: str, other: str) -> str:
+    return f"{count:,} {kind}{'s' * (count != 1)} of {other} images"

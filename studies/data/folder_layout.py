@@ -1,6 +1,7 @@
-"""Decides which folders hold the training, validation and test images, and refuses what can be read in two ways.
+"""Decide which folders hold the training, validation and test images, and reject ambiguous layouts.
 
-Only names of folders and where images lie decide. A single file never does, and what is left unused is reported.
+The decision depends only on folder names and on which folders contain images, never on a single file. Unused images are
+reported.
 """
 
 from collections.abc import Sequence
@@ -9,227 +10,235 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spaces.errors import DataError
-from studies.data.class_checks import check_class_folders, explicitly
-from studies.data.scanning import has_images, loose_images, outnumbered, scan, subfolders
-from studies.data.split_folders import SubFolder, are_of_one_set, by_part, is_of_one_set, names_of, sub_folders
-from studies.data.split_names import PARTS, TEST, TRAIN, VALIDATION, split_name
-from studies.images.decoding import shown_path
+from studies.data.class_checks import check_class_folders, explicit_hint
+from studies.data.folders import LABEL_HINT
+from studies.data.scanning import has_images, is_outnumbered, list_loose_images, list_subfolders, scan
+from studies.data.split_folders import (
+    SubFolder,
+    group_by_split,
+    have_matching_names,
+    is_same_set,
+    quote_folders,
+    read_subfolders,
+)
+from studies.data.split_names import SPLIT_NAMES, TEST, TRAIN, VALIDATION, split_name
+from studies.images.messages import printable_path
 
-_MOST_WRAPPERS = 8
+_MAX_WRAPPERS = 8
 
 
 class Layout(NamedTuple):
     """The folders of a data set.
 
     Args:
-        roots: The folder of class folders of each split, by part; at least that of the training images.
-        notices: What the user should know about how the folders were read, a sentence each.
+        roots: Folder of class folders of each split; at least that of the training images.
+        notices: What the user should know about the layout, one line each.
     """
 
     roots: dict[int, str]
     notices: tuple[str, ...] = ()
 
 
-def layout_of(path: str, *, with_test: bool = True) -> Layout:
-    """Which folders below a folder hold the splits; a wrapper around the only folder with images is entered.
+def find_layout(path: str, *, with_test: bool = True) -> Layout:
+    """Find the folders of the splits in a folder; wrappers around the only folder with images are entered.
 
     Args:
-        path: The folder given by the user.
-        with_test: Look for a test folder too; otherwise test images are split off and none is needed.
+        path: Folder passed by the user.
+        with_test: True to look for a test folder too; else test images are split off.
 
     Raises:
-        DataError: The folder can be read in two ways, or its splits have no class folders.
+        DataError: The folder is ambiguous, or its splits have no class folders.
     """
     notices: list[str] = []
-    for _ in range(_MOST_WRAPPERS):
-        roots = _splits_in(path, notices, with_test)
+    for _ in range(_MAX_WRAPPERS):
+        roots = _find_splits(path, notices, with_test)
         if roots is not None:
             notices += check_class_folders(roots[TRAIN])
             return Layout(roots, tuple(notices))
-        inner = _wrapped(path)
+        inner = _wrapped_folder(path)
         if inner is None:
             break
-        notices += [_entered(path, inner), *_unused_images(path)]
+        notices += [_wrapper_notice(path, inner), *_loose_images_notice(path)]
         path = inner
     notices += check_class_folders(path)
     return Layout({TRAIN: path}, tuple(notices))
 
 
-def beside_train(path: str, root: str, part: int) -> Layout:
-    """The folder of another split next to the folder of training images that the user named.
+def find_sibling_split(path: str, root: str, split: int) -> Layout:
+    """Find the folder of another split next to the user's folder of training images.
 
     Args:
-        path: The folder given by the user.
-        root: The folder of class folders in it, or itself.
-        part: TEST or VALIDATION.
+        path: Folder passed by the user.
+        root: Folder of class folders in it, or the folder itself.
+        split: TEST or VALIDATION.
 
     Returns:
-        A layout without roots if there is none, or if its images have no labels, which is reported.
+        A layout without roots if there is no such folder, or if its images have no labels, which is reported.
 
     Raises:
         DataError: Several folders could be meant.
     """
     folder = Path(path)
     meaning = split_name(folder.name)
-    if meaning is None or meaning.part != TRAIN:
+    if meaning is None or meaning.split != TRAIN:
         return Layout({})
-    siblings = sub_folders(str(folder.parent))
-    alike = [each for each in by_part(siblings)[part] if each.meaning and is_of_one_set(each.meaning, meaning)]
+    siblings = read_subfolders(str(folder.parent))
+    alike = [each for each in group_by_split(siblings)[split] if each.meaning and is_same_set(each.meaning, meaning)]
     notices: list[str] = []
-    found = _chosen(part, alike, root, notices)
+    found = _choose_root(split, alike, root, notices)
     if found is not None:
-        notices.append(f"The {PARTS[part]} images are read from {shown_path(found)}.")
-    return Layout({} if found is None else {part: found}, tuple(notices))
+        notices.append(f"reading {SPLIT_NAMES[split]} images from {printable_path(found)}")
+    return Layout({} if found is None else {split: found}, tuple(notices))
 
 
-def _splits_in(path: str, notices: list[str], with_test: bool) -> dict[int, str] | None:
-    """The roots of the splits where the folder is already split; None where it is not."""
-    children = sub_folders(path)
-    parts = by_part(children)
-    if not _is_split(path, children, parts):
+def _find_splits(path: str, notices: list[str], with_test: bool) -> dict[int, str] | None:
+    """Return the roots of the splits if the folder is already split, else None."""
+    children = read_subfolders(path)
+    splits = group_by_split(children)
+    if not _is_split(path, children, splits):
         return None
-    trains = [each for each in parts[TRAIN] if each.is_labelled]
-    # Empty class folders are named when the images are counted.
-    trains = trains or [each for each in parts[TRAIN] if not each.has_images and subfolders(each.path)]
+    trains = [each for each in splits[TRAIN] if each.is_labelled]
+    # Empty class folders are reported when the images are counted.
+    trains = trains or [each for each in splits[TRAIN] if not each.has_images and list_subfolders(each.path)]
     if not trains:
-        raise DataError(_without_classes(path, [each for part in parts.values() for each in part], children))
-    train = _one_of(TRAIN, trains)
-    roots = {TRAIN: _unwrapped(train.path)}
-    for part in (VALIDATION, *([TEST] if with_test else [])):
-        if (found := _chosen(part, parts[part], roots[TRAIN], notices)) is not None:
-            roots[part] = found
-    used = [train, *(each for part in roots for each in parts[part] if roots[part].startswith(each.path))]
-    told = [each for part in (VALIDATION, TEST) if part not in roots for each in parts[part]]
-    if unused := [each for each in children if each not in (*used, *told) and each.has_images]:
-        notices.append(f"Not used, next to {shown_path(train.path)}: {names_of(unused)}.")
-    named = ", ".join(f"{PARTS[part]} {shown_path(root)}" for part, root in sorted(roots.items(), reverse=True))
-    is_alone = len(roots) == 1
-    notices += _unused_images(path)
+        raise DataError(_no_class_folders(path, [each for found in splits.values() for each in found], children))
+    train = _pick_one(TRAIN, trains)
+    roots = {TRAIN: _inner_root(train.path)}
+    for split in (VALIDATION, *([TEST] if with_test else [])):
+        if (root := _choose_root(split, splits[split], roots[TRAIN], notices)) is not None:
+            roots[split] = root
+    used = [train, *(each for split in roots for each in splits[split] if roots[split].startswith(each.path))]
+    reported = [each for split in (VALIDATION, TEST) if split not in roots for each in splits[split]]
+    if unused := [each for each in children if each not in (*used, *reported) and each.has_images]:
+        notices.append(f"not used, next to {printable_path(train.path)}: {quote_folders(unused)}")
+    named = [f"{SPLIT_NAMES[split]} {printable_path(root)}" for split, root in sorted(roots.items(), reverse=True)]
+    notices += _loose_images_notice(path)
     notices.append(
-        f"The images are read from {shown_path(roots[TRAIN])}."
-        if is_alone
-        else f"{shown_path(path)} is already split: {named}."
+        f"reading images from {printable_path(roots[TRAIN])}"
+        if len(roots) == 1
+        else f"{printable_path(path)} is already split: {', '.join(named)}"
     )
     return roots
 
 
-def _is_split(path: str, children: Sequence[SubFolder], parts: dict[int, list[SubFolder]]) -> bool:
+def _is_split(path: str, children: Sequence[SubFolder], splits: dict[int, list[SubFolder]]) -> bool:
     """Return True if the sub-folders are splits rather than classes.
 
     Raises:
-        DataError: They could be either.
+        DataError: They may be either.
     """
-    named = [each for part in parts.values() for each in part]
+    named = [each for found in splits.values() for each in found]
     if not named:
         return False
     others = [each for each in children if each not in named and each.has_images]
     plain = [each for each in named if each.meaning and each.meaning.is_plain]
     if not plain and (
-        not are_of_one_set(parts, alone=not others) or (others and not any(each.is_labelled for each in named))
+        not have_matching_names(splits, alone=not others) or (others and not any(each.is_labelled for each in named))
     ):
-        # Classes such as train_station and crash_test.
+        # These are classes such as train_station and crash_test.
         return False
-    if len([part for part, found in parts.items() if found]) > 1:
-        if not parts[TRAIN] and not others:
+    if sum(map(bool, splits.values())) > 1:
+        if not splits[TRAIN] and not others:
             raise DataError(
-                f"{shown_path(path)} has {names_of(named)}, but no folder of training images, such as train. "
-                f"{_explicitly(path, children)}"
+                f"{printable_path(path)} has {quote_folders(named)}, but no folder of training images such as train"
+                f"{_hint(path, children)}"
             )
-        if not parts[TRAIN] or (others and not any(each.is_labelled for each in parts[TRAIN])):
-            raise DataError(_between(path, named, others, children))
+        if not splits[TRAIN] or (others and not any(each.is_labelled for each in splits[TRAIN])):
+            raise DataError(_ambiguous(path, named, others, children))
         return True
-    return _is_split_of_one_kind(path, children, named, plain, others)
+    return _is_single_split(path, children, named, plain, others)
 
 
-def _is_split_of_one_kind(
+def _is_single_split(
     path: str,
     children: Sequence[SubFolder],
     named: Sequence[SubFolder],
     plain: Sequence[SubFolder],
     others: Sequence[SubFolder],
 ) -> bool:
-    """The same where the names speak of one split only: a class may be named train, valid or dev."""
+    """Decide as `_is_split` if the names denote only one split: a class may be named train, valid or dev."""
     if not plain:
         return False
     is_labelled = any(each.is_labelled for each in plain)
     if others:
         meaning = min((each.meaning for each in plain if each.meaning), key=lambda one: one.may_be_class)
         if is_labelled or not meaning.may_be_class:
-            raise DataError(_between(path, plain, others, children))
+            raise DataError(_ambiguous(path, plain, others, children))
         return False
     if len(named) > 1:
-        raise DataError(_several(named[0].meaning.part if named[0].meaning else TRAIN, named))
-    return is_labelled and named[0] in plain and named[0].meaning is not None and named[0].meaning.part == TRAIN
+        raise DataError(_several_candidates(named[0].meaning.split if named[0].meaning else TRAIN, named))
+    return is_labelled and named[0] in plain and named[0].meaning is not None and named[0].meaning.split == TRAIN
 
 
-def _wrapped(path: str) -> str | None:
-    """The only sub-folder with images, where the images of the classes lie in sub-folders of it."""
-    children = sub_folders(path)
-    # Two are enough to know, and large folders take long to read.
+def _wrapped_folder(path: str) -> str | None:
+    """Return the only sub-folder with images if the images of the classes lie in sub-folders of it, else None."""
+    children = read_subfolders(path)
+    # Two are enough to decide, and large folders are slow to read.
     filled = list(islice((each for each in children if each.has_images), 2))
     if len(filled) != 1 or not filled[0].is_labelled:
         return None
-    # One stray image changes nothing, but images of its own make a folder a class.
-    inside = sum(outnumbered(len(loose_images(filled[0].path)), inner) for _, inner in subfolders(filled[0].path))
-    if not inside or not outnumbered(len(loose_images(path)), filled[0].path):
+    # A few stray images do not matter, but a folder with many images of its own is a class.
+    inside = sum(
+        is_outnumbered(len(list_loose_images(filled[0].path)), inner) for _, inner in list_subfolders(filled[0].path)
+    )
+    if not inside or not is_outnumbered(len(list_loose_images(path)), filled[0].path):
         return None
-    # An empty folder may be a class that has no images yet.
+    # An empty folder may be a class without images so far.
     return filled[0].path if all(scan(each.path) for each in children) else None
 
 
-def without_wrappers(path: str, notices: list[str]) -> str:
-    """The folder of class folders inside of a folder with nothing else; what was entered is added to the notices."""
-    inner = _unwrapped(path)
+def enter_wrappers(path: str, notices: list[str]) -> str:
+    """Return the folder of class folders inside wrapper folders, and add a notice if there are wrappers."""
+    inner = _inner_root(path)
     if inner != path:
-        notices.append(_entered(path, inner))
+        notices.append(_wrapper_notice(path, inner))
     return inner
 
 
-def _unused_images(path: str) -> list[str]:
-    count = len(loose_images(path))
-    return [f"Not used, directly in {shown_path(path)}: {count} image{'s' if count > 1 else ''}."] if count else []
+def _loose_images_notice(path: str) -> list[str]:
+    count = len(list_loose_images(path))
+    return [f"not used, directly in {printable_path(path)}: {count} image{'s' if count > 1 else ''}"] if count else []
 
 
-def _entered(path: str, inner: str) -> str:
-    return f"The images are read from {shown_path(inner)}, the only folder with images in {shown_path(path)}."
+def _wrapper_notice(path: str, inner: str) -> str:
+    return f"reading images from {printable_path(inner)}, the only folder with images in {printable_path(path)}"
 
 
-def _unwrapped(path: str) -> str:
-    for _ in range(_MOST_WRAPPERS):
-        inner = _wrapped(path)
+def _inner_root(path: str) -> str:
+    for _ in range(_MAX_WRAPPERS):
+        inner = _wrapped_folder(path)
         if inner is None:
             break
         path = inner
     return path
 
 
-def _chosen(part: int, candidates: Sequence[SubFolder], train: str, notices: list[str]) -> str | None:
-    """The root of a split: of the candidates with labels the one with the plainest name."""
+def _choose_root(split: int, candidates: Sequence[SubFolder], train: str, notices: list[str]) -> str | None:
+    """Return the root of a split: the candidate with labels that has the plainest name."""
     if not candidates:
         return None
     labelled = [each for each in candidates if _is_labelled_as(train, each)]
     if labelled:
-        return _unwrapped(_one_of(part, labelled).path)
-    share = "20%" if part == TEST else "a share"
+        return _inner_root(_pick_one(split, labelled).path)
+    fraction = "20%" if split == TEST else "a fraction"
     notices.append(
-        f"Not used as {PARTS[part]} images: {names_of(candidates)}, "
-        f"which {'has' if len(candidates) == 1 else 'have'} no class folders and so no labels; {share} of the training "
-        "images is split off instead."
+        f"not used as {SPLIT_NAMES[split]} images: {quote_folders(candidates)}, without class folders and so without "
+        f"labels; {fraction} of the training images is split off instead"
     )
     return None
 
 
 def _is_labelled_as(train: str, child: SubFolder) -> bool:
-    """Return False for loose images, also where they lie in a single folder that is not named as a class."""
+    """Return True if a folder has class folders; a single one must have the name of a class."""
     if not child.is_labelled:
         return False
-    classes = {name.casefold() for name, _ in subfolders(train)}
-    found = [name.casefold() for name, path in subfolders(_unwrapped(child.path)) if has_images(path)]
+    classes = {name.casefold() for name, _ in list_subfolders(train)}
+    found = [name.casefold() for name, path in list_subfolders(_inner_root(child.path)) if has_images(path)]
     return len(found) > 1 or any(name in classes for name in found)
 
 
-def _one_of(part: int, candidates: Sequence[SubFolder]) -> SubFolder:
-    """The only candidate, or the only one whose name says nothing but the split.
+def _pick_one(split: int, candidates: Sequence[SubFolder]) -> SubFolder:
+    """Return the only candidate, or the only one whose name denotes nothing but the split.
 
     Raises:
         DataError: There are several.
@@ -237,38 +246,38 @@ def _one_of(part: int, candidates: Sequence[SubFolder]) -> SubFolder:
     for better in (
         candidates,
         [each for each in candidates if each.meaning and each.meaning.is_plain],
-        [each for each in candidates if each.meaning and each.meaning.is_plain and not each.meaning.is_either],
+        [each for each in candidates if each.meaning and each.meaning.is_plain and not each.meaning.is_ambiguous],
     ):
         if len(better) == 1:
             return better[0]
-    raise DataError(_several(part, candidates))
+    raise DataError(_several_candidates(split, candidates))
 
 
-def _several(part: int, candidates: Sequence[SubFolder]) -> str:
+def _several_candidates(split: int, candidates: Sequence[SubFolder]) -> str:
     parent = str(Path(candidates[0].path).parent)
-    kind = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}[part]
     return (
-        f"{shown_path(parent)} has several folders that may hold the {kind} images: {names_of(candidates)}. "
-        f"{_explicitly(parent, candidates)}"
+        f"{printable_path(parent)} has several folders that may be the {SPLIT_NAMES[split]} folder: "
+        f"{quote_folders(candidates)}{_hint(parent, candidates)}"
     )
 
 
-def _without_classes(path: str, named: Sequence[SubFolder], children: Sequence[SubFolder]) -> str:
+def _no_class_folders(path: str, named: Sequence[SubFolder], children: Sequence[SubFolder]) -> str:
     return (
-        f"{shown_path(path)} looks already split ({names_of(named)}), but the training folder has no class folders, "
-        "and images without them have no labels. Put the images of each class in a sub-folder, such as train/cat. "
-        f"Labels in a table or in file names are read by a function: Space(data=function). "
-        f"{_explicitly(path, children)}"
+        f"{printable_path(path)} looks already split ({quote_folders(named)}), but the training folder has no class "
+        "folders, so its images have no labels\nhint: put the images of each class in a sub-folder such as train/cat\n"
+        f"hint: {LABEL_HINT}{_hint(path, children)}"
     )
 
 
-def _between(path: str, named: Sequence[SubFolder], others: Sequence[SubFolder], children: Sequence[SubFolder]) -> str:
+def _ambiguous(
+    path: str, named: Sequence[SubFolder], others: Sequence[SubFolder], children: Sequence[SubFolder]
+) -> str:
     return (
-        f"{shown_path(path)} can be read in two ways: {names_of(named)} may be part of a split, or a class like "
-        f"{names_of(others)}. To use one of them alone, pass that folder, such as {shown_path(named[0].path)}. "
-        f"{_explicitly(path, children)}"
+        f"{printable_path(path)} is ambiguous: {quote_folders(named)} may be a split, or a class like "
+        f"{quote_folders(others)}\nhint: to use one of them alone, pass that folder, such as "
+        f"{printable_path(named[0].path)}{_hint(path, children)}"
     )
 
 
-def _explicitly(path: str, children: Sequence[SubFolder]) -> str:
-    return explicitly(path, [each.name for each in children])
+def _hint(path: str, children: Sequence[SubFolder]) -> str:
+    return explicit_hint(path, [each.name for each in children])

@@ -1,8 +1,8 @@
-"""Finds the images of a folder of class folders, and refuses folders that no classifier can be trained on.
+"""List the images of a folder of class folders, and reject folders that cannot train a classifier.
 
-Files named as JPEG, PNG, BMP, GIF or WebP are images, at any depth in a class folder. Hidden files, the ones that
-systems leave behind (`Thumbs.db`, `desktop.ini`, `__MACOSX`) and those that are clearly something else by their name
-(texts, tables, archives, code) are passed over. Every other file is reported as skipped.
+Files named as JPEG, PNG, BMP, GIF or WebP are images, at any depth in a class folder. Hidden files, system files
+(`Thumbs.db`, `desktop.ini`, `__MACOSX`) and files that are clearly something else by their names (texts, tables,
+archives, code) are ignored. Every other file is reported as skipped.
 """
 
 import os
@@ -18,21 +18,30 @@ from typing import NamedTuple
 import numpy as np
 
 from spaces.errors import DataError
-from studies.data.class_checks import check_names
+from studies.data.class_checks import check_class_names
 from studies.data.dataset import Skipped
-from studies.data.scanning import SUPPORTED, UNSUPPORTED, extension, is_something_else, loose_images, scan, subfolders
-from studies.data.scanning import walk as files_below
-from studies.data.split_names import PARTS, TEST, TRAIN
-from studies.images.decoding import EXTENSIONS, shown_path
+from studies.data.scanning import (
+    SUPPORTED,
+    UNSUPPORTED,
+    extension,
+    is_other_file,
+    list_loose_images,
+    list_subfolders,
+    scan,
+    walk_files,
+)
+from studies.data.split_names import SPLIT_NAMES, TEST, TRAIN
+from studies.images.decoding import EXTENSIONS
+from studies.images.messages import os_reason, printable_path, quote_names
 
-__all__ = ["PARTS", "TEST", "TRAIN", "ImageFile", "Listing", "absolute", "listed", "listed_as", "require_folder"]
+LABEL_HINT = "to read labels from a table or from file names, pass a function: Space(data=function)"
 
 
 class ImageFile(NamedTuple):
-    """One image file: where it is, what it is of, and what tells whether it has changed."""
+    """One image file: its path, split, class and relative name, and what reveals a change."""
 
     path: str
-    part: int
+    split: int
     label: int
     name: str
     size: int
@@ -41,17 +50,17 @@ class ImageFile(NamedTuple):
 
 
 class SkippedFile(NamedTuple):
-    """A file of a class that is left out: where it is, what it is of, and why it cannot be used."""
+    """A file of a class that is left out: its path, split and class, and why it cannot be used."""
 
     path: str
-    part: int
+    split: int
     label: int
     reason: str
 
     @property
-    def shown(self) -> Skipped:
-        """The same as it is reported."""
-        return Skipped(shown_path(self.path), self.reason)
+    def to_skipped(self) -> Skipped:
+        """The file as it is reported to the user."""
+        return Skipped(printable_path(self.path), self.reason)
 
 
 @dataclass(frozen=True)
@@ -60,14 +69,14 @@ class Listing:
 
     Args:
         classes: Names of the classes, sorted.
-        files: Sorted by part, class and name.
-        skipped: Files that may be images of an unsupported kind.
+        files: Files, sorted by split, class and name.
+        skipped: Files that may be images of an unsupported type.
         unused: Files that are reported but do not count as unreadable, such as images next to the class folders.
     """
 
     classes: tuple[str, ...]
-    files: list[ImageFile]
-    skipped: list["SkippedFile"]
+    files: list[ImageFile] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     unused: list[Skipped] = field(default_factory=list)
 
     @cached_property
@@ -76,204 +85,194 @@ class Listing:
         return np.array([file.label for file in self.files], np.int64)
 
     @cached_property
-    def parts(self) -> np.ndarray:
-        """(n,) int64 parts of the files."""
-        return np.array([file.part for file in self.files], np.int64)
+    def splits(self) -> np.ndarray:
+        """(n,) int64 splits of the files."""
+        return np.array([file.split for file in self.files], np.int64)
+
+    def sort(self) -> "Listing":
+        """Sort the files, whatever the order of the file system, and return the listing."""
+        self.files.sort(key=lambda file: (file.split, file.label, file.name))
+        self.skipped.sort()
+        self.unused.sort()
+        return self
 
 
-def absolute(path: str | os.PathLike[str], folder: Path) -> str:
-    """A path that is looked up from a folder."""
+def resolve_path(path: str | os.PathLike[str], folder: Path) -> str:
+    """Return the absolute path of a path that is relative to a folder."""
     return os.path.normpath(folder.absolute() / Path(path).expanduser())
 
 
 def require_folder(path: str, given: str | os.PathLike[str], folder: Path) -> None:
-    """Raise `DataError` when it is missing, is a file, or cannot be read."""
+    """Raise `DataError` if a folder is missing, is a file, or cannot be read.
+
+    Args:
+        path: Absolute path of the folder.
+        given: Path as the user wrote it.
+        folder: Folder that a relative path starts from.
+    """
     text = os.fspath(given)
     relative = not Path(text).expanduser().is_absolute()
-    origin = f" ({text!r} is looked up from {shown_path(str(folder.absolute()))})" if relative else ""
+    origin = f" ({text!r} is relative to {printable_path(str(folder.absolute()))})" if relative else ""
     if not Path(path).exists():
-        raise DataError(f"The folder of images {shown_path(path)} does not exist{origin}.")
+        raise DataError(f"image folder not found: {printable_path(path)}{origin}")
     if not Path(path).is_dir():
         raise DataError(
-            f"{shown_path(path)} is a file{origin}: a folder with one sub-folder of images per class is needed."
+            f"{printable_path(path)} is a file{origin}\nhint: pass a folder with one sub-folder of images per class"
         )
     scan(path)
 
 
-def listed(roots: dict[int, str], classes: Sequence[str] | None = None) -> Listing:
-    """Every image file below the folders of the parts.
+def list_images(roots: dict[int, str], classes: Sequence[str] | None = None) -> Listing:
+    """List every image file in the folders of the splits.
 
     Args:
-        roots: The folder of each part, at least that of the training images.
-        classes: The sub-folders that are the classes; None for all of them.
+        roots: Folder of each split, at least of the training split.
+        classes: Sub-folders that are the classes; None for all.
 
     Raises:
-        DataError: There are no class folders, the parts have other classes than the training images, or most images
-            lie outside of the class folders.
+        DataError: There are no class folders, the splits have different classes, or most images lie outside of the
+            class folders.
     """
-    found = {part: class_folders(root, classes) for part, root in roots.items()}
-    names = tuple(sorted(found[TRAIN]))
-    files: list[ImageFile] = []
-    skipped: list[SkippedFile] = []
-    unused: list[Skipped] = []
-    for part, folders in sorted(found.items()):
-        _check_classes(part, roots, sorted(folders), names)
-        in_part = _files_of(part, names, folders)
-        files += in_part.files
-        skipped += in_part.skipped
-        unused += [*in_part.unused, *_loose(roots[part], len(in_part.files))]
-    files.sort(key=lambda file: (file.part, file.label, file.name))
-    return Listing(names, files, sorted(skipped), sorted(unused))
+    found = {split: class_folders(root, classes) for split, root in roots.items()}
+    listing = Listing(tuple(sorted(found[TRAIN])))
+    for split, folders in sorted(found.items()):
+        _check_classes(split, roots, sorted(folders), listing.classes)
+        count = len(listing.files)
+        _add_files(listing, split, folders)
+        _add_loose_images(listing, roots[split], len(listing.files) - count)
+    return listing.sort()
 
 
-def listed_as(root: str, classes: Sequence[str]) -> Listing:
-    """Every image file below the class folders of a folder, labelled by known classes; some may be absent.
+def list_labelled_images(root: str, classes: Sequence[str]) -> Listing:
+    """List every image file in the class folders of a folder, labelled by known classes; some may be missing.
 
     Raises:
-        DataError: A class folder has another name, or there is no image.
+        DataError: A class folder has another name, or there are no images.
     """
     found = class_folders(root)
     unknown = [name for name in sorted(found) if name not in classes]
     if unknown:
-        inside = next((path for name in unknown for path in found[name] if _holds(path, classes)), None)
-        hint = f" To evaluate on {shown_path(inside)}, pass that folder." if inside else ""
+        inside = next((path for name in unknown for path in found[name] if _has_class_folder(path, classes)), None)
+        hint = f"\nhint: to evaluate on {printable_path(inside)}, pass that folder" if inside else ""
         raise DataError(
-            f"{shown_path(root)} has class folders that the model does not know: {', '.join(map(repr, unknown[:10]))}."
-            f"{hint} Its classes are {', '.join(map(repr, classes[:10]))}{', ...' if len(classes) > 10 else ''}."
+            f"{printable_path(root)} has class folders that the model does not know: {quote_names(unknown, 10)} "
+            f"(its classes are {quote_names(classes, 10)}){hint}"
         )
-    listing = _files_of(TEST, classes, found)
+    listing = Listing(tuple(classes))
+    _add_files(listing, TEST, found)
     if not listing.files:
-        kinds = kinds_below(path for paths in found.values() for path in paths)
-        raise DataError(f"{shown_path(root)} has class folders, but no {SUPPORTED} files in them{kinds}.")
-    files = sorted(listing.files, key=lambda file: (file.label, file.name))
-    return Listing(tuple(classes), files, sorted(listing.skipped), sorted(listing.unused))
+        kinds = describe_files(path for paths in found.values() for path in paths)
+        raise DataError(f"{printable_path(root)} has class folders, but no {SUPPORTED} files in them{kinds}")
+    return listing.sort()
 
 
 def class_folders(root: str, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """The folders of each class; names that look alike but are coded differently are one class.
+    """Return the folders of each class; names that look the same but are encoded differently are one class.
 
     Args:
-        root: The folder of class folders.
-        classes: The sub-folders that are the classes; None for all of them.
+        root: Folder of class folders.
+        classes: Sub-folders that are the classes; None for all.
 
     Raises:
-        DataError: There are none, one that was named is missing, or a name cannot be the name of a class.
+        DataError: There are no class folders, one of `classes` is missing, or a folder name cannot be a class name.
     """
     found: dict[str, list[str]] = {}
-    for name, path in subfolders(root):
+    for name, path in list_subfolders(root):
         found.setdefault(unicodedata.normalize("NFC", name), []).append(path)
     if classes is not None:
-        wanted = [unicodedata.normalize("NFC", name) for name in classes]
-        if missing := [name for name in wanted if name not in found]:
-            raise DataError(
-                f"{shown_path(root)} has no folder {missing[0]!r}, which classes=... names. Check its name."
-            )
-        found = {name: found[name] for name in wanted}
+        requested = [unicodedata.normalize("NFC", name) for name in classes]
+        if missing := [name for name in requested if name not in found]:
+            raise DataError(f"classes: {printable_path(root)} has no folder {missing[0]!r}\nhint: check its name")
+        found = {name: found[name] for name in requested}
     _check_links(root)
     if not found:
-        loose = len(loose_images(root))
-        hint = f" (images directly in it: {loose})" if loose else ""
+        loose = len(list_loose_images(root))
+        count = f" (images directly in it: {loose})" if loose else ""
         raise DataError(
-            f"{shown_path(root)} has no class folders{hint}. Put the images of each class in a sub-folder of it. "
-            "Labels in a table or in file names are read by a function: Space(data=function)."
+            f"{printable_path(root)} has no class folders{count}\n"
+            f"hint: put the images of each class in a sub-folder\nhint: {LABEL_HINT}"
         )
-    check_names(root, list(found))
+    check_class_names(list(found), printable_path(root), "rename the folder")
     return found
 
 
-def images_in(folder: str, part: int, label: int) -> tuple[list[ImageFile], list[SkippedFile], list[Skipped]]:
-    """The images at any depth below a class folder, what may be an image of another kind, and what is reported only."""
-    files: list[ImageFile] = []
-    skipped: list[SkippedFile] = []
-    unused: list[Skipped] = []
-    for entry, name in files_below(folder):
-        kind = extension(entry.name)
-        if kind in EXTENSIONS:
-            try:
-                at = entry.stat()
-            except OSError as error:
-                skipped.append(SkippedFile(entry.path, part, label, (error.strerror or str(error)).lower()))
-                continue
-            if not stat.S_ISREG(at.st_mode):
-                skipped.append(SkippedFile(entry.path, part, label, "not a file"))
-                continue
-            files.append(ImageFile(entry.path, part, label, name, at.st_size, at.st_mtime_ns, at.st_ctime_ns))
-        elif not is_something_else(entry.name):
-            skipped.append(SkippedFile(entry.path, part, label, f"not a {SUPPORTED} file by its name"))
-        elif kind in UNSUPPORTED:
-            unused.append(Skipped(shown_path(entry.path), f"{kind} files are not read"))
-    return files, skipped, unused
-
-
-def kinds_below(folders: Iterable[str]) -> str:
-    """The kinds of files below some folders and what to do about them, for the end of a sentence; empty if none."""
+def describe_files(folders: Iterable[str]) -> str:
+    """Return the types of files in folders and what to do about them, for the end of a message; empty if no files."""
     counts = Counter(
-        extension(entry.name) or "without an extension" for path in folders for entry, _ in files_below(path)
+        extension(entry.name) or "without an extension" for path in folders for entry, _ in walk_files(path)
     )
     if not counts:
         return ""
-    named = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common(5))
-    more = ", ..." if len(counts) > 5 else ""
+    named = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common(5)) + ", ..." * (len(counts) > 5)
     advice = "; convert them to PNG or JPEG, or read them by a function: Space(data=function)"
-    return f" (files there: {named}{more}{advice if UNSUPPORTED.intersection(counts) else ''})"
+    return f" (files there: {named}{advice if UNSUPPORTED.intersection(counts) else ''})"
 
 
-def _files_of(part: int, classes: Sequence[str], folders: dict[str, list[str]]) -> Listing:
-    files: list[ImageFile] = []
-    skipped: list[SkippedFile] = []
-    unused: list[Skipped] = []
-    for label, name in enumerate(classes):
-        for folder in folders.get(name, ()):
-            images, others, reported = images_in(folder, part, label)
-            files += images
-            skipped += others
-            unused += reported
-    return Listing(tuple(classes), files, skipped, unused)
+def _add_files(listing: Listing, split: int, folders: dict[str, list[str]]) -> None:
+    """Add the files of a split at any depth in its class folders, by class."""
+    for label, name in enumerate(listing.classes):
+        for entry, relative in (found for folder in folders.get(name, ()) for found in walk_files(folder)):
+            kind, problem = extension(entry.name), None
+            if kind in EXTENSIONS:
+                try:
+                    at = entry.stat()
+                except OSError as error:
+                    problem = os_reason(error)
+                else:
+                    times = at.st_mtime_ns, at.st_ctime_ns
+                    if stat.S_ISREG(at.st_mode):
+                        listing.files.append(ImageFile(entry.path, split, label, relative, at.st_size, *times))
+                    else:
+                        problem = "not a file"
+            elif not is_other_file(entry.name):
+                problem = f"file name is not that of a {SUPPORTED} image"
+            elif kind in UNSUPPORTED:
+                listing.unused.append(Skipped(printable_path(entry.path), f"{kind} files are not supported"))
+            if problem:
+                listing.skipped.append(SkippedFile(entry.path, split, label, problem))
 
 
-def _loose(root: str, in_classes: int) -> list[Skipped]:
-    """The images next to the class folders, which belong to no class.
+def _add_loose_images(listing: Listing, root: str, in_classes: int) -> None:
+    """Report the images next to the class folders, which belong to no class.
 
     Raises:
-        DataError: They are more than those of the classes.
+        DataError: They outnumber those in the class folders.
     """
-    loose = loose_images(root)
+    loose = list_loose_images(root)
     if len(loose) > in_classes:
         raise DataError(
-            f"{len(loose):,} images lie directly in {shown_path(root)}, next to class folders with {in_classes:,} "
-            "images. Images outside of the class folders have no label: put each in the folder of its class, "
-            "or remove them."
+            f"{len(loose):,} images are directly in {printable_path(root)} and have no label, next to class folders "
+            f"with {in_classes:,} images\nhint: put each image in the folder of its class, or remove it"
         )
-    return [Skipped(shown_path(path), "next to the class folders, so it has no label") for path in loose]
+    reason = "next to the class folders, so it has no label"
+    listing.unused.extend(Skipped(printable_path(path), reason) for path in loose)
 
 
-def _holds(path: str, classes: Sequence[str]) -> bool:
-    return any(unicodedata.normalize("NFC", name) in classes for name, _ in subfolders(path))
+def _has_class_folder(path: str, classes: Sequence[str]) -> bool:
+    return any(unicodedata.normalize("NFC", name) in classes for name, _ in list_subfolders(path))
 
 
 def _check_links(root: str) -> None:
-    """Raise `DataError` for a link that leads nowhere and may have been a class folder."""
+    """Raise `DataError` for a broken link that may have been a class folder."""
     for entry in scan(root):
-        is_lost = entry.is_symlink() and not entry.name.startswith(".") and not Path(entry.path).exists()
-        if is_lost and not extension(entry.name):
+        is_broken = entry.is_symlink() and not entry.name.startswith(".") and not Path(entry.path).exists()
+        if is_broken and not extension(entry.name):
             raise DataError(
-                f"The link {shown_path(entry.path)} leads nowhere; it may be a class folder. Repair or remove it."
+                f"broken link {printable_path(entry.path)}, which may be a class folder\nhint: repair or remove it"
             )
 
 
-def _check_classes(part: int, roots: dict[int, str], found: Sequence[str], classes: Sequence[str]) -> None:
+def _check_classes(split: int, roots: dict[int, str], found: Sequence[str], classes: Sequence[str]) -> None:
     unknown = [name for name in found if name not in classes]
     missing = [name for name in classes if name not in found]
     if not unknown and not missing:
         return
-    differences = [
-        *([f"only in {PARTS[part]}: {', '.join(map(repr, unknown[:10]))}"] if unknown else []),
-        *([f"only in train: {', '.join(map(repr, missing[:10]))}"] if missing else []),
-    ]
+    sides = ((SPLIT_NAMES[split], unknown), ("train", missing))
+    differences = "; ".join(f"only in {side}: {quote_names(names, 10)}" for side, names in sides if names)
     same = {name.casefold() for name in unknown} & {name.casefold() for name in missing}
-    case = " Some differ only in upper and lower case: rename these." if same else ""
-    split = " Or pass test=0.2 (--test 0.2) to set test images aside from the training images." if part == TEST else ""
+    case = "\nhint: some names differ only in case: rename these" if same else ""
+    hold_out = "\nhint: to hold out training images for the test, pass test=0.2 (--test 0.2)" if split == TEST else ""
     raise DataError(
-        f"The {PARTS[part]} folder {shown_path(roots[part])} must have the same class folders as "
-        f"{shown_path(roots[TRAIN])}; {'; '.join(differences)}.{case}{split}"
+        f"the class folders of the {SPLIT_NAMES[split]} folder {printable_path(roots[split])} differ from those of "
+        f"{printable_path(roots[TRAIN])}: {differences}{case}{hold_out}"
     )

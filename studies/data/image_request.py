@@ -1,4 +1,4 @@
-"""What is asked of the cache and what it answers."""
+"""The request for decoded images and its result."""
 
 import hashlib
 import marshal
@@ -11,78 +11,80 @@ import numpy as np
 
 from studies.data.duplicates import find_duplicates
 from studies.data.folders import Listing
-from studies.data.split_names import PARTS
-from studies.data.stratify import Counts, arranged
+from studies.data.split_names import SPLIT_NAMES
+from studies.data.stratify import Counts, storage_order
 from studies.images.cache_entry import VERSION, DecodedImages
-from studies.images.decoding import ImageFormat, digest
+from studies.images.decoding import ImageFormat, content_digest
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """The images that are wanted, and in which form.
+    """A request for the images of a data set in one format.
 
     Args:
-        listing: The files.
-        roots: The folders they were found in, by part.
-        form: What they are brought to.
-        test_share: Share of the training images that becomes the test part; None where there is one.
+        listing: Files of the data set.
+        roots: Folder of each split that the files were found in.
+        form: Format of the images.
+        test_fraction: Fraction of the training images that becomes the test split; None if there is one.
     """
 
     listing: Listing
     roots: Mapping[int, str]
     form: ImageFormat
-    test_share: float | None
+    test_fraction: float | None
 
     @cached_property
     def folder_key(self) -> str:
-        """Names the question: these folders in this form."""
-        return _key([sorted(self.roots.items()), tuple(self.form), self.test_share])
+        """Key of these folders in this format."""
+        return _key([sorted(self.roots.items()), tuple(self.form), self.test_fraction])
 
     @cached_property
     def manifest(self) -> str:
-        """Changes whenever a file is added, removed, renamed or written."""
+        """Digest that changes if a file is added, removed, renamed or written."""
         return _key([self.listing.classes, [file[1:] for file in self.listing.files]])
 
     @cached_property
     def ranks(self) -> np.ndarray:
-        """(n,) uint64 that order the files by chance, but always by the same: by class and name."""
+        """(n,) uint64 that shuffle the files, always the same way: hashes of class and name."""
         classes = self.listing.classes
         names = (f"{classes[file.label]}/{file.name}".encode(errors="surrogateescape") for file in self.listing.files)
-        return np.frombuffer(b"".join(digest(name)[:8] for name in names), np.uint64)
+        return np.frombuffer(b"".join(content_digest(name)[:8] for name in names), np.uint64)
 
     @cached_property
     def likeness(self) -> str:
-        """The same for every folder that may have the same content: of names and sizes."""
-        files = [(f.part, f.label, f.name, f.size) for f in self.listing.files]
-        return _key([VERSION, tuple(self.form), self.test_share, self.listing.classes, files])
+        """Digest of names and sizes, equal for folders that may have the same content."""
+        return self._key_of([(f.split, f.label, f.name, f.size) for f in self.listing.files])
 
-    def content_key(self, found: Sequence[bytes]) -> str:
-        """Names the answer: files of this content in this form, wherever they are."""
-        files = [(f.part, f.label, f.name, d) for f, d in zip(self.listing.files, found, strict=True)]
-        return _key([VERSION, tuple(self.form), self.test_share, self.listing.classes, files])
+    def content_key(self, digests: Sequence[bytes]) -> str:
+        """Return the key of the cache entry of files with this content in this format, wherever they are."""
+        files = zip(self.listing.files, digests, strict=True)
+        return self._key_of([(file.split, file.label, file.name, digest) for file, digest in files])
 
-    def arranged(self, kept: np.ndarray, pictures: np.ndarray | None = None) -> "Arrangement":
-        """Which file goes to which row.
+    def arrange(self, kept: np.ndarray, hashes: np.ndarray | None = None) -> "Arrangement":
+        """Assign files to rows.
 
         Args:
-            kept: (n,) the files that can be read.
-            pictures: (n,) hash of the picture of each; None where all are taken as different.
+            kept: (n,) indices of the readable files.
+            hashes: (n,) hash of the pixels of each; None to treat all as different.
         """
-        parts, labels = self.listing.parts[kept], self.listing.labels[kept]
-        doubles = _doubles(parts, pictures)
-        rest = np.delete(np.arange(len(kept)), doubles[:, 0])
-        hashes = None if pictures is None else pictures[rest]
-        order, counts = arranged(parts[rest], labels[rest], self.ranks[kept][rest], self.test_share, hashes)
-        return Arrangement(kept[rest[order]], counts, kept[doubles])
+        splits, labels = self.listing.splits[kept], self.listing.labels[kept]
+        duplicates = _find_duplicates(splits, hashes)
+        rest = np.delete(np.arange(len(kept)), duplicates[:, 0])
+        of_rest = None if hashes is None else hashes[rest]
+        order, counts = storage_order(splits[rest], labels[rest], self.ranks[kept][rest], self.test_fraction, of_rest)
+        return Arrangement(kept[rest[order]], counts, kept[duplicates])
+
+    def _key_of(self, files: Sequence[Any]) -> str:
+        return _key([VERSION, tuple(self.form), self.test_fraction, self.listing.classes, files])
 
 
 class Arrangement(NamedTuple):
-    """Which file goes to which row.
+    """Assignment of files to rows.
 
     Args:
-        files: (n,) the file of each row, by its place in the listing.
-        counts: Rows of the test, the validation and the training part.
-        left_out: (m, 2) files whose pictures stand in another part, each with the file there.
+        files: (n,) index in the listing of the file of each row.
+        counts: Number of rows of the test, validation and training split.
+        left_out: (m, 2) indices of files that duplicate an image of another split, and of the file there.
     """
 
     files: np.ndarray
@@ -92,22 +94,22 @@ class Arrangement(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CachedImages:
-    """Decoded images, and the files that were left out: the reason of each by its path."""
+    """Decoded images, and the reason for each file that was left out, by path."""
 
     images: DecodedImages
     problems: Mapping[str, str]
 
 
-def _doubles(parts: np.ndarray, pictures: np.ndarray | None) -> np.ndarray:
-    """(m, 2) positions: of each image to leave out, and of its equal in another part."""
-    if pictures is None:
+def _find_duplicates(splits: np.ndarray, hashes: np.ndarray | None) -> np.ndarray:
+    """Return (m, 2) positions: of each image to leave out, and of its duplicate in another split."""
+    if hashes is None:
         return np.empty((0, 2), np.int64)
-    places = {name: np.flatnonzero(parts == part) for part, name in enumerate(PARTS)}
-    found = find_duplicates({name: pictures[at] for name, at in places.items()})
-    pairs = [np.stack([places[a][pair[:, 0]], places[b][pair[:, 1]]], axis=1) for (a, b), pair in found.items()]
+    rows = {name: np.flatnonzero(splits == split) for split, name in enumerate(SPLIT_NAMES)}
+    found = find_duplicates({name: hashes[of_split] for name, of_split in rows.items()})
+    pairs = [np.stack([rows[a][pair[:, 0]], rows[b][pair[:, 1]]], axis=1) for (a, b), pair in found.items()]
     return np.concatenate(pairs)
 
 
 def _key(content: Any) -> str:
-    # Version 2 of marshal writes equal values alike, and takes a tenth of the time of JSON.
+    # Version 2 of marshal writes equal values identically, and takes a tenth of the time of JSON.
     return hashlib.blake2b(marshal.dumps(content, 2), digest_size=20).hexdigest()

@@ -1,4 +1,4 @@
-"""The image sets of `keras.datasets`, with the names of their classes."""
+"""Load the image data sets of `keras.datasets`, with the names of their classes."""
 
 import contextlib
 import io
@@ -10,14 +10,14 @@ from typing import Any
 from spaces.data import KerasDataset
 from spaces.errors import DataError
 from studies.backend.keras_backend import require_backend
-from studies.data.arrays import dataset_of
+from studies.data.arrays import dataset_from_arrays
 from studies.data.dataset import Dataset
 
 _TENSORFLOW = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"
 _FASHION = "train-labels-idx1-ubyte.gz train-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz t10k-images-idx3-ubyte.gz"
 
-# Where Keras downloads each file from, and the name under which it looks for it.
+# The local name of each file, and the URL that Keras downloads it from.
 _SOURCES = {
     "mnist": {"mnist.npz": f"{_TENSORFLOW}mnist.npz"},
     "fashion_mnist": {f"fashion-mnist/{name}": _TENSORFLOW + name for name in _FASHION.split()},
@@ -47,37 +47,38 @@ logger = logging.getLogger(__name__)
 
 
 def load_keras_dataset(data: KerasDataset) -> Dataset:
-    """The splits of one of Keras' image sets, which is downloaded once into Keras' own folder (KERAS_HOME).
+    """Load one of Keras' image data sets, downloaded once into Keras' own folder (KERAS_HOME).
 
     Raises:
-        DataError: It cannot be downloaded or read.
+        DataError: The data set cannot be downloaded or read.
     """
-    train, test = _loaded(data.name)
+    train, test = _load(data.name)
     classes = _CLASSES[data.name]
-    parts = {"train": train, "test": test}
-    return dataset_of(parts, data.name, classes=classes, validation=data.validation, test=None)
+    return dataset_from_arrays(
+        {"train": train, "test": test}, data.name, classes=classes, validation=data.validation, test=None
+    )
 
 
-def _loaded(name: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+def _load(name: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     require_backend()
     import keras
 
     if not all((_folder() / file).exists() for file in _SOURCES[name]):
-        logger.info("Downloading %s into %s.", name, _folder())
+        logger.info("downloading %s to %s", name, _folder())
     try:
-        # Keras shows its download on the standard output, which belongs to the command line.
+        # Keras prints its download progress to standard output, which belongs to the command line.
         with contextlib.redirect_stdout(io.StringIO()):
             return getattr(keras.datasets, name).load_data()  # type: ignore[no-any-return]
-    except Exception as error:  # Keras raises no narrower class when a download fails
-        raise DataError(_unavailable(name, error)) from error
+    except Exception as error:  # Keras raises no narrower class if a download fails
+        raise DataError(_unavailable_message(name, error)) from error
 
 
-def _unavailable(name: str, error: Exception) -> str:
+def _unavailable_message(name: str, error: Exception) -> str:
     files = "".join(f"\n  {url}\n    as {_folder() / file}" for file, url in _SOURCES[name].items())
-    return f"{name} cannot be downloaded or read ({error}). Get by other means:{files}"
+    return f"{name} cannot be downloaded or read ({error})\nhint: download these files yourself:{files}"
 
 
 def _folder() -> Path:
-    """Keras' folder of data sets, by the rule that Keras documents."""
+    """Return Keras' folder of data sets, by the rule that Keras documents."""
     home = os.environ.get("KERAS_HOME")
     return Path(home).expanduser() / "datasets" if home else Path.home() / ".keras" / "datasets"

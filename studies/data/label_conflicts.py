@@ -1,31 +1,31 @@
-"""Finds equal images that have different labels."""
+"""Find duplicates that have different labels."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 
-def label_conflicts(
-    pictures: np.ndarray, labels: np.ndarray, name: Callable[[int], str], classes: Sequence[str]
+def conflict_notices(
+    hashes: np.ndarray, labels: np.ndarray, name: Callable[[int], str], classes: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return a sentence for the user if equal images are in several classes, else nothing.
+    """Return a notice if duplicates are in several classes, else nothing.
 
     Args:
-        pictures: (n,) hash of each image's pixels.
+        hashes: (n,) hash of the pixels of each image.
         labels: (n,) classes.
-        name: Gives the name of an image by its position.
+        name: Function from the index of an image to its name.
         classes: Names of the classes.
     """
-    order = np.lexsort((labels, pictures))
-    same = pictures[order][1:] == pictures[order][:-1]
-    # The images of a group are sorted by label: one change of label shows that it has several.
+    order = np.lexsort((labels, hashes))
+    same = hashes[order][1:] == hashes[order][:-1]
+    # The images of a group are sorted by label, so one change of label shows that it has several.
     changes = np.flatnonzero(same & (labels[order][1:] != labels[order][:-1]))
     if not len(changes):
         return ()
-    of_several = np.isin(pictures, pictures[order][changes])
+    in_conflict = np.isin(hashes, hashes[order][changes])
     first, second = order[changes[0]], order[changes[0] + 1]
-    pair = " and ".join(f"{name(int(at))} ({classes[labels[at]]!r})" for at in (first, second))
+    pair = " and ".join(f"{name(int(index))} ({classes[labels[index]]!r})" for index in (first, second))
     return (
-        f"{int(of_several.sum()):,} images are equal to an image of another class, such as {pair}. They are kept; "
-        "correct their labels, since no model can learn both.",
+        f"{int(in_conflict.sum()):,} images duplicate an image of another class, such as {pair}; they are kept: "
+        "correct their labels, since no model can learn both",
     )

@@ -1,4 +1,4 @@
-"""Looks into folders: their visible sub-folders and files, and what the names of files say."""
+"""List the visible sub-folders and files of folders, and classify files by their names."""
 
 import itertools
 import os
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spaces.errors import DataError
-from studies.images.decoding import EXTENSIONS, shown_path
+from studies.images.decoding import EXTENSIONS
+from studies.images.messages import os_reason, printable_path
 
 SUPPORTED = "JPEG, PNG, BMP, GIF or WebP"
 
@@ -17,7 +18,7 @@ UNSUPPORTED = frozenset(
         *(".rw2", ".raf", ".dcm", ".nii", ".czi", ".svs", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".pdf", ".npy"),
     )
 )
-"""Files that hold pictures in a form that is not read."""
+"""Extensions of image files that are not supported."""
 
 _OTHER_FILES = frozenset(
     (
@@ -33,43 +34,42 @@ _OTHER_FOLDERS = frozenset(
 
 
 def scan(folder: str) -> list[os.DirEntry[str]]:
-    """Everything in a folder.
+    """Return all entries of a folder.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"The folder {shown_path(folder)} cannot be read: {reason}.") from error
+        raise DataError(f"cannot read the folder {printable_path(folder)}: {os_reason(error)}") from error
 
 
-def subfolders(path: str) -> list[tuple[str, str]]:
-    """Name and path of the visible sub-folders, sorted."""
+def list_subfolders(path: str) -> list[tuple[str, str]]:
+    """Return the name and path of the visible sub-folders, sorted."""
     folders = (entry for entry in scan(path) if entry.is_dir() and _is_visible_folder(entry.name))
     return sorted((entry.name, entry.path) for entry in folders)
 
 
-def loose_images(path: str) -> list[str]:
-    """The paths of the images directly in a folder, sorted."""
-    return sorted(entry.path for entry in scan(path) if is_picture(entry.name) and not entry.is_dir())
+def list_loose_images(path: str) -> list[str]:
+    """Return the paths of the images directly in a folder, sorted."""
+    return sorted(entry.path for entry in scan(path) if is_image(entry.name) and not entry.is_dir())
 
 
-def outnumbered(images: int, folder: str) -> bool:
-    """Return True if there are at most as many images as at all depths below a folder."""
-    below = (entry for entry, _ in walk(folder) if is_picture(entry.name))
+def is_outnumbered(images: int, folder: str) -> bool:
+    """Return True if a folder contains at least as many images, at any depth."""
+    below = (entry for entry, _ in walk_files(folder) if is_image(entry.name))
     return sum(1 for _ in itertools.islice(below, images)) == images
 
 
 def has_images(path: str) -> bool:
-    """Return True if there is a picture at any depth below a folder, also one of an unsupported type."""
-    return any(is_picture(entry.name) for entry, _ in walk(path))
+    """Return True if a folder contains an image at any depth, even one of an unsupported type."""
+    return any(is_image(entry.name) for entry, _ in walk_files(path))
 
 
-def walk(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Every visible file below a folder and its name relative to the first; links in a circle are followed once."""
+def walk_files(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Yield every visible file below a folder, with its relative name; circular links are followed once."""
     real = str(Path(folder).resolve())
     if real in above:
         return
@@ -80,22 +80,22 @@ def walk(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator
         elif not entry.name.startswith("."):
             yield entry, prefix + entry.name
     for entry in inner:
-        yield from walk(entry.path, f"{prefix}{entry.name}/", (*above, real))
+        yield from walk_files(entry.path, f"{prefix}{entry.name}/", (*above, real))
 
 
 def extension(name: str) -> str:
-    """The extension of a file's name in lower case, with its dot; empty if there is none."""
+    """Return the extension of a file name in lower case with its dot, or an empty string."""
     stem, dot, found = name.rpartition(".")
     return dot + found.lower() if stem else ""
 
 
-def is_picture(name: str) -> bool:
-    """Return True for the name of a picture of a supported or an unsupported type."""
+def is_image(name: str) -> bool:
+    """Return True if a file name is that of an image of a supported or an unsupported type."""
     return not name.startswith(".") and extension(name) in EXTENSIONS | UNSUPPORTED
 
 
-def is_something_else(name: str) -> bool:
-    """Return True for a file whose name says that it is not a picture, such as a table or a text."""
+def is_other_file(name: str) -> bool:
+    """Return True if a file name is not that of an image but, for example, of a table or a text."""
     return extension(name) in _OTHER_FILES or name.lower() in _OTHER_NAMES
 
 

@@ -1,7 +1,7 @@
-"""Images that are decoded for every batch, for data sets that are to take no room in the cache.
+"""Images that are decoded for every batch, for data sets that should not be stored in the cache.
 
-Every file is decoded once before the first trial, so that the same files are refused, and the same equal pictures
-found, as with the cache.
+Every file is decoded once before the first trial, so that the same unreadable files and duplicates are found as with
+the cache.
 """
 
 import math
@@ -20,55 +20,52 @@ from studies.images.parallel_decode import DecodeTask, ProgressCallback, decode_
 _BLOCK_BYTES = 2**26
 
 
-def undecoded_images(
-    wanted: ImageRequest, max_skipped: float, progress: ProgressCallback | None = None
-) -> CachedImages:
-    """The images that are wanted, of files that could all be decoded; the others are left out.
+def stream_images(request: ImageRequest, max_skipped: float, progress: ProgressCallback | None = None) -> CachedImages:
+    """Return the requested images without storing them; unreadable files are left out.
 
     Args:
-        wanted: The files, and the form that they are brought to.
-        max_skipped: Largest share of the files that may be unreadable, now or later.
-        progress: Called with the files looked at and the files in all.
+        request: Files and their format.
+        max_skipped: Maximum fraction of files that may be unreadable, now or later.
+        progress: Callback with the number of files read and the total.
     """
-    files = wanted.listing.files
-    found, hashes = _looked_at([file.path for file in files], wanted, progress)
+    files = request.listing.files
+    found, hashes = _hash_files([file.path for file in files], request, progress)
     kept = np.flatnonzero([result.problem is None for result in found])
-    after = wanted.arranged(kept, hashes.exact[kept])
-    # Decoding in the feed's thread cannot switch warnings off and on for itself alone.
+    after = request.arrange(kept, hashes.exact[kept])
+    # The feed decodes in its own thread, where warnings cannot be suppressed for that thread alone.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     problems = {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}
     groups = np.full(len(files), -1)
-    parts = np.repeat(np.arange(len(after.counts)), after.counts)
-    groups[after.files] = parts * len(wanted.listing.classes) + wanted.listing.labels[after.files]
-    most = max(0, math.floor(max_skipped * len(files)) - len(problems))
-    source = ImageFiles([file.path for file in files], wanted.form, LostFiles(most, groups, max_skipped))
+    splits = np.repeat(np.arange(len(after.counts)), after.counts)
+    groups[after.files] = splits * len(request.listing.classes) + request.listing.labels[after.files]
+    may_lose = max(0, math.floor(max_skipped * len(files)) - len(problems))
+    source = ImageFiles([file.path for file in files], request.form, LostFiles(may_lose, groups, max_skipped))
     decoded = DecodedImages(
         images=LazyImages(source, after.files),
-        labels=wanted.listing.labels[after.files],
+        labels=request.listing.labels[after.files],
         counts=after.counts,
         files=after.files,
-        pictures=hashes.exact[after.files],
-        looks=hashes.perceptual[after.files],
+        exact_hashes=hashes.exact[after.files],
+        perceptual_hashes=hashes.perceptual[after.files],
         left_out=after.left_out,
     )
     return CachedImages(decoded, problems)
 
 
-def _looked_at(
-    paths: Sequence[str], wanted: ImageRequest, progress: ProgressCallback | None
+def _hash_files(
+    paths: Sequence[str], request: ImageRequest, progress: ProgressCallback | None
 ) -> tuple[list[DecodeResult], ImageHashes]:
-    """Decode every file, a block at a time, and keep nothing but what became of it and its hashes."""
-    length = max(1, min(len(paths), _BLOCK_BYTES // wanted.form.bytes))
-    block = np.zeros((length, *wanted.form.shape), np.uint8)
+    """Decode every file, a block at a time, and keep only the results and the hashes."""
+    length = max(1, min(len(paths), _BLOCK_BYTES // request.form.bytes))
+    block = np.zeros((length, *request.form.shape), np.uint8)
     found: list[DecodeResult] = []
     hashes: list[ImageHashes] = []
     for start in range(0, len(paths), length):
-        jobs = [DecodeTask(row, path) for row, path in enumerate(paths[start : start + length])]
-        found += decode_files(jobs, block, wanted.form, _from(start, len(paths), progress))
-        hashes.append(hash_images(block[: len(jobs)]))
-    pictures, looks = (np.concatenate(column) for column in zip(*hashes, strict=True))
-    return found, ImageHashes(pictures, looks)
+        tasks = [DecodeTask(row, path) for row, path in enumerate(paths[start : start + length])]
+        found += decode_files(tasks, block, request.form, _offset_progress(start, len(paths), progress))
+        hashes.append(hash_images(block[: len(tasks)]))
+    return found, ImageHashes(*(np.concatenate(column) for column in zip(*hashes, strict=True)))
 
 
-def _from(start: int, total: int, progress: ProgressCallback | None) -> ProgressCallback | None:
+def _offset_progress(start: int, total: int, progress: ProgressCallback | None) -> ProgressCallback | None:
     return None if progress is None else lambda done, _: progress(start + done, total)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from studies.images.decoding import FORMATS, MOST_JPEG_PIXELS, draft_size
+from studies.images.decoding import FORMATS, MAX_JPEG_PIXELS, draft_size
 
 _RESIZED = {
     "stretch": 'image.convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)',
@@ -74,7 +74,7 @@ def usage_code(form: Mapping[str, Any]) -> str:
     mode = "L" if channels == 1 else "RGB"
     resized = _RESIZED[form["resize"]].format(height=height, width=width, mode=mode)
     read = _READ.format(
-        most_pixels=MOST_JPEG_PIXELS,
+        most_pixels=MAX_JPEG_PIXELS,
         formats=json.dumps(FORMATS),
         mode=mode,
         draft=draft_size(height, width),

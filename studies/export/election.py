@@ -24,7 +24,7 @@ from studies.database.workers import WorkerRegistration
 from studies.events import RunListener
 from studies.export.export_folder import ExportTaken, place_aside, study_of
 from studies.features.inputs import FeatureInputs
-from studies.images.lazy_images import reporting_lost_files
+from studies.images.lazy_images import raise_lost_files
 from studies.outcome import Best, Progress, RunResult
 from studies.stop_request import StopRequest
 from studies.training.epochs import second_phase, total_epochs
@@ -109,7 +109,7 @@ class Exporter:
         )
         try:
             dataset = self.images(recipe)
-            with reporting_lost_files(dataset.train.images):
+            with raise_lost_files(dataset.train.images):
                 metrics = retrain_and_export(
                     found,
                     dataset,

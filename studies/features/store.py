@@ -50,7 +50,7 @@ def load_features(root: Path, key: str) -> np.ndarray | None:
     try:
         found: np.ndarray = np.load(folder / ARRAY, mmap_mode="r")
         described = json.loads((folder / cache_entry.DESCRIPTION).read_text())
-        if found.shape != shape or cache_entry.sample_of(folder / ARRAY) != described["sample"]:
+        if found.shape != shape or cache_entry.sample_digest(folder / ARRAY) != described["sample"]:
             return None
     except (OSError, ValueError, EOFError, KeyError):
         return None
@@ -128,7 +128,7 @@ def _write(folder: Path, rows: FeatureBatches) -> None:
             file.write(np.ascontiguousarray(batch, "<f4").tobytes())
         file.flush()
         os.fsync(file.fileno())
-    content = {"kind": "features", "shape": rows.shape, "sample": cache_entry.sample_of(folder / ARRAY)}
+    content = {"kind": "features", "shape": rows.shape, "sample": cache_entry.sample_digest(folder / ARRAY)}
     with (folder / cache_entry.DESCRIPTION).open("w") as described:
         json.dump(content, described)
         described.flush()

@@ -1,7 +1,7 @@
-"""One data set in the cache: decoded images in one array file, their labels, and what was left out.
+"""Read and write one data set in the image cache: an array file of decoded images, their labels and duplicates.
 
-The rows are those of the test part, then of the validation part, then of the training part, each in stratified order,
-with equal pictures side by side.
+The rows hold the test split, then the validation split, then the training split, each in stratified order, with
+duplicates next to each other.
 """
 
 import contextlib
@@ -18,26 +18,26 @@ from studies.images.decoding import ImageFormat
 from studies.images.lazy_images import LazyImages
 from studies.images.parallel_decode import ArrayFile
 
-VERSION = 3
-"""Of the layout and of the decoding; entries of another version are never found again."""
+VERSION = 4
+"""Version of the layout and of the decoding; entries of other versions are ignored."""
 
 DESCRIPTION, IMAGES = "entry.json", "images.npy"
-_ARRAYS = ("labels", "files", "pictures", "looks", "left_out")
+_ARRAYS = ("labels", "files", "exact_hashes", "perceptual_hashes", "left_out")
 _BLOCKS, _BLOCK_BYTES = 64, 4096
 
 
 @dataclass(frozen=True)
 class Description:
-    """What `entry.json` says.
+    """Content of `entry.json`.
 
     Args:
         form: Size, channels and resizing of the images.
         classes: Names of the classes.
-        counts: Rows of the test, the validation and the training part.
-        problems: Why files were left out, by the digest of their content in hexadecimal.
-        source: The folder it was made from; another with the same content may have found it since.
-        likeness: Changes with the names and sizes of the files, and tells whether it may hold the images of a folder.
-        sample: Digest of parts of the array file, which finds a file that was only partly written.
+        counts: Number of rows of the test, validation and training split.
+        problems: Reason for each file that was left out, by the hexadecimal digest of its content.
+        source: Folder that the entry was built from; folders with the same content share the entry.
+        likeness: Digest of the names and sizes of the files; equal for folders that may have the same content.
+        sample: Digest of blocks of the array file; detects a file that was written only in part.
     """
 
     form: ImageFormat
@@ -51,38 +51,38 @@ class Description:
 
 @dataclass(frozen=True, eq=False)
 class DecodedImages:
-    """Decoded images and what belongs to them.
+    """Decoded images with their labels and hashes.
 
     Args:
         images: (n, height, width, channels) uint8.
         labels: (n,) int64.
-        counts: Rows of the test, the validation and the training part.
-        files: (n,) int64, the file of each row by its place in the listing.
-        pictures: (n,) uint64 hash of all pixels.
-        looks: (n,) uint64 difference hash; 0 where it says nothing.
-        left_out: (m, 2) int64, files whose pictures stand in another part, each with the file there.
-        problems: Why files were left out, by the digest of their content in hexadecimal.
+        counts: Number of rows of the test, validation and training split.
+        files: (n,) int64, index in the listing of the file of each row.
+        exact_hashes: (n,) uint64 hash of all pixels.
+        perceptual_hashes: (n,) uint64 difference hash; 0 where it is not meaningful.
+        left_out: (m, 2) int64, indices of files that duplicate an image of another split, and of the file there.
+        problems: Reason for each file that was left out, by the hexadecimal digest of its content.
     """
 
     images: np.ndarray | LazyImages
     labels: np.ndarray
     counts: tuple[int, int, int]
     files: np.ndarray
-    pictures: np.ndarray
-    looks: np.ndarray
+    exact_hashes: np.ndarray
+    perceptual_hashes: np.ndarray
     left_out: np.ndarray
     problems: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(folder: Path) -> DecodedImages | None:
-    """The images of an entry, memory-mapped and read-only; None when it is absent or damaged."""
+    """Return the images of an entry, memory-mapped and read-only, or None if it is missing or damaged."""
     description = describe(folder)
     if description is None:
         return None
     try:
         images = np.load(folder / IMAGES, mmap_mode="r")
         arrays = {name: np.load(folder / f"{name}.npy") for name in _ARRAYS}
-        if sample_of(folder / IMAGES) != description.sample:
+        if sample_digest(folder / IMAGES) != description.sample:
             return None
     except (OSError, ValueError, EOFError):
         return None
@@ -93,7 +93,7 @@ def read(folder: Path) -> DecodedImages | None:
 
 
 def describe(folder: Path) -> Description | None:
-    """What an entry says of itself; None when it is absent or damaged."""
+    """Return the description of an entry, or None if it is missing or damaged."""
     try:
         found = json.loads((folder / DESCRIPTION).read_text())
         form = ImageFormat(*found.pop("form"))
@@ -103,7 +103,7 @@ def describe(folder: Path) -> Description | None:
 
 
 def features_shape(folder: Path) -> tuple[int, ...] | None:
-    """The shape of an entry that holds features; None when it holds something else or is damaged."""
+    """Return the shape of an entry of features, or None if it holds something else or is damaged."""
     try:
         found = json.loads((folder / DESCRIPTION).read_text())
         return tuple(found["shape"]) if found["kind"] == "features" else None
@@ -112,7 +112,7 @@ def features_shape(folder: Path) -> tuple[int, ...] | None:
 
 
 def last_used(folder: Path) -> float:
-    """When an entry was last used, in seconds since 1970."""
+    """Return when an entry was last used, in seconds since 1970."""
     try:
         return (folder / DESCRIPTION).stat().st_mtime
     except OSError:
@@ -120,13 +120,13 @@ def last_used(folder: Path) -> float:
 
 
 def mark_used(folder: Path) -> None:
-    """Note that an entry is used now; in a read-only cache nothing is noted."""
+    """Record that an entry is used now; a read-only cache records nothing."""
     with contextlib.suppress(OSError):
         os.utime(folder / DESCRIPTION)
 
 
-def array_file(path: Path, rows: int, form: ImageFormat, *, is_new: bool = True) -> ArrayFile:
-    """A NumPy file of images that are all still to be written, or one whose rows are partly written."""
+def create_array_file(path: Path, rows: int, form: ImageFormat, *, is_new: bool = True) -> ArrayFile:
+    """Create a NumPy file with room for all images, or open one whose rows are written only in part."""
     with path.open("wb" if is_new else "r+b") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *form.shape)}
         np.lib.format.write_array_header_2_0(file, header)
@@ -136,18 +136,18 @@ def array_file(path: Path, rows: int, form: ImageFormat, *, is_new: bool = True)
 
 
 def write(folder: Path, description: Description, decoded: DecodedImages) -> None:
-    """Complete an entry whose array file is written, and see that it reaches the disk before it is given its name."""
+    """Complete an entry whose array file is written, and flush it to disk before it is published."""
     for name in _ARRAYS:
         np.save(folder / f"{name}.npy", getattr(decoded, name))
-    content = {**vars(description), "problems": dict(description.problems), "sample": sample_of(folder / IMAGES)}
+    content = {**vars(description), "problems": dict(description.problems), "sample": sample_digest(folder / IMAGES)}
     (folder / DESCRIPTION).write_text(json.dumps(content))
     for path in folder.iterdir():
         with path.open("r+b") as file:
             os.fsync(file.fileno())
 
 
-def sample_of(path: Path) -> str:
-    """Digest of the length and of 64 blocks spread evenly over a file."""
+def sample_digest(path: Path) -> str:
+    """Return a digest of the length of a file and of 64 blocks spread evenly over it."""
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         found = hashlib.blake2b(str(size).encode(), digest_size=16)

@@ -1,7 +1,7 @@
-"""A process that decodes images: `python -m studies.images.decode_worker`, driven over its standard input and output.
+"""Decode images in a process of its own: `python -m studies.images.decode_worker`, driven over stdin and stdout.
 
-The first line it reads is [array file, offset of its rows, form of the images]; each further line is a list of
-[row, path], answered by a line with a list of [digest, reason or null]. It ends with its input.
+The first line of the input is [array file, offset of its rows, image format]. Each further line is a list of
+[row, path]; the answer is a line with a list of [digest, reason or null]. The process ends when its input ends.
 """
 
 import json
@@ -13,31 +13,32 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from studies.images.decoding import ImageFormat, Unreadable, digest, pixels, read_bytes
+from studies.images.decoding import ImageFormat, UnreadableImageError, content_digest, decode_pixels, read_bytes
 
 
 class DecodeResult(NamedTuple):
-    """What became of one file: the digest of its content (empty where it could not be read), and what is wrong."""
+    """Result of one file: the digest of its content (empty if it could not be read), and its problem if it has one."""
 
     digest: bytes
     problem: str | None
 
 
 class PixelRows(Protocol):
-    """Where images are put: an array, or the file of one."""
+    """Target of decoded images: an array, or the file of one."""
 
     def __setitem__(self, row: int, image: np.ndarray, /) -> None: ...
 
 
 class FileRows:
-    """The rows of an array file that exists in its full length.
+    """Rows of an array file that already has its full length.
 
-    Rows are written rather than mapped: on a full disk a write is an error, and a mapped page kills the process.
+    Rows are written rather than memory-mapped: on a full disk a write raises an error, and a mapped page kills the
+    process.
 
     Args:
-        path: The file.
-        offset: Where row 0 begins, in bytes.
-        row_bytes: The length of a row.
+        path: Path of the file.
+        offset: Offset of row 0 in bytes.
+        row_bytes: Length of a row in bytes.
     """
 
     def __init__(self, path: str, offset: int, row_bytes: int) -> None:
@@ -56,21 +57,21 @@ class FileRows:
 
 
 def decode_into(rows: PixelRows, row: int, path: str, form: ImageFormat) -> DecodeResult:
-    """Decode one file into its row. Raises `OSError` when the row cannot be written."""
-    found = b""
+    """Decode one file into its row. Raises `OSError` if the row cannot be written."""
+    file_digest = b""
     try:
         content = read_bytes(path)
-        found = digest(content)
-        image = pixels(content, form)
-    except Unreadable as error:
-        return DecodeResult(found, str(error))
+        file_digest = content_digest(content)
+        image = decode_pixels(content, form)
+    except UnreadableImageError as error:
+        return DecodeResult(file_digest, str(error))
     rows[row] = image
-    return DecodeResult(found, None)
+    return DecodeResult(file_digest, None)
 
 
 def main() -> None:
-    """Answer lines until the input ends."""
-    # Ctrl-C reaches every process of a terminal: the parent decides, and ends the input.
+    """Answer each line until the input ends."""
+    # Ctrl-C reaches every process of the terminal. The parent handles it and closes the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     path, offset, numbers = json.loads(sys.stdin.readline())
@@ -83,7 +84,7 @@ def main() -> None:
             except OSError as error:
                 _answer({"errno": error.errno, "message": error.strerror})
                 return
-            _answer([(found.digest.hex(), found.problem) for found in done])
+            _answer([(result.digest.hex(), result.problem) for result in done])
 
 
 def _answer(message: object) -> None:

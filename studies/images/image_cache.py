@@ -1,10 +1,10 @@
-"""The cache folder of decoded images: where it is, who may write, what it holds and how large it may become.
+"""Manage the cache folder of decoded images: its location, locks, entries and size limit.
 
-<cache>/decoded/entries/<key>/    the images of one data set in one size, see `entry`
-<cache>/decoded/folders/<key>     which entry a folder of images led to, and how the folder looked then
-<cache>/decoded/locks/            held while something is decoded
-<cache>/decoded/unfinished/<key>/  the images of a decoding that an end was asked of, see `unfinished`
-<cache>/decoded/scratch-*/        an entry that is being made; only the holder of its lock makes or removes it
+<cache>/decoded/entries/<key>/    one data set in one image format, see `cache_entry`
+<cache>/decoded/folders/<key>     the entry of a folder of images, and a digest of the folder at that time
+<cache>/decoded/locks/            held while images are decoded
+<cache>/decoded/unfinished/<key>/ the images of an interrupted decoding, see `unfinished`
+<cache>/decoded/scratch-*/        an entry under construction; only the holder of its lock creates or removes it
 """
 
 import contextlib
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 UNFINISHED = "unfinished"
 UNFINISHED_SECONDS = 7 * 86400
-"""What was partly decoded is kept so long for a run that resumes it."""
+"""How long the images of an interrupted decoding are kept."""
 
 _DEFAULT_GB = 20.0
 _LOCKS = 256
-_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_ATTEMPTS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ class CacheEntry:
     """One data set in the cache.
 
     Args:
-        key: Its name in the cache, from its content and form.
-        shape: (n, height, width, channels), of features (n, units) or (n, views, units).
-        bytes: What it takes on disk.
-        used: When it was last used, in seconds since 1970.
-        classes: Names of its classes; features have none.
-        kind: `images`, or the `features` of a frozen backbone.
-        source: The folder it was made from; empty for features.
+        key: Name of its folder, derived from the content of the files and the image format.
+        shape: (n, height, width, channels); for features (n, units) or (n, views, units).
+        bytes: Size on disk in bytes.
+        used: Time of the last use, in seconds since 1970.
+        classes: Names of the classes; empty for features.
+        kind: `images`, or `features` of a frozen backbone.
+        source: Folder that the entry was built from; empty for features.
     """
 
     key: str
@@ -60,13 +60,13 @@ class CacheEntry:
 
 
 def entries(cache: Path | None = None) -> list[CacheEntry]:
-    """What the cache holds, the most recently used first."""
-    found = (_entry(path) for path in entry_folders(cache_root(cache)))
+    """Return all entries of the cache, the most recently used first."""
+    found = (_read_entry(path) for path in entry_folders(cache_root(cache)))
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.used)
 
 
 def clear(cache: Path | None = None) -> int:
-    """Remove every entry that can be removed; the bytes that were freed."""
+    """Remove every entry that can be removed, and return the freed bytes."""
     root = cache_root(cache)
     freed = sum(remove(path) for path in entry_folders(root))
     remove_stale_scratch(root)
@@ -76,7 +76,7 @@ def clear(cache: Path | None = None) -> int:
 
 
 def cache_root(cache: Path | None = None) -> Path:
-    """The folder of decoded images: of the argument, else SEARCH_CACHE, else the user's cache folder."""
+    """Return the folder of decoded images: below the argument, else SEARCH_CACHE, else the user's cache folder."""
     given = cache or os.environ.get("SEARCH_CACHE")
     if not given:
         import platformdirs
@@ -86,16 +86,16 @@ def cache_root(cache: Path | None = None) -> Path:
 
 
 def limit_bytes() -> float:
-    """The size the cache may reach, from SEARCH_CACHE_GB."""
+    """Return the maximum size of the cache in bytes, from SEARCH_CACHE_GB."""
     text = os.environ.get("SEARCH_CACHE_GB") or str(_DEFAULT_GB)
     with contextlib.suppress(ValueError):
         if not math.isnan(value := float(text)) and value >= 0:
             return value * 1e9
-    raise DataError(f"SEARCH_CACHE_GB must be a number of gigabytes of at least 0, got {text!r}.")
+    raise DataError(f"SEARCH_CACHE_GB must be a number of gigabytes of at least 0, got {text!r}")
 
 
 def entry_folders(root: Path) -> list[Path]:
-    """The folders of all entries, sound or not."""
+    """Return the folders of all entries, including damaged ones."""
     try:
         return sorted((root / "entries").iterdir())
     except OSError:
@@ -106,13 +106,13 @@ def entry_folders(root: Path) -> list[Path]:
 def build_lock(
     root: Path, key: str, doing: str = "decoding these images", *, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Wait until no other process makes what has this key, and keep others waiting meanwhile.
+    """Hold the lock of a key, so that only one process builds its entry.
 
     Args:
-        root: The cache folder.
-        key: What is made.
-        doing: What the other process does, in words.
-        waiting: Called several times a second while it is waited for; what it raises ends the waiting.
+        root: Cache folder.
+        key: Key of the entry.
+        doing: What a process that holds the lock does, for the log line.
+        waiting: Callback, called several times a second while another process holds the lock; may raise to stop.
 
     Raises:
         OSError: The cache folder cannot be written.
@@ -120,20 +120,20 @@ def build_lock(
     from filelock import FileLock
 
     (root / "locks").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_lock_file(root, _number(key)))
-    if not _acquired(lock, 0):
-        logger.info("Another process is %s: waiting for it.", doing)
-        while not _acquired(lock, _SECONDS_BETWEEN_LOOKS):
+    lock = FileLock(_lock_file(root, _lock_number(key)))
+    if not _try_acquire(lock, 0):
+        logger.info("waiting for another process: %s", doing)
+        while not _try_acquire(lock, _SECONDS_BETWEEN_ATTEMPTS):
             waiting()
     try:
-        _remove_scratch(root, _number(key))
+        _remove_scratch(root, _lock_number(key))
         yield
     finally:
         lock.release()
 
 
-def _acquired(lock: "FileLock", seconds: float) -> bool:
-    """Whether a lock is free within so many seconds, and taken."""
+def _try_acquire(lock: "FileLock", seconds: float) -> bool:
+    """Acquire a lock within a time limit. Return True on success."""
     from filelock import Timeout
 
     try:
@@ -145,8 +145,8 @@ def _acquired(lock: "FileLock", seconds: float) -> bool:
 
 @contextlib.contextmanager
 def scratch_folder(root: Path, key: str) -> Iterator[Path]:
-    """A new folder that is removed at the end unless it was published. Only within `exclusive` of the same key."""
-    folder = root / f"scratch-{_number(key)}-{secrets.token_hex(8)}"
+    """Create a folder that is removed at the end unless it was published. Requires the `build_lock` of the key."""
+    folder = root / f"scratch-{_lock_number(key)}-{secrets.token_hex(8)}"
     folder.mkdir()
     try:
         yield folder
@@ -155,7 +155,7 @@ def scratch_folder(root: Path, key: str) -> Iterator[Path]:
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Give a finished entry its name, in one step; a sound entry of that name is kept, a damaged one replaced."""
+    """Move a finished entry to its place atomically; an intact entry there is kept, a damaged one is replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if cache_entry.read(target) is not None:
         return
@@ -166,20 +166,20 @@ def publish(folder: Path, target: Path) -> None:
 
 
 def evict(root: Path, keep: str) -> None:
-    """Remove the least recently used entries beyond the limit, and what dead processes have left; `keep` stays."""
+    """Remove leftovers of dead processes and the least recently used entries beyond the size limit, except `keep`."""
     remove_stale_scratch(root)
-    found = [entry for path in entry_folders(root) if (entry := _entry(path)) is not None]
+    found = [entry for path in entry_folders(root) if (entry := _read_entry(path)) is not None]
     excess = sum(entry.bytes for entry in found) - limit_bytes()
     for entry in sorted(found, key=lambda entry: entry.used):
         if excess <= 0:
             break
         if entry.key != keep:
             excess -= remove(root / "entries" / entry.key)
-            _forget(root, entry.key)
+            _forget_folders(root, entry.key)
 
 
 def remove(path: Path) -> int:
-    """Remove an entry, first what makes it valid; the bytes that were freed."""
+    """Remove an entry, its description first, and return the freed bytes."""
     size = _size(path)
     with contextlib.suppress(OSError):
         (path / cache_entry.DESCRIPTION).unlink(missing_ok=True)
@@ -188,7 +188,7 @@ def remove(path: Path) -> int:
 
 
 def remove_stale_scratch(root: Path) -> None:
-    """Remove the scratch folders of processes that have died: nobody holds their locks; and what nobody resumed."""
+    """Remove scratch folders whose lock no process holds, and interrupted decodings that no run has resumed."""
     from filelock import FileLock, Timeout
 
     for path in (root / UNFINISHED).glob("*"):
@@ -200,14 +200,14 @@ def remove_stale_scratch(root: Path) -> None:
             _remove_scratch(root, number)
 
 
-def _forget(root: Path, key: str) -> None:
+def _forget_folders(root: Path, key: str) -> None:
     for path in (root / "folders").glob("*"):
         with contextlib.suppress(OSError):
             if f'"entry": "{key}"' in path.read_text():
                 path.unlink()
 
 
-def _number(key: str) -> str:
+def _lock_number(key: str) -> str:
     return f"{int(key[:8], 16) % _LOCKS:03d}"
 
 
@@ -220,7 +220,7 @@ def _remove_scratch(root: Path, number: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _entry(path: Path) -> CacheEntry | None:
+def _read_entry(path: Path) -> CacheEntry | None:
     description = cache_entry.describe(path)
     if description is None:
         features = cache_entry.features_shape(path)

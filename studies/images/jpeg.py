@@ -1,7 +1,7 @@
-"""Small plain JPEG files without Pillow's reading of their headers, which takes longer than decoding them.
+"""Decode small plain JPEG files without Pillow's header parsing, which takes longer than decoding them.
 
-Only what needs no further thought is decoded here: grey or colour, without EXIF, colour profile or anything else that
-may turn or change the picture. The pixels are the ones that Pillow gives, since its decoder reads the same bytes.
+Only simple files are decoded here: grey or colour, without EXIF data, a colour profile or anything else that may rotate
+or change the image. The pixels equal those of Pillow, because its decoder reads the same bytes.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _FRAMES = (0xC0, 0xC1, 0xC2)
 """Baseline, extended and progressive."""
 
 _WITHOUT_EFFECT = frozenset((0xE0, 0xDB, 0xC4, 0xDD, 0xFE))
-"""JFIF, tables, restart intervals and comments; the decoder reads what it needs of them."""
+"""JFIF, tables, restart intervals and comments; the decoder reads what it needs."""
 
 _MODES = {1: "L", 3: "RGB"}
 
@@ -24,17 +24,17 @@ class _Frame(NamedTuple):
     mode: str
 
 
-def plain_jpeg(content: bytes, mode: str, most: tuple[int, int]) -> Image.Image | None:
-    """The picture of a JPEG file; None where Pillow must look at it, be it only for words on what is wrong.
+def decode_plain_jpeg(content: bytes, mode: str, max_size: tuple[int, int]) -> Image.Image | None:
+    """Decode a plain JPEG file; return None if Pillow must handle it, even if only to report an error.
 
     Args:
-        content: The file.
+        content: Content of the file.
         mode: `L` or `RGB`.
-        most: Largest width and height in pixels; of larger pictures a fraction may be enough.
+        max_size: Maximum width and height in pixels; larger images may be decoded at a fraction of their size.
     """
     try:
-        frame = _frame(content)
-        if frame is None or frame.width > most[0] or frame.height > most[1]:
+        frame = _read_header(content)
+        if frame is None or frame.width > max_size[0] or frame.height > max_size[1]:
             return None
         decoded = "L" if mode == "L" else frame.mode
         image = Image.frombytes(decoded, (frame.width, frame.height), content, "jpeg", decoded, "")
@@ -43,8 +43,8 @@ def plain_jpeg(content: bytes, mode: str, most: tuple[int, int]) -> Image.Image 
     return image if image.mode == mode else image.convert(mode)
 
 
-def _frame(content: bytes) -> _Frame | None:
-    """What the header says, if nothing in it needs to be understood. Raises `IndexError` where it is cut off."""
+def _read_header(content: bytes) -> _Frame | None:
+    """Return the frame that a plain header describes, else None. Raises `IndexError` if the header is truncated."""
     if not content.startswith(_START):
         return None
     frame, at = None, 2
@@ -53,7 +53,7 @@ def _frame(content: bytes) -> _Frame | None:
         if marker == _SCAN:
             return frame
         if marker in _FRAMES and frame is None:
-            frame = _frame_at(content, at)
+            frame = _read_frame(content, at)
             if frame is None:
                 return None
         elif marker not in _WITHOUT_EFFECT:
@@ -62,7 +62,7 @@ def _frame(content: bytes) -> _Frame | None:
     return None
 
 
-def _frame_at(content: bytes, at: int) -> _Frame | None:
+def _read_frame(content: bytes, at: int) -> _Frame | None:
     bits, components = content[at + 4], content[at + 9]
     height, width = content[at + 5] << 8 | content[at + 6], content[at + 7] << 8 | content[at + 8]
     if bits != 8 or components not in _MODES or not height or not width:

@@ -1,4 +1,4 @@
-"""Images that are read when they are asked for: some rows of a memory map, or files that are decoded every time."""
+"""Images that are read on access: rows of a memory map, or files that are decoded every time."""
 
 import contextlib
 import logging
@@ -13,20 +13,21 @@ import numpy as np
 
 from spaces.errors import DataError, SearchError
 from studies.images.decode_worker import decode_into
-from studies.images.decoding import ImageFormat, shown_path
-from studies.images.parallel_decode import cores
+from studies.images.decoding import ImageFormat
+from studies.images.messages import list_lines, printable_path
+from studies.images.parallel_decode import core_count
 
-_NAMED_FILES = 5
+_MAX_WARNINGS = 5
 
 logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """Where rows come from: an array, or files."""
+    """Source of rows: an array, or files."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Type of the values."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,11 +38,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LazyImages:
-    """Some rows of a source, in some order. Indexing reads: one image by a number, several by a slice or an array.
+    """A subset of the rows of a source. Indexing reads them: one by an integer, several by a slice or an array.
 
     Args:
-        source: Where the images are.
-        rows: (n,) which of them.
+        source: Source of the images.
+        rows: (n,) indices of the rows.
     """
 
     source: Source
@@ -49,12 +50,12 @@ class LazyImages:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That of the source: uint8 for images."""
+        """Type of the values: uint8 for images."""
         return self.source.dtype
 
     @property
     def ndim(self) -> int:
-        """4 for images."""
+        """Number of dimensions: 4 for images."""
         return len(self.source.shape)
 
     @property
@@ -64,7 +65,7 @@ class LazyImages:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images once they are read."""
+        """Size of all images in bytes, once they are read."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def __len__(self) -> int:
@@ -81,21 +82,21 @@ class LazyImages:
         return images if dtype is None else images.astype(dtype)
 
     def subset(self, key: Any) -> "LazyImages":
-        """Some of these images, not read yet."""
+        """Return a subset of these images without reading them."""
         return LazyImages(self.source, self.rows[key])
 
 
-def part_of(images: np.ndarray | LazyImages, rows: slice) -> np.ndarray | LazyImages:
-    """A slice of images without reading or copying them."""
+def select_rows(images: np.ndarray | LazyImages, rows: slice) -> np.ndarray | LazyImages:
+    """Return a slice of images without reading or copying them."""
     return images.subset(rows) if isinstance(images, LazyImages) else images[rows]
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Two sources as one, the rows of the second after those of the first.
+    """Two sources as one: the rows of the second follow those of the first.
 
     Args:
-        first: Images of some shape.
+        first: Images.
         second: Images of the same shape.
     """
 
@@ -104,7 +105,7 @@ class Stacked:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That of both."""
+        """Type of the values in both sources."""
         return self.first.dtype
 
     @property
@@ -122,74 +123,71 @@ class Stacked:
 
 @dataclass(eq=False)
 class LostFiles:
-    """Files that could be decoded before the first trial and cannot be any more.
+    """Files that could be decoded before the first trial but no longer can.
 
     Args:
-        most: How many files may be lost.
-        groups: (n,) the split and class of each file as one number, no group may be lost; -1 for unused files.
-        max_skipped: Largest share of files that may be unreadable, for the message.
-        error: Why the run must end, once it must; also for those who see the error of another library only.
+        max_files: Maximum number of lost files.
+        groups: (n,) split and class of each file as one number; no group may be lost as a whole. -1 for unused files.
+        max_skipped: Maximum fraction of unreadable files, for the message.
+        error: The error that ends the run, for callers that only see the error of another library.
     """
 
-    most: int
+    max_files: int
     groups: np.ndarray
     max_skipped: float
     error: DataError | None = field(default=None, init=False)
     _found: dict[int, str] = field(default_factory=dict, init=False)
 
     def add(self, row: int, path: str, problem: str) -> None:
-        """Note that a file cannot be decoded, and warn of it once."""
+        """Record that a file cannot be decoded, and warn once about it."""
         if row not in self._found:
-            self._found[row] = f"{shown_path(path)}: {problem}"
-            if len(self._found) <= _NAMED_FILES:
-                logger.warning("%s is taken as a black picture: %s. Restore it.", shown_path(path), problem)
+            self._found[row] = f"{printable_path(path)}: {problem}"
+            if len(self._found) <= _MAX_WARNINGS:
+                logger.warning("unreadable image %s (%s): using a black image instead", printable_path(path), problem)
 
     def check(self) -> None:
-        """Raise `DataError` where too many files are lost, or all of a class."""
+        """Raise `DataError` if too many files are lost, or all files of a class."""
         if not self._found:
             return
         lost = np.array(list(self._found))
         sizes, gone = (np.bincount(groups[groups >= 0]) for groups in (self.groups, self.groups[lost]))
         is_class_lost = bool((gone == sizes[: len(gone)])[gone > 0].any())
-        if len(lost) > self.most or is_class_lost:
+        if len(lost) > self.max_files or is_class_lost:
             self.error = DataError(self._message(is_class_lost))
             raise self.error
 
     def _message(self, is_class_lost: bool) -> str:
-        first = "".join(f"\n  {text}" for text in list(self._found.values())[:_NAMED_FILES])
-        rest = len(self._found) - _NAMED_FILES
-        more = f"\n  and {rest} more" if rest > 0 else ""
         what = "all images of a class" if is_class_lost else f"more than max_skipped={self.max_skipped:g} allows"
         return (
-            f"{len(self._found)} image files that could be read before can no longer be read, {what}:{first}{more}\n"
-            "Restore the files, then run the same command again to resume."
+            f"{len(self._found)} image files can no longer be read, {what}:{list_lines(list(self._found.values()))}\n"
+            "hint: restore the files, then run the same command again to resume"
         )
 
 
 @contextlib.contextmanager
-def reporting_lost_files(images: Any) -> Iterator[None]:
-    """Raise the `DataError` of lost files in place of the error that a library makes of it while it reads batches."""
+def raise_lost_files(images: Any) -> Iterator[None]:
+    """Raise the `DataError` of lost files instead of the error that a library turns it into while it reads batches."""
     try:
         yield
     except Exception as error:
         lost = images.source.lost if isinstance(images, LazyImages) and isinstance(images.source, ImageFiles) else None
         if lost is None or lost.error is None or isinstance(error, SearchError):
             raise
-        # A feed that is kept by a frame would read on in its own thread, and that thread holds up the end of Python.
+        # A frame that keeps a feed alive would keep its thread reading, and that thread would delay the exit of Python.
         traceback.clear_frames(error.__traceback__)
         raise lost.error from None
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Image files as an array whose rows are decoded, on all cores, whenever they are read.
+    """Image files as an array whose rows are decoded on all cores whenever they are read.
 
-    A file that turns out to be damaged is a black picture, and is named once in a warning; many are an error.
+    A damaged file becomes a black image with one warning; too many damaged files are an error.
 
     Args:
-        paths: The files.
-        form: What images are brought to.
-        lost: Counts the files that cannot be read any more.
+        paths: Paths of the files.
+        form: Format of the images.
+        lost: Record of the files that can no longer be read.
     """
 
     paths: Sequence[str]
@@ -207,14 +205,14 @@ class ImageFiles:
         return len(self.paths), *self.form.shape
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Decode some of the files.
+        """Decode a subset of the files.
 
         Raises:
-            DataError: Too many files can no longer be read, or none of a class.
+            DataError: Too many files can no longer be read, or all files of a class.
         """
         self.lost.check()
         images = np.zeros((len(rows), *self.form.shape), np.uint8)
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(core_count()) as pool:
             list(pool.map(lambda row: self._decode(images, *row), enumerate(rows.tolist())))
         self.lost.check()
         return images

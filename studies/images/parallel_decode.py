@@ -1,4 +1,4 @@
-"""Decodes many files on all cores: small images need processes (Python's lock), a few are quicker in threads."""
+"""Decode many files on all cores: in processes, because of Python's lock, or a few files in threads."""
 
 import contextlib
 import json
@@ -16,31 +16,31 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from studies.images.decode_worker import DecodeResult, FileRows, PixelRows, decode_into
-from studies.images.decoding import ImageFormat, Unreadable, digest, quiet_pillow, read_bytes
+from studies.images.decoding import ImageFormat, UnreadableImageError, content_digest, quiet_pillow, read_bytes
 
 ProgressCallback = Callable[[int, int], None]
-"""Called with the files done and the files in all."""
+"""Called with the number of files done and the total."""
 
 PROCESSES_FROM = 4000
-"""So many files make up for the quarter of a second in which the processes start."""
+"""Number of files from which processes pay off: they take a quarter of a second to start."""
 
-_MOST_PER_CHUNK = 32
+_MAX_PER_CHUNK = 32
 _SECONDS_BETWEEN_REPORTS = 0.05
 
 
 class DecodeTask(NamedTuple):
-    """One file to decode, and the row it goes to."""
+    """One file to decode, and its row."""
 
     row: int
     path: str
 
 
 class ArrayFile(NamedTuple):
-    """An array on disk in its full length, whose rows are to be written.
+    """An array file of full length whose rows are still to be written.
 
     Args:
-        path: The file.
-        offset: Where row 0 begins, in bytes.
+        path: Path of the file.
+        offset: Offset of row 0 in bytes.
     """
 
     path: str
@@ -48,7 +48,7 @@ class ArrayFile(NamedTuple):
 
 
 def decode_files(
-    jobs: Sequence[DecodeTask],
+    tasks: Sequence[DecodeTask],
     target: np.ndarray | ArrayFile,
     form: ImageFormat,
     progress: ProgressCallback | None = None,
@@ -57,55 +57,55 @@ def decode_files(
     """Decode every file into its row, on all cores.
 
     Args:
-        jobs: The files and their rows.
-        target: Where the images go: an array (n, height, width, channels), or the file of one.
-        form: What images are brought to.
-        progress: Called from this thread, at most 20 times a second; what it raises ends the decoding.
-        done: What became of rows that are decoded already; at the end, also of an end by an error, of all that are.
+        tasks: Files and their rows.
+        target: Array (n, height, width, channels), or the file of one.
+        form: Format of the images.
+        progress: Callback, called from this thread at most 20 times a second; may raise to stop the decoding.
+        done: Results of rows that are already decoded, by row; updated with all results, also when an error is raised.
 
     Returns:
-        What became of each job, in order.
+        Result of each task, in order.
 
     Raises:
         OSError: The target cannot be written.
     """
     found = {} if done is None else done
-    left = [job for job in jobs if job.row not in found]
-    use_processes = isinstance(target, ArrayFile) and len(left) >= PROCESSES_FROM and cores() > 1
-    run = _Run(left, target, form, use_processes, before=len(jobs) - len(left))
+    remaining = [task for task in tasks if task.row not in found]
+    use_processes = isinstance(target, ArrayFile) and len(remaining) >= PROCESSES_FROM and core_count() > 1
+    run = _Run(remaining, target, form, use_processes, done_before=len(tasks) - len(remaining))
     try:
         run.empty_queue(progress)
     finally:
-        found |= {job.row: result for job, result in zip(run.jobs, run.found, strict=True) if result is not None}
-    return [found[job.row] for job in jobs]
+        found |= {task.row: result for task, result in zip(run.tasks, run.results, strict=True) if result is not None}
+    return [found[task.row] for task in tasks]
 
 
 def digests(paths: Sequence[str]) -> list[bytes]:
-    """The digest of every file's content; empty where it cannot be read."""
-    with ThreadPoolExecutor(2 * cores()) as pool:
+    """Return the digest of the content of each file; empty if it cannot be read."""
+    with ThreadPoolExecutor(2 * core_count()) as pool:
         try:
-            return list(pool.map(_digest_of, paths, chunksize=1))
+            return list(pool.map(_file_digest, paths, chunksize=1))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def cores() -> int:
-    """The cores that this process may use."""
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _digest_of(path: str) -> bytes:
+def _file_digest(path: str) -> bytes:
     try:
-        return digest(read_bytes(path))
-    except Unreadable:
+        return content_digest(read_bytes(path))
+    except UnreadableImageError:
         return b""
 
 
 class _Decoder(Protocol):
-    """Decodes a chunk of jobs, here or elsewhere."""
+    """Decoder of chunks of tasks, in this process or in another one."""
 
     def decode(self, chunk: Sequence[DecodeTask]) -> list[DecodeResult]: ...
 
@@ -114,20 +114,20 @@ class _Decoder(Protocol):
     def close(self) -> None: ...
 
 
-class _Died(Exception):
-    """A process ended while it decoded: something in a file, or a lack of memory, has killed it."""
+class _DecoderDied(Exception):
+    """A process died while decoding, because of a file or for lack of memory."""
 
 
 @dataclass
 class _Run:
-    """One call of `decode_files`: a queue of chunks, and a thread for each core that empties it."""
+    """One call of `decode_files`: a queue of chunks, and one thread per core that empties it."""
 
-    jobs: list[DecodeTask]
+    tasks: list[DecodeTask]
     target: np.ndarray | ArrayFile
     form: ImageFormat
     use_processes: bool
-    before: int = 0
-    found: list[DecodeResult | None] = field(init=False)
+    done_before: int = 0
+    results: list[DecodeResult | None] = field(init=False)
     chunks: deque[range] = field(init=False)
     decoders: list["_Decoder"] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -135,14 +135,14 @@ class _Run:
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.found = [None] * len(self.jobs)
-        length = max(1, min(_MOST_PER_CHUNK, len(self.jobs) // (8 * cores())))
-        starts = range(0, len(self.jobs), length)
-        self.chunks = deque(range(start, min(start + length, len(self.jobs))) for start in starts)
+        self.results = [None] * len(self.tasks)
+        length = max(1, min(_MAX_PER_CHUNK, len(self.tasks) // (8 * core_count())))
+        starts = range(0, len(self.tasks), length)
+        self.chunks = deque(range(start, min(start + length, len(self.tasks))) for start in starts)
 
     def empty_queue(self, progress: ProgressCallback | None) -> None:
-        with quiet_pillow(), ThreadPoolExecutor(cores()) as pool:
-            threads = [pool.submit(self._empty_queue) for _ in range(cores())]
+        with quiet_pillow(), ThreadPoolExecutor(core_count()) as pool:
+            threads = [pool.submit(self._empty_queue) for _ in range(core_count())]
             try:
                 self._watch(threads, progress)
             finally:
@@ -161,7 +161,7 @@ class _Run:
             for thread in finished:
                 thread.result()
             if progress is not None:
-                progress(self.before + self.done, self.before + len(self.jobs))
+                progress(self.done_before + self.done, self.done_before + len(self.tasks))
 
     def _empty_queue(self) -> None:
         while self.chunks and not self.stopped.is_set():
@@ -172,36 +172,36 @@ class _Run:
                 decoder.close()
 
     def _decode_with(self, decoder: "_Decoder") -> None:
-        """Until the queue is empty, or the decoder's process is dead."""
+        """Decode until the queue is empty or the process of the decoder has died."""
         while not self.stopped.is_set():
             try:
                 chunk = self.chunks.popleft()
             except IndexError:
                 return
             try:
-                self._keep(chunk, decoder.decode([self.jobs[k] for k in chunk]))
-            except _Died:
+                self._keep(chunk, decoder.decode([self.tasks[k] for k in chunk]))
+            except _DecoderDied:
                 self._retry(chunk)
                 return
 
     def _keep(self, chunk: range, found: Sequence[DecodeResult]) -> None:
-        # Fewer, when the run was stopped meanwhile.
-        self.found[chunk.start : chunk.start + len(found)] = found
+        # A stopped run returns fewer results.
+        self.results[chunk.start : chunk.start + len(found)] = found
         with self.lock:
             self.done += len(found)
 
     def _retry(self, chunk: range) -> None:
-        """One by one, so that only the file that kills a process is lost."""
+        """Requeue the files of a chunk one by one, so that only the file that kills the process is lost."""
         if self.stopped.is_set():
             return
         if len(chunk) == 1:
-            self._keep(chunk, [DecodeResult(b"", "the process that decoded it was killed")])
+            self._keep(chunk, [DecodeResult(b"", "decoding it killed the process")])
         self.chunks.extend(range(k, k + 1) for k in chunk if len(chunk) > 1)
 
     def _decoder(self) -> _Decoder:
         decoder: _Decoder = _ThreadDecoder(self.target, self.form, self.stopped)
         if isinstance(self.target, ArrayFile) and self.use_processes:
-            with contextlib.suppress(OSError, _Died):
+            with contextlib.suppress(OSError, _DecoderDied):
                 decoder = _ProcessDecoder(self.target, self.form)
         with self.lock:
             self.decoders.append(decoder)
@@ -214,10 +214,10 @@ class _ThreadDecoder:
         self._rows: PixelRows = target if isinstance(target, np.ndarray) else FileRows(*target, form.bytes)
 
     def decode(self, chunk: Sequence[DecodeTask]) -> list[DecodeResult]:
-        return [decode_into(self._rows, *job, self._form) for job in chunk if not self._stopped.is_set()]
+        return [decode_into(self._rows, *task, self._form) for task in chunk if not self._stopped.is_set()]
 
     def stop(self) -> None:
-        """It sees by itself that the run is stopped."""
+        """Do nothing: `decode` checks whether the run is stopped."""
 
     def close(self) -> None:
         if isinstance(self._rows, FileRows):
@@ -225,8 +225,8 @@ class _ThreadDecoder:
 
 
 class _ProcessDecoder:
-    """A process of its own, started by name: a forked one would inherit TensorFlow's threads, and a spawned one would
-    run a user's script again that has no main guard."""
+    """A separate process, started by module name: a forked one would inherit TensorFlow's threads, and a spawned one
+    would run a user's script again that has no main guard."""
 
     def __init__(self, target: ArrayFile, form: ImageFormat) -> None:
         self._process = subprocess.Popen(
@@ -263,20 +263,20 @@ class _ProcessDecoder:
     def _ask(self, message: object) -> list[tuple[str, str | None]] | dict[str, str]:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
-            raise _Died
+            raise _DecoderDied
         try:
             stdin.write(json.dumps(message) + "\n")
             stdin.flush()
         except OSError as error:
-            raise _Died from error
+            raise _DecoderDied from error
         line = stdout.readline()
         if not line.endswith("\n"):
-            raise _Died
+            raise _DecoderDied
         return json.loads(line)  # type: ignore[no-any-return]
 
 
 def _environment() -> dict[str, str]:
-    """This package can be imported, and no thread is started that decoding does not use."""
+    """Return an environment in which this package can be imported and numerical libraries start no threads."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import keras
 
 from spaces.errors import EveryTrialError, ModelError
-from studies.backend.error_text import reason_of
+from studies.backend.error_text import error_reason
 from studies.models.out_of_memory import is_out_of_memory
 from studies.models.outputs import ends_in
 
@@ -128,7 +128,7 @@ def user_error(error: BaseException) -> str:
     text = _ADDED.sub("", str(error))
     # Below Keras' own heading the first line says most, which may be followed by an example of code.
     if any(sign in text for sign in _NATIVE):
-        return reason_of(error)
+        return error_reason(error)
     lines = [line for line in text.splitlines() if line.strip()]
     first = lines[0].strip() if lines else ""
     if len(lines) > 1 and first.endswith(":") and ". " in first:

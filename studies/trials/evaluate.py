@@ -26,7 +26,7 @@ from studies.database.workers import WorkerActivity
 from studies.events import EpochEnded, RunListener
 from studies.features.eligibility import IMAGES
 from studies.features.inputs import FeatureInputs, TrainingInputs
-from studies.images.lazy_images import reporting_lost_files
+from studies.images.lazy_images import raise_lost_files
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Progress, TrialOutcome
 from studies.stop_request import StopRequest
@@ -144,7 +144,7 @@ class TrialEvaluator:
 
     def _train(self, trial: ClaimedTrial, recipe: Recipe) -> TrainingResult:
         dataset = self.data(recipe)
-        with reporting_lost_files(dataset.train.images):
+        with raise_lost_files(dataset.train.images):
             return self._train_on(trial, recipe, dataset)
 
     def _train_on(self, trial: ClaimedTrial, recipe: Recipe, dataset: Dataset) -> TrainingResult:

@@ -7,7 +7,7 @@ import optuna
 from spaces.errors import EveryTrialError, ModelError, OneTrialError, SearchError
 from spaces.space import Recipe
 from spaces.training import METRICS
-from studies.backend.error_text import reason_of
+from studies.backend.error_text import error_reason
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Progress, TrialOutcome
 from studies.stop_request import StopReason, StopRequest
@@ -55,7 +55,7 @@ def after_error(error: Exception, steps: Mapping[int, float], seconds: float, pa
         path: What it was trained on.
     """
     state, epochs = FAILED, 0
-    reason = reason_of(error)
+    reason = error_reason(error)
     if isinstance(error, optuna.TrialPruned):
         state, epochs, text = PRUNED, max(steps, default=0), str(error)
         reason = f"pruned by the model's own code: {text}" if text else "pruned by the model's own code"

@@ -30,4 +30,4 @@ def test_equal_pictures_are_told_when_the_study_opens(tmp_path):
     settings = Study(trials=1, pruner="none")
     run(declared, settings, output=tmp_path, export=False, listener=recorder, stop=StopRequest())
     [opened] = recorder.of(StudyOpened)
-    assert opened.notices == ("3 test images stand in train as well: left out of the test images.",)
+    assert opened.notices == ("test had 3 duplicates of train images, now left out",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from studies.backend.error_text import is_native, reason_of, summary_of
+from studies.backend.error_text import error_reason, is_native, summarize
 
 GRAPH = """Graph execution error:
 
@@ -48,13 +48,13 @@ Incompatible shapes: [2,3] vs. [4]"""
 def test_the_informative_line_of_a_native_traceback_is_kept(text, summary):
     """Not the lines before it, which only say where it arose."""
     assert is_native(text)
-    assert summary_of(text) == summary
+    assert summarize(text) == summary
 
 
 def test_what_a_user_wrote_is_kept_whole():
     """Its lines are joined; of a long text the beginning and the last line are kept."""
-    assert reason_of(ValueError("units: 3\n  must be even")) == "ValueError: units: 3 must be even"
-    assert reason_of(ValueError()) == "ValueError"
-    long = summary_of("first line\n" + "x" * 500 + "\nthe last line")
+    assert error_reason(ValueError("units: 3\n  must be even")) == "ValueError: units: 3 must be even"
+    assert error_reason(ValueError()) == "ValueError"
+    long = summarize("first line\n" + "x" * 500 + "\nthe last line")
     assert long == "first line … the last line"
-    assert len(summary_of("x" * 900)) == 300
+    assert len(summarize("x" * 900)) == 300

@@ -33,5 +33,5 @@ def test_a_gpu_in_use_cannot_be_limited(monkeypatch):
         raise RuntimeError("Virtual devices cannot be modified after being initialized")
 
     monkeypatch.setattr(tensorflow_memory.tf, "config", config(fail))
-    with pytest.raises(ModelError, match="top of the space file"):
+    with pytest.raises(ModelError, match="at module level in the space file"):
         tensorflow_memory.limit_gpu_memory(8 * 2**30)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from spaces.errors import DataError
-from studies.data.array_images import uint8_images
-from studies.data.arrays import dataset_of
+from studies.data.array_images import to_uint8
+from studies.data.arrays import dataset_from_arrays
 from studies.data.dataset import Dataset, concatenate
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 5, 3), np.uint8)
@@ -22,7 +22,9 @@ def as_objects(values) -> np.ndarray:
 
 
 def made(images=IMAGES, labels=LABELS, more=None, **settings) -> Dataset:
-    return dataset_of({"train": (images, labels), **(more or {})}, "x", **{"validation": 0.2, "test": 0.2, **settings})
+    return dataset_from_arrays(
+        {"train": (images, labels), **(more or {})}, "x", **{"validation": 0.2, "test": 0.2, **settings}
+    )
 
 
 def test_one_part_becomes_three():
@@ -91,15 +93,15 @@ def test_what_numpy_takes_for_an_array_is_one():
             return IMAGES
 
     for images in (IMAGES.tolist(), list(IMAGES), [Image.fromarray(image) for image in IMAGES], Tensor()):
-        assert np.array_equal(uint8_images({"train": images}, "x")["train"], IMAGES)
+        assert np.array_equal(to_uint8({"train": images}, "x")["train"], IMAGES)
 
 
 def test_almost_black_images_are_reported():
     """Values from 0 to 15 count as nearly black, which is said; images with a bright pixel are not reported."""
     dark = (IMAGES // 16).astype(np.float32)
     assert made(dark).notices == (
-        "No pixel is brighter than 15 of 255, so the images are almost black. If 15 is white, divide every split by "
-        "the largest value that a pixel can have.",
+        "no pixel is brighter than 15 of 255, so the images are almost black; if 15 is white, divide every split by "
+        "the largest possible pixel value",
     )
     assert made().notices == ()
 
@@ -115,7 +117,7 @@ def test_black_is_in_every_range(train, kind):
     """A test image of zeros fits whatever the range of the training images is."""
     black = np.zeros((1, 4, 5, 3), kind)
     lit = (train[:2] / train.max() * (255 if train.max() > 1 else 1)).astype(train.dtype)
-    data = uint8_images({"train": train, "validation": lit, "test": black}, "x")
+    data = to_uint8({"train": train, "validation": lit, "test": black}, "x")
     assert data["test"].max() == 0
     assert data["train"].max() == 255
 
@@ -139,7 +141,9 @@ def test_black_is_in_every_range(train, kind):
 )
 def test_splits_of_two_ranges_are_refused(train, test):
     """The message names the range of every split."""
-    with pytest.raises(DataError, match=r"one value range, but the images of (train|test) .*: train 0 to .*, test 0"):
+    with pytest.raises(
+        DataError, match=r"one value range, but only the images of (train|test) .*: train 0 to .*, test 0"
+    ):
         made(train, more={"test": (test, np.arange(9) % 3)})
 
 
@@ -152,7 +156,7 @@ def test_values_that_rounding_took_out_of_the_range_are_clipped(kind, top):
     pixels[:4] = np.nextafter(kind(top), kind(np.inf)), -1e-8 * top, top * (1 + 1 / 256), -top / 256
     expected = IMAGES.copy()
     expected.reshape(-1)[:4] = 255, 0, 255, 0
-    found = uint8_images({"train": images, "test": images * kind(0.5)}, "x")
+    found = to_uint8({"train": images, "test": images * kind(0.5)}, "x")
     assert np.array_equal(found["train"], expected)
     assert found["test"].max() in (127, 128)
 
@@ -200,21 +204,21 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES[:59], LABELS, {}, "59 images but 60 labels"),
         (IMAGES[0, 0], LABELS, {}, "must have the shape"),
         (IMAGES[..., :2], LABELS, {}, r"got \(60, 4, 5, 2\)"),
-        (np.moveaxis(IMAGES, -1, 1), LABELS, {}, "Move the channels to the end"),
+        (np.moveaxis(IMAGES, -1, 1), LABELS, {}, "move the channels to the end"),
         (IMAGES[:0], LABELS[:0], {}, "must have the shape"),
-        (IMAGES.astype(float) - 128, LABELS, {}, "values must be from 0 to 255"),
-        (IMAGES.astype(int) * 2, LABELS, {}, "values must be from 0 to 255"),
-        (IMAGES / 127.5 - 1, LABELS, {}, r"\(x \+ 1\) / 2 brings it to 0 to 1"),
-        ((IMAGES - 127.0) / 60, LABELS, {}, "Undo the normalisation"),
-        (IMAGES.astype(np.int8), LABELS, {}, "values must be from 0 to 255"),
-        (IMAGES.astype(np.uint16) * 257, LABELS, {}, "got 0 to 65535.* x / 65535 brings"),
-        (IMAGES * 257.0, LABELS, {}, "x / 65535 brings"),
-        (IMAGES.astype(int) * 16, LABELS, {}, "x / 4095 brings"),
-        (IMAGES / 240, LABELS, {}, r"reach 1.062 fit neither the range 0 to 1 nor 0 to 255.*np.clip"),
-        (IMAGES / 16, LABELS, {}, r"reach 15.94 fit neither"),
+        (IMAGES.astype(float) - 128, LABELS, {}, "values must be 0 to 255"),
+        (IMAGES.astype(int) * 2, LABELS, {}, "values must be 0 to 255"),
+        (IMAGES / 127.5 - 1, LABELS, {}, r"\(x \+ 1\) / 2 maps it to 0 to 1"),
+        ((IMAGES - 127.0) / 60, LABELS, {}, "undo the normalization"),
+        (IMAGES.astype(np.int8), LABELS, {}, "values must be 0 to 255"),
+        (IMAGES.astype(np.uint16) * 257, LABELS, {}, "(?s)got 0 to 65535.* x / 65535 maps"),
+        (IMAGES * 257.0, LABELS, {}, "x / 65535 maps"),
+        (IMAGES.astype(int) * 16, LABELS, {}, "x / 4095 maps"),
+        (IMAGES / 240, LABELS, {}, r"(?s)maximum of 1.062 fit neither the range 0 to 1 nor 0 to 255.*np.clip"),
+        (IMAGES / 16, LABELS, {}, "maximum of 15.94 fit neither"),
         (np.where(IMAGES > 3, np.nan, 1.0), LABELS, {}, "values in 60 of the 60 images are NaN or infinite"),
         (np.where(np.arange(60)[:, None, None, None] == 7, np.inf, IMAGES), LABELS, {}, "in 1 of .*first in image 7"),
-        (np.ma.array(IMAGES, mask=IMAGES > 3), LABELS, {}, "must not be masked"),
+        (np.ma.array(IMAGES, mask=IMAGES > 3), LABELS, {}, "masked arrays are not supported"),
         (IMAGES.astype(complex), LABELS, {}, "must be numbers"),
         (np.concatenate([IMAGES, IMAGES[..., :1]], -1), LABELS, {}, r"transparency: x\[..., :3\]"),
         (IMAGES.reshape(60, -1), LABELS, {}, "x.reshape"),
@@ -225,32 +229,37 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES.astype(str), LABELS, {}, "must be numbers"),
         ([np.zeros((2, 2)), np.zeros((3, 2))], LABELS, {}, "images of train: not an array"),
         (np.array([None] * 60), LABELS, {}, "Python objects"),
-        (IMAGES, LABELS.astype(float), {}, r"must be integers or texts, got an array of float64.*y.astype\(int\)"),
+        (IMAGES, LABELS.astype(float), {}, r"must be integers or texts, got an array of float64\n.*y.astype\(int\)"),
         (IMAGES, LABELS / 3, {}, "regression"),
         (IMAGES, np.where(LABELS == 0, np.nan, LABELS), {}, "20 of 60 are NaN"),
         (IMAGES, np.eye(3)[LABELS], {}, "np.argmax"),
-        (IMAGES, np.eye(3, dtype=int)[LABELS], {}, "One-hot"),
-        (IMAGES, np.eye(3)[LABELS] + np.eye(3)[::-1][LABELS] > 0, {}, "40 have several labels and 0 have none"),
-        (IMAGES, np.eye(4)[LABELS][:, 1:], {}, "0 have several labels and 20 have none"),
-        (IMAGES, np.full((60, 3), 1 / 3), {}, "loses the rest"),
-        (IMAGES, np.array([["a", "b"]] * 60), {}, "one class for each image"),
-        (IMAGES, ["a", 7] * 30, {}, "got 30 x text .'a'. and 30 x integer .'7'.*Make all of one kind"),
-        (IMAGES, ["a", float("nan")] * 30, {}, "30 of 60 labels are missing .*first that of image 1"),
+        (IMAGES, np.eye(3, dtype=int)[LABELS], {}, "one-hot"),
+        (
+            IMAGES,
+            np.eye(3)[LABELS] + np.eye(3)[::-1][LABELS] > 0,
+            {},
+            "40 of 60 images have several labels and 0 have none",
+        ),
+        (IMAGES, np.eye(4)[LABELS][:, 1:], {}, "0 of 60 images have several labels and 20 have none"),
+        (IMAGES, np.full((60, 3), 1 / 3), {}, "keeps only the largest"),
+        (IMAGES, np.array([["a", "b"]] * 60), {}, "one class per image"),
+        (IMAGES, ["a", 7] * 30, {}, "got 30 x text .'a'. and 30 x integer .'7'.*\nhint: convert all to one type"),
+        (IMAGES, ["a", float("nan")] * 30, {}, "30 of 60 labels are missing .*first for image 1"),
         (IMAGES, ["a", None] * 30, {}, "30 of 60 labels are missing"),
         (IMAGES, np.array(["a", ""] * 30), {}, "30 of 60 labels are missing"),
-        (IMAGES, as_objects([["a", "b"], ["c"]] * 30), {}, "one class for each image"),
+        (IMAGES, as_objects([["a", "b"], ["c"]] * 30), {}, "one class per image"),
         (IMAGES, as_objects([1.0, 2.0] * 30), {}, r"pass y.astype\(int\)"),
         (IMAGES, as_objects([True, 2] * 30), {}, "bool .* and 30 x integer"),
         (IMAGES, as_objects([object()] * 60), {}, "got 60 x object"),
         (IMAGES, as_objects([10**30, 1] * 30), {}, "too large"),
         (IMAGES, np.array([2**64 - 1, 1] * 30, np.uint64), {}, "too large"),
         (IMAGES, [b"a", b"\xff"] * 30, {}, "not UTF-8"),
-        (IMAGES, ["cat", "cat "] * 30, {}, "'cat' and 'cat ' differ only in spaces"),
-        (IMAGES, ["a cat", "a  cat"] * 30, {}, "'a  cat' and 'a cat' differ only in spaces"),
-        (IMAGES, ["caf\u00e9", "cafe\u0301"] * 30, {}, "differ only in how letters are coded"),
-        (IMAGES, ["caf\udce9", "dog"] * 30, {}, "is not valid UTF-8. Rename it in the labels"),
-        (IMAGES, ["two\nlines", "dog"] * 30, {}, "holds a control character. Rename it in the labels"),
-        (IMAGES, LABELS - 1, {}, "-1 is no class number"),
+        (IMAGES, ["cat", "cat "] * 30, {}, "'cat' and 'cat ' differ only in white space"),
+        (IMAGES, ["a cat", "a  cat"] * 30, {}, "'a  cat' and 'a cat' differ only in white space"),
+        (IMAGES, ["caf\u00e9", "cafe\u0301"] * 30, {}, "differ only in the encoding of letters"),
+        (IMAGES, ["caf\udce9", "dog"] * 30, {}, "is not valid UTF-8\nhint: rename"),
+        (IMAGES, ["two\nlines", "dog"] * 30, {}, "contains a control character\nhint: rename"),
+        (IMAGES, LABELS - 1, {}, "-1 is not a class number"),
         (IMAGES, np.ma.array(LABELS, mask=LABELS > 1), {}, "missing labels"),
         (IMAGES, np.datetime64("2020-01-01") + LABELS, {}, "must be integers or texts"),
         (IMAGES, LABELS, {"classes": ["a", None, "c"]}, "names in classes must be texts"),
@@ -258,13 +267,13 @@ def test_labels_become_positions_in_the_classes(labels, settings, expected):
         (IMAGES, LABELS * 0, {}, "only one class, '0'"),
         (IMAGES, np.where(np.arange(60) == 7, 3, LABELS), {}, "'3' has 1"),
         (IMAGES, LABELS, {"classes": ["a", "b"]}, "2 is not among the classes"),
-        (IMAGES, LABELS, {"classes": ["a", "b", "c", "d"]}, "class 'd' without any image"),
+        (IMAGES, LABELS, {"classes": ["a", "b", "c", "d"]}, "no images of class 'd'"),
         (IMAGES, LABELS, {"classes": ["a", "b", "b"]}, "list of different names"),
         (IMAGES, LABELS, {"classes": "abc"}, "list of different names"),
         (IMAGES, LABELS, {"more": {"test": (IMAGES[:3, :2], [0, 1, 2])}}, "must have one shape"),
         (IMAGES, LABELS, {"more": {"test": (IMAGES[:3], [0, 1, 9])}}, "labels of test: 9 is not among the classes"),
-        (IMAGES, LABELS, {"more": {"test": (OTHERS[:2], [0, 1])}}, "test: class '2' without any image"),
-        (IMAGES, LABELS, {"more": {"test": (IMAGES[:2], ["0", "1"])}}, "must be of one kind"),
+        (IMAGES, LABELS, {"more": {"test": (OTHERS[:2], [0, 1])}}, "test: no images of class '2'"),
+        (IMAGES, LABELS, {"more": {"test": (IMAGES[:2], ["0", "1"])}}, "must be of one type"),
     ],
 )
 def test_what_cannot_be_used_is_refused(images, labels, settings, expected):

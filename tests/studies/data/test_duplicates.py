@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data import decode_to_cache
-from studies.data.arrays import dataset_of
+from studies.data.arrays import dataset_from_arrays
 from studies.data.dataset import Dataset
 from studies.data.duplicates import Duplicates, SplitOverlap, hash_images
 from studies.data.sources import load
@@ -48,8 +48,8 @@ def test_equal_pictures_are_left_out_of_test_and_validation(photos):
     copy(photos, "test/a/a_0002.png", "val/a/z.png")
     data = loaded(photos)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [12, 12, 12]
-    pairs = {(pair.part, pair.other): pair for pair in data.duplicates.pairs}
-    assert {key: pair.equal for key, pair in pairs.items()} == {
+    pairs = {(pair.split, pair.other): pair for pair in data.duplicates.pairs}
+    assert {key: pair.duplicates for key, pair in pairs.items()} == {
         ("test", "train"): 1,
         ("validation", "train"): 1,
         ("validation", "test"): 1,
@@ -87,7 +87,7 @@ def test_a_class_that_loses_all_its_images_is_an_error(photos):
     """The part, the class and the reason are named."""
     for k in range(6):
         copy(photos, f"train/a/a_{k:04d}.png", f"test/a/a_{k:04d}.png")
-    with pytest.raises(DataError, match=r"images that equal others\): class 'a' without any image"):
+    with pytest.raises(DataError, match=r"duplicates\): no images of class 'a'"):
         loaded(photos)
 
 
@@ -119,7 +119,7 @@ def test_arrays_are_compared_too():
     train, test = (np.random.default_rng(seed).integers(0, 256, (20, 8, 8, 3), np.uint8) for seed in range(2))
     test[3] = train[5]
     labels = np.tile([0, 1], 10)
-    data = dataset_of({"train": (train, labels), "test": (test, labels)}, "x", validation=0.2, test=None)
+    data = dataset_from_arrays({"train": (train, labels), "test": (test, labels)}, "x", validation=0.2, test=None)
     assert len(data.test) == 19
     assert data.duplicates.pairs == (SplitOverlap("test", "train", 1, 0, (("test[3]", "train[5]"),)),)
 
@@ -139,8 +139,8 @@ def test_pictures_that_look_alike_are_counted_and_kept(tmp_path, way):
         changed = ImageEnhance.Brightness(original).enhance(0.8) if way == "brighter" else original.resize((48, 48))
         changed.save(tmp_path / "test/a/copy.png")
     data = loaded(tmp_path, image_size=64)
-    [pair] = [pair for pair in data.duplicates.pairs if pair.part == "test"]
-    assert (pair.equal, pair.alike) == (0, 1)
+    [pair] = [pair for pair in data.duplicates.pairs if pair.split == "test"]
+    assert (pair.duplicates, pair.near_duplicates) == (0, 1)
     assert Path(pair.examples[0][0]).stem == "copy"
     assert len(data.test) == 11
 
@@ -169,10 +169,9 @@ def test_prints_do_not_depend_on_the_blocks(monkeypatch):
 def test_pairs_are_told_in_a_sentence():
     """Counts, verbs and what became of the images."""
     assert Duplicates((SplitOverlap("test", "train", 12, 40),)).notices() == (
-        "12 test images stand in train as well: left out of the test images; 40 more look alike.",
+        "test had 12 duplicates of train images, now left out, and 40 near-duplicates of train images, which are kept",
     )
-    assert SplitOverlap("validation", "test", 0, 1).sentence() == "1 validation image looks like one of test: kept."
-    assert "not looked for" in Duplicates(searched=False).notices()[0]
+    assert SplitOverlap("validation", "test", 0, 1).notice() == "validation has 1 near-duplicate of test images; kept"
 
 
 def test_unreadable_files_and_equal_pictures_leave_a_stratified_rest(tmp_path, cache):

@@ -8,7 +8,7 @@ import pytest
 from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data.dataset import Dataset
-from studies.data.folder_layout import layout_of
+from studies.data.folder_layout import find_layout
 from studies.data.sources import load
 from studies.data.split_names import TEST, TRAIN, VALIDATION
 from tests.support.images import write_classes, write_image
@@ -35,7 +35,7 @@ def message(folder: Path, **settings: object) -> str:
 
 def roots(folder: Path) -> dict[int, str]:
     """The roots of the splits, relative to the folder."""
-    return {part: str(Path(root).relative_to(folder)) for part, root in layout_of(str(folder)).roots.items()}
+    return {part: str(Path(root).relative_to(folder)) for part, root in find_layout(str(folder)).roots.items()}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_stray_file_changes_nothing(tmp_path, where):
     assert data.classes == PAIR
     assert len(data.test) == 8
     assert [skipped.path for skipped in data.skipped] == ([] if where == "." else [str(stray)])
-    assert (f"Not used, directly in {tmp_path}: 1 image." in data.notices) == (where == ".")
+    assert (f"not used, directly in {tmp_path}: 1 image" in data.notices) == (where == ".")
 
 
 def test_more_stray_images_than_classified_ones_are_refused(tmp_path):
@@ -96,7 +96,7 @@ def test_more_stray_images_than_classified_ones_are_refused(tmp_path):
     write(tmp_path, ".", count=2)
     for k in range(5):
         write_image(tmp_path / f"{k}.png", seed=10**6 + k)
-    assert "5 images lie directly in" in message(tmp_path)
+    assert "5 images are directly in" in message(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ def test_what_can_be_read_in_two_ways_is_refused(tmp_path, folders):
 def test_folders_that_all_hold_the_same_folders_are_no_classes(tmp_path, parts):
     """Folds, years, sources, and splits in any language are refused, also where one lacks a class."""
     write(tmp_path, *parts)
-    assert "hold the same sub-folders ('cat', 'dog')" in message(tmp_path)
+    assert "have the same sub-folders ('cat', 'dog')" in message(tmp_path)
 
 
 def test_splits_inside_of_classes_are_refused(tmp_path):
     """cat/train and dog/train are the same sub-folders too."""
     write(tmp_path, "cat", "dog", classes=("test", "train"))
-    assert "hold the same sub-folders ('test', 'train')" in message(tmp_path)
+    assert "have the same sub-folders ('test', 'train')" in message(tmp_path)
 
 
 def test_one_common_subfolder_is_part_of_its_class(tmp_path):
@@ -188,14 +188,14 @@ def test_a_stray_image_does_not_hide_the_wrapper(tmp_path, where):
     data = loaded(tmp_path)
     assert data.classes == PAIR
     told = [*data.notices, *(skipped.path for skipped in data.skipped)]
-    assert str(stray) in told or f"Not used, directly in {tmp_path}: 1 image." in told
+    assert str(stray) in told or f"not used, directly in {tmp_path}: 1 image" in told
 
 
 def test_split_folders_without_images_name_their_empty_classes(tmp_path):
     """They have class folders, but nothing in them."""
     for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
         (tmp_path / name).mkdir(parents=True)
-    assert "2 classes ('cat', 'dog') without any image" in message(tmp_path)
+    assert "no images of 2 classes ('cat', 'dog')" in message(tmp_path)
 
 
 @pytest.mark.parametrize("classes", [("contest", "protest"), ("interval", "latest", "strain"), ("value", "trainer")])
@@ -214,7 +214,7 @@ def test_annotations_next_to_the_images_do_not_hide_the_wrapper(tmp_path):
     """A folder of other files is no class; an empty one may be a class whose images are missing."""
     write(tmp_path, "images")
     (tmp_path / "annotations").mkdir()
-    assert "without any image" in message(tmp_path)
+    assert "no images of" in message(tmp_path)
     (tmp_path / "annotations" / "list.txt").touch()
     assert loaded(tmp_path).classes == PAIR
 
@@ -238,7 +238,7 @@ def test_a_test_folder_without_labels_is_reported_and_not_used(tmp_path, images,
         write_image(tmp_path / images / f"{k}.png", seed=10**6 + k)
     data = loaded(tmp_path if within else tmp_path / "train")
     assert (data.classes, len(data.test)) == (PAIR, 4)
-    assert any("Not used as test images: 'test'" in notice for notice in data.notices)
+    assert any("not used as test images: 'test'" in notice for notice in data.notices)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -262,7 +262,7 @@ def test_named_classes_are_taken_as_they_are(tmp_path):
     """`classes` may choose among the folders, and says that folders named as splits are classes."""
     write(tmp_path, ".", classes=("control", "other", "test"))
     assert loaded(tmp_path, classes=["test", "control"]).classes == ("control", "test")
-    assert "no folder 'x', which classes=... names" in message(tmp_path, classes=("control", "x"))
+    assert "has no folder 'x'" in message(tmp_path, classes=("control", "x"))
 
 
 def test_a_named_folder_without_labels_is_refused(tmp_path):
@@ -272,7 +272,7 @@ def test_a_named_folder_without_labels_is_refused(tmp_path):
     assert "test=0.2 (--test 0.2)" in message(tmp_path / "train", test=str(tmp_path / "test"))
 
 
-@pytest.mark.parametrize(("test", "hint"), [("Cat", "upper and lower case"), ("cow", "test=0.2")])
+@pytest.mark.parametrize(("test", "hint"), [("Cat", "differ only in case"), ("cow", "test=0.2")])
 def test_other_classes_in_the_test_folder_are_refused(tmp_path, test, hint):
     """The message names the difference and the way out."""
     write(tmp_path, "train")
@@ -296,7 +296,7 @@ def test_a_name_that_cannot_be_shown_is_no_class(tmp_path, name, reason):
     write(tmp_path, ".", classes=("cat", os.fsdecode(name)))
     found = message(tmp_path)
     assert reason in found
-    assert found.isprintable()
+    assert found.replace("\n", "").isprintable()
 
 
 def test_names_that_differ_in_white_space_only_are_refused(tmp_path):
@@ -315,7 +315,7 @@ def test_a_link_that_leads_nowhere_is_no_missing_class(tmp_path):
     """A class that would be left out silently is refused."""
     write(tmp_path, ".")
     (tmp_path / "bird").symlink_to(tmp_path / "nowhere")
-    assert "leads nowhere" in message(tmp_path)
+    assert "broken link" in message(tmp_path)
 
 
 def test_linked_class_folders_are_classes(tmp_path):
@@ -335,7 +335,7 @@ def test_files_of_unsupported_types_are_named_where_a_class_has_no_image(tmp_pat
     for k in range(3):
         (tmp_path / "dog" / f"{k}{extension}").write_bytes(b"x")
     found = message(tmp_path)
-    assert f"class 'dog' without any image (files there: 3 {extension}; convert them to PNG or JPEG" in found
+    assert f"no images of class 'dog' (files there: 3 {extension}; convert them to PNG or JPEG" in found
 
 
 def test_files_of_unsupported_types_are_counted_where_they_are_too_many(tmp_path):
@@ -344,8 +344,8 @@ def test_files_of_unsupported_types_are_counted_where_they_are_too_many(tmp_path
     for name in ("a.tif", "b.tif", "c.HEIC"):
         (tmp_path / "cat" / name).write_bytes(b"x")
     found = message(tmp_path)
-    assert "3 of the 19 files" in found
-    assert "Convert files of unsupported types to PNG or JPEG (2 .tif, 1 .heic)" in found
+    assert "3 of 19 files" in found
+    assert "convert files of unsupported types to PNG or JPEG (2 .tif, 1 .heic)" in found
 
 
 def test_a_split_that_loses_its_files_is_refused(tmp_path):
@@ -354,7 +354,7 @@ def test_a_split_that_loses_its_files_is_refused(tmp_path):
     write_classes(tmp_path / "test", dict.fromkeys(PAIR, 5), seed=7)
     for k in range(3):
         (tmp_path / "test" / "cat" / f"cat_{k:04d}.png").write_bytes(b"<html>")
-    assert f"3 of the 10 files of {tmp_path / 'test'} cannot be used" in message(tmp_path)
+    assert f"3 of 10 files of {tmp_path / 'test'} cannot be used" in message(tmp_path)
     assert len(loaded(tmp_path, max_skipped=0.6).skipped) == 3
 
 
@@ -363,16 +363,16 @@ def test_a_class_that_loses_most_of_its_files_is_refused(tmp_path):
     write_classes(tmp_path, {"cat": 90, "dog": 90, "owl": 8})
     for k in range(5):
         (tmp_path / "owl" / f"owl_{k:04d}.png").write_bytes(b"")
-    assert "5 of the 8 files of class 'owl'" in message(tmp_path)
+    assert "5 of 8 files of class 'owl'" in message(tmp_path)
 
 
 def test_sub_folders_of_classes_are_reported(tmp_path):
     """Their images count as images of the class that holds them, which is said."""
     for name in ("animals/lion", "animals/zebra", "plants/rose"):
         write_classes(tmp_path, {name: 6})
-    found = layout_of(str(tmp_path))
+    found = find_layout(str(tmp_path))
     assert list(found.roots.values()) == [str(tmp_path)]
     assert found.notices == (
-        f"Class folders of {tmp_path} have sub-folders, whose images count as images of their class: "
-        "'animals' ('lion', 'zebra'), 'plants' ('rose').",
+        f"class folders of {tmp_path} have sub-folders, whose images count as images of their class: "
+        "'animals' ('lion', 'zebra'), 'plants' ('rose')",
     )

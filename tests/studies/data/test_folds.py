@@ -43,7 +43,7 @@ def test_folds_of_a_large_memory_map_are_not_read(tmp_path, monkeypatch):
     data = Dataset(*(Split(images[rows], LABELS[rows]) for rows in (slice(10, 40), slice(10), slice(10))), CLASSES)
     of_train, of_validation = (numbers != 0 for numbers in fold_numbers(data, 4))
     copied = select_fold(data.train, data.validation, of_train, of_validation)
-    monkeypatch.setattr("studies.data.dataset.MOST_COPIED_BYTES", copied.images.nbytes - 1)
+    monkeypatch.setattr("studies.data.dataset.MAX_COPIED_BYTES", copied.images.nbytes - 1)
     lazy = select_fold(data.train, data.validation, of_train, of_validation)
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)

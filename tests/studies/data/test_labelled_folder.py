@@ -36,5 +36,5 @@ def test_a_labelled_folder_of_something_else_is_refused(tmp_path, counts, expect
 def test_a_wrapper_or_a_split_is_named(tmp_path):
     """The folder that holds the classes is the one to pass."""
     write_classes(tmp_path / "test", {"a": 1, "b": 1})
-    with pytest.raises(DataError, match=f"To evaluate on {tmp_path / 'test'}, pass that folder"):
+    with pytest.raises(DataError, match=f"to evaluate on {tmp_path / 'test'}, pass that folder"):
         read_labelled_folder(tmp_path, ("a", "b"), (8, 8, 3), "stretch")

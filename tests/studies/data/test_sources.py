@@ -71,7 +71,7 @@ def test_an_archive_may_hold_all_parts_and_names(tmp_path):
         ({"x_train": IMAGES, "y_train": LABELS, "y_test": LABELS}, "x_test missing"),
         ({"x_train": IMAGES, "y_train": LABELS[:3]}, "train: 40 images but 3 labels"),
         ({"x_train": IMAGES, "y_train": LABELS.astype(object)}, "y_train=np.asarray(labels, dtype=str)"),
-        ({"x_train": IMAGES.astype(object), "y_train": LABELS}, "x_train holds Python objects, which may run code"),
+        ({"x_train": IMAGES.astype(object), "y_train": LABELS}, "x_train contains Python objects, which may run code"),
     ],
 )
 def test_an_archive_of_something_else_is_refused(tmp_path, arrays, expected):
@@ -92,17 +92,17 @@ TRAIN = {"x_train": IMAGES, "y_train": LABELS}
         ({"X_train": IMAGES, "Y_train": LABELS}, "a['x_train'] = a.pop('X_train'); a['y_train'] = a.pop('Y_train')"),
         ({"images": IMAGES, "labels": LABELS}, "a['x_train'] = a.pop('images'); a['y_train'] = a.pop('labels')"),
         ({**TRAIN, "class_names": np.array(["a", "b"])}, "a['classes'] = a.pop('class_names')"),
-        ({"arr_0": IMAGES, "arr_1": LABELS}, "'arr_0', 'arr_1'. The names are x_train, y_train, x_validation,"),
+        ({"arr_0": IMAGES, "arr_1": LABELS}, "'arr_0', 'arr_1' (expected names: x_train, y_train, x_validation,"),
         ({**TRAIN, "notes": np.arange(3)}, "del a['notes']; np.savez(file, **a)"),
         ({**TRAIN, "X_train": IMAGES}, "del a['X_train']"),
-        ({**TRAIN, "weights": np.array([{}])}, "does not know: 'weights'"),
+        ({**TRAIN, "weights": np.array([{}])}, "unknown arrays: 'weights'"),
     ],
 )
 def test_an_archive_with_other_names_is_refused(tmp_path, arrays, expected):
     """No array is dropped or guessed: the message says how to rename it."""
     np.savez(tmp_path / "x.npz", **arrays)
     found = refused(Npz("x.npz"), tmp_path)
-    assert "holds arrays that `search` does not know: " in found
+    assert "contains unknown arrays: " in found
     assert expected in found
 
 
@@ -110,7 +110,7 @@ def test_the_advice_for_other_names_works(tmp_path):
     """What the message says, done in Python, makes the archive usable."""
     file = tmp_path / "x.npz"
     np.savez(file, **TRAIN, x_val=OTHERS, y_val=LABELS[:10], notes=np.arange(3))
-    code = refused(Npz(file)).split("leave them out: ")[1].rstrip(".")
+    code = refused(Npz(file)).split("rename or remove them: ")[1]
     exec(code, {"np": np, "file": file})
     assert len(load(Npz(file), Path()).validation) == 10
 
@@ -123,7 +123,7 @@ def test_what_is_no_archive_is_refused(tmp_path):
     whole = (tmp_path / "x.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "bits.npz").write_bytes(whole[:2000] + b"\0" * 100 + whole[2100:])
-    assert refused(Npz("no.npz"), tmp_path) == f"The archive {tmp_path / 'no.npz'} does not exist."
+    assert refused(Npz("no.npz"), tmp_path) == f"archive not found: {tmp_path / 'no.npz'}"
     assert "is not a NumPy archive" in refused(Npz("array.npy"), tmp_path)
     assert "is not a NumPy archive" in refused(Npz("text.npz"), tmp_path)
     assert "is not a NumPy archive" in refused(Npz("cut.npz"), tmp_path)

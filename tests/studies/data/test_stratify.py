@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.errors import DataError
-from studies.data.stratify import arranged, check_enough, head_length, shuffled_ranks, split_off, stratified_order
+from studies.data.stratify import check_enough, head_length, shuffled_ranks, split_off, storage_order, stratified_order
 
 COUNTS = st.lists(st.integers(2, 40), min_size=2, max_size=6)
 SHARES = st.floats(0.01, 0.9)
@@ -60,7 +60,7 @@ def test_parts_are_stored_side_by_side():
     """Test, validation and training images follow each other, each part in its own order."""
     parts = np.array([2, 0, 2, 1, 2, 2, 0, 1])
     labels = np.array([0, 0, 1, 0, 0, 1, 1, 1])
-    order, counts = arranged(parts, labels, shuffled_ranks(8), None)
+    order, counts = storage_order(parts, labels, shuffled_ranks(8), None)
     assert counts == (2, 2, 4)
     assert parts[order].tolist() == [0, 0, 1, 1, 2, 2, 2, 2]
 
@@ -68,7 +68,7 @@ def test_parts_are_stored_side_by_side():
 def test_a_test_part_is_taken_from_the_training_images():
     """Without test images a share of the training images becomes the test part."""
     labels = np.repeat([0, 1], 50)
-    order, counts = arranged(np.full(100, 2), labels, shuffled_ranks(100), 0.2)
+    order, counts = storage_order(np.full(100, 2), labels, shuffled_ranks(100), 0.2)
     assert counts == (20, 0, 80)
     assert np.bincount(labels[order[:20]]).tolist() == [10, 10]
 
@@ -77,11 +77,11 @@ def test_a_test_part_is_taken_from_the_training_images():
     ("counts", "split", "message"),
     [
         ([5], [], "only one class, 'a'"),
-        ([5, 0], [], "class 'b' without any image"),
+        ([5, 0], [], "no images of class 'b'"),
         ([5, 1], [], "at least 2 images (for training), but 'b' has 1"),
         ([5, 1], ["validation"], "at least 2 images (for training and validation), but 'b' has 1"),
         ([2, 5], ["validation", "test"], "at least 3 images (for training, validation and test), but 'a' has 2"),
-        ([0, 1], None, "class 'a' without any image"),
+        ([0, 1], None, "no images of class 'a'"),
     ],
 )
 def test_too_few_images_are_refused(counts, split, message):

@@ -47,8 +47,8 @@ def interrupt(folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch,
     """Ask for an end once so many files are decoded; returns how many were."""
     with monkeypatch.context() as patched:
         # One file at a time, so that an end comes in the middle.
-        patched.setattr(parallel_decode, "cores", lambda: 1)
-        patched.setattr(parallel_decode, "_MOST_PER_CHUNK", 1)
+        patched.setattr(parallel_decode, "core_count", lambda: 1)
+        patched.setattr(parallel_decode, "_MAX_PER_CHUNK", 1)
         count = parallel_decode.decode_into
 
         def slow(rows, row, path, form):

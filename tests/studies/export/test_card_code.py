@@ -10,7 +10,7 @@ from PIL import Image
 
 from studies.backend.quiet import quiet_keras
 from studies.export.card_code import evaluation_code, usage_code
-from studies.images.decoding import ImageFormat, pixels, quiet_pillow, read_image
+from studies.images.decoding import ImageFormat, decode_pixels, quiet_pillow, read_image
 from tests.support.images import picture
 from tests.support.kinds import every_kind, png
 
@@ -54,8 +54,8 @@ def test_sixteen_bits_keep_their_levels():
     values = (np.arange(64, dtype=np.uint16).reshape(8, 8, 1) * 1024).astype(">u2")
     form = ImageFormat(8, 8, 1, "stretch")
     expected = np.arange(0, 256, 4).reshape(8, 8, 1)
-    assert np.array_equal(pixels(png(0, values), form), expected)
-    found = pixels(png(0, values, (1024).to_bytes(2, "big")), form)
+    assert np.array_equal(decode_pixels(png(0, values), form), expected)
+    found = decode_pixels(png(0, values, (1024).to_bytes(2, "big")), form)
     assert np.array_equal(found, np.where(expected == 4, 255, expected))
 
 

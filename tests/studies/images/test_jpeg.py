@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from studies.images import decoding
-from studies.images.decoding import ImageFormat, Unreadable, pixels
-from studies.images.jpeg import plain_jpeg
+from studies.images.decoding import ImageFormat, UnreadableImageError, decode_pixels
+from studies.images.jpeg import decode_plain_jpeg
 from tests.support.images import picture
 
 MOST = (64, 64)
@@ -42,7 +42,7 @@ def by_pillow(content: bytes, mode: str) -> np.ndarray:
 def test_the_pixels_are_those_of_pillow(options, mode, wanted):
     """To the last bit, whatever the kind of file."""
     content = jpeg(mode=mode, **options)
-    image = plain_jpeg(content, wanted, MOST)
+    image = decode_plain_jpeg(content, wanted, MOST)
     assert image is not None
     assert image.mode == wanted
     assert np.array_equal(np.asarray(image), by_pillow(content, wanted))
@@ -54,9 +54,9 @@ def test_the_pixels_are_those_of_pillow(options, mode, wanted):
 def test_a_form_is_reached_alike_on_both_ways(form, monkeypatch):
     """Resizing, cutting and padding do not depend on who decoded."""
     content = jpeg()
-    quick = pixels(content, form)
-    monkeypatch.setattr(decoding, "plain_jpeg", lambda *_: None)
-    assert np.array_equal(quick, pixels(content, form))
+    quick = decode_pixels(content, form)
+    monkeypatch.setattr(decoding, "decode_plain_jpeg", lambda *_: None)
+    assert np.array_equal(quick, decode_pixels(content, form))
 
 
 def test_what_needs_thought_is_left_to_pillow():
@@ -66,16 +66,16 @@ def test_what_needs_thought_is_left_to_pillow():
     png = io.BytesIO()
     Image.new("RGB", (8, 8)).save(png, "PNG")
     left = [jpeg(exif=exif), jpeg(icc_profile=b"profile"), jpeg(mode="CMYK"), jpeg(height=65), png.getvalue(), b""]
-    assert [plain_jpeg(content, "RGB", MOST) for content in left] == [None] * 6
+    assert [decode_plain_jpeg(content, "RGB", MOST) for content in left] == [None] * 6
 
 
 def test_every_beginning_of_a_file_is_left_to_pillow():
     """A file that was cut off anywhere is never taken for a picture, and Pillow says what is wrong."""
     content = jpeg()
     for length in range(len(content) - 2):
-        assert plain_jpeg(content[:length], "RGB", MOST) is None
-    with pytest.raises(Unreadable, match="truncated"):
-        pixels(content[:-100], ImageFormat(24, 17, 3, "stretch"))
+        assert decode_plain_jpeg(content[:length], "RGB", MOST) is None
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        decode_pixels(content[:-100], ImageFormat(24, 17, 3, "stretch"))
 
 
 def test_damaged_bytes_never_end_the_process():
@@ -84,5 +84,5 @@ def test_damaged_bytes_never_end_the_process():
     for at in range(2, content.index(b"\xff\xda")):
         for value in (0, 0x7F, 0xFF):
             damaged = content[:at] + bytes([value]) + content[at + 1 :]
-            image = plain_jpeg(damaged, "RGB", MOST)
+            image = decode_plain_jpeg(damaged, "RGB", MOST)
             assert image is None or (image.mode == "RGB" and image.width <= 64 and image.height <= 64)

@@ -10,10 +10,10 @@ import pytest
 from spaces import ImageFolder
 from spaces.errors import DataError
 from studies.data import dataset
-from studies.data.dataset import Dataset, Split, concatenate, copied_if_few, identity, subset
+from studies.data.dataset import Dataset, Split, concatenate, copy_if_small, identity, subset
 from studies.data.sources import load
 from studies.images.image_cache import entries
-from studies.images.lazy_images import LazyImages, reporting_lost_files
+from studies.images.lazy_images import LazyImages, raise_lost_files
 from studies.training.feed import evaluation_data, training_feed
 from tests.support.images import write_classes
 
@@ -82,12 +82,12 @@ def test_too_many_unreadable_files_are_refused_without_the_cache(photos):
     """`max_skipped` holds there too, and a class without any readable file has no images."""
     for number in range(3):
         (photos / "a" / f"a_{number:04d}.png").write_bytes(b"")
-    with pytest.raises(DataError, match="3 of the 40 files"):
+    with pytest.raises(DataError, match="3 of 40 files"):
         loaded(photos, cache=False)
     write_classes(photos, {"c": 4}, seed=7)
     for path in (photos / "c").iterdir():
         path.write_bytes(b"<html>")
-    with pytest.raises(DataError, match="class 'c' without any image"):
+    with pytest.raises(DataError, match="no images of class 'c'"):
         loaded(photos, cache=False, max_skipped=0.5)
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_is_lost_during_a_run_is_black_and_named_once(photos, caplog
         black = [not image.any() for image in images[:]]
         images[:]
     assert sum(black) == 1
-    assert caplog.text.count("is taken as a black picture") == 1
+    assert caplog.text.count("using a black image instead") == 1
 
 
 def test_too_many_files_lost_during_a_run_end_it(photos):
@@ -122,7 +122,7 @@ def test_too_many_files_lost_during_a_run_end_it(photos):
     images = everything(loaded(photos, cache=False)).images
     for number in range(3):
         (photos / "a" / f"a_{number:04d}.png").unlink()
-    with pytest.raises(DataError, match=r"3 image files .* no longer be read, more than max_skipped=0.05 allows"):
+    with pytest.raises(DataError, match=r"3 image files can no longer be read, more than max_skipped=0.05 allows"):
         images[:]
 
 
@@ -139,7 +139,7 @@ def test_lost_files_are_told_where_a_library_hides_the_error(photos):
     data = loaded(photos, cache=False)
     shutil.rmtree(photos / "a")
     feed = training_feed(data.train, 8, 0)
-    with pytest.raises(DataError, match="no longer be read"), reporting_lost_files(data.train.images):
+    with pytest.raises(DataError, match="no longer be read"), raise_lost_files(data.train.images):
         list(feed.inputs["x"])
 
 
@@ -147,9 +147,9 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
     """A large part of a memory map stays on disk until it is read."""
     data = loaded(photos)
     rows = np.array([5, 1, 3])
-    copied = copied_if_few(subset(data.train, rows))
-    monkeypatch.setattr(dataset, "MOST_COPIED_BYTES", 0)
-    lazy = copied_if_few(subset(data.train, rows))
+    copied = copy_if_small(subset(data.train, rows))
+    monkeypatch.setattr(dataset, "MAX_COPIED_BYTES", 0)
+    lazy = copy_if_small(subset(data.train, rows))
     assert isinstance(copied.images, np.ndarray)
     assert isinstance(lazy.images, LazyImages)
     assert np.array_equal(copied.images, lazy.images[:])
@@ -164,7 +164,7 @@ def test_few_chosen_images_are_copied_and_many_are_not(photos, monkeypatch):
 @pytest.mark.parametrize("limit", [0, 2**30])
 def test_images_of_two_arrays_are_one_list(limit, monkeypatch):
     """What does not lie side by side is copied where it is little, else read when it is asked for."""
-    monkeypatch.setattr(dataset, "MOST_COPIED_BYTES", limit)
+    monkeypatch.setattr(dataset, "MAX_COPIED_BYTES", limit)
     a, b = (np.full((3, 2, 2, 1), value, np.uint8) for value in (1, 2))
     labels = np.arange(2)
     joined = concatenate(*(Split(LazyImages(images, np.array([0, 2])), labels) for images in (a, b)))
