@@ -25,8 +25,12 @@ from spaces.space import Recipe, baseline, resolve
 from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Split
 from studies.data.sources import load
+from studies.features.eligibility import IMAGES
+from studies.features.inputs import TrainingInputs
+from studies.models.build import build_model
 from studies.training.callbacks.checkpoint import CheckpointCallback
 from studies.training.fit import train
+from studies.training.options import TrainingOptions
 
 
 @dataclass
@@ -90,7 +94,8 @@ def _run(recipe: Recipe, images: Split, validation: Split, arguments: argparse.N
     with tempfile.TemporaryDirectory(dir=arguments.place) as folder, _measured(Path(folder)) as costs:
         checkpoints = StudyCheckpoints(folder).for_trial(0)
         started = time.perf_counter()
-        train(recipe, images, validation, classes=10, seed=0, folder=Path.cwd(), checkpoints=checkpoints)
+        inputs = TrainingInputs(images, validation, build_model, IMAGES, classes=10, folder=Path.cwd())
+        train(recipe, inputs, TrainingOptions(seed=0, checkpoints=checkpoints))
         costs.whole = time.perf_counter() - started
     return costs
 

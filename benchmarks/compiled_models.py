@@ -20,8 +20,10 @@ from spaces.loading import load as load_space
 from spaces.space import Recipe
 from studies.data.dataset import Dataset
 from studies.data.sources import load
+from studies.features.inputs import image_inputs
 from studies.training.fit import train
 from studies.training.model_cache import CompiledModelCache
+from studies.training.options import TrainingOptions
 from studies.trials.samplers import suggest
 
 
@@ -62,10 +64,9 @@ def _run(recipes: list[Recipe], data: Dataset, run: int) -> dict[str, float]:
 
 def _side(recipes: list[Recipe], data: Dataset, warm: CompiledModelCache | None) -> tuple[float, list[float], float]:
     keras.utils.clear_session(free_memory=False)
-    began, computed, values = time.perf_counter(), time.process_time(), []
+    began, computed, values, inputs = time.perf_counter(), time.process_time(), [], image_inputs(data, Path())
     for seed, recipe in enumerate(recipes):
-        classes = len(data.classes)
-        trained = train(recipe, data.train, data.validation, classes=classes, seed=seed, folder=Path(), warm=warm)
+        trained = train(recipe, inputs, TrainingOptions(seed, model_cache=warm))
         values.append(trained.best_value)
         if warm is None or not warm.is_reused:
             keras.utils.clear_session(free_memory=False)

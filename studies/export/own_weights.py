@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,29 +14,24 @@ from studies.features.inputs import TrainingInputs
 logger = logging.getLogger(__name__)
 
 
-def model_with(
-    weights: Sequence[np.ndarray], recipe: Recipe, prepared: TrainingInputs, classes: int, folder: Path
-) -> keras.Model | None:
-    """The model that a trial trained, not compiled; None where the weights do not fit.
+def model_with(weights: Sequence[np.ndarray], recipe: Recipe, inputs: TrainingInputs) -> keras.Model | None:
+    """Return the model that a trial trained, not compiled; None where the weights do not fit.
 
     Args:
         weights: As `get_weights` gave them.
         recipe: The trial's recipe.
-        prepared: What it trained on.
-        classes: Number of classes.
-        folder: Where relative paths of weights start.
+        inputs: What it trained on.
 
     Raises:
         ModelError: The recipe cannot be built.
     """
-    shape = prepared.train.images.shape[1:]
     if isinstance(recipe.model, KerasTunerModel):
         # KerasTuner is imported only where it is used.
         from studies.keras_tuner.models import connected_network
 
-        model = connected_network(recipe.model, shape, classes)
+        model = connected_network(recipe.model, inputs.train.images.shape[1:], inputs.classes)
     else:
-        model = prepared.build(recipe, shape, classes, folder=folder)
+        model = inputs.build_model(recipe)
     try:
         with quiet_keras():
             model.set_weights(weights)

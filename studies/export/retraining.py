@@ -27,6 +27,7 @@ from studies.features.eligibility import IMAGES
 from studies.features.inputs import FeatureInputs, TrainingInputs, image_inputs
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
+from studies.training.options import TrainingOptions
 from studies.training.result import DIVERGED, STOPPED, TrainingResult
 from studies.training.scores import class_probabilities, compute_scores
 from studies.trials.recipe_training import inference_model_of, train_recipe
@@ -183,8 +184,10 @@ class _Exporting:
         if kept is None:
             return None
         is_on_images = kept.state.get(PATH) == IMAGES
-        prepared = image_inputs(self.dataset) if is_on_images else self.features.for_trial(recipe, self.dataset)
-        model = model_with(weights_of(kept), recipe, prepared, len(self.dataset.classes), self.folder)
+        prepared = (
+            image_inputs(self.dataset, self.folder) if is_on_images else self.features.for_trial(recipe, self.dataset)
+        )
+        model = model_with(weights_of(kept), recipe, prepared)
         if model is None:
             return None
         weights = {"from": TRIAL, "trial": best.number, "epoch": best.epoch, "complete": best.epoch > 0}
@@ -218,8 +221,8 @@ def _retrain(
     stop: Callable[[], bool],
     checkpoints: StudyCheckpoints | None,
 ) -> TrainingResult:
-    images, epochs = prepared.all_images, found.best.epochs
-    listener.on_retraining(RetrainingStarted(found.best.number, sum(epochs), len(images)))
+    inputs, epochs = prepared.all_images, found.best.epochs
+    listener.on_retraining(RetrainingStarted(found.best.number, sum(epochs), len(inputs.train)))
 
     def show(epoch: int, metrics: Any) -> bool:
         listener.on_epoch_ended(EpochEnded(None, epoch, sum(epochs), metrics))
@@ -227,14 +230,8 @@ def _retrain(
 
     for seed in range(found.seed, found.seed + MAX_RETRAIN_ATTEMPTS):
         keras.utils.clear_session()
-        trained = train_recipe(
-            found.recipe,
-            images,
-            None,
-            classes=len(dataset.classes),
-            seed=seed,
-            folder=folder,
-            build=prepared.build,
+        options = TrainingOptions(
+            seed,
             epochs=epochs[0],
             second_epochs=epochs[1],
             cooldown=COOLDOWN,
@@ -242,6 +239,7 @@ def _retrain(
             stop=stop,
             checkpoints=_saved(checkpoints, found, seed),
         )
+        trained = train_recipe(found.recipe, inputs, options)
         if trained.end_reason != DIVERGED:
             return trained
     raise ModelError(

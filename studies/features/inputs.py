@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -50,31 +50,54 @@ class TrainingInputs:
 
     Args:
         train: Images, or features (n, units) or (n, views, units) in their place, with their labels.
-        validation: What a trial is judged on, in the same form.
+        validation: What the metric is measured on after each epoch, in the same form; None trains without.
         build: Builds the model that is trained on them.
-        path: `images`, `features` or `cached views`.
+        trained_on: `images`, `features` or `cached views`.
+        classes: Number of classes.
+        folder: Folder where relative paths of weights start.
     """
 
     train: Split
-    validation: Split
+    validation: Split | None
     build: Callable[..., "keras.Model"]
     trained_on: str
+    classes: int
+    folder: Path
 
     @property
-    def all_images(self) -> Split:
-        """Train and validation as one."""
-        return concatenate(self.train, self.validation)
+    def splits(self) -> tuple[Split, Split]:
+        """Train and validation.
+
+        Raises:
+            ValueError: There is no validation split.
+        """
+        if self.validation is None:
+            raise ValueError("these inputs have no validation split")
+        return self.train, self.validation
+
+    @property
+    def all_images(self) -> "TrainingInputs":
+        """Train and validation as one, to train without validation."""
+        return replace(self, train=concatenate(*self.splits), validation=None)
+
+    def build_model(self, recipe: Recipe) -> "keras.Model":
+        """Return the model of a recipe, not compiled.
+
+        Raises:
+            ModelError: The recipe cannot be built.
+        """
+        return self.build(recipe, self.train.images.shape[1:], self.classes, folder=self.folder)
 
 
 class _TooSlowError(Exception):
     """There is no time to compute the features."""
 
 
-def image_inputs(dataset: Dataset) -> TrainingInputs:
-    """The images themselves."""
+def image_inputs(dataset: Dataset, folder: Path) -> TrainingInputs:
+    """Return the images themselves as what a recipe is trained on."""
     from studies.models.build import build_model
 
-    return TrainingInputs(dataset.train, dataset.validation, build_model, IMAGES)
+    return TrainingInputs(dataset.train, dataset.validation, build_model, IMAGES, len(dataset.classes), folder)
 
 
 @dataclass
@@ -133,7 +156,7 @@ class FeatureInputs:
             return self._prepared(recipe, dataset, views_of_validation=0)
         except _TooSlowError:
             logger.warning("The time limit leaves no time to compute features: this trial trains on images.")
-            return image_inputs(dataset)
+            return image_inputs(dataset, self.folder)
         finally:
             self._fits = lambda seconds, backbone: True
 
@@ -212,7 +235,7 @@ class FeatureInputs:
     def _prepared(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> TrainingInputs:
         path, views = training_input(recipe), _views(recipe)
         if path == IMAGES:
-            return image_inputs(dataset)
+            return image_inputs(dataset, self.folder)
         extractor = self._extractor(recipe, dataset, self._measured_progress)
         self._began = time.monotonic()
         self._images_after = len(dataset.validation)
@@ -220,13 +243,13 @@ class FeatureInputs:
         self._images_after = 0
         validation = None if train is None else self._of(recipe, dataset.validation, views_of_validation, extractor)
         if train is None or validation is None:
-            return image_inputs(dataset)
+            return image_inputs(dataset, self.folder)
         from studies.features.heads import build_head
 
         if views and not views_of_validation:
             validation = validation[:, None]
         splits = Split(train, dataset.train.labels), Split(validation, dataset.validation.labels)
-        return TrainingInputs(*splits, build_head, path)
+        return TrainingInputs(*splits, build_head, path, len(dataset.classes), self.folder)
 
     def _extractor(
         self, recipe: Recipe, dataset: Dataset, progress: Callable[[int, int], None]

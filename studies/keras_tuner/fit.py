@@ -1,8 +1,6 @@
 """Trains a hypermodel's network as KerasTuner would, with its own `fit` where it has one."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import keras
 
@@ -10,10 +8,11 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.data.dataset import Split
+from studies.features.inputs import TrainingInputs
 from studies.keras_tuner.callback_group import CallbackGroup
 from studies.keras_tuner.compiled import fitting_network
 from studies.keras_tuner.fit_check import notice_of_silence
-from studies.keras_tuner.hyperparameters import Suggest, hyperparameters_for
+from studies.keras_tuner.hyperparameters import hyperparameters_for
 from studies.keras_tuner.input_format import InputFormat
 from studies.keras_tuner.own_fit import OwnFitResult, call_fit, has_own_fit, not_finite, nothing_to_export
 from studies.training.callbacks.best import BestEpoch
@@ -21,38 +20,25 @@ from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
 from studies.training.callbacks.validation import ValidationMetrics, validates_itself
 from studies.training.feed import Feed, evaluation_data, training_feed
+from studies.training.options import TrainingOptions
 from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
 
 
-def train_hypermodel(
-    recipe: Recipe,
-    images: Split,
-    validation: Split | None,
-    *,
-    classes: int,
-    seed: int,
-    epochs: int | None,
-    second_epochs: int | None,
-    ask: Suggest | None,
-    on_epoch: Callable[[int, Mapping[str, float]], bool],
-    stop: Callable[[], bool],
-    on_steps: Callable[[Any, int], None],
-    judges: Callable[[int], bool],
-    on_total: Callable[[int], None],
-) -> TrainingResult:
+def train_hypermodel(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> TrainingResult:
     """Build and fit the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
 
     Raises:
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
     """
-    keras.utils.set_random_seed(seed)
-    hp = hyperparameters_for(recipe.model, ask)
-    feed = training_feed(images, recipe.batch_size, seed, recipe.balance)
-    network, form = fitting_network(recipe, hp, images.images.shape[1:], classes, feed.steps)
-    stopping = StopOnRequest(stop, on_steps)
-    ending = EpochReporter(on_epoch, feed.begin_epoch, stopping)
+    images, validation, epochs = inputs.train, inputs.validation, options.epochs
+    keras.utils.set_random_seed(options.seed)
+    hp = hyperparameters_for(recipe.model, options.suggest)
+    feed = training_feed(images, recipe.batch_size, options.seed, recipe.balance)
+    network, form = fitting_network(recipe, hp, images.images.shape[1:], inputs.classes, feed.steps)
+    stopping = StopOnRequest(options.stop, options.on_steps)
+    ending = EpochReporter(options.on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    measuring = None if validation is None else _scores(recipe, form, validation, classes, stopping)
+    measuring = None if validation is None else _scores(recipe, form, validation, inputs.classes, stopping)
     judging = [] if measuring is None else [measuring, best]
     reports = CallbackGroup(
         network,
@@ -60,8 +46,8 @@ def train_hypermodel(
         [stopping, *judging, ending],
         ending,
         epochs=epochs or recipe.epochs,
-        phases=(epochs, second_epochs or 0) if epochs else None,
-        on_total=on_total,
+        phases=(epochs, options.second_epochs or 0) if epochs else None,
+        on_total=options.on_epochs_changed,
     )
     fitted = OwnFitResult()
     if has_own_fit(recipe.model):
@@ -77,7 +63,7 @@ def train_hypermodel(
     is_unfinished = stopping.stopped and stopping.has_trained and fitted.has_trained and not ending.history
     if measuring is None or not is_unfinished:
         return found
-    return replace(found, unfinished_value=measuring.unfinished(judges).get(recipe.metric))
+    return replace(found, unfinished_value=measuring.unfinished(options.can_measure_batch).get(recipe.metric))
 
 
 def _is_over(stopping: StopOnRequest, ending: EpochReporter) -> bool:

@@ -14,13 +14,11 @@ from studies.data.dataset import Dataset, Split
 from studies.data.folds import fold_numbers, select_fold
 from studies.features.eligibility import CACHED_VIEWS, IMAGES
 from studies.features.inputs import FeatureInputs, TrainingInputs
+from studies.training.options import OnEpoch
 from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
 
-OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
-"""Called after each epoch, counted from 1, with its metrics; returns whether to go on."""
-
-TrainFold: TypeAlias = Callable[[Split, Split, OnEpoch], TrainingResult]
-"""Trains on a split, judges by another, and calls back after each epoch."""
+TrainFold: TypeAlias = Callable[[TrainingInputs, OnEpoch], TrainingResult]
+"""Trains one fold, and calls back after each epoch."""
 
 
 _NOT_KEPT = ("model", "history", "unfinished_value")
@@ -43,12 +41,13 @@ class FoldData:
     numbers: tuple[np.ndarray, np.ndarray]
     folds: int
 
-    def __iter__(self) -> Iterator[tuple[Split, Split]]:
-        """For each fold, what is trained on and what judges."""
+    def __iter__(self) -> Iterator[TrainingInputs]:
+        """Yield what each fold is trained and judged on."""
         train, validation = self.numbers
         for fold in range(self.folds):
-            rest = select_fold(self.prepared.train, self.prepared.validation, train != fold, validation != fold)
-            yield rest, select_fold(*self.judged, train == fold, validation == fold)
+            rest = select_fold(*self.prepared.splits, train != fold, validation != fold)
+            judged = select_fold(*self.judged, train == fold, validation == fold)
+            yield replace(self.prepared, train=rest, validation=judged)
 
 
 def fold_data(recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: int) -> FoldData:
@@ -58,13 +57,13 @@ def fold_data(recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: 
         ModelError: A frozen backbone cannot be built, or its weights are absent or do not fit.
     """
     prepared = features.for_trial(recipe, dataset)
-    judged = prepared.train, prepared.validation
+    judged = prepared.splits
     if prepared.trained_on == CACHED_VIEWS:
-        unchanged = features.for_trial(recipe, replace(dataset, validation=dataset.train)).validation
-        judged = unchanged, prepared.validation
+        unchanged = features.for_trial(recipe, replace(dataset, validation=dataset.train)).splits[1]
+        judged = unchanged, judged[1]
         prepared = features.for_retraining(recipe, dataset)
     if prepared.trained_on == IMAGES:
-        judged = prepared.train, prepared.validation
+        judged = prepared.splits
     return FoldData(prepared, judged, fold_numbers(dataset, folds), folds)
 
 
@@ -97,11 +96,11 @@ def train_folds(
     weights: Sequence[np.ndarray] = ()
     if history:
         on_restored(tuple(history))
-    for fold, (images, validation) in enumerate(data, start=1):
+    for fold, inputs in enumerate(data, start=1):
         if fold > len(done):
             if checkpoints:
                 checkpoints.begin(FoldProgress([_result(each) for each in done], history, before))
-            trained = train_fold(images, validation, _kept(history, before, fold, on_epoch))
+            trained = train_fold(inputs, _kept(history, before, fold, on_epoch))
             if trained.end_reason not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
                 ended = STOPPED if trained.end_reason == STOPPED else DIVERGED
                 whole = _with(trained.model, weights) if done else trained.model

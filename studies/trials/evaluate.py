@@ -4,10 +4,10 @@ import gc
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 
@@ -18,7 +18,7 @@ from spaces.space import Recipe
 from studies.checkpoints.best_weights import PATH, of_params
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
-from studies.data.dataset import Dataset, Split
+from studies.data.dataset import Dataset
 from studies.database.enqueued import RefusedValues
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.stored_trials import params_of, progress
@@ -30,9 +30,10 @@ from studies.images.lazy_images import raise_lost_files
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, WAITING, Best, Progress, TrialOutcome
 from studies.stop_request import StopRequest
-from studies.training.cross_validation import OnEpoch, fold_data, train_folds
+from studies.training.cross_validation import fold_data, train_folds
 from studies.training.epochs import total_epochs
 from studies.training.model_cache import CompiledModelCache
+from studies.training.options import History, OnEpoch, TrainingOptions
 from studies.training.result import TrainingResult
 from studies.trials.claimed_trial import ClaimedTrial
 from studies.trials.recipe_training import train_recipe
@@ -42,9 +43,6 @@ from studies.trials.trial_meter import TrialMeter
 from studies.trials.trial_outcome import after_error, after_training, beats, ends_the_run
 
 logger = logging.getLogger(__name__)
-
-History: TypeAlias = Sequence[Mapping[str, float]]
-"""The metrics of each epoch."""
 
 
 @dataclass
@@ -175,8 +173,7 @@ class TrialEvaluator:
         saved = self._checkpoints_of(trial, recipe)
         checkpoints = FoldCheckpoints(saved) if saved else None
 
-        def train_fold(images: Split, validation: Split, on_epoch: OnEpoch) -> TrainingResult:
-            fold = replace(data.prepared, train=images, validation=validation)
+        def train_fold(fold: TrainingInputs, on_epoch: OnEpoch) -> TrainingResult:
             return self._fit(trial, recipe, dataset, fold, on_epoch, checkpoints)
 
         def on_fold(fold: int, mean: float) -> bool:
@@ -211,29 +208,24 @@ class TrialEvaluator:
     ) -> TrainingResult:
         self._meter = TrialMeter(
             self._budget,
-            TrialClock(recipe.batch_size, len(prepared.train) + len(prepared.validation)),
-            len(prepared.validation),
+            TrialClock(recipe.batch_size, sum(map(len, prepared.splits))),
+            len(prepared.splits[1]),
             len(dataset.test),
             None if prepared.trained_on == IMAGES else self._features.backbone_costs,
         )
-        return train_recipe(
-            recipe,
-            prepared.train,
-            prepared.validation,
-            build=prepared.build,
-            classes=len(dataset.classes),
-            seed=trial_seed(self.seed, trial.number),
-            folder=self.folder,
-            ask=self._ask,
-            on_epoch=on_epoch,
+        options = TrainingOptions(
+            trial_seed(self.seed, trial.number),
             stop=self.stop,
-            warm=self._warm,
-            checkpoints=checkpoints,
-            on_restored=on_restored,
+            on_epoch=on_epoch,
             on_steps=self._meter.steps_ended,
-            judges=self._budget.goes_on_judging,
-            on_total=self._set_epochs,
+            on_restored=on_restored,
+            on_epochs_changed=self._set_epochs,
+            can_measure_batch=self._budget.goes_on_judging,
+            checkpoints=checkpoints,
+            model_cache=self._warm,
+            suggest=self._ask,
         )
+        return train_recipe(recipe, prepared, options)
 
     def _set_epochs(self, epochs: int) -> None:
         """Take the number of epochs that a `fit` of the user's own has set."""

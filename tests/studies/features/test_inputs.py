@@ -18,6 +18,7 @@ from studies.features.inputs import FeatureInputs
 from studies.images.image_cache import entries
 from studies.models.build import build_model, inference_model
 from studies.training.fit import train
+from studies.training.options import TrainingOptions
 from tests.studies.features.conftest import save_weights
 from tests.studies.features.tiny import BACKBONE, RECIPE, SIDE, VIEWS, dataset
 from tests.support.images import write_classes
@@ -56,9 +57,7 @@ def unread(monkeypatch):
 def trained_on(features, recipe=RECIPE, seed=1, data=None):
     data = data or dataset()
     made = features.for_trial(recipe, data)
-    return made, train(
-        recipe, made.train, made.validation, classes=2, seed=seed, folder=features.folder, build=made.build
-    )
+    return made, train(recipe, made, TrainingOptions(seed))
 
 
 @pytest.mark.slow
@@ -80,7 +79,7 @@ def test_features_are_computed_once(folder, unread):
     features, data = FeatureInputs(folder), dataset()
     features.for_trial(RECIPE, data)
     features.for_trial(replace(RECIPE, dropout=0.5, backbone=replace(BACKBONE, dense_units=0)), data)
-    assert len(features.for_retraining(RECIPE, data).all_images) == 90
+    assert len(features.for_retraining(RECIPE, data).all_images.train) == 90
     FeatureInputs(folder).for_trial(RECIPE, dataset())
     assert unread == [70, 20]
 

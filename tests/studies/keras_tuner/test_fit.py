@@ -1,7 +1,5 @@
 """A hypermodel's network, trained as KerasTuner would train it."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -12,8 +10,9 @@ from spaces.errors import ModelError
 from studies.data.dataset import Split
 from studies.training import result
 from studies.training.scores import SCORES
-from studies.trials.recipe_training import inference_model_of, train_recipe
+from studies.trials.recipe_training import inference_model_of
 from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop, Silent, two_kinds
+from tests.support.fitting import fit
 
 
 def images_of(classes, count=384, seed=0):
@@ -51,18 +50,17 @@ def trained(
         told.append((epoch, dict(metrics)))
         return on_epoch(epoch) if on_epoch else True
 
-    found = train_recipe(
+    found = fit(
         recipe_of(hypermodel, values, **fields),
         images_of(classes),
         images_of(classes, seed=1) if validation else None,
         classes=classes,
         seed=3,
-        folder=Path(),
         epochs=epochs,
         second_epochs=second,
-        ask=ask,
+        suggest=ask,
         on_epoch=tell,
-        on_total=on_total,
+        on_epochs_changed=on_total,
     )
     return found, told
 
@@ -334,14 +332,7 @@ class Endless(Dense):
 def test_a_loop_that_heeds_nothing_is_ended(event):
     """The time limit and Ctrl-C hold for it too; an epoch whose validation they ended does not count."""
     hypermodel = Endless(event)
-    found = train_recipe(
-        recipe_of(hypermodel, epochs=50),
-        images_of(10),
-        images_of(10, seed=1),
-        classes=10,
-        seed=3,
-        folder=Path(),
-        stop=lambda: True,
-    )
+    recipe = recipe_of(hypermodel, epochs=50)
+    found = fit(recipe, images_of(10), images_of(10, seed=1), classes=10, seed=3, stop=lambda: True)
     assert hypermodel.rounds <= 3
     assert (found.end_reason, found.history) == (result.STOPPED, ())

@@ -16,6 +16,7 @@ from studies.data.dataset import Dataset
 from studies.features.inputs import FeatureInputs
 from studies.training.cross_validation import fold_data, train_folds
 from studies.training.fit import train
+from studies.training.options import TrainingOptions
 from studies.training.result import DIVERGED, FINISHED, REFUSED
 from tests.studies.training.test_continued_training import noise
 
@@ -59,9 +60,8 @@ def trained(checkpoints, recipe=RECIPE, **more):
     told, folds = [], []
     kept = FoldCheckpoints(checkpoints)
 
-    def train_fold(images, validation, on_epoch):
-        settings = {"classes": 2, "seed": 1, "folder": Path()}
-        return train(recipe, images, validation, **settings, on_epoch=on_epoch, checkpoints=kept)
+    def train_fold(inputs, on_epoch):
+        return train(recipe, inputs, TrainingOptions(seed=1, on_epoch=on_epoch, checkpoints=kept))
 
     more.setdefault("on_fold", lambda fold, mean: folds.append((fold, mean)) or True)
     data = fold_data(recipe, DATASET, FeatureInputs(Path()), FOLDS)

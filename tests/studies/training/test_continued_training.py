@@ -44,8 +44,8 @@ from studies.outcome import Best, Progress
 from studies.training import result
 from studies.training.callbacks import checkpoint
 from studies.training.model_cache import CompiledModelCache
-from studies.trials.recipe_training import train_recipe
 from tests.support.fakes import Recorder
+from tests.support.fitting import fit
 
 SIDE = 8
 AUGMENTED = Space(
@@ -181,17 +181,7 @@ def folder():
 
 
 def trained(case, checkpoints=None, **more):
-    return train_recipe(
-        case.recipe,
-        case.train,
-        case.validation,
-        classes=2,
-        seed=1,
-        folder=Path(),
-        build=case.build,
-        checkpoints=checkpoints,
-        **more,
-    )
+    return fit(case.recipe, case.train, case.validation, build=case.build, checkpoints=checkpoints, **more)
 
 
 @cache

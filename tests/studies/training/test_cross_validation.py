@@ -53,11 +53,11 @@ def scripted(monkeypatch):
     def install(*script):
         calls, steps = [], iter(script)
 
-        def train(recipe, images, validation, *, on_epoch, seed, **_):
+        def train(recipe, inputs, options):
             value, epoch, *phases = next(steps)
-            calls.append((images, validation, seed))
+            calls.append((inputs.train, inputs.validation, options.seed))
             for k in range(1, 3):
-                on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
+                options.on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
             return TrainingResult(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
 
         monkeypatch.setattr(evaluate, "train_recipe", train)

@@ -1,7 +1,6 @@
 """The second phase: what it trains, how its epochs count, and how it is repeated in the retraining."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,9 +21,9 @@ from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
 from studies.training import result
 from studies.training.epochs import max_epochs, total_epochs
-from studies.training.fit import train
 from studies.trials.space_checks import check_fine_tuning
 from tests.support.fakes import Recorder
+from tests.support.fitting import fit
 
 SIDE = 8
 RECIPE = Space(
@@ -69,7 +68,7 @@ def small(monkeypatch):
 
 
 def trained(recipe=RECIPE, validation=VALIDATION, **more):
-    return train(recipe, TRAIN, validation, classes=2, seed=1, folder=Path(), **more)
+    return fit(recipe, TRAIN, validation, **more)
 
 
 class Scripted(keras.callbacks.Callback):

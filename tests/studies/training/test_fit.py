@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from studies.data.dataset import Split
 from studies.training import result
 from studies.training.compile import cooldown_schedule, make_optimizer, read_learning_rate
 from studies.training.feed import ShuffledBatches, evaluation_data, steps_per_execution, training_feed
-from studies.training.fit import train
+from tests.support.fitting import fit
 
 SIDE = 8
 RECIPE = Space(
@@ -40,7 +39,7 @@ TRAIN, VALIDATION = bright_or_dark(100), bright_or_dark(40, seed=1)
 
 def fitted(recipe=RECIPE, seed=1, **more):
     more.setdefault("validation", VALIDATION)
-    return train(recipe, TRAIN, classes=2, seed=seed, folder=Path(), **more)
+    return fit(recipe, TRAIN, seed=seed, **more)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Kept models: training with one gives bit for bit what training with a new one gives."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -30,8 +29,8 @@ from studies.models import pretrained
 from studies.models.build import build_model, inference_model
 from studies.training import result
 from studies.training.feed import training_feed
-from studies.training.fit import train
 from studies.training.model_cache import CompiledModelCache
+from tests.support.fitting import fit
 
 SIDE = 8
 FIRST = Space(
@@ -57,9 +56,8 @@ def noisy(images, classes, seed, shape=(SIDE, SIDE, 1)):
 
 def fitted(recipe, seed, warm=None, *, classes=3, shape=(SIDE, SIDE, 1), build=build_model, **more):
     images, validation = (noisy(count, classes, count, shape) for count in (75, 30))
-    folder = Path()
     more.setdefault("validation", validation)
-    return train(recipe, images, classes=classes, seed=seed, folder=folder, build=build, warm=warm, **more)
+    return fit(recipe, images, classes=classes, seed=seed, build=build, model_cache=warm, **more)
 
 
 def weights(trained):
