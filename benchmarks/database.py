@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from evidence import machine, spread
 
 from studies.database.claims import TrialQueue
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.stored_trials import progress
 from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
@@ -126,7 +126,7 @@ def _plain(url: str) -> tuple[Callable[[], None], Counted]:
 
 
 def _ours(url: str, trials: int) -> tuple[Callable[[], None], Counted]:
-    opened = open_study(url, "tiny", TINY, Study(), DATA)
+    opened = create_study(url, "tiny", TINY, Study(), DATA)
     set_limits(opened.database, opened.study_id, Limits(trials))
     member = WorkerRegistration(opened.study_id, "none", lost_after_seconds=3600.0)
     member.register(opened.database)

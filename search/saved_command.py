@@ -13,8 +13,8 @@ from search.formatting import escape_text
 from search.run_command import RunCommand
 from spaces.errors import OutputError, SpaceError, StudyError
 from studies.settings import Study, valid_name
+from studies.study_folder import COMMAND_FILE, DATABASE_FILE, find_study_folder
 
-COMMAND_FILE = "command.json"
 FORMAT = 1
 LEFTOVER_SECONDS = 60.0
 _FORM = {
@@ -122,21 +122,12 @@ def load_command(folder: Path) -> SavedCommand:
         raise StudyError(f"the file {file} cannot be read ({escape_text(error)}): {way_out}") from error
 
 
-def find_study_folder(study: str, output: Path) -> Path | None:
-    """The folder of a study, given by its name or by that folder; None if there is none."""
-    return next((folder for folder in (output / study, Path(study)) if _is_run(folder)), None)
-
-
 def storage_of(study: str, output: Path, typed: str | None) -> str | None:
     """The database of a study: the one that was typed, or the one it was started with, which may lack its password."""
     folder = find_study_folder(study, output)
-    if typed is not None or folder is None or (folder / "study.db").is_file():
+    if typed is not None or folder is None or (folder / DATABASE_FILE).is_file():
         return typed
     return load_command(folder).storage
-
-
-def _is_run(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("study.db", COMMAND_FILE))
 
 
 def _kept(value: Any) -> Any:

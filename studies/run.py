@@ -18,10 +18,11 @@ from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.data.dataset import identity
 from studies.database import stored_trials
 from studies.database.claims import TrialQueue
-from studies.database.create_study import OpenStudy, open_study
+from studies.database.create_study import create_study
 from studies.database.errors import translate_errors
 from studies.database.identities import explain_deletion
 from studies.database.local_process import uptime
+from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
 from studies.database.transactions import RETRY_TIMEOUT
 from studies.database.urls import sqlite_url
@@ -34,7 +35,7 @@ from studies.outcome import Best, Progress, RunResult
 from studies.preflight import prepare
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.study_folder import ensure_study_folder
+from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, ensure_study_folder
 from studies.trials.dataset_loader import DatasetLoader
 from studies.trials.declared import SpaceDefinition
 from studies.trials.repeats import most_of
@@ -77,7 +78,7 @@ def run(
     keep(declared.space)
     name = settings.name or declared.name
     folder = ensure_study_folder(output, name)
-    url = settings.storage or sqlite_url(folder / "study.db")
+    url = settings.storage or sqlite_url(folder / DATABASE_FILE)
     images = DatasetLoader(declared.folder, listener, stop)
     timeout: Any = settings.timeout
     started = stop.clock() if process.started is None else process.started
@@ -132,7 +133,7 @@ class _Run:
         )
         space = prepared.space
         how = (self.settings, identity(prepared.dataset), self._patience, self.process.study)
-        opened = open_study(self.url, self.name, space, *how, corrects=True)
+        opened = create_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.for_study(opened.identity)
         limit = most_of(space, opened.study.get_trials(deepcopy=False))
         total = int(min(self.settings.trials, limit))
@@ -153,7 +154,7 @@ class _Run:
 
     def _check_time(self) -> None:
         """Raise if time is over and no earlier run has left a study."""
-        if self.stop.out_of_time and self.settings.storage is None and not (self.folder / "study.db").exists():
+        if self.stop.out_of_time and self.settings.storage is None and not (self.folder / DATABASE_FILE).exists():
             raise NoResultError(too_short(self.settings.timeout, "before the search began"))
 
     def _patience(self) -> float:
@@ -201,7 +202,7 @@ class _Run:
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
-        of_folder = (*election.notices(self.folder / "best", opened.identity), *self.checkpoints.notices())
+        of_folder = (*election.notices(self.folder / EXPORT_FOLDER, opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
             what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
@@ -284,7 +285,7 @@ class _Run:
             worker=member,
             seed=self.settings.seed,
             folder=self.declared.folder,
-            target=self.folder / "best",
+            target=self.folder / EXPORT_FOLDER,
             images=self.images,
             features=self.features,
             listener=self.listener,

@@ -1,23 +1,58 @@
-"""Where a study keeps its files."""
+"""Where a study is stored, and the names of the files in its folder."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.errors import OutputError
 
+DATABASE_FILE, COMMAND_FILE = "study.db", "command.json"
+CHECKPOINT_FOLDER, LOG_FOLDER, EXPORT_FOLDER = "checkpoints", "logs", "best"
+
+
+@dataclass(frozen=True)
+class StudyRef:
+    """Where a study is stored; the study need not exist.
+
+    Args:
+        name: Name of the study.
+        url: URL of its database.
+        folder: Folder of its files on this machine.
+        accept_single_study: Whether the only study of the database is meant where none has that name: the name is that
+            of the folder, which may have been renamed.
+    """
+
+    name: str
+    url: str
+    folder: Path
+    accept_single_study: bool = False
+
+
+def find_study_folder(text: str, runs: Path, names: tuple[str, ...] = (DATABASE_FILE, COMMAND_FILE)) -> Path | None:
+    """Return the folder of a study, or None if there is none.
+
+    Args:
+        text: Name of the study, or its folder.
+        runs: Folder of all studies.
+        names: Names of files of which the folder has at least one.
+    """
+    return next(
+        (folder for folder in (runs / text, Path(text)) if any((folder / name).is_file() for name in names)), None
+    )
+
 
 def ensure_study_folder(output: Path, name: str) -> Path:
-    """Make sure that the study's folder is there and can be written.
+    """Create the study's folder unless it exists, and check that it can be written.
 
     Raises:
-        OutputError: It cannot be made or written.
+        OutputError: It cannot be created or written.
     """
     folder = output / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.write_bytes(b"")
-        # Another process that starts at the same time may have done so.
+        # Another process that starts at the same time may have removed it already.
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be written: {error.strerror}: give another --output") from error
+        raise OutputError(f"cannot write to {folder}: {error.strerror}\nhint: pass a different --output") from error
     return folder

@@ -11,6 +11,7 @@ from search.display.terminal import print_line
 from search.formatting import escape_text, format_bytes, format_count
 from search.saved_command import load_command, storage_of
 from spaces.errors import OutputError, StudyError, UsageError
+from studies.study_folder import DATABASE_FILE
 
 if TYPE_CHECKING:
     from studies.export.study_files import StudyFile
@@ -32,16 +33,17 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
         UsageError: Nobody can be asked, and `--yes` was not typed.
         OutputError: A file cannot be removed.
     """
-    from studies.database.deletion import delete_rows, identity, require_idle
-    from studies.database.lookup import find
+    from studies.database.deletion import delete_rows, require_idle
+    from studies.database.lookup import open_study, resolve_study
     from studies.export.study_files import DATABASE, is_database_here, remove, remove_elsewhere
 
-    found = find(study, output, storage_of(study, output, storage), reading=False)
+    ref = resolve_study(study, output, storage_of(study, output, storage))
+    found, folder = open_study(ref, readonly=False), ref.folder
     require_idle(found)
-    folder, files = files_in_folder(found, study, output)
+    files = files_in_folder(found, folder)
     if folder.is_symlink():
         raise OutputError(f"the folder {folder} is a link to {folder.resolve()}: name that folder instead")
-    own, place = identity(found), _shared_checkpoints(folder)
+    own, place = found.identity, _shared_checkpoints(folder)
     others = [each.study_name for each in found.study._storage.get_all_studies() if each.study_name != found.name]
     if others or not is_database_here(folder, found.url):
         files = [file for file in files if file.kind != DATABASE]
@@ -63,7 +65,7 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
             ("kept", f"the database, which holds other studies: {', '.join(map(escape_text, sorted(others)))}")
         )
     names = [str(path.relative_to(folder)) for path in left]
-    names = [name for name in names if not (others and name.startswith(("study.db", ".study.db")))]
+    names = [name for name in names if not (others and name.removeprefix(".").startswith(DATABASE_FILE))]
     if names:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         facts.append(("kept", f"{', '.join(map(escape_text, names[:MOST_NAMES]))}{more} in {escape_text(folder)}"))

@@ -10,13 +10,14 @@ from search.commands.run import run
 from search.display.terminal import print_line
 from search.formatting import format_count, stop_text
 from search.run_command import RunCommand
-from search.saved_command import COMMAND_FILE, SavedCommand, find_study_folder, load_command
+from search.saved_command import SavedCommand, load_command
 from spaces.errors import SpaceError, StudyError, UsageError
 from spaces.held_out import share_of_images
 from studies.settings import MAX_TRIALS
+from studies.study_folder import COMMAND_FILE, DATABASE_FILE, StudyRef, find_study_folder
 
 if TYPE_CHECKING:
-    from studies.database.lookup import FoundStudy
+    from studies.database.open_study import OpenStudy
     from studies.status.status import StudyStatus
 
 
@@ -115,12 +116,12 @@ def _require_space(known: SavedCommand, call: RunCommand) -> None:
 
 def _trials(known: SavedCommand, folder: Path, storage: str | None, typed: str | None) -> tuple[int, list[str]]:
     """How many trials the study is to have, set at once where others work on it, and what to say of that."""
-    from studies.database.lookup import find_study
+    from studies.database.lookup import open_study
     from studies.database.urls import sqlite_url
     from studies.status.status import read_status
 
-    url = storage or sqlite_url(folder.absolute() / "study.db")
-    found = find_study(url, known.study, reading=False)
+    url = storage or sqlite_url(folder.absolute() / DATABASE_FILE)
+    found = open_study(StudyRef(known.study, url, folder), readonly=False)
     status = read_status(found)
     _refuse(status)
     if known.identity not in (None, found.identity):
@@ -148,7 +149,7 @@ def _trials(known: SavedCommand, folder: Path, storage: str | None, typed: str |
     ]
 
 
-def _raised(found: "FoundStudy", more: int) -> int:
+def _raised(found: "OpenStudy", more: int) -> int:
     from studies.database.errors import translate_errors
     from studies.database.study_control import extend_budget
 
@@ -157,9 +158,9 @@ def _raised(found: "FoundStudy", more: int) -> int:
         return extend_budget(found.database, found.study_id, more)
 
 
-def _is_grid(found: "FoundStudy") -> bool:
+def _is_grid(found: "OpenStudy") -> bool:
     """Whether the number of trials has a limit that only the space tells; it is raised once that is known."""
-    from studies.database.create_study import SETTINGS
+    from studies.database.open_study import SETTINGS
 
     settings = found.study.user_attrs.get(SETTINGS)
     return isinstance(settings, dict) and settings.get("sampler") == "grid"

@@ -12,8 +12,9 @@ from search.display.screen import print_lines
 from search.display.terminal import print_line, show_table
 from search.formatting import escape_text, format_command, format_duration, format_metric, redact, stop_text
 from search.run_command import location_options
-from search.saved_command import COMMAND_FILE, load_command, storage_of
+from search.saved_command import load_command, storage_of
 from spaces.errors import StudyError
+from studies.study_folder import COMMAND_FILE, DATABASE_FILE
 
 if TYPE_CHECKING:
     from studies.status.listing import StudySummary
@@ -37,12 +38,13 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     if study is None:
         _list(output, storage, as_json=as_json)
         return
-    from studies.database.lookup import find
+    from studies.database.lookup import open_study, resolve_study
     from studies.status.status import read_status
 
-    found = find(study, output, storage_of(study, output, storage))
+    ref = resolve_study(study, output, storage_of(study, output, storage))
+    found = open_study(ref)
     status = read_status(found)
-    used = disk_use(found, study, output)
+    used = disk_use(found, ref.folder)
     if as_json:
         print_json({**_form(status), "disk": used})
     else:
@@ -53,7 +55,7 @@ def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
     from studies.database.urls import redact_url, sqlite_url
     from studies.status.listing import list_studies
 
-    files = [] if storage is not None else sorted(output.glob("*/study.db"))
+    files = [] if storage is not None else sorted(output.glob(f"*/{DATABASE_FILE}"))
     rows, problems = [], []
     for url in [storage] if storage is not None else [sqlite_url(file) for file in files]:
         try:

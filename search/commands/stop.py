@@ -42,13 +42,13 @@ def stop_study(
         StudyError: There is no such study, its database cannot be used, or workers have not ended in that time.
     """
     from studies.database.errors import translate_errors
-    from studies.database.lookup import find
+    from studies.database.lookup import open_study, resolve_study
     from studies.database.study_control import request_stop
     from studies.status.status import read_status
 
     typed = [study, *location_options(output, storage)]
-    found = find(study, output, storage_of(study, output, storage), reading=False)
-    if not found.is_ours:
+    found = open_study(resolve_study(study, output, storage_of(study, output, storage)), readonly=False)
+    if not found.created_by_search:
         raise StudyError(f"the study {found.name!r} was not made by search: it has no workers that can be asked to end")
     with translate_errors(found.url):
         asked = request_stop(found.database, found.study_id)

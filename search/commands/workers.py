@@ -29,12 +29,12 @@ def list_workers(study: str, output: Path, storage: str | None, *, include_ended
         StudyError: The study was not found, or its database cannot be used.
     """
     from studies.database.errors import translate_errors
-    from studies.database.lookup import find
+    from studies.database.lookup import open_study, resolve_study
     from studies.database.workers import read_workers
 
-    found = find(study, output, storage_of(study, output, storage))
+    found = open_study(resolve_study(study, output, storage_of(study, output, storage)))
     known: tuple[WorkerInfo, ...] = ()
-    if found.is_ours:
+    if found.created_by_search:
         with translate_errors(found.url):
             known = found.database.read(lambda connection: read_workers(connection, found.study_id))
     rows = [row for row in known if include_ended or row.state != "ended"]

@@ -5,35 +5,32 @@ from typing import TYPE_CHECKING
 
 from search.display.messages import Line
 from search.formatting import escape_text, format_bytes
-from search.saved_command import find_study_folder, load_command
+from search.saved_command import load_command
 from spaces.errors import StudyError
 
 if TYPE_CHECKING:
-    from studies.database.lookup import FoundStudy
+    from studies.database.open_study import OpenStudy
     from studies.export.study_files import StudyFile
 
 
-def files_in_folder(found: "FoundStudy", study: str, output: Path) -> tuple[Path, list["StudyFile"]]:
-    """The folder of a study that was found, and the files in it that are its own.
+def files_in_folder(found: "OpenStudy", folder: Path) -> list["StudyFile"]:
+    """Return the files of a study in its folder.
 
     Args:
         found: The study.
-        study: How it was typed: its name, or its folder.
-        output: Folder of all studies.
+        folder: Its folder on this machine, which may not exist.
     """
-    from studies.database.deletion import identity
     from studies.export.study_files import files_of, is_database_here
 
-    folder = find_study_folder(study, output) or output / found.name
     is_home = is_database_here(folder, found.url) or _is_kept_in(folder, found)
-    return folder, files_of(folder, identity(found) if found.is_ours else "", is_home=is_home)
+    return files_of(folder, found.identity, is_home=is_home)
 
 
-def disk_use(found: "FoundStudy", study: str, output: Path) -> dict[str, int]:
+def disk_use(found: "OpenStudy", folder: Path) -> dict[str, int]:
     """The bytes of a study's files on this machine, by kind; empty where it has none."""
     from studies.export.study_files import sizes
 
-    return sizes(files_in_folder(found, study, output)[1])
+    return sizes(files_in_folder(found, folder))
 
 
 def disk_facts(used: dict[str, int]) -> list[Line]:
@@ -44,7 +41,7 @@ def disk_facts(used: dict[str, int]) -> list[Line]:
     return [("disk", f"{format_bytes(sum(used.values()))}: {kinds}")]
 
 
-def _is_kept_in(folder: Path, found: "FoundStudy") -> bool:
+def _is_kept_in(folder: Path, found: "OpenStudy") -> bool:
     """Whether the folder says that this study was started from it, with a database elsewhere."""
     from studies.database.urls import remove_secrets
 

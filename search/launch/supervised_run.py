@@ -37,7 +37,7 @@ from studies.outcome import Progress, RunResult, WorkerInfo
 from studies.settings import Study
 from studies.status.monitor import StudyMonitor, StudySnapshot
 from studies.stop_request import StopReason, StopRequest, signals
-from studies.study_folder import ensure_study_folder
+from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, LOG_FOLDER, ensure_study_folder
 from studies.trials.repeats import is_exhausted
 from studies.trials.time_budget import too_short
 from studies.workers.event_relay import EventRelay, elsewhere
@@ -79,9 +79,9 @@ def supervise(
     chosen = assign_devices(this_machine(environ), study.workers, study.devices, study.per_gpu, sizes)
     name = study.name or loaded.name
     folder = ensure_study_folder(call.output, name)
-    looking = StudyMonitor(study.storage or sqlite_url(folder / "study.db"), name)
+    looking = StudyMonitor(study.storage or sqlite_url(folder / DATABASE_FILE), name)
     now = looking.look()
-    logs = open_logs(folder / "logs", len(chosen), now.identity if now else "")
+    logs = open_logs(folder / LOG_FOLDER, len(chosen), now.identity if now else "")
     try:
         run = _Run(call, loaded, study, screen, stop, environ, debug, name, folder, chosen, logs, looking, started)
         return run.result()
@@ -236,7 +236,7 @@ class _Run:
         count = len(self.places)
         return StudyOpened(
             name=self.name,
-            storage=redact_url(self.study.storage or sqlite_url(self.folder / "study.db")),
+            storage=redact_url(self.study.storage or sqlite_url(self.folder / DATABASE_FILE)),
             metric=self.loaded.space.metric,
             direction=METRICS[self.loaded.space.metric],
             # A worker joined before this command was started: it may have ended no trial.
@@ -269,7 +269,7 @@ class _Run:
             direction=METRICS[self.loaded.space.metric],
             progress=progress,
             metrics=metrics,
-            export=self.folder / "best" if metrics else None,
+            export=self.folder / EXPORT_FOLDER if metrics else None,
             interrupted=interrupted,
             timed_out=progress.done < progress.trials and interrupted is None,
             already_finished=before is not None and before.progress.done >= progress.trials,
@@ -280,7 +280,9 @@ class _Run:
     def _metrics(self, progress: Progress) -> dict[str, Any] | None:
         """What the export in this study's folder says of itself, if it is of the best trial of all that ended."""
         try:
-            stored: dict[str, Any] = json.loads((self.folder / "best" / "metrics.json").read_text(encoding="utf-8"))
+            stored: dict[str, Any] = json.loads(
+                (self.folder / EXPORT_FOLDER / "metrics.json").read_text(encoding="utf-8")
+            )
         except (OSError, ValueError):
             return None
         is_own = self.identity is not None and stored.get(STUDY_ID) == self.identity

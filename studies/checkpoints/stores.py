@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spaces.errors import OutputError
+from studies.study_folder import CHECKPOINT_FOLDER
 
 
 class CheckpointStore(Protocol):
@@ -37,7 +38,7 @@ def store_of_study(chosen: str | None, folder: Path) -> str | Path:
         chosen: A folder or URL for all studies, or None.
         folder: The folder of the study, which has its name.
     """
-    return folder / "checkpoints" if chosen is None else f"{chosen.rstrip('/')}/{folder.name}"
+    return folder / CHECKPOINT_FOLDER if chosen is None else f"{chosen.rstrip('/')}/{folder.name}"
 
 
 def store_at(place: str | Path) -> CheckpointStore:

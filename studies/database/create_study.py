@@ -5,7 +5,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import optuna
@@ -22,56 +21,20 @@ from studies.database.corrections import can_be_corrected, start_again
 from studies.database.errors import translate_errors
 from studies.database.identities import StudyDeletedError, identify, identity_of
 from studies.database.imported import Imports
+from studies.database.open_study import DATA, FINGERPRINT, SETTINGS, SPACE, OpenStudy
 from studies.database.schema_lock import schema_lock
-from studies.database.stored_trials import progress
 from studies.database.tables import create_tables
 from studies.database.transactions import FIRST_DELAY_SECONDS, RETRY_TIMEOUT, Database, is_transient
 from studies.database.worker_storage import WorkerStorage
-from studies.outcome import Progress
 from studies.settings import Study
 
 OPENING_SECONDS = 10.0
-SPACE, FINGERPRINT, SETTINGS, DATA = "search:space", "search:fingerprint", "search:settings", "search:data"
 WAY_OUT = "give the new search a name of its own: --study NEWNAME"
 
 Identity: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class OpenStudy:
-    """A study in its database.
-
-    Args:
-        study: Optuna's study, on a `WorkerStorage`.
-        url: URL of its database.
-        resumed: It was there before.
-        database: Its database, for transactions of our own.
-        identity: What no other study has, whatever its name and its ids.
-        imports: Trials that others have added to it.
-        notices: What the user should know of how it was opened.
-    """
-
-    study: optuna.Study
-    url: str
-    resumed: bool
-    database: Database
-    identity: str
-    imports: Imports
-    notices: tuple[str, ...] = ()
-
-    @property
-    def study_id(self) -> int:
-        """Its id in the database."""
-        return self.study._study_id
-
-    def progress(self, wanted: int) -> Progress:
-        """Return the progress towards the wanted number of trials; added trials that the space refuses have failed."""
-        now = progress(self.study, wanted)
-        self.imports.write(self.database)
-        return now
-
-
-def open_study(
+def create_study(
     url: str,
     name: str,
     space: Space,
@@ -155,7 +118,7 @@ def _open(
     imports = Imports(space, lambda trial_id: is_claimed(database, trial_id))
     own = WorkerStorage(storage, database, plain._study_id, imports.seen, imports.taken)
     return OpenStudy(
-        optuna.load_study(study_name=name, storage=own), url, resumed, database, identity, imports, notices
+        optuna.load_study(study_name=name, storage=own), url, database, identity, resumed, imports, notices
     )
 
 

@@ -5,19 +5,19 @@ import sqlalchemy as sa
 from spaces.errors import StudyError
 from studies.database.connection import engine_of
 from studies.database.errors import translate_errors
-from studies.database.identities import forget, identity_of
-from studies.database.lookup import FoundStudy
+from studies.database.identities import forget
 from studies.database.lost_workers import mark_dead_workers, mark_lost_workers
+from studies.database.open_study import OpenStudy
 from studies.database.workers import count_alive
 
 
-def require_idle(found: FoundStudy) -> None:
+def require_idle(found: OpenStudy) -> None:
     """Raise unless search made the study, and no worker is alive.
 
     Raises:
         StudyError: Plain Optuna made it, or workers are alive.
     """
-    if not found.is_ours:
+    if not found.created_by_search:
         raise StudyError(f"the study {found.name!r} was not made by search: delete it with optuna delete-study")
 
     def alive(connection: sa.Connection) -> int:
@@ -31,13 +31,7 @@ def require_idle(found: FoundStudy) -> None:
             raise StudyError(f"the study {found.name!r} has {workers} alive: run search stop {found.name} first")
 
 
-def identity(found: FoundStudy) -> str:
-    """Return the identity of a study; empty if it has none."""
-    with translate_errors(found.url):
-        return found.database.read(lambda connection: identity_of(connection, found.study_id)) or ""
-
-
-def delete_rows(found: FoundStudy) -> list[str]:
+def delete_rows(found: OpenStudy) -> list[str]:
     """Delete a study, and return the names of those that are left in the same database."""
     with translate_errors(found.url):
         storage = found.study._storage

@@ -1,117 +1,83 @@
-"""Finds studies that are there, and opens them without creating anything."""
+"""Finds existing studies and opens them without creating anything."""
 
-from dataclasses import dataclass
+import contextlib
 from pathlib import Path
 
 import optuna
 
 from spaces.errors import StudyError
 from studies.database.connection import open_storage
-from studies.database.create_study import FINGERPRINT
 from studies.database.errors import translate_errors
 from studies.database.identities import identity_of
+from studies.database.open_study import FINGERPRINT, OpenStudy
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
+from studies.database.urls import sqlite_url
 from studies.database.worker_storage import WorkerStorage
+from studies.study_folder import DATABASE_FILE, StudyRef, find_study_folder
 
 RETRY_TIMEOUT = 5.0
 
 
-@dataclass(frozen=True)
-class FoundStudy:
-    """A study that is there.
+class StudyNotFoundError(StudyError):
+    """There is no study of that name."""
+
+
+def resolve_study(text: str, runs: Path, storage: str | None) -> StudyRef:
+    """Return where a study is stored.
 
     Args:
-        study: Optuna's study, to be read.
-        url: URL of its database.
-        database: Its database.
-        identity: What no other study has, if search made it; else it is plain Optuna's, or a copy that search has not
-            opened yet, perhaps in a database that has the tables of search.
+        text: Name of the study, or its folder, which may have been renamed.
+        runs: Folder of all studies.
+        storage: URL of the database; None for `study.db` in the study's folder.
+
+    Raises:
+        StudyNotFoundError: No URL is given, and there is no such folder.
     """
-
-    study: optuna.Study
-    url: str
-    database: Database
-    identity: str | None
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether search made it."""
-        return self.identity is not None
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.study.study_name
-
-    @property
-    def study_id(self) -> int:
-        """Its id in the database."""
-        return self.study._study_id
+    if storage is not None:
+        name = Path(text).name
+        return StudyRef(name, storage, find_study_folder(text, runs) or runs / name)
+    folder = find_study_folder(text, runs, (DATABASE_FILE,))
+    if folder is None:
+        raise _not_found(text, str(runs), [file.parent.name for file in runs.glob(f"*/{DATABASE_FILE}")])
+    return StudyRef(folder.absolute().name, sqlite_url(folder / DATABASE_FILE), folder, accept_single_study=True)
 
 
-def find(name_or_folder: str, output: Path, storage: str | None, *, reading: bool = True) -> FoundStudy:
-    """Open a study as it is typed.
+def open_study(ref: StudyRef, *, readonly: bool = True, retry_timeout: float = RETRY_TIMEOUT) -> OpenStudy:
+    """Open an existing study.
 
     Args:
-        name_or_folder: Name of the study, or its folder, which may have been renamed.
-        output: Folder of all studies.
-        storage: URL of the database; None takes `study.db` in the study's folder.
-        reading: Only read; nothing can be written then.
+        ref: Where it is stored.
+        readonly: Whether a database file is opened so that it cannot be written.
+        retry_timeout: Seconds to wait for an unreachable database, once the study is open.
 
     Raises:
-        StudyError: There is no such study, or its database cannot be used.
+        StudyNotFoundError: The database has no study of that name.
+        StudyError: The database cannot be used, has another schema version, or the study has several objectives.
     """
-    name, url = located(name_or_folder, output, storage)
-    return find_study(url, name, reading=reading, or_only=storage is None)
+    with contextlib.ExitStack() as on_error:
+        storage, has_own_tables = open_database(ref.url)
+        on_error.callback(storage.engine.dispose)
+        with translate_errors(ref.url):
+            name = _name_in(optuna.get_all_study_names(storage), ref)
+            study_id = storage.get_study_id_from_name(name)
+            if not readonly:
+                storage.engine.dispose()
+                storage = open_storage(ref.url)
+                on_error.callback(storage.engine.dispose)
+            database = Database(storage.engine, retry_timeout=lambda: retry_timeout)
+            study = optuna.load_study(study_name=name, storage=WorkerStorage(storage, database, study_id))
+            _require_one_objective(study)
+            identity = database.read(lambda connection: identity_of(connection, study_id)) if has_own_tables else None
+            on_error.pop_all()
+            return OpenStudy(study, ref.url, database, (identity if FINGERPRINT in study.user_attrs else None) or "")
 
 
-def find_study(url: str, name: str, *, reading: bool = True, or_only: bool = False) -> FoundStudy:
-    """Open a study that is there.
-
-    Args:
-        url: URL of its database.
-        name: Its name.
-        reading: Only read; nothing can be written then.
-        or_only: Where there is none of that name, take the only one that the database has.
-
-    Raises:
-        StudyError: The database cannot be used, was made by another version, or has no study of that name, or one that
-            search cannot read.
-    """
-    storage, is_ours = open_existing(url)
-    with translate_errors(url):
-        names = optuna.get_all_study_names(storage)
-        if name not in names and or_only and len(names) == 1:
-            (name,) = names
-        if name not in names:
-            known = f"it has {', '.join(sorted(names))}" if names else "it has none"
-            raise StudyError(f"there is no study {name!r} in the database: {known}")
-        if not reading:
-            storage.engine.dispose()
-            storage = open_storage(url)
-        database = Database(storage.engine, retry_timeout=lambda: RETRY_TIMEOUT)
-        own_id = storage.get_study_id_from_name(name)
-        own = WorkerStorage(storage, database, own_id)
-        study = optuna.load_study(study_name=name, storage=own)
-        _refuse_several_objectives(study)
-        identity = database.read(lambda connection: identity_of(connection, own_id)) if is_ours else None
-        return FoundStudy(study, url, database, identity if FINGERPRINT in study.user_attrs else None)
-
-
-def _refuse_several_objectives(study: optuna.Study) -> None:
-    if len(study.directions) > 1:
-        raise StudyError(
-            f"the study {study.study_name!r} was not made by search: it has {len(study.directions)} objectives, search "
-            "reads studies of one: look at it with optuna-dashboard"
-        )
-
-
-def open_existing(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
-    """Open a database to read it; returns also whether it has the tables of search.
+def open_database(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
+    """Open a database for reading; returns also whether it has the tables of search.
 
     Raises:
-        StudyError: It cannot be used, holds no studies, or was made by another version.
+        StudyError: It cannot be used, holds no studies, or has another schema version.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url, reading=True)
@@ -119,24 +85,22 @@ def open_existing(url: str) -> tuple[optuna.storages.RDBStorage, bool]:
         return storage, has_tables(connection)
 
 
-def located(name_or_folder: str, output: Path, storage: str | None) -> tuple[str, str]:
-    """The study's name and the URL of its database.
+def _name_in(names: list[str], ref: StudyRef) -> str:
+    if ref.name in names:
+        return ref.name
+    if ref.accept_single_study and len(names) == 1:
+        return names[0]
+    raise _not_found(ref.name, "the database", names)
 
-    Args:
-        name_or_folder: Name of the study, or its folder.
-        output: Folder of all studies.
-        storage: URL of the database; None takes `study.db` in the study's folder.
 
-    Raises:
-        StudyError: There is no such folder.
-    """
-    from studies.database.urls import sqlite_url
+def _not_found(name: str, place: str, others: list[str]) -> StudyNotFoundError:
+    known = f"existing studies: {', '.join(sorted(others))}" if others else "it has no studies yet"
+    return StudyNotFoundError(f"study {name!r} not found in {place}\nhint: {known}")
 
-    if storage is not None:
-        return Path(name_or_folder).name, storage
-    folder = next((f for f in (output / name_or_folder, Path(name_or_folder)) if (f / "study.db").is_file()), None)
-    if folder is None:
-        known = sorted(file.parent.name for file in output.glob("*/study.db"))
-        there = f"there are {', '.join(known)}" if known else "there is none"
-        raise StudyError(f"there is no study {name_or_folder!r} in {output}: {there}")
-    return folder.absolute().name, sqlite_url(folder / "study.db")
+
+def _require_one_objective(study: optuna.Study) -> None:
+    if len(study.directions) > 1:
+        raise StudyError(
+            f"study {study.study_name!r} was not created by search and has {len(study.directions)} objectives\n"
+            "hint: inspect it with optuna-dashboard; search supports a single objective"
+        )

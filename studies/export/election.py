@@ -16,8 +16,8 @@ from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.data.dataset import Dataset
 from studies.database import stored_trials
 from studies.database.connection import engine_of
-from studies.database.create_study import OpenStudy
 from studies.database.identities import require
+from studies.database.open_study import OpenStudy
 from studies.database.study_control import ExportClaim, claim_export, exporter_heartbeat, read_control, release_export
 from studies.database.tables import read_epochs
 from studies.database.workers import WorkerRegistration

@@ -12,11 +12,12 @@ from spaces.errors import OutputError
 from studies.checkpoints.stores import store_at
 from studies.database.urls import sqlite_url
 from studies.export.export_folder import study_of
+from studies.study_folder import CHECKPOINT_FOLDER, COMMAND_FILE, DATABASE_FILE, EXPORT_FOLDER, LOG_FOLDER
 
 DATABASE, CHECKPOINTS, EXPORT, LOGS, COMMAND = "database", "checkpoints", "export", "logs", "command"
 
-_DATABASE = re.compile(r"study\.db(-wal|-shm|-journal)?|\.study\.db\.lock")
-_COMMAND = re.compile(r"command\.json|\.command\.json\.\d+|\.writable.*")
+_DATABASE = re.compile(rf"{re.escape(DATABASE_FILE)}(-wal|-shm|-journal)?|\.{re.escape(DATABASE_FILE)}\.lock")
+_COMMAND = re.compile(rf"{re.escape(COMMAND_FILE)}|\.{re.escape(COMMAND_FILE)}\.\d+|\.writable.*")
 _LOG = re.compile(r"worker-\d+\.log")
 _CHECKPOINT = re.compile(r".*\.(checkpoint|weights|tmp)")
 EXPORTED = {
@@ -60,18 +61,18 @@ def files_of(folder: Path, identity: str, *, is_home: bool) -> list[StudyFile]:
         identity: The study's identity: checkpoints and exports that carry another one are not its own.
         is_home: Whether the folder is known to be this study's, so that its logs and its command are, too.
     """
-    found = [*_in_checkpoints(folder / "checkpoints", identity), *_in_exports(folder, identity)]
+    found = [*_in_checkpoints(folder / CHECKPOINT_FOLDER, identity), *_in_exports(folder, identity)]
     if is_home:
-        found += _matching(folder / "logs", _LOG, LOGS)
+        found += _matching(folder / LOG_FOLDER, _LOG, LOGS)
         found += _matching(folder, _COMMAND, COMMAND)
-    if (folder / "study.db").exists() and is_home:
+    if (folder / DATABASE_FILE).exists() and is_home:
         found += _matching(folder, _DATABASE, DATABASE)
     return found
 
 
 def is_database_here(folder: Path, url: str) -> bool:
     """Return True if a URL is that of the database file in a study's folder."""
-    return url == sqlite_url(folder / "study.db")
+    return url == sqlite_url(folder / DATABASE_FILE)
 
 
 def sizes(files: list[StudyFile]) -> dict[str, int]:
@@ -91,7 +92,7 @@ def remove(files: list[StudyFile], folder: Path) -> list[Path]:
     paths = [file.path for file in files]
     if any(file.kind == DATABASE for file in files):
         # Those of SQLite come and go with its connections.
-        paths += [folder / f"study.db{suffix}" for suffix in ("-wal", "-shm", "-journal")]
+        paths += [folder / f"{DATABASE_FILE}{suffix}" for suffix in ("-wal", "-shm", "-journal")]
     for path in paths:
         try:
             path.unlink(missing_ok=True)
@@ -127,8 +128,8 @@ def _is_checkpoint_of(name: str, identity: str) -> bool:
 
 def _in_exports(folder: Path, identity: str) -> Iterator[StudyFile]:
     for export in _entries(folder):
-        unfinished = re.fullmatch(r"\.best\.(new-.*|previous)", export.name)
-        if export.name != "best" and not unfinished:
+        unfinished = re.fullmatch(rf"\.{EXPORT_FOLDER}\.(new-.*|previous)", export.name)
+        if export.name != EXPORT_FOLDER and not unfinished:
             continue
         if export.is_symlink():
             yield StudyFile(EXPORT, export, 0)
@@ -162,7 +163,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _remove_empty(folder: Path) -> None:
     """Remove the folders that search makes, where they are empty, and at last the study's own."""
-    made = [path for path in _entries(folder) if path.name in ("checkpoints", "logs", "best") or path.name[0] == "."]
+    own = (CHECKPOINT_FOLDER, LOG_FOLDER, EXPORT_FOLDER)
+    made = [path for path in _entries(folder) if path.name in own or path.name[0] == "."]
     within = [path for top in made if _is_folder(top) for path in (*_below(top), top)]
     for path in [*within, folder]:
         if _is_folder(path):

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from studies.database.errors import translate_errors
 from studies.database.identities import identities
-from studies.database.lookup import RETRY_TIMEOUT, open_existing
+from studies.database.lookup import RETRY_TIMEOUT, open_database
 from studies.database.lost_workers import is_alive
 from studies.database.optuna_tables import TRIALS, VALUES
 from studies.database.stored_trials import STATES
@@ -51,16 +51,16 @@ def list_studies(url: str) -> list[StudySummary]:
     Raises:
         StudyError: The database cannot be used, holds no studies, or was made by another version.
     """
-    storage, is_ours = open_existing(url)
+    storage, has_own_tables = open_database(url)
     database = Database(storage.engine, retry_timeout=lambda: RETRY_TIMEOUT)
     with translate_errors(url):
-        return database.read(lambda connection: _rows(connection, redact_url(url), is_ours=is_ours))
+        return database.read(lambda connection: _rows(connection, redact_url(url), has_own_tables=has_own_tables))
 
 
-def _rows(connection: sa.Connection, storage: str, *, is_ours: bool) -> list[StudySummary]:
+def _rows(connection: sa.Connection, storage: str, *, has_own_tables: bool) -> list[StudySummary]:
     states = _states(connection)
     best = _best(connection)
-    own = identities(connection) if is_ours else {}
+    own = identities(connection) if has_own_tables else {}
     wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trial_budget)) if own else {}
     alive = _by_study(connection, _alive()) if own else {}
     studies = connection.execute(

@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from studies.database import stored_trials
-from studies.database.create_study import SPACE
 from studies.database.errors import translate_errors
-from studies.database.lookup import FoundStudy
+from studies.database.open_study import SPACE, OpenStudy
 from studies.database.optuna_tables import as_utc_seconds
 from studies.database.tables import STUDIES
 from studies.database.transactions import database_seconds
@@ -30,7 +29,7 @@ class StudyStatus:
     Args:
         name: Its name.
         storage: Its database, without a password.
-        is_ours: Whether search made it; else nothing is known of workers.
+        made_by_search: Whether search created it; else nothing is known of workers.
         metric: What is compared, or empty if it is not known.
         direction: `maximize` or `minimize`.
         progress: Trials in all and by how they ended, the baseline and the best.
@@ -69,7 +68,7 @@ class StudyStatus:
         return sum(worker.state == state for worker in self.workers)
 
 
-def read_status(found: FoundStudy) -> StudyStatus:
+def read_status(found: OpenStudy) -> StudyStatus:
     """How a study stands now.
 
     Raises:
@@ -86,7 +85,7 @@ def read_status(found: FoundStudy) -> StudyStatus:
         return StudyStatus(
             name=found.name,
             storage=redact_url(found.url),
-            made_by_search=found.is_ours,
+            made_by_search=found.created_by_search,
             metric=_metric(found.study.user_attrs.get(SPACE)),
             direction=found.study.direction.name.lower(),
             progress=progress,
@@ -99,15 +98,15 @@ def read_status(found: FoundStudy) -> StudyStatus:
         )
 
 
-def _workers(found: FoundStudy) -> tuple[WorkerInfo, ...]:
-    if not found.is_ours:
+def _workers(found: OpenStudy) -> tuple[WorkerInfo, ...]:
+    if not found.created_by_search:
         return ()
     return found.database.read(lambda connection: read_workers(connection, found.study_id))
 
 
-def _steering(found: FoundStudy) -> Any:
+def _steering(found: OpenStudy) -> Any:
     """The row that steers a study, with the database's `now` and what its workers have `used`; or None."""
-    if not found.is_ours:
+    if not found.created_by_search:
         return None
     columns = (STUDIES, database_seconds().label("now"), device_seconds(found.study_id).label("used"))
     query = sa.select(*columns).where(STUDIES.c.study_id == found.study_id)

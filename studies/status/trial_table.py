@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial
 
 from spaces.parameters import Scalar
 from studies.database.errors import translate_errors
-from studies.database.lookup import FoundStudy, find
+from studies.database.lookup import open_study, resolve_study
+from studies.database.open_study import OpenStudy
 from studies.database.stored_trials import STATES, outcome_of, params_of
 from studies.database.tables import CLAIMS, WORKERS
 
@@ -56,7 +57,7 @@ def summarize_trials(name_or_folder: str, output: Path, storage: str | None = No
     Raises:
         StudyError: There is no such study, or its database cannot be used.
     """
-    found = find(name_or_folder, output, storage)
+    found = open_study(resolve_study(name_or_folder, output, storage))
     with translate_errors(found.url):
         claims = read_claims(found)
         return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
@@ -79,9 +80,9 @@ def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialSummary:
     )
 
 
-def read_claims(found: FoundStudy) -> dict[int, tuple[str, int]]:
+def read_claims(found: OpenStudy) -> dict[int, tuple[str, int]]:
     """By the id of a trial: the host of the worker that has it or had it last, and how often it was taken."""
-    if not found.is_ours:
+    if not found.created_by_search:
         return {}
     joined = sa.outerjoin(CLAIMS, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
     query = sa.select(CLAIMS.c.trial_id, WORKERS.c.host, CLAIMS.c.attempt).select_from(joined)

@@ -142,7 +142,7 @@ def claim_next_trial(
     """
     storage = study._storage
     if not isinstance(storage, WorkerStorage):
-        raise TypeError("a study whose trials are taken is opened by open_study")
+        raise TypeError("a study whose trials are taken is opened by create_study")
     claim = queue.claim(most)
     if isinstance(claim, NoTrialLeft):
         return claim

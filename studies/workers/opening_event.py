@@ -4,7 +4,7 @@ import math
 
 from spaces.space import Space
 from spaces.training import METRICS
-from studies.database.create_study import OpenStudy
+from studies.database.open_study import OpenStudy
 from studies.database.urls import redact_url
 from studies.events import StudyOpened
 from studies.outcome import Progress

@@ -43,7 +43,7 @@ def test_studies_of_several_objectives_are_listed_without_a_best(search, folder,
     for command in ("status", "trials", "workers", "stop"):
         done = search(command, "pareto", "--storage", url)
         assert done.exit_code == 6
-        assert "it has 2 objectives" in done.stderr
+        assert "has 2 objectives" in done.stderr
 
 
 def test_a_plain_study_in_a_shared_database_is_not_ours(search, folder):
@@ -67,4 +67,4 @@ def test_a_renamed_folder_is_read(search, folder, typed):
     assert "complete" in search("trials", typed).stdout
     assert "none is alive" in search("stop", typed).stdout
     open_tiny(folder.with_name("renamed"), SETTINGS, name="other")
-    assert "it has other, tiny" in search("status", typed).stderr
+    assert "existing studies: other, tiny" in search("status", typed).stderr

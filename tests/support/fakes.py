@@ -9,7 +9,8 @@ import optuna
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from studies import Study
 from studies.database.claims import TrialQueue
-from studies.database.create_study import OpenStudy, open_study
+from studies.database.create_study import create_study
+from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerRegistration
@@ -87,7 +88,7 @@ def opened_tiny(
     folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
 ) -> OpenStudy:
     """As `open_tiny`, with its database."""
-    opened = open_study(sqlite_url(folder / "study.db"), name, space, settings, data)
+    opened = create_study(sqlite_url(folder / "study.db"), name, space, settings, data)
     set_limits(opened.database, opened.study_id, Limits(settings.trials))
     return opened
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from spaces import Float, Space
 from studies import Study
 from studies.database.claims import TrialQueue
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.study_control import Limits, set_limits
 from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.events import RunListener, TrialEnded, TrialStarted
@@ -100,7 +100,7 @@ def work(light: SleepSettings) -> None:
     settings = Study(trials=light.trials, sampler="random", pruner="none")
     stop, activity = StopRequest(), WorkerActivity()
     with signals(stop):
-        opened = open_study(light.url, NAME, TINY, settings, DATA)
+        opened = create_study(light.url, NAME, TINY, settings, DATA)
         set_limits(opened.database, opened.study_id, Limits(light.trials))
         member = WorkerRegistration(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
         with worker_session(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):

@@ -133,7 +133,7 @@ def test_an_unknown_study_is_told_as_everywhere(folder):
     """With those that there are."""
     code, output = search("delete", "other", "--yes")
     assert code == 6
-    assert "there is no study 'other' in runs: there are tiny" in output
+    assert "study 'other' not found in runs" in output
 
 
 def test_a_folder_behind_a_link_is_named(folder, tmp_path):

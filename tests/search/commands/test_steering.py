@@ -204,11 +204,11 @@ def test_what_cannot_be_steered_is_told(search, folder, command):
         assert len(done.stderr.splitlines()) == 1
         return done.stderr
 
-    assert "there is no study 'absent' in runs: there is none" in refused("absent")
+    assert "study 'absent' not found in runs" in refused("absent")
     (folder / "study.db").write_bytes(b"")
     assert "holds no studies yet" in refused("tiny")
     opened = opened_tiny(folder, SETTINGS)
-    assert "it has tiny" in refused("other", "--storage", sqlite_url(folder / "study.db"))
+    assert "existing studies: tiny" in refused("other", "--storage", sqlite_url(folder / "study.db"))
     for version, word in ((SCHEMA_VERSION + 1, "newer"), (SCHEMA_VERSION - 1, "new database")):
         change = sa.update(VERSION).values(version=version)
         opened.database.run(lambda connection, change=change: connection.execute(change))

@@ -5,7 +5,7 @@ import os
 import optuna
 import pytest
 
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
 from studies.settings import Study
@@ -58,7 +58,7 @@ def open_worker(url, engines):
     """Opens the study as a process of its own would: with its own connections. Give it how many trials there are."""
 
     def opened(trials: int = 6, **settings):
-        found = open_study(url, "tiny", TINY, Study(trials=trials, **settings), DATA)
+        found = create_study(url, "tiny", TINY, Study(trials=trials, **settings), DATA)
         engines.append(found.database.engine)
         set_limits(found.database, found.study_id, Limits(trials))
         return found

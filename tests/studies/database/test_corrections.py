@@ -10,7 +10,7 @@ from spaces import Choice, Float
 from spaces.errors import StudyError
 from studies import Study
 from studies.database.connection import open_storage
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, TrialOutcome
 from tests.support.fakes import DATA, TINY, CurveObjective, joined, opened_tiny, run_tiny, taken_from
@@ -28,7 +28,7 @@ CORRECTED = {
 
 def corrected(folder, space=TINY, settings=SETTINGS, data=DATA):
     """The study as the same command opens it after a correction."""
-    return open_study(sqlite_url(folder / "study.db"), "tiny", space, settings, data, corrects=True)
+    return create_study(sqlite_url(folder / "study.db"), "tiny", space, settings, data, corrects=True)
 
 
 def ended(folder, state, value=None):

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import optuna
 import pytest
@@ -15,10 +16,10 @@ from spaces import Float
 from spaces.errors import OutputError, StudyError
 from studies import Study
 from studies.database.connection import open_storage
-from studies.database.create_study import open_study
-from studies.database.lookup import find_study
+from studies.database.create_study import create_study
+from studies.database.lookup import open_study
 from studies.database.urls import redact_url, sqlite_url
-from studies.study_folder import ensure_study_folder
+from studies.study_folder import StudyRef, ensure_study_folder
 from tests.support.fakes import DATA, TINY, open_tiny
 
 SECRET = "hunter2"
@@ -27,8 +28,8 @@ SECRET = "hunter2"
 def test_a_study_is_resumed_by_its_name(tmp_path):
     """The second opening finds what the first created."""
     url = sqlite_url(tmp_path / "study.db")
-    assert not open_study(url, "a", TINY, Study(), DATA).resumed
-    assert open_study(url, "a", TINY, Study(), DATA).resumed
+    assert not create_study(url, "a", TINY, Study(), DATA).resumed
+    assert create_study(url, "a", TINY, Study(), DATA).resumed
 
 
 def test_a_changed_space_is_refused_with_the_lines_that_differ(tmp_path):
@@ -93,11 +94,13 @@ def test_a_study_of_several_objectives_is_refused(tmp_path):
 def test_reading_writes_nothing(tmp_path):
     """A study is read from a file that may not be written, and a missing file is not created."""
     with pytest.raises(StudyError, match="there is no database"):
-        find_study(sqlite_url(tmp_path / "typo.db"), "tiny")
+        open_study(StudyRef("tiny", sqlite_url(tmp_path / "typo.db"), Path()))
     assert list(tmp_path.iterdir()) == []
     open_tiny(tmp_path, Study())
     before = (tmp_path / "study.db").read_bytes()
-    assert find_study(sqlite_url(tmp_path / "study.db"), "tiny").study.user_attrs["search:fingerprint"]
+    assert open_study(StudyRef("tiny", sqlite_url(tmp_path / "study.db"), Path())).study.user_attrs[
+        "search:fingerprint"
+    ]
     assert (tmp_path / "study.db").read_bytes() == before
 
 
@@ -141,8 +144,8 @@ def test_optuna_reads_the_study(tmp_path):
 def test_an_unknown_study_names_those_that_are_there(tmp_path):
     """The message lists the studies of the database."""
     open_tiny(tmp_path, Study())
-    with pytest.raises(StudyError, match="it has tiny"):
-        find_study(sqlite_url(tmp_path / "study.db"), "other")
+    with pytest.raises(StudyError, match="existing studies: tiny"):
+        open_study(StudyRef("other", sqlite_url(tmp_path / "study.db"), Path()))
 
 
 def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path):
@@ -219,5 +222,5 @@ def test_a_read_only_output_folder_is_refused(tmp_path):
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     """A file in the way is an error of the output, not a traceback."""
     (tmp_path / "runs").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write to"):
         ensure_study_folder(tmp_path / "runs", "x")

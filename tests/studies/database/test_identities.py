@@ -1,6 +1,7 @@
 """A study is told from a deleted one that had its name, its id and the ids of its trials."""
 
 import gc
+from pathlib import Path
 
 import optuna
 import pytest
@@ -8,9 +9,9 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies import Study
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.identities import IDENTITY, StudyDeletedError, explain_deletion
-from studies.database.lookup import find_study
+from studies.database.lookup import open_study
 from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from studies.database.study_control import Limits, claim_export, release_export, set_limits
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
@@ -21,6 +22,7 @@ from studies.status.monitor import StudyMonitor
 from studies.status.status import read_status
 from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
+from studies.study_folder import StudyRef
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
 
@@ -94,10 +96,10 @@ def test_the_same_name_again(open_worker, delete, url):
     assert second.identity != first.identity
     assert not second.resumed
     assert count(second, CLAIMS, EPOCHS, WORKERS, IDENTITIES) == [0, 0, 0, 1]
-    assert read_status(find_study(url, "tiny")).workers == ()
+    assert read_status(open_study(StudyRef("tiny", url, Path()))).workers == ()
     searched(second)
     assert [trial.state for trial in second.study.trials] == [TrialState.COMPLETE] * 2
-    assert read_status(find_study(url, "tiny")).progress.complete == 2
+    assert read_status(open_study(StudyRef("tiny", url, Path()))).progress.complete == 2
 
 
 def test_another_study_of_the_database(open_worker, open_other, delete):
@@ -209,11 +211,11 @@ def test_a_copy_is_another_study(open_worker, url, engines, plain):
     searched(first)
     storage = plain()
     optuna.copy_study(from_study_name="tiny", to_study_name="copy", from_storage=storage, to_storage=storage)
-    assert not find_study(url, "copy").is_ours
-    copy = open_study(url, "copy", TINY, Study(trials=6), DATA)
+    assert not open_study(StudyRef("copy", url, Path())).created_by_search
+    copy = create_study(url, "copy", TINY, Study(trials=6), DATA)
     engines.append(copy.database.engine)
     assert copy.identity != first.identity == open_worker().identity
-    assert find_study(url, "copy").identity == copy.identity
+    assert open_study(StudyRef("copy", url, Path())).identity == copy.identity
 
 
 def test_what_is_left_is_shown_nowhere(open_worker, delete, plain, url, tmp_path):
@@ -223,9 +225,9 @@ def test_what_is_left_is_shown_nowhere(open_worker, delete, plain, url, tmp_path
     joined(first, Study())
     delete()
     optuna.create_study(study_name="tiny", storage=plain(), direction="maximize").ask()
-    found = find_study(url, "tiny")
+    found = open_study(StudyRef("tiny", url, Path()))
     status = read_status(found)
-    assert (found.is_ours, status.workers, status.stop, status.progress.trials) == (False, (), None, 1)
+    assert (found.created_by_search, status.workers, status.stop, status.progress.trials) == (False, (), None, 1)
     rows = {row.name: (row.trials, row.alive) for row in list_studies(url)}
     assert rows == {"tiny": (None, 0)}
     assert [(row.host, row.attempts) for row in summarize_trials("tiny", tmp_path, url)] == [("", 0)]
@@ -242,7 +244,7 @@ def test_a_monitor_notices(open_worker, delete, url):
     open_worker()
     assert looking.look() is None
     assert looking.look().identity not in (None, opened.identity)
-    looking._watched.database.engine.dispose()
+    looking._study.database.engine.dispose()
 
 
 @pytest.fixture
@@ -250,7 +252,7 @@ def open_other(url, engines):
     """Opens a second study in the same database."""
 
     def opened():
-        found = open_study(url, "other", TINY, Study(trials=6), DATA)
+        found = create_study(url, "other", TINY, Study(trials=6), DATA)
         engines.append(found.database.engine)
         set_limits(found.database, found.study_id, Limits(6))
         return found

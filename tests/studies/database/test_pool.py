@@ -10,7 +10,7 @@ from sqlalchemy import exc
 
 from studies.database import pool
 from studies.database.claims import Claim
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.pool import FewConnections
 from studies.database.study_control import Limits, set_limits
 from studies.database.tables import STUDIES
@@ -56,7 +56,7 @@ def test_ninety_workers_share_a_server_that_allows_a_hundred_connections():
     with postgres(settings={"fsync": "off", "max_connections": "100"}) as server, contextlib.ExitStack() as working:
         url = server.new_database()
         for _ in range(90):
-            opened = open_study(url, "tiny", TINY, Study(trials=90), DATA)
+            opened = create_study(url, "tiny", TINY, Study(trials=90), DATA)
             working.callback(opened.database.engine.dispose)
             set_limits(opened.database, opened.study_id, Limits(90))
             member = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=120.0)

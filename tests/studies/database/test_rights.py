@@ -10,15 +10,16 @@ import sqlalchemy as sa
 
 from spaces.errors import StudyError
 from studies.database.claims import TrialQueue
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.errors import translate_errors
-from studies.database.lookup import find_study
+from studies.database.lookup import open_study
 from studies.database.study_control import Limits, set_limits
 from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.events import RunListener
 from studies.settings import Study
 from studies.status.status import read_status
 from studies.stop_request import StopRequest
+from studies.study_folder import StudyRef
 from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY
@@ -68,7 +69,7 @@ def work_as(url, trials=2):
     """Be a worker of the study until it has so many trials."""
     light, stop = SleepSettings(url, trials, epochs=2, seconds=0.0), StopRequest()
     settings = Study(sampler="random", pruner="none")
-    opened = open_study(url, NAME, TINY, settings, DATA)
+    opened = create_study(url, NAME, TINY, settings, DATA)
     try:
         with translate_errors(url):
             set_limits(opened.database, opened.study_id, Limits(trials))
@@ -91,7 +92,7 @@ def refused(reason):
 
 def look_as(url):
     """See how the study stands."""
-    found = find_study(url, NAME)
+    found = open_study(StudyRef(NAME, url, Path()))
     try:
         return read_status(found)
     finally:
@@ -102,7 +103,7 @@ def test_the_rights_of_the_page_are_enough_for_a_worker(urls):
     """It searches the owner's study to its end, and begins one of its own."""
     work_as(urls[WORKER], trials=4)
     assert faults(urls[WORKER], NAME, 4, epochs=2) == []
-    opened = open_study(urls[WORKER], "own", TINY, Study(), DATA)
+    opened = create_study(urls[WORKER], "own", TINY, Study(), DATA)
     opened.database.engine.dispose()
     assert not opened.resumed
 

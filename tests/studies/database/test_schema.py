@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from spaces.errors import StudyError
 from studies.database.claims import TrialQueue
-from studies.database.create_study import open_study
+from studies.database.create_study import create_study
 from studies.database.study_control import Limits, set_limits
 from studies.database.tables import (
     CLAIMS,
@@ -72,7 +72,7 @@ def start(url: str, go, answers) -> None:
     """What each of many processes does on an empty database."""
     go.wait()
     try:
-        opened = open_study(url, "tiny", TINY, Study(), DATA)
+        opened = create_study(url, "tiny", TINY, Study(), DATA)
         set_limits(opened.database, opened.study_id, Limits(16))
         member = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=600.0)
         member.register(opened.database)

@@ -80,7 +80,7 @@ def test_a_database_that_is_away_leaves_the_last_look(tmp_path):
     seen = looking(tmp_path)
     before = seen.look()
     (tmp_path / "study.db").rename(tmp_path / "away")
-    seen._watched.database.engine.dispose()
+    seen._study.database.engine.dispose()
     assert seen.look() is before
 
 
