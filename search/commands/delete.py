@@ -35,7 +35,7 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
     """
     from studies.database.deletion import delete_rows, require_idle
     from studies.database.lookup import open_study, resolve_study
-    from studies.export.study_files import DATABASE, is_database_here, remove, remove_elsewhere
+    from studies.export.study_files import DATABASE, is_database_here, remove, remove_shared_checkpoints
 
     ref = resolve_study(study, output, storage_of(study, output, storage))
     found, folder = open_study(ref, readonly=False), ref.folder
@@ -54,7 +54,7 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
     if not is_confirmed and not _confirmed():
         print_line("nothing was deleted")
         return
-    moved = remove_elsewhere(f"{place.rstrip('/')}/{found.name}", own) if place else 0
+    moved = remove_shared_checkpoints(f"{place.rstrip('/')}/{found.name}", own) if place else 0
     delete_rows(found)
     left = remove(files, folder)
     facts = [("deleted", f"{escape_text(found.name)}: {format_bytes(sum(file.bytes for file in files))} freed")]
@@ -73,9 +73,9 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
 
 
 def _what(files: list["StudyFile"], folder: Path, place: str | None) -> list[Line]:
-    from studies.export.study_files import sizes
+    from studies.export.study_files import bytes_by_kind
 
-    facts = [(kind, f"{format_bytes(count)} in {escape_text(folder)}") for kind, count in sizes(files).items()]
+    facts = [(kind, f"{format_bytes(count)} in {escape_text(folder)}") for kind, count in bytes_by_kind(files).items()]
     return [*facts, *([("checkpoints", f"those in {escape_text(place)}")] if place else [])]
 
 

@@ -28,9 +28,9 @@ def files_in_folder(found: "OpenStudy", folder: Path) -> list["StudyFile"]:
 
 def disk_use(found: "OpenStudy", folder: Path) -> dict[str, int]:
     """The bytes of a study's files on this machine, by kind; empty where it has none."""
-    from studies.export.study_files import sizes
+    from studies.export.study_files import bytes_by_kind
 
-    return sizes(files_in_folder(found, folder))
+    return bytes_by_kind(files_in_folder(found, folder))
 
 
 def disk_facts(used: dict[str, int]) -> list[Line]:

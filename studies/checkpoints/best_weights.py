@@ -27,7 +27,7 @@ class BestWeights:
     """
 
     def __init__(self, place: CheckpointStore, study: str = "") -> None:
-        self._place, self._study = place, study
+        self._store, self._study = place, study
 
     def save(
         self, number: int, fingerprint: str, attempt: int, weights: Sequence[np.ndarray], state: Mapping[str, Any]
@@ -44,7 +44,7 @@ class BestWeights:
         arrays = {str(index): np.asarray(array) for index, array in enumerate(weights)}
         snapshot = TrainingState(0, arrays, state)
         try:
-            self._place.write(f"{self._prefix(number)}{attempt}.weights", encode(snapshot, fingerprint, self._study))
+            self._store.write(f"{self._prefix(number)}{attempt}.weights", encode(snapshot, fingerprint, self._study))
         except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
             logger.warning("The weights of trial %d could not be kept: %s", number, _reason(error))
 
@@ -53,7 +53,7 @@ class BestWeights:
         found = (re.fullmatch(rf"{re.escape(self._prefix(number))}(\d+)\.weights", name) for name in self._names())
         for attempt in sorted((int(match[1]) for match in found if match), reverse=True):
             try:
-                return decode(self._place.read(f"{self._prefix(number)}{attempt}.weights"), fingerprint, self._study)
+                return decode(self._store.read(f"{self._prefix(number)}{attempt}.weights"), fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
                 logger.warning("The weights of trial %d cannot be read: %s", number, _reason(error))
         return None
@@ -64,7 +64,7 @@ class BestWeights:
             found = re.fullmatch(rf"best-{re.escape(self._study[:8])}-(\d+)-\d+\.weights", name)
             if found and int(found[1]) not in numbers:
                 try:
-                    self._place.remove(name)
+                    self._store.remove(name)
                 except Exception as error:  # noqa: BLE001 - a file system may raise anything
                     logger.warning("Weights of trial %s could not be removed: %s", found[1], _reason(error))
 
@@ -74,13 +74,13 @@ class BestWeights:
 
     def _names(self) -> list[str]:
         try:
-            return self._place.names()
+            return self._store.names()
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
             logger.warning("The weights of the best trials could not be listed: %s", _reason(error))
             return []
 
 
-def of_params(params: Mapping[str, Scalar]) -> str:
+def params_fingerprint(params: Mapping[str, Scalar]) -> str:
     """What tells the recipes of one study apart, also those of hypermodels, which are whole only after their training.
 
     Args:
@@ -89,7 +89,7 @@ def of_params(params: Mapping[str, Scalar]) -> str:
     return json.dumps(dict(params), sort_keys=True)
 
 
-def weights_of(snapshot: TrainingState) -> list[np.ndarray]:
+def saved_weights(snapshot: TrainingState) -> list[np.ndarray]:
     """The weights as `set_weights` takes them."""
     return [snapshot.arrays[str(index)] for index in range(len(snapshot.arrays))]
 

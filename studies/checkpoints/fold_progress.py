@@ -46,7 +46,7 @@ class FoldCheckpoints:
         state = self._resumed.state
         return FoldProgress(state["results"], state["history"], state["before"])
 
-    def begin(self, done: FoldProgress) -> None:
+    def begin_fold(self, done: FoldProgress) -> None:
         """A fold begins, or goes on, after those that are done; `history` goes on growing with its epochs."""
         self._done = done
 

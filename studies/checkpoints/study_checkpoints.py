@@ -40,7 +40,7 @@ class StudyCheckpoints:
     """
 
     def __init__(self, place: str | Path, study: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._place, self._study, self._clock = store_at(place), study, clock
+        self._store, self._study, self._clock = store_at(place), study, clock
 
     def for_study(self, study: str) -> "StudyCheckpoints":
         """The checkpoints of another study in the same place, by its identity."""
@@ -51,9 +51,9 @@ class StudyCheckpoints:
     def notices(self) -> list[str]:
         """What to say of the checkpoints of other studies in the same place."""
         try:
-            found = [file for name in self._place.names() if (file := _File.of(name)) is not None]
+            found = [file for name in self._store.names() if (file := _File.of(name)) is not None]
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Old checkpoints could not be listed: %s", reason(error))
+            logger.warning("Old checkpoints could not be listed: %s", failure_reason(error))
             return []
         others = sum(file.study != _short(self._study) for file in found)
         return [f"{others} checkpoints of other studies are left as they are, and not used."] if others else []
@@ -61,7 +61,7 @@ class StudyCheckpoints:
     @property
     def best_weights(self) -> BestWeights:
         """The weights of the best trials."""
-        return BestWeights(self._place, self._study)
+        return BestWeights(self._store, self._study)
 
     def for_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
         """The checkpoints of one trial.
@@ -72,14 +72,14 @@ class StudyCheckpoints:
             attempt: How often the trial has been taken before: two workers that both believe it is theirs never write
                 the same file.
         """
-        return TrialCheckpoints(self._place, self._study, number, fingerprint, attempt, self._clock)
+        return TrialCheckpoints(self._store, self._study, number, fingerprint, attempt, self._clock)
 
     def delete_except(self, numbers: Collection[int]) -> None:
         """Remove what stalled workers have left of all trials but these; errors are logged."""
         try:
-            names = self._place.names()
+            names = self._store.names()
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Old checkpoints could not be listed: %s", reason(error))
+            logger.warning("Old checkpoints could not be listed: %s", failure_reason(error))
             return
         files = (_File.of(name) for name in names)
         trials = {file.trial for file in files if file is not None and file.study == _short(self._study)}
@@ -111,9 +111,9 @@ class TrialCheckpoints:
         attempt: int,
         clock: Callable[[], float],
     ) -> None:
-        self._place, self._study, self._number = place, study, number
+        self._store, self._study, self._number = place, study, number
         self._fingerprint, self._attempt = fingerprint, attempt
-        self._pace = Throttle(MIN_INTERVAL_FACTOR, clock)
+        self._throttle = Throttle(MIN_INTERVAL_FACTOR, clock)
         self._clock = clock
         self._written: list[str] = []
         self._has_looked = self._has_warned = False
@@ -121,12 +121,12 @@ class TrialCheckpoints:
     @property
     def is_due(self) -> bool:
         """Whether the trial has trained long enough since the last checkpoint; the first epoch is always due."""
-        return self._pace.is_due
+        return self._throttle.is_due
 
     @property
     def is_quick(self) -> bool:
         """Whether a checkpoint takes so little time that a worker may take one before it leaves."""
-        return self._pace.seconds <= FINAL_CHECKPOINT_SECONDS
+        return self._throttle.seconds <= FINAL_CHECKPOINT_SECONDS
 
     def save(self, snapshot: TrainingState, *, copying_seconds: float = 0.0) -> None:
         """Write a checkpoint whole, then remove those that are not needed any more.
@@ -138,36 +138,36 @@ class TrialCheckpoints:
         started = self._clock()
         name = str(_File(self._number, snapshot.epoch, self._attempt, _short(self._study)))
         try:
-            self._place.write(name, encode(snapshot, self._fingerprint, self._study))
+            self._store.write(name, encode(snapshot, self._fingerprint, self._study))
             self._written = [*(other for other in self._written if other != name), name]
             self._remove_older()
         except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
             self._warn(error)
-        self._pace.record_save(copying_seconds + self._clock() - started)
+        self._throttle.record_save(copying_seconds + self._clock() - started)
 
     def load(self) -> TrainingState | None:
         """The newest checkpoint of any worker that is whole; what is passed over is logged."""
         try:
-            files = self._whole()
+            files = self._own_files()
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Checkpoints of trial %d could not be listed: %s", self._number, reason(error))
+            logger.warning("Checkpoints of trial %d could not be listed: %s", self._number, failure_reason(error))
             return None
         for file in sorted(files, key=lambda file: (file.epoch, file.attempt), reverse=True):
             try:
-                return decode(self._place.read(str(file)), self._fingerprint, self._study)
+                return decode(self._store.read(str(file)), self._fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
-                logger.warning("Checkpoint %s is passed over: %s", file, reason(error))
+                logger.warning("Checkpoint %s is passed over: %s", file, failure_reason(error))
         return None
 
     def clear(self) -> None:
         """Remove all of the trial's checkpoints, also of other workers and what they left half written."""
         try:
-            for name in self._place.names():
+            for name in self._store.names():
                 file = _File.of(name)
                 if file is not None and self._is_own(file):
-                    self._place.remove(name)
+                    self._store.remove(name)
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Checkpoints of trial %d could not be removed: %s", self._number, reason(error))
+            logger.warning("Checkpoints of trial %d could not be removed: %s", self._number, failure_reason(error))
 
     def _remove_older(self) -> None:
         """Keep the last two of this worker, and until there are two also those of the workers before.
@@ -179,15 +179,17 @@ class TrialCheckpoints:
             return
         kept, older = self._written[-CHECKPOINTS_KEPT:], self._written[:-CHECKPOINTS_KEPT]
         if not self._has_looked:
-            older += [str(file) for file in self._whole() if file.attempt <= self._attempt and str(file) not in kept]
+            older += [
+                str(file) for file in self._own_files() if file.attempt <= self._attempt and str(file) not in kept
+            ]
             self._has_looked = True
         self._written = kept
         for name in older:
-            self._place.remove(name)
+            self._store.remove(name)
 
-    def _whole(self) -> list["_File"]:
+    def _own_files(self) -> list["_File"]:
         """The trial's checkpoints, whoever wrote them."""
-        files = (_File.of(name) for name in self._place.names() if name.endswith(SUFFIX))
+        files = (_File.of(name) for name in self._store.names() if name.endswith(SUFFIX))
         return [file for file in files if file is not None and self._is_own(file)]
 
     def _is_own(self, file: "_File") -> bool:
@@ -201,7 +203,7 @@ class TrialCheckpoints:
                 "A checkpoint of trial %d could not be written: %s. It goes on; should its worker be lost, it begins "
                 "from an older checkpoint.",
                 self._number,
-                reason(error),
+                failure_reason(error),
             )
 
 
@@ -230,7 +232,7 @@ def _short(study: str) -> str:
     return study[:8]
 
 
-def reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """What went wrong, without a path or a URL, which may hold a password."""
     if isinstance(error, UnreadableError):
         return str(error)

@@ -22,7 +22,7 @@ from studies.database.study_control import ExportClaim, claim_export, exporter_h
 from studies.database.tables import read_epochs
 from studies.database.workers import WorkerRegistration
 from studies.events import RunListener
-from studies.export.export_folder import ExportTaken, place_aside, study_of
+from studies.export.export_folder import ExportLockLostError, path_for_other_study, study_of
 from studies.features.inputs import FeatureInputs
 from studies.images.lazy_images import raise_lost_files
 from studies.outcome import Best, Progress, RunResult
@@ -30,7 +30,7 @@ from studies.stop_request import StopRequest
 from studies.training.epochs import second_phase, total_epochs
 from studies.trials.samplers import trial_seed
 
-SECONDS_BETWEEN_LOOKS = 0.5
+POLL_SECONDS = 0.5
 BY_ANOTHER = "another worker is retraining and exporting the best trial"
 
 
@@ -77,8 +77,8 @@ class Exporter:
             retrains: Whether there is time to retrain the best trial.
             unfinished: What a trial reached within its first epoch, exported where no trial is complete.
         """
-        from studies.export.found import SearchSummary
         from studies.export.retraining import retrain_and_export
+        from studies.export.search_summary import SearchSummary
 
         best = result.progress.best or unfinished
         if best is None:
@@ -124,7 +124,7 @@ class Exporter:
                     checkpoints=self.checkpoints,
                     publish=lambda swap: self._publish(result, claim, swap),
                 )
-        except ExportTaken:
+        except ExportLockLostError:
             database, study_id = self.opened.database, self.opened.study_id
             database.read(lambda connection: require(connection, study_id, self.opened.identity))
             return replace(result, exported_by=BY_ANOTHER)
@@ -144,7 +144,7 @@ class Exporter:
         is_whole = all(export.get("skipped") != "no time left" for export in stored.get("exports", {}).values())
         is_retrained: bool = weights["from"] == "retraining" and weights["complete"] and is_whole
         counts: dict[str, int] = stored["trials"]
-        return is_retrained and counts == _counts(progress)
+        return is_retrained and counts == _trial_counts(progress)
 
     def _publish(self, result: RunResult, claim: ExportClaim, swap: Callable[[], None]) -> bool:
         """Put the export in place while the claim is held, and tell others where it is."""
@@ -174,7 +174,7 @@ class Exporter:
             now = exporter_heartbeat(database, study_id)
             if self.stop() or now != heard_at:
                 return None
-            self.wait(SECONDS_BETWEEN_LOOKS)
+            self.wait(POLL_SECONDS)
         return claim
 
 
@@ -201,8 +201,8 @@ def notices(export: Path, identity: str) -> list[str]:
     if not export.exists() or (other := study_of(export)) == identity:
         return []
     return [
-        f"{export} holds the export of another study: it is moved to {place_aside(export, other).name} when this study "
-        "exports its best trial."
+        f"{export} contains the export of another study; it will be moved to "
+        f"{path_for_other_study(export, other).name} when this study exports its best trial"
     ]
 
 
@@ -230,5 +230,5 @@ def _epochs(study: optuna.Study, numbers: Collection[int]) -> dict[int, list[dic
     return {number: read_epochs(engine_of(study), found[number]._trial_id) for number in numbers}
 
 
-def _counts(progress: Progress) -> dict[str, int]:
+def _trial_counts(progress: Progress) -> dict[str, int]:
     return {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}

@@ -20,10 +20,10 @@ METRICS = "metrics.json"
 STUDY_ID = "study_id"
 """The key in `metrics.json` of the identity of the study that an export is of."""
 
-LEFTOVER_SECONDS = 24 * 3600
+STALE_EXPORT_SECONDS = 24 * 3600
 """An unfinished export that is older, and that no process holds, is removed."""
 
-SECONDS_BETWEEN_TRIES = 0.05
+POLL_SECONDS = 0.05
 SWAP_SECONDS = 60.0
 """How long to wait for another process that is putting its export into the same place."""
 
@@ -31,7 +31,7 @@ Publish: TypeAlias = Callable[[Callable[[], None]], bool]
 """Calls its argument, perhaps twice, while the export is still this process's; returns whether it is."""
 
 
-class ExportTaken(SearchError):
+class ExportLockLostError(SearchError):
     """This worker was given up for lost, and its export was claimed by another one."""
 
 
@@ -42,7 +42,7 @@ def publish_at_once(swap: Callable[[], None]) -> bool:
 
 
 @contextmanager
-def replacing(folder: Path, study: str = "", publish: Publish = publish_at_once) -> Iterator[Path]:
+def replace_folder(folder: Path, study: str = "", publish: Publish = publish_at_once) -> Iterator[Path]:
     """A new folder next to `folder`, which takes its place if all goes well and is removed if not.
 
     Args:
@@ -51,17 +51,19 @@ def replacing(folder: Path, study: str = "", publish: Publish = publish_at_once)
         publish: Puts the new folder in place.
 
     Raises:
-        ExportTaken: The export is another worker's by now.
+        ExportLockLostError: The export is another worker's by now.
         OutputError: The folder cannot be written.
     """
     new = folder.with_name(f".{folder.name}.new-{uuid.uuid4().hex}")
     try:
         _remove_leftovers(folder)
         new.mkdir(parents=True)
-        with _held(new, 0.0):
+        with _folder_lock(new, 0.0):
             yield new
             if not publish(lambda: _swap(new, folder, study)):
-                raise ExportTaken("another worker has claimed the export, since this one was silent for too long")
+                raise ExportLockLostError(
+                    "another worker has claimed the export, since this one was silent for too long"
+                )
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"the exported model cannot be written to {folder}: {reason}") from error
@@ -83,7 +85,7 @@ def previous_export(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.previous")
 
 
-def place_aside(folder: Path, study: str) -> Path:
+def path_for_other_study(folder: Path, study: str) -> Path:
     """Where the export of another study goes when a new one takes its place; nothing is there yet.
 
     Args:
@@ -97,7 +99,7 @@ def place_aside(folder: Path, study: str) -> Path:
 
 def _swap(new: Path, folder: Path, study: str) -> None:
     """Put the new folder in place; a second call finds it there."""
-    with _held(folder.parent, SWAP_SECONDS):
+    with _folder_lock(folder.parent, SWAP_SECONDS):
         if not new.exists():
             return
         previous = previous_export(folder)
@@ -124,20 +126,20 @@ def _dispose(previous: Path, folder: Path, study: str) -> None:
     if other == study:
         shutil.rmtree(previous, ignore_errors=True)
     else:
-        previous.rename(place_aside(folder, other))
+        previous.rename(path_for_other_study(folder, other))
 
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what exports that were killed long ago have left next to the folder, never that of a living process."""
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.new-*"):
         with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
-                with _held(leftover, 0.0):
+            if time.time() - leftover.stat().st_mtime > STALE_EXPORT_SECONDS:
+                with _folder_lock(leftover, 0.0):
                     shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
-def _held(folder: Path, wait_seconds: float) -> Iterator[None]:
+def _folder_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
     """Hold a folder as long as this process lives; a file system that cannot lock folders does without.
 
     Args:
@@ -150,16 +152,16 @@ def _held(folder: Path, wait_seconds: float) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         until = time.monotonic() + wait_seconds
-        while not _is_locked(descriptor):
+        while not _try_lock(descriptor):
             if time.monotonic() >= until:
                 raise TimeoutError(errno.ETIMEDOUT, f"another process has held {folder} for {wait_seconds:g} seconds")
-            time.sleep(SECONDS_BETWEEN_TRIES)
+            time.sleep(POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)
 
 
-def _is_locked(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     """Lock an open folder; False while another process holds it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

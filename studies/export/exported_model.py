@@ -19,7 +19,7 @@ from studies.training.scores import Scores, class_probabilities, compute_scores,
 if TYPE_CHECKING:
     from studies.data.dataset import Skipped
 
-TOP = 3
+TOP_CLASSES = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def load_export(folder: Path) -> ExportedModel:
     Raises:
         ExportError: The folder is absent or incomplete, or a file in it is damaged.
     """
-    place = _place(folder)
+    place = _find_export(folder)
     form, metrics = _read_json(place / LABELS), _read_json(place / METRICS)
     try:
         labels, image_shape, resize = tuple(form["labels"]), tuple(form["image_shape"]), form["resize"]
@@ -150,12 +150,12 @@ def _predict_batch(exported: ExportedModel, paths: Sequence[Path], problems: lis
 
 
 def _prediction(path: Path, probabilities: np.ndarray, labels: Sequence[str]) -> Prediction:
-    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    order = np.argsort(-probabilities, kind="stable")[:TOP_CLASSES]
     top = tuple((labels[index], float(probabilities[index])) for index in order)
     return Prediction(str(path), *top[0], top)
 
 
-def _place(folder: Path) -> Path:
+def _find_export(folder: Path) -> Path:
     """The folder, or what it held before a replacement that was cut short."""
     place = folder if folder.exists() else previous_export(folder)
     if not place.is_dir():
@@ -178,7 +178,7 @@ def _load_model(path: Path, image_shape: tuple[int, int, int]) -> keras.Model:
         with quiet_keras():
             return keras.models.load_model(path, compile=False)
     except Exception as error:
-        own, saved_model = _own_code(path), path.parent / SAVED_MODEL
+        own, saved_model = _custom_names(path), path.parent / SAVED_MODEL
         if own and saved_model.is_dir() and keras.backend.backend() == "tensorflow":
             from studies.export.tensorflow_saved_model import saved_model_network
 
@@ -189,7 +189,7 @@ def _load_model(path: Path, image_shape: tuple[int, int, int]) -> keras.Model:
         raise ExportError(f"{path} cannot be loaded by Keras: {reason}") from error
 
 
-def _own_code(path: Path) -> list[str]:
+def _custom_names(path: Path) -> list[str]:
     """Names of the layers and functions in a saved model that are not part of Keras; empty if it cannot be read."""
     try:
         with zipfile.ZipFile(path) as saved:

@@ -17,9 +17,9 @@ from studies.backend.quiet import quiet_keras
 _ROUNDING, _MARGIN = 1e-6, 10.0
 """A relative change of pixels by a few last digits of float32, and how many times its effect a format may be off."""
 
-_LARGEST_BY_ROUNDING = 0.02
+_MAX_ROUNDING_DIFFERENCE = 0.02
 
-LARGEST_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 """A written model whose probabilities differ by more from the model in memory is wrong."""
 
 KERAS_FILE, SAVED_MODEL, LABELS, RECIPE, CARD = "model.keras", "saved_model", "labels.json", "recipe.json", "CARD.md"
@@ -73,7 +73,7 @@ def export_formats(
                 form.write(model, folder / form.file)
             with _readable_errors(form.file, f"loaded again by {form.loader}"), quiet_keras():
                 found = form.outputs(folder / form.file, samples)
-            exports[name] = {"max_abs_difference": _compared(form.file, model, samples, found, answers)}
+            exports[name] = {"max_abs_difference": _verify(form.file, model, samples, found, answers)}
         else:
             exports[name] = {"skipped": "no time left"}
     return exports
@@ -85,7 +85,7 @@ def _write_keras(model: keras.Model, path: Path) -> None:
 
 def _keras_outputs(path: Path, samples: np.ndarray) -> list[np.ndarray]:
     loaded = keras.models.load_model(path)
-    return [answers_of(loaded, samples), answers_of(loaded, samples.astype(np.float32))]
+    return [outputs_of(loaded, samples), outputs_of(loaded, samples.astype(np.float32))]
 
 
 def _write_saved_model(model: keras.Model, path: Path) -> None:
@@ -102,21 +102,21 @@ def _saved_model_outputs(path: Path, samples: np.ndarray) -> list[np.ndarray]:
         return saved_model_outputs(path, samples)
 
 
-def answers_of(model: keras.Model, samples: np.ndarray) -> np.ndarray:
+def outputs_of(model: keras.Model, samples: np.ndarray) -> np.ndarray:
     # On the CPU, since some GPUs round products of float32 to ten bits, differently in each format.
     with keras.device("cpu:0"):
         answers: np.ndarray = keras.ops.convert_to_numpy(model(samples, training=False))
     return answers
 
 
-def _compared(
+def _verify(
     name: str, model: keras.Model, samples: np.ndarray, found: Sequence[np.ndarray], answers: np.ndarray
 ) -> float:
     """The largest absolute difference."""
     difference = max(float(np.abs(answer - answers).max()) for answer in found)
-    if difference <= LARGEST_DIFFERENCE:
+    if difference <= MAX_DIFFERENCE:
         return difference
-    allowed = largest_difference(model, samples, answers)
+    allowed = allowed_difference(model, samples, answers)
     if not difference <= allowed:
         raise ExportError(
             f"{name}: must answer as the model in memory does, but its probabilities differ by {difference:.2g}, "
@@ -125,7 +125,7 @@ def _compared(
     return difference
 
 
-def largest_difference(model: keras.Model, samples: np.ndarray, answers: np.ndarray) -> float:
+def allowed_difference(model: keras.Model, samples: np.ndarray, answers: np.ndarray) -> float:
     """How far the probabilities of a format may be off: 1e-4, or more where rounding alone changes them by more.
 
     A network with large weights, such as one that trained for few steps at a high learning rate, amplifies the last
@@ -138,8 +138,8 @@ def largest_difference(model: keras.Model, samples: np.ndarray, answers: np.ndar
     """
     noise = np.random.default_rng(0).uniform(-_ROUNDING, _ROUNDING, samples.shape)
     shifted = (samples * (1 + noise)).astype(np.float32)
-    change = float(np.abs(answers_of(model, shifted) - answers).max())
-    return min(_LARGEST_BY_ROUNDING, max(LARGEST_DIFFERENCE, _MARGIN * change)) if np.isfinite(change) else 0.0
+    change = float(np.abs(outputs_of(model, shifted) - answers).max())
+    return min(_MAX_ROUNDING_DIFFERENCE, max(MAX_DIFFERENCE, _MARGIN * change)) if np.isfinite(change) else 0.0
 
 
 @contextmanager

@@ -13,15 +13,15 @@ import numpy as np
 from spaces.canonical import to_json
 from spaces.errors import ModelError
 from spaces.space import Recipe
-from studies.checkpoints.best_weights import PATH, of_params, weights_of
+from studies.checkpoints.best_weights import PATH, params_fingerprint, saved_weights
 from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded, RetrainingStarted, RunListener
 from studies.export.export_folder import STUDY_ID, Publish, publish_at_once
-from studies.export.found import SearchSummary
-from studies.export.own_weights import model_with
 from studies.export.plots.curves import Curve, mean_over_folds
-from studies.export.plots.drawing import draw
+from studies.export.plots.drawing import draw_plots
+from studies.export.search_summary import SearchSummary
+from studies.export.trial_weights import build_with_weights
 from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
 from studies.features.inputs import FeatureInputs, TrainingInputs, image_inputs
@@ -32,7 +32,7 @@ from studies.training.result import DIVERGED, STOPPED, TrainingResult
 from studies.training.scores import class_probabilities, compute_scores
 from studies.trials.recipe_training import inference_model_of, train_recipe
 
-COMPARED_IMAGES = 32
+SAMPLE_COUNT = 32
 RETRAINING, TRIAL = "retraining", "trial"
 """Where the weights of an export come from."""
 
@@ -45,7 +45,7 @@ images the last weights have to do, and under a constant rate those are wherever
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalModel:
     """The trained model that is exported.
 
     Args:
@@ -95,7 +95,7 @@ def retrain_and_export(
         What stands in `metrics.json`, or None when it was stopped before.
 
     Raises:
-        ExportTaken: Another worker has claimed the export.
+        ExportLockLostError: Another worker has claimed the export.
     """
     started = time.monotonic()
     exporting = _Exporting(found, dataset, folder, listener, stop, features, checkpoints)
@@ -131,7 +131,7 @@ def retrain_and_export(
         recipe_json=to_json(found.recipe),
         metrics=metrics,
         samples=_samples(dataset.test),
-        draw=lambda new: draw(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
+        draw=lambda new: draw_plots(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
         study=found.identity,
         publish=publish,
         has_time=lambda: has_time(sum(1 for _ in all_layers(model))),
@@ -154,17 +154,17 @@ class _Exporting:
     features: FeatureInputs
     checkpoints: StudyCheckpoints | None
 
-    def final(self, retrains: bool, interrupted: Callable[[], bool]) -> Final | None:
+    def final(self, retrains: bool, interrupted: Callable[[], bool]) -> FinalModel | None:
         """The model: retrained if there is time, else as its trial left it; None when it was interrupted."""
-        retrained = self._retrained() if retrains else None
+        retrained = self._retrain_best() if retrains else None
         if retrained is not None and retrained.weights["complete"]:
             return retrained
         if self.stop() and interrupted():
             return None
         # Without weights of the trial, a short retraining is better than no model.
-        return self._own() or retrained or self._retrained()
+        return self._from_trial() or retrained or self._retrain_best()
 
-    def _retrained(self) -> Final | None:
+    def _retrain_best(self) -> FinalModel | None:
         prepared = _prepared(self.features, self.found.recipe, self.dataset, self.stop)
         if prepared is None:
             return None
@@ -175,23 +175,27 @@ class _Exporting:
             "epochs": len(trained.history),
             "complete": trained.end_reason != STOPPED,
         }
-        return Final(trained.model, prepared, weights)
+        return FinalModel(trained.model, prepared, weights)
 
-    def _own(self) -> Final | None:
-        """The best trial's model with the weights of its best epoch, if they were kept."""
+    def _from_trial(self) -> FinalModel | None:
+        """The best trial's model with the weights of its best epoch, if they were saved."""
         best, recipe = self.found.best, self.found.recipe
-        kept = self.checkpoints.best_weights.load(best.number, of_params(best.params)) if self.checkpoints else None
-        if kept is None:
+        saved = (
+            self.checkpoints.best_weights.load(best.number, params_fingerprint(best.params))
+            if self.checkpoints
+            else None
+        )
+        if saved is None:
             return None
-        is_on_images = kept.state.get(PATH) == IMAGES
+        is_on_images = saved.state.get(PATH) == IMAGES
         prepared = (
             image_inputs(self.dataset, self.folder) if is_on_images else self.features.for_trial(recipe, self.dataset)
         )
-        model = model_with(weights_of(kept), recipe, prepared)
+        model = build_with_weights(saved_weights(saved), recipe, prepared)
         if model is None:
             return None
         weights = {"from": TRIAL, "trial": best.number, "epoch": best.epoch, "complete": best.epoch > 0}
-        return Final(model, prepared, weights)
+        return FinalModel(model, prepared, weights)
 
 
 def _curves(found: SearchSummary) -> tuple[Curve, Curve]:
@@ -237,7 +241,7 @@ def _retrain(
             cooldown=COOLDOWN,
             on_epoch=show,
             stop=stop,
-            checkpoints=_saved(checkpoints, found, seed),
+            checkpoints=_retraining_checkpoints(checkpoints, found, seed),
         )
         trained = train_recipe(found.recipe, inputs, options)
         if trained.end_reason != DIVERGED:
@@ -248,7 +252,9 @@ def _retrain(
     )
 
 
-def _saved(checkpoints: StudyCheckpoints | None, found: SearchSummary, seed: int) -> TrialCheckpoints | None:
+def _retraining_checkpoints(
+    checkpoints: StudyCheckpoints | None, found: SearchSummary, seed: int
+) -> TrialCheckpoints | None:
     """The checkpoints of one retraining: the trial itself, and other seeds, have other ones."""
     fingerprint = json.dumps(["retraining", seed, found.best.epochs, to_json(found.recipe)])
     return checkpoints.for_trial(found.best.number, fingerprint, found.attempt) if checkpoints else None
@@ -269,5 +275,5 @@ def _search_metrics(found: SearchSummary) -> dict[str, Any]:
 
 def _samples(split: Split) -> np.ndarray:
     """Some real images, spread over the split."""
-    chosen = np.unique(np.linspace(0, len(split) - 1, COMPARED_IMAGES).astype(int))
+    chosen = np.unique(np.linspace(0, len(split) - 1, SAMPLE_COUNT).astype(int))
     return np.asarray(split.images[chosen])

@@ -20,7 +20,7 @@ _DATABASE = re.compile(rf"{re.escape(DATABASE_FILE)}(-wal|-shm|-journal)?|\.{re.
 _COMMAND = re.compile(rf"{re.escape(COMMAND_FILE)}|\.{re.escape(COMMAND_FILE)}\.\d+|\.writable.*")
 _LOG = re.compile(r"worker-\d+\.log")
 _CHECKPOINT = re.compile(r".*\.(checkpoint|weights|tmp)")
-EXPORTED = {
+EXPORT_FILES = {
     "model.keras",
     "saved_model",
     "model.onnx",
@@ -75,7 +75,7 @@ def is_database_here(folder: Path, url: str) -> bool:
     return url == sqlite_url(folder / DATABASE_FILE)
 
 
-def sizes(files: list[StudyFile]) -> dict[str, int]:
+def bytes_by_kind(files: list[StudyFile]) -> dict[str, int]:
     """Return the bytes of some files by kind; kinds without a file are left out."""
     found: dict[str, int] = {}
     for file in files:
@@ -104,7 +104,7 @@ def remove(files: list[StudyFile], folder: Path) -> list[Path]:
     return [path for path in _below(folder) if not _is_folder(path)]
 
 
-def remove_elsewhere(place: str, identity: str) -> int:
+def remove_shared_checkpoints(place: str, identity: str) -> int:
     """Remove a study's checkpoints from a place that several studies share; returns how many there were."""
     shared = store_at(place)
     own = [name for name in shared.names() if _is_checkpoint_of(name, identity)]
@@ -135,17 +135,17 @@ def _in_exports(folder: Path, identity: str) -> Iterator[StudyFile]:
             yield StudyFile(EXPORT, export, 0)
         elif unfinished or study_of(export) == identity:
             for entry in _entries(export):
-                if entry.name in EXPORTED or unfinished:
-                    yield from _whole(EXPORT, entry)
+                if entry.name in EXPORT_FILES or unfinished:
+                    yield from _files_below(EXPORT, entry)
 
 
-def _whole(kind: str, path: Path) -> Iterator[StudyFile]:
+def _files_below(kind: str, path: Path) -> Iterator[StudyFile]:
     """Every file below a path; what symbolic links point to is not followed."""
     if not _is_folder(path):
         yield _file(kind, path)
         return
     for entry in _entries(path):
-        yield from _whole(kind, entry)
+        yield from _files_below(kind, entry)
 
 
 def _matching(folder: Path, names: re.Pattern[str], kind: str) -> list[StudyFile]:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from studies.export.card import model_card
-from studies.export.export_folder import METRICS, Publish, publish_at_once, replacing
-from studies.export.formats import CARD, LABELS, RECIPE, answers_of, export_formats
+from studies.export.export_folder import METRICS, Publish, publish_at_once, replace_folder
+from studies.export.formats import CARD, LABELS, RECIPE, export_formats, outputs_of
 
 
 def export_model(
@@ -54,11 +54,11 @@ def export_model(
 
     Raises:
         ExportError: A format cannot be written or loaded, or answers otherwise than the model in memory.
-        ExportTaken: The export is another worker's by now.
+        ExportLockLostError: The export is another worker's by now.
         OutputError: The folder cannot be written.
     """
-    answers = answers_of(model, samples)
-    with replacing(folder, study, publish) as new:
+    answers = outputs_of(model, samples)
+    with replace_folder(folder, study, publish) as new:
         exports = export_formats(model, new, samples, answers, has_time)
         written: dict[str, Any] = _strict({"exports": exports, "versions": versions(), **metrics(exports)})
         form = {"labels": list(labels), "image_shape": list(image_shape), "resize": resize, "value_range": [0, 255]}

@@ -21,13 +21,13 @@ VERSION = 1
 _HASHED_IMAGES = 256
 
 
-def key_of(recipe: Recipe, images: Any, content: str, folder: Path, views: int) -> str:
+def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views: int) -> str:
     """The name of the features of some images.
 
     Args:
         recipe: Its backbone gives the features.
         images: (n, height, width, channels).
-        content: What `content_of` says of the images.
+        content: What `content_digest` says of the images.
         folder: Where a relative path of weights starts.
         views: Changed views of each image, by the recipe's augmentation; 0 for the images as they are.
 
@@ -48,7 +48,7 @@ def key_of(recipe: Recipe, images: Any, content: str, folder: Path, views: int) 
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=20).hexdigest()
 
 
-def content_of(images: Any, root: Path) -> str:
+def content_digest(images: Any, root: Path) -> str:
     """A digest of all images; of decoded ones in the cache, their place there, which follows from their content.
 
     Args:

@@ -53,7 +53,7 @@ class FeatureExtractor:
             batch[:rows] = images[start : start + size]
             # Features must be those of the exported network, which may answer on another device.
             with _full_precision():
-                found = [self.model.predict_on_batch(_changed(batch, layers)) for layers in changes or [[]]]
+                found = [self.model.predict_on_batch(_augment(batch, layers)) for layers in changes or [[]]]
             yield (np.stack(found, axis=1) if views else np.asarray(found[0]))[:rows]
             self.progress(start + rows, len(images))
 
@@ -79,7 +79,7 @@ def _full_precision() -> AbstractContextManager[None]:
     return full_precision()
 
 
-def _changed(batch: np.ndarray, layers: list[Any]) -> np.ndarray:
+def _augment(batch: np.ndarray, layers: list[Any]) -> np.ndarray:
     changed: Any = batch
     for layer in layers:
         changed = layer(changed, training=True)

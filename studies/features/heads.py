@@ -9,7 +9,7 @@ import numpy as np
 
 from spaces.space import Recipe
 from studies.models.build import build_model, finish_model
-from studies.models.outputs import classified, gives_logits, outputs_for
+from studies.models.outputs import add_dense_head, count_logits, returns_logits
 from studies.models.precision import precision
 
 
@@ -34,7 +34,7 @@ def build_head(
     features = keras.Input((units,) if views is None else (None, units), dtype="float32", name="features")
     hidden = features if views is None else OneView(int(views), name="view")(features)
     with precision(recipe.precision):
-        outputs = classified(hidden, recipe.backbone.dense_units, "relu", recipe.dropout, outputs_for(classes))
+        outputs = add_dense_head(hidden, recipe.backbone.dense_units, "relu", recipe.dropout, count_logits(classes))
         return keras.Model(features, finish_model(recipe, features, outputs), name="head")
 
 
@@ -59,7 +59,7 @@ def head_probabilities(recipe: Recipe, head: keras.Model, features: np.ndarray, 
     plain.set_weights(head.get_weights())
     with keras.device("cpu:0"):
         outputs: Any = plain(np.asarray(features), training=False)
-        if gives_logits(plain):
+        if returns_logits(plain):
             outputs = keras.ops.sigmoid(outputs) if outputs.shape[-1] == 1 else keras.ops.softmax(outputs)
         return np.asarray(keras.ops.convert_to_numpy(outputs))
 

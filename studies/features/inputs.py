@@ -14,9 +14,9 @@ import numpy as np
 from spaces.errors import ExportError
 from spaces.space import Recipe
 from studies.data.dataset import Dataset, Split, concatenate
-from studies.features.cache_keys import content_of, key_of
+from studies.features.cache_keys import content_digest, features_key
 from studies.features.eligibility import CACHED_VIEWS, IMAGES, training_input
-from studies.features.store import compute_in_memory, costs_of, keep_costs, load_features, load_or_compute
+from studies.features.store import compute_in_memory, load_costs, load_features, load_or_compute, save_costs
 from studies.images.image_cache import cache_root
 from studies.outcome import Costs
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from studies.features.extraction import FeatureExtractor
 
 
-UNKNOWN_IMAGE_SECONDS = 0.01
+DEFAULT_IMAGE_SECONDS = 0.01
 """For one image through a backbone whose features were computed by an earlier run."""
 
-LARGEST_BYTES = 2 * 2**30
+MAX_BYTES = 2 * 2**30
 """Features of one split that would take more are not computed: the backbone runs as usual."""
 
-LARGEST_DIFFERENCE = 1e-3
+MAX_DIFFERENCE = 1e-3
 """A whole network whose probabilities differ by more from those of its head on features is wrong."""
 
 _COMPARED_IMAGES = 32
@@ -40,7 +40,7 @@ _COMPARED_IMAGES = 32
 logger = logging.getLogger(__name__)
 
 
-MOST_HELD = 8
+MAX_OPEN_ARRAYS = 8
 """How many arrays of features a run keeps open: those of two data sets, trained on and judged by."""
 
 
@@ -129,12 +129,12 @@ class FeatureInputs:
     cache: Path | None = None
     _timing: "_Timing | None" = field(default=None, init=False)
     _layers: int | None = field(default=None, init=False)
-    _image_seconds: float = field(default=UNKNOWN_IMAGE_SECONDS, init=False)
+    _image_seconds: float = field(default=DEFAULT_IMAGE_SECONDS, init=False)
     _began: float = field(default=0.0, init=False)
     _images_after: int = field(default=0, init=False)
     _fits: Callable[[float, Costs], bool] = field(default=lambda seconds, backbone: True, init=False)
     _start_seconds: float = field(default=0.0, init=False)
-    _held: dict[str, np.ndarray | None] = field(default_factory=dict, init=False)
+    _open_arrays: dict[str, np.ndarray | None] = field(default_factory=dict, init=False)
     _contents: "WeakKeyDictionary[Split, str]" = field(default_factory=WeakKeyDictionary, init=False)
 
     def for_trial(
@@ -153,7 +153,7 @@ class FeatureInputs:
         """
         self._fits = fits
         try:
-            return self._prepared(recipe, dataset, views_of_validation=0)
+            return self._prepare(recipe, dataset, views_of_validation=0)
         except _TooSlowError:
             logger.warning("The time limit leaves no time to compute features: this trial trains on images.")
             return image_inputs(dataset, self.folder)
@@ -166,7 +166,7 @@ class FeatureInputs:
         Raises:
             ModelError: The backbone cannot be built, or its weights are absent or do not fit.
         """
-        return self._prepared(recipe, dataset, views_of_validation=_views(recipe))
+        return self._prepare(recipe, dataset, views_of_validation=_views(recipe))
 
     @property
     def backbone_costs(self) -> Costs:
@@ -214,34 +214,36 @@ class FeatureInputs:
         from studies.features.heads import head_probabilities
 
         extractor = self._extractor(recipe, dataset, lambda done, total: None)
-        test = np.asarray(dataset.test.images[_spread(len(dataset.test))])
-        chosen = _spread(len(dataset.validation))
-        used = self._of(recipe, dataset.validation, 0, extractor)
+        test = np.asarray(dataset.test.images[_spaced_rows(len(dataset.test))])
+        chosen = _spaced_rows(len(dataset.validation))
+        used = self._features_of(recipe, dataset.validation, 0, extractor)
         images = [test, np.asarray(dataset.validation.images[chosen])]
         features = [compute_in_memory(extractor().rows(test)), None if used is None else used[chosen]]
         difference = 0.0
         for pictures, found in zip(images, features, strict=True):
             if found is not None:
                 head = head_probabilities(recipe, trained, found, len(dataset.classes))
-                difference = max(difference, float(np.abs(head - _answers(inference, pictures)).max()))
-        if not difference <= LARGEST_DIFFERENCE:
+                difference = max(difference, float(np.abs(head - _predict(inference, pictures)).max()))
+        if not difference <= MAX_DIFFERENCE:
             raise ExportError(
                 f"the whole network answers otherwise than its head on cached features, by {difference:.2g} where "
-                f"{LARGEST_DIFFERENCE:g} is allowed: remove the cached features with search cache --clear, or train "
+                f"{MAX_DIFFERENCE:g} is allowed: remove the cached features with search cache --clear, or train "
                 "without them with SEARCH_FEATURE_CACHE=off"
             )
         return {"path": prepared.trained_on, "max_abs_difference": difference}
 
-    def _prepared(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> TrainingInputs:
+    def _prepare(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> TrainingInputs:
         path, views = training_input(recipe), _views(recipe)
         if path == IMAGES:
             return image_inputs(dataset, self.folder)
         extractor = self._extractor(recipe, dataset, self._measured_progress)
         self._began = time.monotonic()
         self._images_after = len(dataset.validation)
-        train = self._of(recipe, dataset.train, views, extractor)
+        train = self._features_of(recipe, dataset.train, views, extractor)
         self._images_after = 0
-        validation = None if train is None else self._of(recipe, dataset.validation, views_of_validation, extractor)
+        validation = (
+            None if train is None else self._features_of(recipe, dataset.validation, views_of_validation, extractor)
+        )
         if train is None or validation is None:
             return image_inputs(dataset, self.folder)
         from studies.features.heads import build_head
@@ -270,36 +272,36 @@ class FeatureInputs:
                 raise _TooSlowError
         self.progress(done, total)
 
-    def _of(
+    def _features_of(
         self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], FeatureExtractor]"
     ) -> np.ndarray | None:
         """The features of a split; None when they would be too large."""
         root = cache_root(self.cache)
         if split not in self._contents:
-            self._contents[split] = content_of(split.images, root)
-        key = key_of(recipe, split.images, self._contents[split], self.folder, views)
-        if key not in self._held:
+            self._contents[split] = content_digest(split.images, root)
+        key = features_key(recipe, split.images, self._contents[split], self.folder, views)
+        if key not in self._open_arrays:
             found = load_features(root, key)
             if found is None:
                 from studies.models.layers import all_layers
 
                 self._layers = sum(1 for _ in all_layers(extractor().model))
                 found = _computed(root, key, split, views, extractor())
-                keep_costs(root, key, {"image_seconds": self._image_seconds, "layers": self._layers})
-            elif costs := costs_of(root, key):
+                save_costs(root, key, {"image_seconds": self._image_seconds, "layers": self._layers})
+            elif costs := load_costs(root, key):
                 self._image_seconds, layers = costs.get("image_seconds", self._image_seconds), costs.get("layers")
                 self._layers = self._layers if layers is None else int(layers)
-            self._held[key] = found
-        kept_features = self._held[key]
+            self._open_arrays[key] = found
+        kept_features = self._open_arrays[key]
         # A study over augmentations meets new features in every trial: only the last few are kept open.
-        while len(self._held) > MOST_HELD:
-            del self._held[next(iter(self._held))]
+        while len(self._open_arrays) > MAX_OPEN_ARRAYS:
+            del self._open_arrays[next(iter(self._open_arrays))]
         return kept_features
 
 
 def _computed(root: Path, key: str, split: Split, views: int, extractor: "FeatureExtractor") -> np.ndarray | None:
     rows = extractor.rows(split.images, views)
-    if rows.bytes <= LARGEST_BYTES:
+    if rows.bytes <= MAX_BYTES:
         return load_or_compute(root, key, rows, lambda: extractor.progress(0, len(split)))
     logger.warning(
         "The features of %d images would take %.1f GB: the backbone runs in every epoch instead. Pooling by "
@@ -314,12 +316,12 @@ def _views(recipe: Recipe) -> int:
     return (recipe.augment.cached_views or 0) if training_input(recipe) == CACHED_VIEWS and recipe.augment else 0
 
 
-def _spread(rows: int) -> np.ndarray:
+def _spaced_rows(rows: int) -> np.ndarray:
     """Some rows, spread evenly."""
     return np.unique(np.linspace(0, rows - 1, _COMPARED_IMAGES).astype(int))
 
 
-def _answers(inference: "keras.Model", images: np.ndarray) -> np.ndarray:
+def _predict(inference: "keras.Model", images: np.ndarray) -> np.ndarray:
     import keras
 
     # On the CPU, since some GPUs round products of float32 to ten bits.

@@ -67,7 +67,7 @@ def load_or_compute(
     them `waiting` is called; what it raises ends the waiting.
     """
     try:
-        return _computed_once(root, key, rows, waiting)
+        return _compute_once(root, key, rows, waiting)
     except OSError as error:
         logger.warning(
             "The cache folder %s cannot be used (%s): the features of the frozen backbone are computed into memory, "
@@ -78,13 +78,13 @@ def load_or_compute(
         return compute_in_memory(rows)
 
 
-def keep_costs(root: Path, key: str, costs: Mapping[str, float]) -> None:
+def save_costs(root: Path, key: str, costs: Mapping[str, float]) -> None:
     """Keep what the features of that name cost beside them; where that cannot be written it is not known later."""
     with contextlib.suppress(OSError):
         (root / "entries" / key / COSTS).write_text(json.dumps(dict(costs)))
 
 
-def costs_of(root: Path, key: str) -> dict[str, float]:
+def load_costs(root: Path, key: str) -> dict[str, float]:
     """What the features of that name cost; empty where that is not known."""
     try:
         found = json.loads((root / "entries" / key / COSTS).read_text())
@@ -103,7 +103,7 @@ def compute_in_memory(rows: FeatureBatches) -> np.ndarray:
     return found
 
 
-def _computed_once(root: Path, key: str, rows: FeatureBatches, waiting: Callable[[], None]) -> np.ndarray:
+def _compute_once(root: Path, key: str, rows: FeatureBatches, waiting: Callable[[], None]) -> np.ndarray:
     with image_cache.build_lock(root, key, "computing these features", waiting=waiting):
         found = load_features(root, key)
         if found is not None:

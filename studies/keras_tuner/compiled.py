@@ -16,7 +16,7 @@ from studies.keras_tuner.models import build_network, check_network, name_of
 from studies.keras_tuner.own_fit import has_own_fit
 from studies.models.precision import precision
 from studies.models.rescaling import is_rescaled
-from studies.models.user_code import is_trials_end
+from studies.models.user_code import ends_trial
 from studies.training.compile import compile_model
 from studies.training.feed import steps_per_execution
 
@@ -89,7 +89,7 @@ def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple
     except EveryTrialError:
         raise
     except Exception as error:
-        if not isinstance(error, ModelError) and not is_trials_end(error):
+        if not isinstance(error, ModelError) and not ends_trial(error):
             raise
         # The defaults may be a combination that cannot be built, which fails trial 0 alone.
         fitting = values_that_fit(recipe.model, lambda other: check_network(recipe.model, other, shape, classes))

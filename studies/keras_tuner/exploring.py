@@ -16,7 +16,7 @@ from spaces.table import Row
 from studies.keras_tuner.hyperparameters import SuggestedHyperParameters, describe_hyperparameter, hyperparameters_for
 from studies.keras_tuner.mapping import conditions, in_words, map_hyperparameter, possible_values, word
 from studies.keras_tuner.models import build_network
-from studies.models.user_code import is_trials_end
+from studies.models.user_code import ends_trial
 
 MOST_BUILDS = 30
 MOST_SECONDS = 20.0
@@ -41,7 +41,7 @@ def built(record: KerasTunerModel, hp: SuggestedHyperParameters) -> keras.Model 
             raise
         return error
     except Exception as error:
-        if not is_trials_end(error):
+        if not ends_trial(error):
             raise
         return ModelError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 

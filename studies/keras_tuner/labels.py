@@ -9,7 +9,7 @@ from keras import layers
 from spaces.errors import ModelError
 from spaces.keras_tuner import INTEGERS, ONE_HOT, KerasTunerModel
 from studies.models.out_of_memory import is_out_of_memory
-from studies.models.outputs import gives_logits
+from studies.models.outputs import returns_logits
 from studies.models.user_code import user_error
 
 COLUMN = "integers in a column"
@@ -163,7 +163,7 @@ def _judged(network: keras.Model, form: str, outputs: int) -> tuple[tuple[float,
     """The loss of right and of wrong predictions if the first is smaller, else nothing; and why the loss failed."""
     failure = ""
     # Some losses are not defined on logits, and some custom ones apply a softmax to probabilities.
-    for logits in (gives_logits(network), not gives_logits(network)):
+    for logits in (returns_logits(network), not returns_logits(network)):
         labels, right, *wrong = predictions(form, outputs, logits)
         if outputs == 1:
             # A loss made for several outputs may not see that one output gives the same answer for every image.
@@ -199,7 +199,7 @@ def single_loss(loss: Any) -> Any:
 
 def _metrics(network: keras.Model, form: str, outputs: int) -> tuple[dict[str, tuple[Any, Any]], str]:
     """The values of the compiled metrics for right and for wrong predictions, by name; and why they failed."""
-    labels, *answers = predictions(form, outputs, gives_logits(network))
+    labels, *answers = predictions(form, outputs, returns_logits(network))
     values = []
     try:
         for each in answers:

@@ -10,7 +10,7 @@ import numpy as np
 from spaces.errors import ModelError
 from studies.keras_tuner.labels import form_of, loss_of, predictions, single_loss
 from studies.models.out_of_memory import is_out_of_memory
-from studies.models.outputs import gives_logits
+from studies.models.outputs import returns_logits
 
 
 def check_range(name: str, network: keras.Model, outputs: int, columns: int) -> str | None:
@@ -28,7 +28,7 @@ def check_range(name: str, network: keras.Model, outputs: int, columns: int) -> 
     Raises:
         ModelError: The loss takes probabilities, but the last layer has neither a softmax nor a sigmoid.
     """
-    takes_logits, logits = _takes_logits(single_loss(network.loss)), gives_logits(network)
+    takes_logits, logits = _takes_logits(single_loss(network.loss)), returns_logits(network)
     if takes_logits is None:
         takes_logits = _takes_logits_by_value(network, outputs, form_of(columns, outputs))
     activation = "sigmoid" if outputs == 1 else "softmax"

@@ -9,11 +9,11 @@ from keras import layers
 from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
 from studies.keras_tuner.hyperparameters import SuggestedHyperParameters, hyperparameters_for
-from studies.models.outputs import outputs_for
+from studies.models.outputs import count_logits
 from studies.models.plain_copy import plain_copy
-from studies.models.precision import checked_precision
+from studies.models.precision import restore_precision
 from studies.models.rescaling import is_rescaled
-from studies.models.user_code import apply_user_model, build_user_model, call_user_function, check_outputs, file_of
+from studies.models.user_code import apply_user_model, build_user_model, call_user_function, check_outputs, source_file
 
 
 def build_network(record: KerasTunerModel, hp: SuggestedHyperParameters) -> keras.Model:
@@ -73,7 +73,7 @@ def check_network(record: KerasTunerModel, network: keras.Model, image_shape: tu
     """
     outputs = apply_user_model(name_of(record), network, keras.Input(image_shape, dtype="float32"))
     # Two classes are told apart by one sigmoid or by a softmax over two.
-    check_outputs(name_of(record), network, outputs, tuple(dict.fromkeys((outputs_for(classes), classes))))
+    check_outputs(name_of(record), network, outputs, tuple(dict.fromkeys((count_logits(classes), classes))))
     return int(outputs.shape[1])
 
 
@@ -86,8 +86,8 @@ def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
     """The file in which the user wrote a hypermodel's method."""
     hypermodel = record.hypermodel
     if not record.is_function:
-        return file_of(getattr(type(hypermodel), method, None))
-    return file_of(hypermodel) or file_of(type(hypermodel).__call__)
+        return source_file(getattr(type(hypermodel), method, None))
+    return source_file(hypermodel) or source_file(type(hypermodel).__call__)
 
 
 def run_user_code(
@@ -100,7 +100,7 @@ def run_user_code(
     """
     try:
         # A policy that the user's code sets would change every later trial.
-        with checked_precision():
+        with restore_precision():
             return call_user_function(name_of(record, method), own_file(record, method), function)
     except ModelError:
         if hp.failure is not None:

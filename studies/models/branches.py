@@ -6,7 +6,7 @@ from keras import layers
 
 from spaces.backbones import Branch, Branches
 from studies.models.cnn import DOWNSAMPLINGS
-from studies.models.outputs import head
+from studies.models.outputs import add_head
 
 
 def branches_outputs(record: Branches, images: Any, dropout: float, units: int) -> Any:
@@ -17,7 +17,7 @@ def branches_outputs(record: Branches, images: Any, dropout: float, units: int) 
     rescaled = layers.Rescaling(1 / 255, name="rescaling")(images)
     maps = [_branch(branch, rescaled, f"branch{number}") for number, branch in enumerate(record.branches, start=1)]
     features = layers.Concatenate(name="branches")(maps)
-    return head(features, record.pooling, record.dense_units, "relu", dropout, units)
+    return add_head(features, record.pooling, record.dense_units, "relu", dropout, units)
 
 
 def _branch(branch: Branch, images: Any, name: str) -> Any:

@@ -16,7 +16,7 @@ from studies.models.augmentation import augmentation_layers
 from studies.models.branches import branches_outputs
 from studies.models.cnn import convolutional_outputs
 from studies.models.custom import custom_outputs
-from studies.models.outputs import gives_logits, outputs_for, probabilities
+from studies.models.outputs import count_logits, returns_logits, to_probabilities
 from studies.models.precision import precision
 from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
@@ -47,7 +47,7 @@ def build_model(
     Returns:
         A model from raw images (n, height, width, channels), 0 to 255, to float32 logits (n, 1) for two classes and
         (n, classes) for more; or to probabilities, which the recipe may ask for and a `Custom` model may give: see
-        `gives_logits`.
+        `returns_logits`.
 
     Raises:
         ModelError: The recipe cannot be built for such images, or its weights are absent or do not fit.
@@ -64,8 +64,8 @@ def build_model(
 
 def finish_model(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
     """A trained model's outputs in float32, as logits or as the probabilities that the recipe asks for."""
-    if not recipe.from_logits and gives_logits(keras.Model(inputs, outputs)):
-        return probabilities(outputs)
+    if not recipe.from_logits and returns_logits(keras.Model(inputs, outputs)):
+        return to_probabilities(outputs)
     if outputs.dtype != "float32":
         return keras.layers.Activation("linear", dtype="float32", name="float32")(outputs)
     return outputs
@@ -95,8 +95,8 @@ def build_inference_model(
     images = keras.Input(image_shape, dtype="float32", name="image")
     with precision("float32"):
         made = outputs(images) if outputs else _outputs(recipe, images, classes, load=False, folder=None)
-        if gives_logits(keras.Model(images, made)):
-            made = probabilities(made)
+        if returns_logits(keras.Model(images, made)):
+            made = to_probabilities(made)
         return keras.Model(images, made, name="classifier")
 
 
@@ -135,7 +135,7 @@ def inference_model(
 def _outputs(recipe: Recipe, images: Any, classes: int, *, load: bool, folder: Path | None) -> Any:
     record = recipe.model if recipe.backbone is None else recipe.backbone
     make = look_up(NETWORKS, type(record), "model" if recipe.backbone is None else "backbone", ModelError)
-    return make(record, recipe, images, outputs_for(classes), load=load, folder=folder)
+    return make(record, recipe, images, count_logits(classes), load=load, folder=folder)
 
 
 NETWORKS: Mapping[type[Record], Callable[..., Any]] = {

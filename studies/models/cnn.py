@@ -6,7 +6,7 @@ from keras import layers
 
 from spaces.backbones import CNN
 from spaces.errors import ModelError
-from studies.models.outputs import head
+from studies.models.outputs import add_head
 
 DOWNSAMPLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 
@@ -22,7 +22,7 @@ def convolutional_outputs(record: CNN, images: Any, dropout: float, units: int) 
     features = layers.Rescaling(1 / 255, name="rescaling")(images)
     for block in range(record.blocks):
         features = _block(record, features, block)
-    return head(features, record.pooling, record.dense_units, record.activation, dropout, units)
+    return add_head(features, record.pooling, record.dense_units, record.activation, dropout, units)
 
 
 def _block(record: CNN, features: Any, block: int) -> Any:

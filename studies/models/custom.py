@@ -9,9 +9,9 @@ from keras import layers
 from spaces.backbones import Custom
 from spaces.space import Recipe
 from studies.models.plain_copy import plain_copy
-from studies.models.precision import checked_precision
+from studies.models.precision import restore_precision
 from studies.models.rescaling import is_rescaled
-from studies.models.user_code import apply_user_model, build_user_model, built, check_outputs, file_of
+from studies.models.user_code import apply_user_model, build_user_model, check_outputs, ensure_built, source_file
 
 
 def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, plain: bool = False) -> Any:
@@ -27,9 +27,9 @@ def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, p
     Raises:
         ModelError: The function fails, or what it returns is not a network from such images to such outputs.
     """
-    name, shape = name_of(record), tuple(images.shape[1:])
-    with checked_precision() if plain else nullcontext():
-        network = built_network(record, recipe, shape, units)
+    name, shape = display_name(record), tuple(images.shape[1:])
+    with restore_precision() if plain else nullcontext():
+        network = build_network(record, recipe, shape, units)
     if is_rescaled(name, network, record.rescale, shape):
         images = layers.Rescaling(1 / 255, name="rescaling")(images)
     outputs = apply_user_model(name, plain_copy(name, network) if plain else network, images)
@@ -37,17 +37,17 @@ def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, p
     return outputs
 
 
-def built_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units: int) -> keras.Model:
+def build_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units: int) -> keras.Model:
     """The network that the user's function returns, with its weights.
 
     Raises:
         ModelError: The function fails, or what it returns is not a network for images of this shape.
     """
-    name = name_of(record)
-    network = build_user_model(name, file_of(record.build), lambda: record.build(recipe, shape, units))
-    return built(name, network, shape)
+    name = display_name(record)
+    network = build_user_model(name, source_file(record.build), lambda: record.build(recipe, shape, units))
+    return ensure_built(name, network, shape)
 
 
-def name_of(record: Custom) -> str:
+def display_name(record: Custom) -> str:
     """What the user's function is called in messages."""
     return f"model: {record.function_name}()"

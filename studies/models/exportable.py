@@ -11,14 +11,14 @@ import numpy as np
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
 from studies.models.out_of_memory import is_out_of_memory
-from studies.models.plain_copy import OWN_LAYERS, not_exportable
+from studies.models.plain_copy import CUSTOM_LAYER_RULES, not_exportable_message
 from studies.models.user_code import apply_user_model, user_error
 
-MOST_WEIGHTS = 1_000_000
+MAX_COMPARED_WEIGHTS = 1_000_000
 """A model with more is saved and loaded without its weights, which would take seconds."""
 
-LARGEST_DIFFERENCE = 1e-4
-LARGEST_DIFFERENCE_IN_HALF = 0.1
+MAX_DIFFERENCE = 1e-4
+MAX_HALF_PRECISION_DIFFERENCE = 0.1
 """Of probabilities: between a model that computes in half precision and its export, which computes in float32."""
 
 
@@ -34,18 +34,20 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
         ModelError: It cannot be saved or loaded, or answers otherwise.
     """
     try:
-        loaded = _loaded_again(model)
+        loaded = _save_and_load(model)
     except Exception as error:
         if is_out_of_memory(error) or isinstance(error, OSError):
             raise
-        culprit = _culprit(model)
+        culprit = _find_unserializable(model)
         if culprit is None:
             raise ModelError(
-                f"{name} returns a model that cannot be exported ({_short(error)}): {OWN_LAYERS}"
+                f"{name} returns a model that cannot be exported ({_short(error)}): {CUSTOM_LAYER_RULES}"
             ) from error
-        raise ModelError(not_exportable(name, culprit[0], user_error(culprit[1]))) from error
-    if loaded is not None and not is_close(answers(name, model, images), answers(name, loaded, images), None):
-        raise ModelError(other_answers(name))
+        raise ModelError(not_exportable_message(name, culprit[0], user_error(culprit[1]))) from error
+    if loaded is not None and not is_close(
+        inference_outputs(name, model, images), inference_outputs(name, loaded, images), None
+    ):
+        raise ModelError(different_outputs_message(name))
 
 
 def is_close(before: np.ndarray, after: np.ndarray, policy: str | None) -> bool:
@@ -57,17 +59,17 @@ def is_close(before: np.ndarray, after: np.ndarray, policy: str | None) -> bool:
         policy: What the network computes in, where that is not float32.
     """
     if policy is None:
-        return bool(np.abs(before - after).max() <= LARGEST_DIFFERENCE)
+        return bool(np.abs(before - after).max() <= MAX_DIFFERENCE)
     # With random weights, values may be too large for half precision.
-    return bool(not np.isfinite(before).all() or np.abs(before - after).max() <= LARGEST_DIFFERENCE_IN_HALF)
+    return bool(not np.isfinite(before).all() or np.abs(before - after).max() <= MAX_HALF_PRECISION_DIFFERENCE)
 
 
-def other_answers(name: str) -> str:
+def different_outputs_message(name: str) -> str:
     """What to do about a network whose copy answers otherwise."""
-    return f"{name} returns a model whose copy answers differently, so it cannot be exported: {OWN_LAYERS}"
+    return f"{name} returns a model whose copy answers differently, so it cannot be exported: {CUSTOM_LAYER_RULES}"
 
 
-def answers(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
+def inference_outputs(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
     """What a model answers in inference.
 
     Raises:
@@ -85,12 +87,12 @@ def custom_objects(model: keras.Model) -> list[str]:
     return sorted({str(name).split(">")[-1] for name in _registered_names(model.get_config()) if name in registered})
 
 
-def _loaded_again(model: keras.Model) -> keras.Model | None:
+def _save_and_load(model: keras.Model) -> keras.Model | None:
     """The model, saved and loaded; None for a large one, of which only the structure is rebuilt."""
     with quiet_keras(), warnings.catch_warnings():
         # Keras warns of a lambda before it refuses to load it.
         warnings.simplefilter("ignore")
-        if model.count_params() > MOST_WEIGHTS:
+        if model.count_params() > MAX_COMPARED_WEIGHTS:
             keras.models.model_from_json(model.to_json())
             return None
         with tempfile.TemporaryDirectory(prefix="search-") as folder:
@@ -99,7 +101,7 @@ def _loaded_again(model: keras.Model) -> keras.Model | None:
             return keras.models.load_model(path)
 
 
-def _culprit(model: keras.Model) -> tuple[Any, Exception] | None:
+def _find_unserializable(model: keras.Model) -> tuple[Any, Exception] | None:
     """The first layer that cannot be rebuilt on its own, and why."""
     found = None
     for layer in model._flatten_layers(include_self=False):

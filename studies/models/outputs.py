@@ -8,12 +8,12 @@ from keras import layers
 from spaces.errors import ModelError
 
 _PROBABILITIES = ("sigmoid", "softmax")
-_KEEPING = (layers.Flatten, layers.Reshape, layers.Identity, layers.Dropout, layers.Average)
-_KEEPING_OPERATIONS = ("Cast", "Clip", "Squeeze", "Reshape")
+_PASS_THROUGH = (layers.Flatten, layers.Reshape, layers.Identity, layers.Dropout, layers.Average)
+_PASS_THROUGH_OPERATIONS = ("Cast", "Clip", "Squeeze", "Reshape")
 """Layers and operations of which the outputs are probabilities if the inputs are."""
 
 
-def outputs_for(classes: int) -> int:
+def count_logits(classes: int) -> int:
     """How many logits tell so many classes apart: 1 for two.
 
     Raises:
@@ -24,7 +24,7 @@ def outputs_for(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
-def head(features: Any, pooling: str, dense_units: int, activation: str, dropout: float, units: int) -> Any:
+def add_head(features: Any, pooling: str, dense_units: int, activation: str, dropout: float, units: int) -> Any:
     """Pooling, a dense layer if it has units, dropout, and the logits.
 
     Args:
@@ -35,10 +35,10 @@ def head(features: Any, pooling: str, dense_units: int, activation: str, dropout
         dropout: Share of values dropped before the last layer.
         units: Number of logits.
     """
-    return classified(_POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
+    return add_dense_head(_POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
 
 
-def classified(hidden: Any, dense_units: int, activation: str, dropout: float, units: int) -> Any:
+def add_dense_head(hidden: Any, dense_units: int, activation: str, dropout: float, units: int) -> Any:
     """The head after its pooling, over vectors (n, values): for what is trained on features."""
     if dense_units:
         hidden = layers.Dense(dense_units, activation=activation, name="dense")(hidden)
@@ -46,27 +46,27 @@ def classified(hidden: Any, dense_units: int, activation: str, dropout: float, u
     return layers.Dense(units, dtype="float32", name="logits")(hidden)
 
 
-def probabilities(outputs: Any) -> Any:
+def to_probabilities(outputs: Any) -> Any:
     """The sigmoid of a single logit (n, 1), or the softmax of several (n, classes), in float32."""
     final = "sigmoid" if outputs.shape[-1] == 1 else "softmax"
     return layers.Activation(final, dtype="float32", name="probability")(outputs)
 
 
-def gives_logits(model: keras.Model) -> bool:
+def returns_logits(model: keras.Model) -> bool:
     """Whether the model's last layer has neither a softmax nor a sigmoid, so that its loss must apply one."""
-    return not all(_function_of(operation) in _PROBABILITIES for operation in _last_operations(model))
+    return not all(_activation_name(operation) in _PROBABILITIES for operation in _last_operations(model))
 
 
 def ends_in(model: keras.Model, activation: str) -> bool:
     """Whether the model's last layer has this activation."""
-    return any(_function_of(operation) == activation for operation in _last_operations(model))
+    return any(_activation_name(operation) == activation for operation in _last_operations(model))
 
 
-def _function_of(operation: Any) -> str:
+def _activation_name(operation: Any) -> str:
     """The name of the activation of a layer, of the layer that it wraps, or of an operation that is one itself."""
     activation = getattr(operation, "activation", None)
     if activation is None and isinstance(operation, layers.Wrapper):
-        return _function_of(operation.layer)
+        return _activation_name(operation.layer)
     named = getattr(activation, "__name__", "") if activation is not None else type(operation).__name__
     # TensorFlow's own softmax is called softmax_v2.
     return str(named).lower().removesuffix("_v2")
@@ -76,24 +76,24 @@ def _last_operations(model: keras.Model) -> list[Any]:
     """What computes the outputs, before operations that leave probabilities what they are."""
     outputs = keras.tree.flatten(model.outputs) if getattr(model, "outputs", None) else []
     if outputs:
-        return [operation for output in outputs for operation in _making(output)]
+        return [operation for output in outputs for operation in _producers(output)]
     # The connections of a subclass of Model are not known.
-    kept = [each for each in model.layers if not isinstance(each, _KEEPING) and not _is_linear(each)]
+    kept = [each for each in model.layers if not isinstance(each, _PASS_THROUGH) and not _is_linear(each)]
     last = kept[-1:]
     return _last_operations(last[0]) if last and isinstance(last[0], keras.Model) else last or [None]
 
 
-def _making(output: Any) -> list[Any]:
+def _producers(output: Any) -> list[Any]:
     """The operations that a symbolic output comes from."""
     operation, node, index = output._keras_history
     if isinstance(operation, keras.Model):
         inner = keras.tree.flatten(operation.outputs) if getattr(operation, "outputs", None) else []
-        return _making(inner[index]) if inner else _last_operations(operation)
+        return _producers(inner[index]) if inner else _last_operations(operation)
     inputs = operation._inbound_nodes[node].input_tensors
-    is_keeping = isinstance(operation, _KEEPING) or type(operation).__name__ in _KEEPING_OPERATIONS
+    is_keeping = isinstance(operation, _PASS_THROUGH) or type(operation).__name__ in _PASS_THROUGH_OPERATIONS
     if not inputs or not (is_keeping or _is_linear(operation)):
         return [operation]
-    return [each for tensor in inputs for each in _making(tensor)]
+    return [each for tensor in inputs for each in _producers(tensor)]
 
 
 def _is_linear(operation: Any) -> bool:

@@ -9,16 +9,16 @@ from keras import layers
 
 from spaces.errors import ModelError
 from studies.models.out_of_memory import is_out_of_memory
-from studies.models.precision import in_float32, precision
+from studies.models.precision import precision, to_float32
 from studies.models.user_code import user_error
 
-OWN_LAYERS = (
+CUSTOM_LAYER_RULES = (
     "layers of your own take **kwargs in __init__ and pass them to super().__init__, return every argument from "
     "get_config(), and are decorated with @keras.saving.register_keras_serializable()"
 )
 """What a layer needs to be saved and loaded."""
 
-_LONGEST_REASON = 160
+_MAX_REASON_LENGTH = 160
 
 _KERAS_FUNCTIONS = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax", "swish": "silu"}
 """Names that TensorFlow gives its functions, such as `tf.nn.softmax`, and Keras' names for the same."""
@@ -40,37 +40,37 @@ def plain_copy(name: str, network: keras.Model) -> keras.Model:
         network.compiled = False
         return network
     with precision("float32"):
-        return _copied_model(name, network)
+        return _copy_model(name, network)
 
 
 def is_graph(network: keras.Model) -> bool:
     """Whether Keras knows the layers of a network and how they are connected."""
-    return isinstance(network, (keras.Sequential, _functional()))
+    return isinstance(network, (keras.Sequential, _functional_class()))
 
 
-def _copied_model(name: str, network: keras.Model) -> keras.Model:
+def _copy_model(name: str, network: keras.Model) -> keras.Model:
     # Keras would compile the copy too, and fails for a loss of the user's own.
     network.compiled = False
-    if isinstance(network, _functional()) and type(network) is not _functional():
+    if isinstance(network, _functional_class()) and type(network) is not _functional_class():
         # A subclass has training steps of its own, of which an export needs nothing.
         network = keras.Model(network.input, network.output, name=network.name)
-    return keras.models.clone_model(network, clone_function=lambda layer: _copied(name, layer))
+    return keras.models.clone_model(network, clone_function=lambda layer: _copy_layer(name, layer))
 
 
-def _copied(name: str, layer: Any) -> Any:
+def _copy_layer(name: str, layer: Any) -> Any:
     if isinstance(layer, keras.Model) and is_graph(layer):
-        return _copied_model(name, layer)
+        return _copy_model(name, layer)
     if type(layer).__name__.startswith("Rand"):
         return layers.Identity(name=layer.name)
     try:
         with warnings.catch_warnings():
             # Keras warns of a lambda in many lines, and then refuses it.
             warnings.simplefilter("ignore")
-            return layer.__class__.from_config(_with_keras_functions(in_float32(layer.get_config())))
+            return layer.__class__.from_config(_with_keras_functions(to_float32(layer.get_config())))
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(not_exportable(name, layer, user_error(error))) from error
+        raise ModelError(not_exportable_message(name, layer, user_error(error))) from error
 
 
 def _with_keras_functions(config: Any) -> Any:
@@ -84,9 +84,9 @@ def _with_keras_functions(config: Any) -> Any:
     return {key: _with_keras_functions(value) for key, value in config.items()}
 
 
-def not_exportable(name: str, layer: Any, reason: str) -> str:
+def not_exportable_message(name: str, layer: Any, reason: str) -> str:
     """What to do about a layer that cannot be saved and loaded again."""
-    reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}..."
+    reason = reason if len(reason) <= _MAX_REASON_LENGTH else f"{reason[: _MAX_REASON_LENGTH - 3]}..."
     what = f"{name} uses the layer {layer.name!r} ({type(layer).__name__}), which cannot be exported"
     if isinstance(layer, layers.Lambda):
         return (
@@ -97,11 +97,11 @@ def not_exportable(name: str, layer: Any, reason: str) -> str:
         return f"{what}: a subclass of keras.Model is code: build it with keras.Model(inputs, outputs) or Sequential"
     if type(layer).__module__.startswith("keras."):
         return f"{what} ({reason}): pass it functions of Keras by name, or registered ones, not lambdas"
-    return f"{what} ({reason}): {OWN_LAYERS}"
+    return f"{what} ({reason}): {CUSTOM_LAYER_RULES}"
 
 
 @cache
-def _functional() -> Any:
+def _functional_class() -> Any:
     """The class of functional models, which Keras does not name in public."""
     inputs = keras.Input((1,))
     return type(keras.Model(inputs, inputs))

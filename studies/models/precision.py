@@ -6,19 +6,19 @@ from typing import Any
 
 import keras
 
-_HALF_AND_DOUBLE = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+_NON_FLOAT32 = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
 
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
     """Build layers that compute in `float32`, `mixed_bfloat16` or `mixed_float16`, then restore the earlier policy."""
-    with checked_precision():
+    with restore_precision():
         keras.config.set_dtype_policy(policy)
         yield
 
 
 @contextmanager
-def checked_precision() -> Iterator[None]:
+def restore_precision() -> Iterator[None]:
     """Restore Keras' global policy and type of numbers, which the user's own code may set."""
     policy, floats = keras.config.dtype_policy(), keras.config.floatx()
     try:
@@ -28,20 +28,20 @@ def checked_precision() -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def other_precision(network: keras.Model) -> str | None:
+def non_float32_policy(network: keras.Model) -> str | None:
     """The first policy of a network's layers that is not float32, or None."""
     names = [layer.dtype_policy.name for layer in network._flatten_layers(include_self=False)]
-    return next((str(name) for name in names if name in _HALF_AND_DOUBLE), None)
+    return next((str(name) for name in names if name in _NON_FLOAT32), None)
 
 
-def in_float32(config: Any) -> Any:
+def to_float32(config: Any) -> Any:
     """A layer's configuration in which it, and every layer inside it, computes in float32."""
     if isinstance(config, list | tuple):
-        return [in_float32(each) for each in config]
+        return [to_float32(each) for each in config]
     if not isinstance(config, dict):
         return config
-    if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in _HALF_AND_DOUBLE:
+    if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in _NON_FLOAT32:
         return "float32"
-    if isinstance(config.get("dtype"), str) and config["dtype"] in _HALF_AND_DOUBLE:
+    if isinstance(config.get("dtype"), str) and config["dtype"] in _NON_FLOAT32:
         config = {**config, "dtype": "float32"}
-    return {key: in_float32(value) for key, value in config.items()}
+    return {key: to_float32(value) for key, value in config.items()}

@@ -11,7 +11,7 @@ from keras import layers
 
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
-from studies.models.outputs import head
+from studies.models.outputs import add_head
 from studies.models.weights import load_weights
 
 
@@ -37,7 +37,7 @@ def pretrained_outputs(
         load_weights(network, record, folder)
     freeze(network, record.trainable_layers)
     features = network(preprocessing(record.name)(colour))
-    return head(features, record.pooling, record.dense_units, "relu", dropout, units)
+    return add_head(features, record.pooling, record.dense_units, "relu", dropout, units)
 
 
 def make_network(record: Pretrained, input_shape: tuple[int, ...]) -> keras.Model:
@@ -53,7 +53,7 @@ def make_network(record: Pretrained, input_shape: tuple[int, ...]) -> keras.Mode
     try:
         return application(weights=None, include_top=False, input_shape=input_shape, **options)
     except ValueError as error:
-        raise ModelError(_refusal(record, input_shape, str(error))) from error
+        raise ModelError(_size_error(record, input_shape, str(error))) from error
 
 
 def preprocessing(name: str) -> Any:
@@ -70,7 +70,7 @@ def _three_channels(record: Pretrained, images: Any) -> Any:
     return images
 
 
-def _refusal(record: Pretrained, input_shape: tuple[int, ...], reason: str) -> str:
+def _size_error(record: Pretrained, input_shape: tuple[int, ...], reason: str) -> str:
     height, width = input_shape[:2]
     if smallest := re.search(r"at least (\d+)\s*x", reason):
         side = smallest.group(1)

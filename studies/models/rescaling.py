@@ -14,7 +14,7 @@ _SMALL_SLOPE = 1 / 16
 _RAW_ZERO = 2.0
 """A network that subtracts a larger mean from its input, in units of the input, expects pixels from 0 to 255."""
 
-_MOST_PROBES = 16
+_MAX_PROBES = 16
 
 
 def is_rescaled(name: str, network: keras.Model, rescale: bool | None, image_shape: tuple[int, ...]) -> bool:
@@ -42,12 +42,12 @@ def rescales_itself(name: str, network: keras.Model, image_shape: tuple[int, ...
     """
     pixels = np.random.default_rng(0).uniform(0, 255, (1, *image_shape)).astype(np.float32)
     pixels.flat[0], pixels.flat[-1] = 0, 255
-    weighted = [layer for layer in _layers_within(network) if _holds_weights(layer)]
-    for _ in range(_MOST_PROBES):
-        first, zero = _reaching_weights(name, network, np.zeros_like(pixels), weighted)
+    weighted = [layer for layer in _leaf_layers(network) if _holds_weights(layer)]
+    for _ in range(_MAX_PROBES):
+        first, zero = _first_weighted_input(name, network, np.zeros_like(pixels), weighted)
         if first is None:
             return False
-        unit, raw = (_reaching_weights(name, network, each, weighted)[1] for each in (pixels / 255, pixels))
+        unit, raw = (_first_weighted_input(name, network, each, weighted)[1] for each in (pixels / 255, pixels))
         slope = float(np.abs(unit - zero).max())
         if slope or np.abs(raw - zero).max():
             return slope <= _SMALL_SLOPE or float(np.abs(zero).max()) / slope > _RAW_ZERO
@@ -63,11 +63,11 @@ class _Reached(BaseException):
         self.layer, self.values = layer, values
 
 
-def _reaching_weights(name: str, network: keras.Model, images: np.ndarray, weighted: list[Any]) -> tuple[Any, Any]:
+def _first_weighted_input(name: str, network: keras.Model, images: np.ndarray, weighted: list[Any]) -> tuple[Any, Any]:
     """The first of these layers that is called for these images, and the values that it is given."""
     try:
         for layer in weighted:
-            layer.call = _ending(layer)
+            layer.call = _interrupting(layer)
         apply_user_model(name, network, keras.ops.convert_to_tensor(images), training=False)
     except _Reached as reached:
         return reached.layer, reached.values
@@ -78,7 +78,7 @@ def _reaching_weights(name: str, network: keras.Model, images: np.ndarray, weigh
     return None, None
 
 
-def _ending(layer: Any) -> Any:
+def _interrupting(layer: Any) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         first = keras.tree.flatten((args, kwargs))[0]
         raise _Reached(layer, keras.ops.convert_to_numpy(keras.ops.cast(first, "float32")))
@@ -86,7 +86,7 @@ def _ending(layer: Any) -> Any:
     return call
 
 
-def _layers_within(network: keras.Model) -> list[Any]:
+def _leaf_layers(network: keras.Model) -> list[Any]:
     """The layers at every depth that hold no others."""
     found = network._flatten_layers(include_self=False)
     return [layer for layer in found if not list(layer._flatten_layers(include_self=False))]

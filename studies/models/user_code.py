@@ -16,10 +16,10 @@ from studies.models.outputs import ends_in
 
 Result = TypeVar("Result")
 
-_NATIVE = ("most recent call last", "Detected at node", "root error(s) found", "Graph execution error")
+_NATIVE_SIGNS = ("most recent call last", "Detected at node", "root error(s) found", "Graph execution error")
 """What a message of TensorFlow holds that ends, rather than begins, with what went wrong."""
 
-_ADDED = re.compile(
+_BOILERPLATE = re.compile(
     r"\{\{function_node [^}]*\}\}\s*| ?\[Op:\w+\] name: *|Exception encountered when calling [\w.]+\(\)\.|\x1b\[\d*m"
 )
 
@@ -41,13 +41,13 @@ def call_user_function(name: str, file: str | None, function: Callable[[], Resul
     except ModelError:
         raise
     except Exception as error:
-        if is_out_of_memory(error) or is_trials_end(error):
+        if is_out_of_memory(error) or ends_trial(error):
             raise
         kind = EveryTrialError if _is_one_of(error, "keras_tuner", "FatalError") else ModelError
-        raise kind(f"{name} failed{_place(file, error)} with {user_error(error)}") from error
+        raise kind(f"{name} failed{_location(file, error)} with {user_error(error)}") from error
 
 
-def is_trials_end(error: BaseException) -> bool:
+def ends_trial(error: BaseException) -> bool:
     """Return True for the errors that end a trial: Optuna's `TrialPruned`, KerasTuner's `FailedTrialError`."""
     return _is_one_of(error, "optuna", "TrialPruned") or _is_one_of(error, "keras_tuner", "FailedTrialError")
 
@@ -81,7 +81,7 @@ def apply_user_model(name: str, network: keras.Model, images: Any, **options: An
         ) from error
 
 
-def built(name: str, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
+def ensure_built(name: str, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
     """The user's network with its weights, which one without an input layer makes on its first call.
 
     Raises:
@@ -110,7 +110,7 @@ def check_outputs(name: str, network: keras.Model, outputs: Any, units: tuple[in
         raise ModelError(f"{name} ends in a softmax over one output, which is always 1: use a sigmoid")
 
 
-def file_of(function: Any) -> str | None:
+def source_file(function: Any) -> str | None:
     """The file in which a function is written, or None; of a `functools.partial`, its function's."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -125,9 +125,9 @@ def _is_one_of(error: BaseException, package: str, name: str) -> bool:
 
 def user_error(error: BaseException) -> str:
     """The error's type and the line of its message that says most, without what Keras and TensorFlow add around it."""
-    text = _ADDED.sub("", str(error))
+    text = _BOILERPLATE.sub("", str(error))
     # Below Keras' own heading the first line says most, which may be followed by an example of code.
-    if any(sign in text for sign in _NATIVE):
+    if any(sign in text for sign in _NATIVE_SIGNS):
         return error_reason(error)
     lines = [line for line in text.splitlines() if line.strip()]
     first = lines[0].strip() if lines else ""
@@ -137,7 +137,7 @@ def user_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
-def _place(file: str | None, error: BaseException) -> str:
+def _location(file: str | None, error: BaseException) -> str:
     """The last line of the user's own file that the error came through."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" in {file}, line {lines[-1].lineno}," if lines else ""

@@ -43,7 +43,7 @@ def load_weights(network: keras.Model, record: Pretrained, folder: Path | None) 
         try:
             load(network, path)
         except ModelError as error:
-            raise ModelError(f"{_misfit(record, path)}: {error}") from error
+            raise ModelError(f"{_mismatch(record, path)}: {error}") from error
         _repair_normalization(network)
 
 
@@ -62,7 +62,7 @@ def check_fit(network: keras.Model, record: Pretrained, path: Path) -> None:
     difference = first_difference(network, content)
     if difference is None:
         return
-    raise ModelError(f"{_misfit(record, path)}: {difference}{_owner(record, content)}")
+    raise ModelError(f"{_mismatch(record, path)}: {difference}{_owner(record, content)}")
 
 
 def refresh_normalization(model: keras.Model) -> None:
@@ -88,7 +88,7 @@ def _owner(record: Pretrained, content: WeightsContent) -> str:
     return ""
 
 
-def _misfit(record: Pretrained, path: Path) -> str:
+def _mismatch(record: Pretrained, path: Path) -> str:
     return f"backbone: the weights in {path} do not fit {_described(record)}"
 
 

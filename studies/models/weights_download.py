@@ -28,7 +28,7 @@ CONNECT_SECONDS = 10.0
 LOCK_SECONDS = 1800.0
 """Waits at most so long for another process that downloads the same file."""
 
-MIRROR = "SEARCH_WEIGHTS_URL"
+MIRROR_ENV = "SEARCH_WEIGHTS_URL"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -47,7 +47,7 @@ class KerasFile:
     digest: str | None
 
 
-class _Asked(BaseException):
+class _FileRequested(BaseException):
     """Leaves Keras' constructor as soon as it asks for a file; passes every `except Exception`."""
 
     def __init__(self, file: KerasFile) -> None:
@@ -75,13 +75,13 @@ def keras_file(name: str, alpha: float | None, input_shape: tuple[int, ...] | No
     before = file_utils.get_file
 
     def ask(fname: str, origin: str, *_: Any, **given: Any) -> Any:
-        raise _Asked(KerasFile(fname, origin, given.get("file_hash")))
+        raise _FileRequested(KerasFile(fname, origin, given.get("file_hash")))
 
     file_utils.get_file = ask
     try:
         with quiet_keras():
             getattr(keras.applications, name)(weights="imagenet", include_top=has_top, **options)
-    except _Asked as asked:
+    except _FileRequested as asked:
         return asked.file
     except ValueError as error:
         raise ModelError(f"backbone: {name} has no such ImageNet weights: {_sentence(error)}") from error
@@ -121,7 +121,7 @@ def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Pa
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{file.name}.lock", timeout=LOCK_SECONDS):
-            if not is_whole(target, file):
+            if not is_complete(target, file):
                 notice(f"downloading {file.name} to {folder}")
                 _fetch(url, target, file)
     except Timeout as error:
@@ -135,7 +135,7 @@ def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Pa
     return target
 
 
-def is_whole(path: Path, file: KerasFile) -> bool:
+def is_complete(path: Path, file: KerasFile) -> bool:
     """Return True if the file is there and has the digest that Keras knows.
 
     Args:
@@ -160,12 +160,12 @@ def mirror_url(url: str) -> str:
     Raises:
         ModelError: SEARCH_WEIGHTS_URL is no address.
     """
-    mirror = os.environ.get(MIRROR)
+    mirror = os.environ.get(MIRROR_ENV)
     if not mirror:
         return url
     base = urlsplit(mirror)
     if base.scheme not in ("http", "https") or not base.netloc:
-        raise ModelError(f"{MIRROR}: expected an address such as http://mirror/keras, got {mirror!r}")
+        raise ModelError(f"{MIRROR_ENV}: expected an address such as http://mirror/keras, got {mirror!r}")
     return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + urlsplit(url).path, "", ""))
 
 
@@ -178,7 +178,7 @@ def _fetch(url: str, target: Path, file: KerasFile) -> None:
         expected = response.headers.get("Content-Length")
         if expected is not None and part.stat().st_size != int(expected):
             raise ModelError(f"the download from {url} ended early: {part.stat().st_size} of {expected} bytes")
-        if not is_whole(part, file):
+        if not is_complete(part, file):
             raise ModelError(f"the download from {url} is damaged: its digest is not {file.digest}")
         part.replace(target)
     finally:

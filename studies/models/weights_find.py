@@ -13,10 +13,10 @@ from spaces.backbones import Pretrained
 from spaces.errors import ModelError
 from studies.models.known_weights import KnownNetwork, network_of, widths_of
 from studies.models.weights_content import Shape, is_weights_file, read_content
-from studies.models.weights_download import download, is_whole, keras_cache, keras_file
+from studies.models.weights_download import download, is_complete, keras_cache, keras_file
 from studies.models.weights_match import first_difference
 
-FOLDER = "SEARCH_WEIGHTS"
+FOLDER_ENV = "SEARCH_WEIGHTS"
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ def weights_folder() -> Path | None:
     Raises:
         ModelError: It is not a folder.
     """
-    given = os.environ.get(FOLDER)
+    given = os.environ.get(FOLDER_ENV)
     if not given:
         return None
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        raise ModelError(f"{FOLDER}: {folder.absolute()} is not a folder")
+        raise ModelError(f"{FOLDER_ENV}: {folder.absolute()} is not a folder")
     return folder
 
 
@@ -79,14 +79,14 @@ def imagenet_file(
         return found
     wanted = keras_file(record.name, record.alpha, image_shape)
     cached = keras_cache() / wanted.name
-    if is_whole(cached, wanted):
+    if is_complete(cached, wanted):
         return cached
     try:
         return download(wanted, keras_cache(), notice)
     except ModelError as error:
         raise ModelError(
             f"backbone: no ImageNet weights of {record.name}: {error}; put {wanted.name} into a folder and set "
-            f'{FOLDER} to it, or pass a file, as in Pretrained("{record.name}", weights="FILE")'
+            f'{FOLDER_ENV} to it, or pass a file, as in Pretrained("{record.name}", weights="FILE")'
         ) from error
 
 
@@ -116,8 +116,8 @@ def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[],
     if len(fitting) > 1 and len({digest_of(file.path) for file in fitting}) > 1:
         names = ", ".join(str(file.path.relative_to(folder)) for file in fitting)
         raise ModelError(
-            f"backbone: {len(fitting)} files in {FOLDER} fit {record.name}: {names}; keep one of them, or pass one, as "
-            f'in Pretrained("{record.name}", weights="FILE")'
+            f"backbone: {len(fitting)} files in {FOLDER_ENV} fit {record.name}: {names}\n"
+            f'hint: keep one of them, or pass one: Pretrained("{record.name}", weights="FILE")'
         )
     return fitting[0].path if fitting else None
 

@@ -33,8 +33,8 @@ def first_difference(network: keras.Model, content: WeightsContent) -> str | Non
         network: The network, in the order of its layers.
         content: What the file holds.
     """
-    for layer, found in _pairs(network, content):
-        expected = [tuple(weight.shape) for weight in legacy_weights(layer)]
+    for layer, found in _pair_layers(network, content):
+        expected = [tuple(weight.shape) for weight in in_legacy_order(layer)]
         shapes = list(found.shapes) if found else []
         if not content.is_legacy:
             expected, shapes = sorted(expected), sorted(shapes)
@@ -53,7 +53,7 @@ def load_legacy(network: keras.Model, path: Path) -> None:
     layers = [layer for layer in network.layers if layer.weights]
     with open_weights(path) as file:
         for layer, (_, arrays) in zip(layers, legacy_arrays(legacy_root(file)), strict=False):
-            for variable, array in zip(legacy_weights(layer), arrays, strict=True):
+            for variable, array in zip(in_legacy_order(layer), arrays, strict=True):
                 variable.assign(np.asarray(array))
 
 
@@ -68,7 +68,7 @@ def load_current(network: keras.Model, path: Path) -> None:
         ModelError: The file lacks some of the network's weights.
     """
     # Keras leaves a weight that the file lacks as it was, with a warning at most: NaN shows which.
-    network.set_weights([_unset(weight) for weight in network.get_weights()])
+    network.set_weights([_filled_with_nan(weight) for weight in network.get_weights()])
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / ("network.keras" if is_archive(path) else "network.weights.h5")
         link.symlink_to(path.absolute())
@@ -84,7 +84,7 @@ def load_current(network: keras.Model, path: Path) -> None:
         raise ModelError(f"{missing} of {len(network.weights)} weights are missing or not finite")
 
 
-def legacy_weights(layer: Any) -> Sequence[Any]:
+def in_legacy_order(layer: Any) -> Sequence[Any]:
     """Return a layer's weights in the order of legacy files: those that are trained come first.
 
     Args:
@@ -94,7 +94,7 @@ def legacy_weights(layer: Any) -> Sequence[Any]:
     return weights
 
 
-def _pairs(network: keras.Model, content: WeightsContent) -> Iterator[tuple[Any, FileLayer | None]]:
+def _pair_layers(network: keras.Model, content: WeightsContent) -> Iterator[tuple[Any, FileLayer | None]]:
     """Each layer of the network that has weights, with the layer of the file that belongs to it."""
     if content.is_legacy:
         layers = [layer for layer in network.layers if layer.weights]
@@ -126,7 +126,7 @@ def _shape(shape: Shape | None) -> str:
     return "no such weight" if shape is None else "x".join(str(side) for side in shape) or "one number"
 
 
-def _unset(weight: np.ndarray) -> np.ndarray:
+def _filled_with_nan(weight: np.ndarray) -> np.ndarray:
     return np.full_like(weight, np.nan) if np.issubdtype(weight.dtype, np.floating) else weight
 
 

@@ -11,7 +11,7 @@ from spaces.registry import look_up
 from spaces.space import Recipe
 from spaces.training import SGD, Adam, AdamW, Constant, Cosine, RMSprop
 from studies.backend import device_info
-from studies.models.outputs import gives_logits
+from studies.models.outputs import returns_logits
 
 
 def compile_model(
@@ -33,7 +33,7 @@ def compile_model(
         rate: The learning rate or a schedule of it; None for the recipe's.
         outputs: Number of outputs of a model that does not know it, such as a subclass of `Model`.
     """
-    logits = gives_logits(model)
+    logits = returns_logits(model)
     binary = (outputs or model.output_shape[-1]) == 1
     if binary:
         loss = keras.losses.BinaryCrossentropy(from_logits=logits)

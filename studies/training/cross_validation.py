@@ -99,7 +99,7 @@ def train_folds(
     for fold, inputs in enumerate(data, start=1):
         if fold > len(done):
             if checkpoints:
-                checkpoints.begin(FoldProgress([_result(each) for each in done], history, before))
+                checkpoints.begin_fold(FoldProgress([_result(each) for each in done], history, before))
             trained = train_fold(inputs, _kept(history, before, fold, on_epoch))
             if trained.end_reason not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
                 ended = STOPPED if trained.end_reason == STOPPED else DIVERGED

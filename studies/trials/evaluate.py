@@ -15,7 +15,7 @@ from spaces.canonical import fingerprint
 from spaces.errors import EveryTrialError, SearchError
 from spaces.parameters import Scalar
 from spaces.space import Recipe
-from studies.checkpoints.best_weights import PATH, of_params
+from studies.checkpoints.best_weights import PATH, params_fingerprint
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Dataset
@@ -257,7 +257,7 @@ class TrialEvaluator:
             return
         kept = self.checkpoints.best_weights
         weights, state = trained.model.get_weights(), {PATH: self._path}
-        kept.save(trial.number, of_params(params_of(trial.trial)), trial.claim.attempt, weights, state)
+        kept.save(trial.number, params_fingerprint(params_of(trial.trial)), trial.claim.attempt, weights, state)
         kept.delete_except([trial.number, *([best.number] if best else [])])
 
     def _keep(self, trial: ClaimedTrial, recipe: Recipe, epoch: int, metrics: Mapping[str, float]) -> None:

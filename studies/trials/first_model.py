@@ -11,10 +11,16 @@ from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Choice
 from spaces.space import Recipe, Space, baseline, resolve
 from studies.data.dataset import Dataset
-from studies.models.custom import built_network, name_of
-from studies.models.exportable import answers, check_exportable, custom_objects, is_close, other_answers
-from studies.models.outputs import gives_logits, outputs_for
-from studies.models.precision import other_precision, precision
+from studies.models.custom import build_network, display_name
+from studies.models.exportable import (
+    check_exportable,
+    custom_objects,
+    different_outputs_message,
+    inference_outputs,
+    is_close,
+)
+from studies.models.outputs import count_logits, returns_logits
+from studies.models.precision import non_float32_policy, precision
 from studies.models.rescaling import is_rescaled, rescales_itself
 from studies.trials.recipe_training import inference_model_of
 
@@ -65,7 +71,7 @@ def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple
         from studies.keras_tuner.compiled import first_network
 
         return first_network(recipe, shape, classes)
-    return recipe, name_of(recipe.model), built_network(recipe.model, recipe, shape, outputs_for(classes)), None
+    return recipe, display_name(recipe.model), build_network(recipe.model, recipe, shape, count_logits(classes)), None
 
 
 def _about_pixels(
@@ -99,18 +105,18 @@ def _about_export(
         ModelError: The network cannot be exported.
     """
     images = np.random.default_rng(0).uniform(0, 255, (_COMPARED_IMAGES, *shape)).astype(np.float32)
-    policy = other_precision(network)
+    policy = non_float32_policy(network)
     given = images / 255 if is_rescaled(name, network, recipe.model.rescale, shape) else images
     before = _probabilities(name, network, given)
     exported = inference_model_of(recipe, network, shape, classes)
-    after = answers(name, exported, images)
+    after = inference_outputs(name, exported, images)
     if not is_close(before, after, policy):
         if not is_close(before, _probabilities(name, network, given), None):
             raise ModelError(
                 f"{name} returns a model that answers differently each time, so it cannot be exported: call no layer "
                 "with training=True"
             )
-        raise ModelError(other_answers(name))
+        raise ModelError(different_outputs_message(name))
     check_exportable(name, exported, images)
     notices = []
     if policy:
@@ -129,8 +135,8 @@ def _probabilities(name: str, network: keras.Model, images: np.ndarray) -> np.nd
     Raises:
         ModelError: They are probabilities, but do not look so.
     """
-    outputs = answers(name, network, images)
-    if not gives_logits(network):
+    outputs = inference_outputs(name, network, images)
+    if not returns_logits(network):
         return outputs
     if outputs.shape[1] > 1 and outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         raise ModelError(

@@ -11,7 +11,7 @@ from spaces.registry import look_up
 from studies import settings
 from studies.data.sources import SOURCES
 from studies.export.formats import FORMATS
-from studies.export.study_files import EXPORTED
+from studies.export.study_files import EXPORT_FILES
 from studies.models.augmentation import LAYERS, augmentation_layers
 from studies.models.build import NETWORKS
 from studies.training.compile import OPTIMIZERS, SCHEDULES
@@ -42,7 +42,7 @@ def test_what_is_accepted_is_implemented(implemented, accepted):
 
 def test_every_format_is_deleted_with_its_study():
     """A file that is not known to be part of an export would be left behind."""
-    assert {form.file for form in FORMATS.values()} <= EXPORTED
+    assert {form.file for form in FORMATS.values()} <= EXPORT_FILES
     assert next(iter(FORMATS)) == "keras", "the format without which there is no export comes first"
 
 

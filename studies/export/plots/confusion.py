@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.export.plots.canvas import add_note, new_figure, save
-from studies.export.plots.labels import NOTE, fonts_for, in_lines, inches_of, needs_note, numbered
+from studies.export.plots.labels import NOTE, fonts_for, needs_note, number_undrawable, text_inches, wrap_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_WITH_NUMBERS = 25
-_MOST_WITH_NAMES = 120
-_UPRIGHT_INCHES = 3.0
+_MAX_CLASSES_WITH_COUNTS = 25
+_MAX_CLASSES_WITH_NAMES = 120
+_MAX_HORIZONTAL_INCHES = 3.0
 """Of all names side by side, if they are not turned."""
 
-_UNEVEN = 1.2
+_LINE_TOLERANCE = 1.2
 """What a line may be longer than if all lines of a name were equal."""
 
-_ROOM_INCHES = 1.2
+_NAME_INCHES = 1.2
 """Length of names that the picture always has room for."""
 
 _LINE_HEIGHT = 1.25
 """In parts of the size of its letters."""
 
-_MATRIX_SHARE = 0.75
+_MATRIX_FRACTION = 0.75
 """Part of the picture's side that the matrix takes, at least, where names are short."""
 
 
-def confusion_picture(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
+def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
     """Draw a confusion matrix: the colour is the share of the true class, the number how many images.
 
     Args:
@@ -52,7 +52,7 @@ def confusion_picture(path: Path, counts: np.ndarray, classes: Sequence[str]) ->
     drawn = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     figure.colorbar(drawn, ax=axes, label="share of the true class", fraction=0.045)
     ticks.write(axes)
-    if len(classes) <= _MOST_WITH_NUMBERS:
+    if len(classes) <= _MAX_CLASSES_WITH_COUNTS:
         _write_counts(axes, counts, shares)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(f"{np.trace(counts):,} of {counts.sum():,} test images are right")
@@ -82,23 +82,23 @@ class _Ticks:
     @classmethod
     def of(cls, classes: Sequence[str], side: float) -> "_Ticks":
         """Return the ticks for a matrix of this size in inches."""
-        positions = range(0, len(classes), -(-len(classes) // _MOST_WITH_NAMES))
+        positions = range(0, len(classes), -(-len(classes) // _MAX_CLASSES_WITH_NAMES))
         size = float(np.clip(180 / len(positions), 4.5, 10.0))
-        written = numbered(classes)
-        inches = [inches_of(written[index], size, fonts_for([written[index]])) for index in positions]
-        lines = max(1, int(_MATRIX_SHARE * side * 72 / len(positions) / (_LINE_HEIGHT * size)))
-        most = math.inf if lines == 1 else max(_ROOM_INCHES, _UNEVEN * max(inches) / lines)
-        names = [in_lines(written[index], most, size) for index in positions]
+        written = number_undrawable(classes)
+        inches = [text_inches(written[index], size, fonts_for([written[index]])) for index in positions]
+        lines = max(1, int(_MATRIX_FRACTION * side * 72 / len(positions) / (_LINE_HEIGHT * size)))
+        most = math.inf if lines == 1 else max(_NAME_INCHES, _LINE_TOLERANCE * max(inches) / lines)
+        names = [wrap_label(written[index], most, size) for index in positions]
         while max(name.count("\n") for name in names) >= lines:
-            most *= _UNEVEN
-            names = [in_lines(written[index], most, size) for index in positions]
-        are_upright = len(names) <= 12 and max(inches) * len(names) <= _UPRIGHT_INCHES
+            most *= _LINE_TOLERANCE
+            names = [wrap_label(written[index], most, size) for index in positions]
+        are_upright = len(names) <= 12 and max(inches) * len(names) <= _MAX_HORIZONTAL_INCHES
         return cls(positions, names, size, fonts_for(names), are_upright)
 
     @property
     def extra_inches(self) -> float:
         """How much longer the longest line is than the names that there is always room for."""
-        return max(0.0, *(inches_of(name, self.size, self.families) - _ROOM_INCHES for name in self.names))
+        return max(0.0, *(text_inches(name, self.size, self.families) - _NAME_INCHES for name in self.names))
 
     def write(self, axes: "Axes") -> None:
         rotation = 0 if self.are_upright else 90

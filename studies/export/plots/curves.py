@@ -18,7 +18,7 @@ Epochs: TypeAlias = Sequence[Mapping[str, float | None]]
 """The metrics of each epoch, in order; None where one was not finite."""
 
 _TRAIN, _VALIDATION, _BASELINE = "#4477aa", "#cc6633", "#868b91"
-_LOGARITHMIC = 50.0
+_LOG_SCALE_RATIO = 50.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
 
 
@@ -37,7 +37,7 @@ class Curve:
     epochs: Epochs
 
 
-def curves_picture(path: Path, metric: str, best: Curve, baseline: Curve | None) -> None:
+def plot_curves(path: Path, metric: str, best: Curve, baseline: Curve | None) -> None:
     """Draw the loss and the metric of the best trial, on training and validation images, beside the baseline's.
 
     Args:
@@ -83,7 +83,7 @@ def _panel(axes: "Axes", name: str, best: Curve, baseline: Curve | None) -> None
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if name == "loss" and _spans_much([best, *([] if baseline is None else [baseline])]):
+    if name == "loss" and _needs_log_scale([best, *([] if baseline is None else [baseline])]):
         axes.set_yscale("log")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, framealpha=0.8)
@@ -107,10 +107,10 @@ def _mark(axes: "Axes", curve: Curve, name: str) -> None:
     axes.plot([curve.epoch], [value], "o", color=_VALIDATION, markersize=8, markeredgecolor="white", label=label)
 
 
-def _spans_much(curves: Sequence[Curve]) -> bool:
+def _needs_log_scale(curves: Sequence[Curve]) -> bool:
     values = [value for curve in curves for name in ("loss", "val_loss") for value in _values(curve, name)]
     finite = [value for value in values if math.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) > _LOGARITHMIC * min(finite)
+    return bool(finite) and min(finite) > 0 and max(finite) > _LOG_SCALE_RATIO * min(finite)
 
 
 def _values(curve: Curve, name: str) -> list[float]:

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from studies.data.dataset import Dataset
-from studies.export.plots.confusion import confusion_picture
-from studies.export.plots.curves import Curve, curves_picture
-from studies.export.plots.grids import mistakes_picture, samples_picture
+from studies.export.plots.confusion import plot_confusion
+from studies.export.plots.curves import Curve, plot_curves
+from studies.export.plots.grids import plot_mistakes, plot_samples
 
 SAMPLES, CONFUSION, MISTAKES, CURVES = "samples.png", "confusion_matrix.png", "mistakes.png", "curves.png"
 
 
-def draw(
+def draw_plots(
     folder: Path, metric: str, curves: tuple[Curve, Curve], dataset: Dataset, probabilities: np.ndarray
 ) -> list[str]:
     """Draw what there is to draw.
@@ -34,8 +34,8 @@ def draw(
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(matrix, (test.labels, probabilities.argmax(axis=1)), 1)
     if curves[0].epochs:
-        curves_picture(folder / CURVES, metric, *curves)
-    samples_picture(folder / SAMPLES, train.images, train.labels, classes)
-    confusion_picture(folder / CONFUSION, matrix, classes)
-    wrong = mistakes_picture(folder / MISTAKES, test.images, test.labels, probabilities, classes)
+        plot_curves(folder / CURVES, metric, *curves)
+    plot_samples(folder / SAMPLES, train.images, train.labels, classes)
+    plot_confusion(folder / CONFUSION, matrix, classes)
+    wrong = plot_mistakes(folder / MISTAKES, test.images, test.labels, probabilities, classes)
     return [*([CURVES] if curves[0].epochs else []), SAMPLES, CONFUSION, *([MISTAKES] if wrong else [])]

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from studies.export.plots.canvas import add_note, new_figure, save
-from studies.export.plots.labels import NOTE, fonts_for, in_lines, needs_note, numbered
+from studies.export.plots.labels import NOTE, fonts_for, needs_note, number_undrawable, wrap_label
 
 COLUMNS, IMAGES = 4, 16
 _COLUMN_INCHES, _CAPTION_INCHES, _CAPTION_SIZE = 2.3, 2.15, 9
 """Of a column, of the longest line above an image, and points of its letters."""
 
 
-def samples_picture(path: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+def plot_samples(path: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
     """Draw training images of as many classes as there is room for, always the same ones.
 
     Args:
@@ -26,13 +26,13 @@ def samples_picture(path: Path, images: np.ndarray, labels: np.ndarray, classes:
     Raises:
         OSError: The file cannot be written.
     """
-    chosen = _of_every_class(labels)
-    names = numbered(classes)
+    chosen = _choose_samples(labels)
+    names = number_undrawable(classes)
     captions = [[names[labels[index]]] for index in chosen]
     _grid(path, [images[index] for index in chosen], captions, "Training images", needs_note(classes))
 
 
-def mistakes_picture(
+def plot_mistakes(
     path: Path, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
 ) -> bool:
     """Draw the test images whose wrong class was taken to be most probable.
@@ -53,7 +53,7 @@ def mistakes_picture(
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     chosen = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:IMAGES]
-    names = numbered(classes)
+    names = number_undrawable(classes)
     captions = [
         [f"true: {names[labels[index]]}", f"found: {names[predicted[index]]}, {probabilities[index].max():.0%}"]
         for index in chosen
@@ -64,7 +64,7 @@ def mistakes_picture(
     return len(chosen) > 0
 
 
-def _of_every_class(labels: np.ndarray) -> np.ndarray:
+def _choose_samples(labels: np.ndarray) -> np.ndarray:
     """Sixteen images, or all: one of every class, then a second of every class, in an order by chance."""
     shuffled = np.random.default_rng(0).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -82,7 +82,7 @@ def _grid(
     rows, columns = math.ceil(len(images) / COLUMNS), min(COLUMNS, len(images))
     height, width = images[0].shape[:2]
     tall = min(2.5, max(0.4, height / width))
-    shown = ["\n".join(in_lines(each, _CAPTION_INCHES, _CAPTION_SIZE) for each in caption) for caption in captions]
+    shown = ["\n".join(wrap_label(each, _CAPTION_INCHES, _CAPTION_SIZE) for each in caption) for caption in captions]
     by_row = [shown[start : start + columns] for start in range(0, len(shown), columns)]
     lines = [max(caption.count("\n") + 1 for caption in row) for row in by_row]
     figure = new_figure(max(_COLUMN_INCHES * columns, 4.0), rows * 2.2 * tall + 0.22 * sum(lines) + 0.5)

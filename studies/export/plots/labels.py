@@ -25,7 +25,7 @@ NOTE = (
 FONT_PACKAGE = "manimgx_fonts_cjk"
 """Holds Noto Sans CJK; installed with the extra `cjk`."""
 
-LONGEST_NAME = 256
+MAX_NAME_LENGTH = 256
 """Characters; a folder's name is no longer, and of a longer one the middle is left out."""
 
 _UNKNOWN = "\N{WHITE SQUARE}"
@@ -35,7 +35,7 @@ _TOKENS = re.compile(rf"{_CODE}|[^\s_./-]*?(?=\\[uU])|[^\s_./-]*[\s_./-]+|[^\s_.
 """What a line may be broken after."""
 
 
-def readable(names: Iterable[str], length: int = LONGEST_NAME) -> list[str]:
+def drawable_names(names: Iterable[str], length: int = MAX_NAME_LENGTH) -> list[str]:
     """Names as they can be drawn, each in one line.
 
     Args:
@@ -46,19 +46,22 @@ def readable(names: Iterable[str], length: int = LONGEST_NAME) -> list[str]:
         The names without line breaks. A character that no installed font holds is written as its code, such as
         `\\u732b`, and one that cannot be printed as a square.
     """
-    return [_escaped(_coded(_cleaned(name, length))) for name in names]
+    return [_escape_dollars(_replace_undrawable(_shorten(name, length))) for name in names]
 
 
-def numbered(classes: Sequence[str]) -> list[str]:
-    """Names of all classes as they can be written, each in one line, for `in_lines`.
+def number_undrawable(classes: Sequence[str]) -> list[str]:
+    """Names of all classes as they can be written, each in one line, for `wrap_label`.
 
     A name with characters that no installed font holds begins with the number of its class, which `NOTE` explains.
     """
-    names = [_cleaned(name, LONGEST_NAME) for name in classes]
-    return [_coded(name) if _is_drawable(name) else f"{index}: {_coded(name)}" for index, name in enumerate(names)]
+    names = [_shorten(name, MAX_NAME_LENGTH) for name in classes]
+    return [
+        _replace_undrawable(name) if _is_drawable(name) else f"{index}: {_replace_undrawable(name)}"
+        for index, name in enumerate(names)
+    ]
 
 
-def in_lines(text: str, inches: float, size: float) -> str:
+def wrap_label(text: str, inches: float, size: float) -> str:
     """A text as it is drawn, in lines of at most some inches.
 
     Lines are broken after spaces, underscores, dashes, dots and slashes, else anywhere.
@@ -78,10 +81,10 @@ def in_lines(text: str, inches: float, size: float) -> str:
                 used = 0.0
             lines[-1] += part
             used += _width(part, size, families)
-    return "\n".join(_escaped(line.strip()) for line in lines)
+    return "\n".join(_escape_dollars(line.strip()) for line in lines)
 
 
-def inches_of(text: str, size: float, families: Sequence[str]) -> float:
+def text_inches(text: str, size: float, families: Sequence[str]) -> float:
     """Length of the longest line of a text, as it is drawn in these fonts and points."""
     return max(_width(line, size, tuple(families)) for line in text.split("\n"))
 
@@ -105,7 +108,7 @@ def fonts_for(names: Iterable[str]) -> list[str]:
     """The families of fonts that together hold the names' characters, the usual one first."""
     missing = {ord(each) for name in names for each in name if each.isprintable()} - _characters(_file_of(FONT))
     families = [FONT]
-    for font in _others() if missing else ():
+    for font in _fallback_fonts() if missing else ():
         if missing & _characters(font.fname):
             families.append(font.name)
             missing -= _characters(font.fname)
@@ -114,7 +117,7 @@ def fonts_for(names: Iterable[str]) -> list[str]:
     return families
 
 
-def _cleaned(name: str, length: int) -> str:
+def _shorten(name: str, length: int) -> str:
     name = " ".join(str(name).split())
     if len(name) <= length:
         return name
@@ -122,33 +125,33 @@ def _cleaned(name: str, length: int) -> str:
     return f"{name[: length - 1 - head]}{_ELLIPSIS}{name[-head:] if head else ''}"
 
 
-def _escaped(text: str) -> str:
+def _escape_dollars(text: str) -> str:
     # Between two dollar signs matplotlib reads formulas.
     return re.sub(r"\$", r"\\$", text)
 
 
-def _coded(name: str) -> str:
-    return "".join(map(_code, name))
+def _replace_undrawable(name: str) -> str:
+    return "".join(map(_replace_character, name))
 
 
-def _code(character: str) -> str:
+def _replace_character(character: str) -> str:
     if unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f":
         # Joiners and variation selectors have no look of their own.
         return ""
     if not character.isprintable():
         return _UNKNOWN
-    return character if _is_held(ord(character)) else ascii(character)[1:-1]
+    return character if _has_font(ord(character)) else ascii(character)[1:-1]
 
 
 def _is_drawable(name: str) -> bool:
-    return all(len(_code(character)) < 2 for character in name)
+    return all(len(_replace_character(character)) < 2 for character in name)
 
 
 @cache
-def _is_held(character: int) -> bool:
+def _has_font(character: int) -> bool:
     if character in _characters(_file_of(FONT)):
         return True
-    return any(character in _characters(font.fname) for font in _others())
+    return any(character in _characters(font.fname) for font in _fallback_fonts())
 
 
 def _file_of(family: str) -> str:
@@ -156,7 +159,7 @@ def _file_of(family: str) -> str:
 
 
 @cache
-def _others() -> tuple[font_manager.FontEntry, ...]:
+def _fallback_fonts() -> tuple[font_manager.FontEntry, ...]:
     """The other installed fonts of upright letters, regular ones first, without the one of boxes for everything."""
     _add_new_fonts()
     upright = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.name != FONT]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.models.outputs import gives_logits
+from studies.models.outputs import returns_logits
 from studies.training.callbacks.stop import StopOnRequest
 from studies.training.scores import MIN_CLASSES, SCORES, compute_scores
 
@@ -102,7 +102,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         return {name: math.nan if value is None else value for name, value in found.items()}
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        if not gives_logits(self.model):
+        if not returns_logits(self.model):
             return outputs
         final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
         return np.asarray(keras.ops.convert_to_numpy(final(outputs)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studies.checkpoints.best_weights import weights_of
+from studies.checkpoints.best_weights import saved_weights
 from studies.checkpoints.study_checkpoints import StudyCheckpoints
 
 WEIGHTS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(2.5, np.float32)]
@@ -13,7 +13,7 @@ def test_weights_come_back_as_they_were(tmp_path):
     kept = StudyCheckpoints(tmp_path, "one").best_weights
     kept.save(3, "recipe", 1, WEIGHTS, {})
     found = kept.load(3, "recipe")
-    for one, other in zip(weights_of(found), WEIGHTS, strict=True):
+    for one, other in zip(saved_weights(found), WEIGHTS, strict=True):
         assert (one.dtype, one.shape, one.tolist()) == (other.dtype, other.shape, other.tolist())
     assert kept.load(3, "another recipe") is None
     assert kept.load(4, "recipe") is None
@@ -25,10 +25,10 @@ def test_the_last_attempt_that_can_be_read_counts(tmp_path):
     kept = StudyCheckpoints(tmp_path).best_weights
     kept.save(3, "recipe", 1, WEIGHTS[:1], {})
     kept.save(3, "recipe", 2, WEIGHTS, {})
-    assert len(weights_of(kept.load(3, "recipe"))) == 2
+    assert len(saved_weights(kept.load(3, "recipe"))) == 2
     file = next(tmp_path.glob("*-2.weights"))
     file.write_bytes(file.read_bytes()[:-1])
-    assert len(weights_of(kept.load(3, "recipe"))) == 1
+    assert len(saved_weights(kept.load(3, "recipe"))) == 1
 
 
 def test_only_the_weights_of_other_trials_of_the_study_are_removed(tmp_path):

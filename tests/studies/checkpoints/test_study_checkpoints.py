@@ -91,7 +91,7 @@ def test_the_newest_counts_and_two_are_kept(place):
     trial = StudyCheckpoints(place).for_trial(0)
     saved(trial, 1, 2, 3, 4)
     assert loaded(StudyCheckpoints(place).for_trial(0)) == 4
-    assert len(trial._place.names()) == 2
+    assert len(trial._store.names()) == 2
 
 
 def test_clearing_removes_one_trials_files(place):
@@ -106,7 +106,7 @@ def test_clearing_removes_one_trials_files(place):
     checkpoints.delete_except([12])
     assert loaded(checkpoints.for_trial(12)) == 2
     checkpoints.delete_except([])
-    assert checkpoints.for_trial(12)._place.names() == []
+    assert checkpoints.for_trial(12)._store.names() == []
 
 
 def test_half_written_files_are_removed(folder):
@@ -245,7 +245,7 @@ def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
         patched.setattr(MemoryFileSystem, "pipe_file", breaks_off)
         saved(trial, 2)
     assert "could not be written: ConnectionError" in caplog.text
-    assert trial._place.names() == ["0005-00001-0.checkpoint"]
+    assert trial._store.names() == ["0005-00001-0.checkpoint"]
 
     def fails(*_, **__):
         raise RuntimeError("s3://user:password@host")
@@ -276,13 +276,13 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(monkeypatch, folder):
     clock = Clock()
     trial = StudyCheckpoints(folder, clock=clock).for_trial(0)
     assert trial.is_due
-    write = trial._place.write
+    write = trial._store.write
 
     def slow(*arguments):
         clock.now += 1.5
         write(*arguments)
 
-    monkeypatch.setattr(trial._place, "write", slow)
+    monkeypatch.setattr(trial._store, "write", slow)
     trial.save(snapshot(1), copying_seconds=0.5)
     clock.now += 39.9
     assert not trial.is_due
@@ -299,7 +299,7 @@ def test_a_failed_checkpoint_is_not_tried_all_the_time(monkeypatch, folder):
         clock.now += 10.0
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(trial._place, "write", fails)
+    monkeypatch.setattr(trial._store, "write", fails)
     trial.save(snapshot(1))
     assert not trial.is_due
     assert not trial.is_quick

@@ -15,7 +15,7 @@ from studies.database import stored_trials
 from studies.database.study_control import claim_export, read_control, release_export
 from studies.database.tables import WORKERS
 from studies.export.election import Exporter, notices, stored_metrics
-from studies.export.export_folder import ExportTaken
+from studies.export.export_folder import ExportLockLostError
 from studies.features.inputs import FeatureInputs
 from studies.outcome import RunResult
 from studies.stop_request import StopRequest
@@ -131,7 +131,7 @@ def test_the_loser_reports_who_exports(opened, export, monkeypatch):
     """A worker that was given up while it exported ends as one that was never the exporter."""
 
     def taken(*_, **__):
-        raise ExportTaken("another worker has claimed the export")
+        raise ExportLockLostError("another worker has claimed the export")
 
     monkeypatch.setattr("studies.export.retraining.retrain_and_export", taken)
     result = export(lambda seconds: None)

@@ -9,7 +9,7 @@ import pytest
 
 from spaces.errors import OutputError
 from studies.export import export_folder
-from studies.export.export_folder import LEFTOVER_SECONDS, ExportTaken, previous_export, replacing
+from studies.export.export_folder import STALE_EXPORT_SECONDS, ExportLockLostError, previous_export, replace_folder
 
 ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
@@ -22,7 +22,7 @@ def write(folder, study, text):
 
 def exported(folder, study, text):
     """Export as a study does."""
-    with replacing(folder, study) as new:
+    with replace_folder(folder, study) as new:
         write(new, study, text)
 
 
@@ -53,7 +53,7 @@ def test_the_export_of_another_study_is_kept(tmp_path, study, aside):
 
 def test_two_exporters_with_one_process_id(tmp_path):
     """Each writes a folder of its own: the later one replaces the earlier one, and both are whole."""
-    first, second = replacing(tmp_path / "best", ONE), replacing(tmp_path / "best", ONE)
+    first, second = replace_folder(tmp_path / "best", ONE), replace_folder(tmp_path / "best", ONE)
     one, other = first.__enter__(), second.__enter__()
     write(one, ONE, "first")
     (other / "half-written").write_text("")
@@ -67,7 +67,10 @@ def test_two_exporters_with_one_process_id(tmp_path):
 def test_an_export_that_was_claimed_by_another_worker_is_not_put_in_place(tmp_path):
     """It is removed, and what is there stays."""
     exported(tmp_path / "best", ONE, "theirs")
-    with pytest.raises(ExportTaken, match="another worker"), replacing(tmp_path / "best", ONE, lambda _: False) as new:
+    with (
+        pytest.raises(ExportLockLostError, match="another worker"),
+        replace_folder(tmp_path / "best", ONE, lambda _: False) as new,
+    ):
         write(new, ONE, "mine")
     assert held(tmp_path) == {"best": "theirs"}
 
@@ -81,7 +84,7 @@ def test_putting_it_in_place_twice_changes_nothing(tmp_path):
         return True
 
     exported(tmp_path / "best", ONE, "old")
-    with replacing(tmp_path / "best", ONE, twice) as new:
+    with replace_folder(tmp_path / "best", ONE, twice) as new:
         write(new, ONE, "new")
     assert held(tmp_path) == {"best": "new"}
 
@@ -101,11 +104,11 @@ def test_a_kill_in_the_last_steps_loses_nothing(tmp_path, is_between):
 
 def test_leftovers_of_a_living_process_are_left_alone(tmp_path):
     """However long an export takes: only what no process holds any more is removed."""
-    with replacing(tmp_path / "best", ONE) as new:
+    with replace_folder(tmp_path / "best", ONE) as new:
         dead = tmp_path / ".best.new-dead"
         dead.mkdir()
         for folder in (new, dead):
-            os.utime(folder, (time.time() - 2 * LEFTOVER_SECONDS,) * 2)
+            os.utime(folder, (time.time() - 2 * STALE_EXPORT_SECONDS,) * 2)
         exported(tmp_path / "best", ONE, "quick")
         assert new.is_dir()
         assert not dead.exists()
@@ -117,8 +120,8 @@ def test_another_process_that_never_ends_its_last_step(tmp_path, monkeypatch):
     """Waiting for it is bounded, and says what is held."""
     monkeypatch.setattr(export_folder, "SWAP_SECONDS", 0.0)
     with (
-        export_folder._held(tmp_path, 0.0),
+        export_folder._folder_lock(tmp_path, 0.0),
         pytest.raises(OutputError, match="another process has held"),
-        replacing(tmp_path / "best", ONE),
+        replace_folder(tmp_path / "best", ONE),
     ):
         pass

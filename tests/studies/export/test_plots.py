@@ -10,11 +10,11 @@ from PIL import Image
 
 from studies.data.dataset import Dataset, Split
 from studies.export.plots import confusion, grids, labels
-from studies.export.plots.confusion import confusion_picture
-from studies.export.plots.curves import Curve, curves_picture, mean_over_folds
-from studies.export.plots.drawing import draw
-from studies.export.plots.grids import mistakes_picture, samples_picture
-from studies.export.plots.labels import FONT, NOTE, fonts_for, in_lines, needs_note, numbered, readable
+from studies.export.plots.confusion import plot_confusion
+from studies.export.plots.curves import Curve, mean_over_folds, plot_curves
+from studies.export.plots.drawing import draw_plots
+from studies.export.plots.grids import plot_mistakes, plot_samples
+from studies.export.plots.labels import FONT, NOTE, drawable_names, fonts_for, needs_note, number_undrawable, wrap_label
 
 NAMES = ["猫", "a$x^2$", "🐈", "line\nbreak", "العربية", "bad\udcff", "\x07bell", "\\frac{", "<b>", "Größe " * 30]
 
@@ -43,8 +43,8 @@ def has(picture: np.ndarray, colour: str) -> bool:
 def test_curves_show_the_best_trial_and_the_baseline(tmp_path):
     """Training, validation and the baseline have a line each; without a baseline its line is missing."""
     best, other = Curve(3, 2, history(4)), Curve(0, None, history(5, 2.0))
-    curves_picture(tmp_path / "both.png", "val_accuracy", best, other)
-    curves_picture(tmp_path / "alone.png", "val_accuracy", other, other)
+    plot_curves(tmp_path / "both.png", "val_accuracy", best, other)
+    plot_curves(tmp_path / "alone.png", "val_accuracy", other, other)
     assert all(has(pixels(tmp_path / "both.png"), colour) for colour in ("#4477aa", "#cc6633", "#868b91"))
     assert not has(pixels(tmp_path / "alone.png"), "#868b91")
 
@@ -61,7 +61,7 @@ def test_the_curve_of_folds_is_their_mean():
 def test_curves_of_any_length_are_drawn(tmp_path, metric, epochs):
     """Also of no epoch, of a metric that was not recorded, and of values that were not finite."""
     curve = Curve(0, 1, history(epochs) and [{"loss": None, "val_loss": 1e9}, *history(epochs)[1:]])
-    curves_picture(tmp_path / "a.png", metric, curve, None)
+    plot_curves(tmp_path / "a.png", metric, curve, None)
     assert pixels(tmp_path / "a.png").std() > 1
 
 
@@ -70,7 +70,7 @@ def test_samples_keep_their_colours(tmp_path, channels):
     """A grey image stays grey, and a colour is the one of the image."""
     images = np.zeros((20, 8, 8, channels), np.uint8)
     images[...] = [[[[10, 200, 60][:channels]]]] if channels == 3 else 130
-    samples_picture(tmp_path / "a.png", images, np.arange(20) % 2, ["a", "b"])
+    plot_samples(tmp_path / "a.png", images, np.arange(20) % 2, ["a", "b"])
     picture = pixels(tmp_path / "a.png")
     assert has(picture, "#0ac83c" if channels == 3 else "#828282")
     assert (channels == 3) or (np.ptp(picture, axis=-1) == 0).all()
@@ -81,27 +81,27 @@ def test_samples_show_as_many_classes_as_there_is_room_for(tmp_path, monkeypatch
     from studies.export.plots import grids
 
     labels = np.array([0] * 500 + list(range(1, 16)))
-    chosen = grids._of_every_class(labels)
+    chosen = grids._choose_samples(labels)
     assert sorted(labels[chosen]) == list(range(16))
-    assert (chosen == grids._of_every_class(labels)).all()
-    assert len(grids._of_every_class(np.zeros(3, np.int64))) == 3
+    assert (chosen == grids._choose_samples(labels)).all()
+    assert len(grids._choose_samples(np.zeros(3, np.int64))) == 3
 
 
 def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path):
     """Formulas, emoji, control characters, undecodable bytes and long names are text like any other."""
     labels = np.arange(40) % len(NAMES)
-    samples_picture(tmp_path / "samples.png", noise(40, 3), labels, NAMES)
-    confusion_picture(tmp_path / "confusion.png", np.eye(len(NAMES), dtype=int) * 7, NAMES)
-    mistakes_picture(tmp_path / "mistakes.png", noise(40, 1), labels, np.full((40, len(NAMES)), 0.1), NAMES)
+    plot_samples(tmp_path / "samples.png", noise(40, 3), labels, NAMES)
+    plot_confusion(tmp_path / "confusion.png", np.eye(len(NAMES), dtype=int) * 7, NAMES)
+    plot_mistakes(tmp_path / "mistakes.png", noise(40, 1), labels, np.full((40, len(NAMES)), 0.1), NAMES)
     assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "confusion.png", "mistakes.png"}
 
 
 def test_long_names_keep_their_ends():
     """Two names that differ only at the end stay different, and no name runs into its neighbour."""
-    first, second = readable(["a" * 60 + "1", "a" * 60 + "2"], 20)
+    first, second = drawable_names(["a" * 60 + "1", "a" * 60 + "2"], 20)
     assert first != second
     assert {len(first), len(second)} == {20}
-    assert readable(["x y\n z", "cost $5"]) == ["x y z", r"cost \$5"]
+    assert drawable_names(["x y\n z", "cost $5"]) == ["x y z", r"cost \$5"]
 
 
 LONG = "the_quite_long_name_of_a_class_as_found_in_botanical_data_sets_with_authors_1842"
@@ -138,7 +138,7 @@ def is_inside(figure, text) -> bool:
 def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
     """No name is cut off at an edge, shortened, or drawn over the next one."""
     matrix = np.eye(len(classes), dtype=int)
-    (figure,) = figures_of(monkeypatch, lambda: confusion_picture(Path("a.png"), matrix, classes))
+    (figure,) = figures_of(monkeypatch, lambda: plot_confusion(Path("a.png"), matrix, classes))
     for axis, side in ((figure.axes[0].xaxis, "x"), (figure.axes[0].yaxis, "y")):
         texts = axis.get_ticklabels()
         assert len(texts) == len(classes)
@@ -147,7 +147,7 @@ def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
         edges = sorted((getattr(box, f"{side}0"), getattr(box, f"{side}1")) for box in boxes)
         assert all(first[1] <= second[0] + 1.5 for first, second in itertools.pairwise(edges))
     assert [text.get_text().replace("\n", "").replace(" ", "") for text in figure.axes[0].get_yticklabels()] == [
-        name.replace(" ", "").replace("$", r"\$") for name in numbered(classes)
+        name.replace(" ", "").replace("$", r"\$") for name in number_undrawable(classes)
     ]
 
 
@@ -158,8 +158,8 @@ def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
     labels, probabilities = np.arange(40) % len(classes), np.full((40, len(classes)), 0.1)
 
     def draw():
-        samples_picture(Path("a.png"), noise(40, 3), labels, classes)
-        mistakes_picture(Path("b.png"), noise(40, 3), labels, probabilities, classes)
+        plot_samples(Path("a.png"), noise(40, 3), labels, classes)
+        plot_mistakes(Path("b.png"), noise(40, 3), labels, probabilities, classes)
 
     for figure in figures_of(monkeypatch, draw):
         texts = [axes.title for axes in figure.axes if axes.title.get_text()]
@@ -173,28 +173,28 @@ def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
 def test_what_no_font_holds_is_told_by_its_number_and_codes(monkeypatch):
     """Two names that cannot be drawn stay different, and the picture says where they can be read."""
     monkeypatch.setattr(labels, "_others", lambda: ())
-    labels._is_held.cache_clear()
-    assert numbered(["cat", "猫", "x 犬"]) == ["cat", r"1: \u732b", r"2: x \u72ac"]
-    assert in_lines(r"1: \u732b\u72ac", 0.6, 9).split("\n")[-1] == r"\u72ac"
+    labels._has_font.cache_clear()
+    assert number_undrawable(["cat", "猫", "x 犬"]) == ["cat", r"1: \u732b", r"2: x \u72ac"]
+    assert wrap_label(r"1: \u732b\u72ac", 0.6, 9).split("\n")[-1] == r"\u72ac"
     matrix = np.eye(2, dtype=int)
     for classes, expected in ((["a", "b"], False), (["a", "猫"], True)):
-        (figure,) = figures_of(monkeypatch, lambda classes=classes: confusion_picture(Path("a"), matrix, classes))
+        (figure,) = figures_of(monkeypatch, lambda classes=classes: plot_confusion(Path("a"), matrix, classes))
         written = [text.get_text().replace("\n", " ") for text in figure.texts]
         assert (NOTE in written) == expected
-    labels._is_held.cache_clear()
+    labels._has_font.cache_clear()
 
 
 def test_characters_without_a_look_are_left_out():
     """Joiners and variation selectors, as in emoji and Persian, leave no code or square behind."""
-    assert numbered(["a\u200db\ufe0f", "\u200fc", "d\x07"]) == ["ab", "c", "d\N{WHITE SQUARE}"]
+    assert number_undrawable(["a\u200db\ufe0f", "\u200fc", "d\x07"]) == ["ab", "c", "d\N{WHITE SQUARE}"]
 
 
 def test_another_installed_font_is_used_for_what_the_usual_one_lacks():
     """A name with characters that only another font holds is drawn in both fonts, as it is."""
     usual = labels._characters(labels._file_of(FONT))
-    font = next(font for font in labels._others() if labels._characters(font.fname) - usual)
+    font = next(font for font in labels._fallback_fonts() if labels._characters(font.fname) - usual)
     name = "a" + next(chr(code) for code in sorted(labels._characters(font.fname) - usual) if chr(code).isprintable())
-    assert numbered([name]) == [name]
+    assert number_undrawable([name]) == [name]
     assert fonts_for([name])[0] == FONT
     assert len(fonts_for([name])) == 2
 
@@ -202,7 +202,7 @@ def test_another_installed_font_is_used_for_what_the_usual_one_lacks():
 @pytest.mark.parametrize("name", ["猫", "いぬ", "고양이", "强化学习 cat", "學習"])
 def test_names_in_chinese_japanese_and_korean_are_drawn(name):
     """With the font package no character is replaced by its code, and no note is needed."""
-    assert numbered([name, "dog"]) == [name, "dog"]
+    assert number_undrawable([name, "dog"]) == [name, "dog"]
     assert not needs_note([name])
     assert fonts_for([name])[0] == FONT
     assert len(fonts_for([name])) > 1
@@ -218,7 +218,7 @@ def test_fonts_are_added_only_where_they_are_needed():
 def test_confusion_matrices_of_any_size_are_drawn(tmp_path, classes):
     """The picture grows with the classes, up to what a screen shows; a class without images is no error."""
     counts = np.diag(np.arange(classes))
-    confusion_picture(tmp_path / "a.png", counts, [f"class {index}" for index in range(classes)])
+    plot_confusion(tmp_path / "a.png", counts, [f"class {index}" for index in range(classes)])
     height, width, _ = pixels(tmp_path / "a.png").shape
     assert 400 < height <= 1600
     assert 400 < width <= 1800
@@ -229,11 +229,11 @@ def test_mistakes_are_the_surest_wrong_ones(tmp_path):
     images = np.zeros((3, 8, 8, 3), np.uint8)
     images[1], images[2] = (255, 0, 0), (0, 255, 0)
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.8, 0.2]])
-    assert mistakes_picture(tmp_path / "a.png", images, np.array([0, 1, 1]), probabilities, ["a", "b"])
+    assert plot_mistakes(tmp_path / "a.png", images, np.array([0, 1, 1]), probabilities, ["a", "b"])
     picture = pixels(tmp_path / "a.png")
     columns = [np.flatnonzero((picture == colour).all(-1).any(0)).min() for colour in ([0, 255, 0], [255, 0, 0])]
     assert columns[0] < columns[1]
-    assert not mistakes_picture(tmp_path / "b.png", images, np.array([0, 0, 0]), probabilities, ["a", "b"])
+    assert not plot_mistakes(tmp_path / "b.png", images, np.array([0, 0, 0]), probabilities, ["a", "b"])
     assert not (tmp_path / "b.png").exists()
 
 
@@ -246,6 +246,6 @@ def test_all_pictures_of_an_export_are_named(tmp_path):
     for probabilities in (right, 1 - right):
         folder = tmp_path / str(probabilities[0, 0])
         folder.mkdir()
-        names = draw(folder, "val_accuracy", curves, data, probabilities)
+        names = draw_plots(folder, "val_accuracy", curves, data, probabilities)
         assert {path.name for path in folder.iterdir()} == set(names)
         assert ("mistakes.png" in names) == (probabilities is not right)

@@ -15,7 +15,7 @@ from studies.backend.quiet import quiet_keras
 from studies.export import formats, writer
 from studies.export.card import model_card
 from studies.export.card_code import usage_code
-from studies.export.export_folder import LEFTOVER_SECONDS, previous_export
+from studies.export.export_folder import STALE_EXPORT_SECONDS, previous_export
 from tests.support.exports import RECIPE, SHAPE, digit_images, digit_model, export_digits
 
 FILES = {"model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"}
@@ -221,7 +221,7 @@ def test_rounding_that_the_network_amplifies_is_allowed(factor, allowed):
     model = keras.Model(images, keras.layers.Activation("sigmoid")(scaled - factor * 128))
     samples = np.full((2, *SHAPE), 128, np.uint8)
     answers = np.asarray(model(samples))
-    assert formats.largest_difference(model, samples, answers) == pytest.approx(allowed)
+    assert formats.allowed_difference(model, samples, answers) == pytest.approx(allowed)
 
 
 def test_a_layer_that_plain_keras_does_not_know(tmp_path):
@@ -253,7 +253,7 @@ def test_a_layer_that_plain_keras_does_not_know(tmp_path):
 
 def test_leftovers_of_killed_exports(tmp_path):
     """What a killed export left is removed when it is old, and another process's work is left alone."""
-    for name, age in ((".best.new-1", 2 * LEFTOVER_SECONDS), (".best.new-2", 60)):
+    for name, age in ((".best.new-1", 2 * STALE_EXPORT_SECONDS), (".best.new-2", 60)):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     export_digits(tmp_path / "best")

@@ -187,8 +187,8 @@ def test_features_of_something_else_are_noticed(folder, warm):
     data, features = dataset(), FeatureInputs(folder)
     made, trained = trained_on(features, data=data)
     inference = inference_model(RECIPE, features.full_model(RECIPE, made, trained.model, data), (SIDE, SIDE, 3), 2)
-    for key, rows in features._held.items():
-        features._held[key] = rows[::-1]
+    for key, rows in features._open_arrays.items():
+        features._open_arrays[key] = rows[::-1]
     with pytest.raises(ExportError, match="search cache --clear"):
         features.verify_full_model(RECIPE, made, trained.model, inference, data)
 

@@ -68,8 +68,8 @@ def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
 @pytest.mark.slow
 def test_the_whole_network_is_exported(folder, warm, tmp_path):
     """The export reads images, and its metrics hold the difference to the head on features."""
-    from studies.export.found import SearchSummary
     from studies.export.retraining import retrain_and_export
+    from studies.export.search_summary import SearchSummary
 
     data = dataset()
     found = SearchSummary("tiny", "val_accuracy", "maximize", Progress(1, 1, best=Best(0, 1.0, 2, {})), RECIPE, 1, 1.0)

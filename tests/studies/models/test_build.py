@@ -6,7 +6,7 @@ from spaces import CNN, Augment, Custom, Digits, Pretrained, Space
 from spaces.errors import ModelError
 from studies.backend.quiet import quiet_keras
 from studies.models.build import build_inference_model, build_model, inference_model
-from studies.models.outputs import gives_logits
+from studies.models.outputs import returns_logits
 
 AUGMENT = Augment(flip="both", rotation=0.1, zoom=0.1, translation=0.1, contrast=0.2, brightness=0.1)
 
@@ -42,7 +42,7 @@ def test_logits(name, classes, outputs):
     """Every kind of record gives one logit for two classes, else one for each."""
     model = build_model(recipe_of(name), (32, 32, 3), classes)
     assert model.output_shape == (None, outputs)
-    assert gives_logits(model)
+    assert returns_logits(model)
     assert not model.compiled
 
 

@@ -9,8 +9,8 @@ from spaces import Custom, Digits, Space
 from spaces.canonical import fingerprint
 from spaces.errors import ModelError
 from studies.models.build import build_model, inference_model
-from studies.models.custom import built_network
-from studies.models.outputs import gives_logits
+from studies.models.custom import build_network
+from studies.models.outputs import returns_logits
 
 
 def built(function, classes=3, shape=(8, 8, 1), **parameters):
@@ -49,7 +49,7 @@ def test_probabilities_are_kept():
     """A model that ends in a softmax is not given a second one."""
     recipe = recipe_of(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")))
     trained = build_model(recipe, (8, 8, 1), 3)
-    assert not gives_logits(trained)
+    assert not returns_logits(trained)
     images = np.full((2, 8, 8, 1), 100, np.float32)
     model = inference_model(recipe, trained, (8, 8, 1), 3)
     np.testing.assert_allclose(model(images), trained(images), atol=1e-6)
@@ -154,11 +154,11 @@ def wide(units, recipe, input_shape, outputs):
 def test_a_partial_function_builds_a_network():
     """Values may be bound beforehand; the function's name stays, and the values count in the fingerprint."""
     record = Custom(functools.partial(wide, 8), units=3)
-    assert built_network(record, None, (8, 8, 1), 3).layers[1].units == 8
+    assert build_network(record, None, (8, 8, 1), 3).layers[1].units == 8
     assert repr(record) == "Custom(wide, units=3)"
     assert record.option_name == "wide"
     with pytest.raises(ModelError, match=r"model: wide\(\) failed in .* with ValueError"):
-        built_network(Custom(functools.partial(wide, "many")), None, (8, 8, 1), 3)
+        build_network(Custom(functools.partial(wide, "many")), None, (8, 8, 1), 3)
     eight, again, nine = (
         fingerprint(Space(data=Digits(), model=Custom(functools.partial(wide, units)))) for units in (8, 8, 9)
     )

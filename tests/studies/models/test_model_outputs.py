@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from studies.models.outputs import ends_in, gives_logits
+from studies.models.outputs import ends_in, returns_logits
 
 
 def network(*last):
@@ -31,14 +31,14 @@ def network(*last):
 )
 def test_logits_are_told_by_the_last_layer(last, expected):
     """Only a softmax or sigmoid at the end makes probabilities."""
-    assert gives_logits(network(*last())) is expected
+    assert returns_logits(network(*last())) is expected
 
 
 def test_nested_models_and_plain_operations():
     """A softmax counts at the end of a nested model and as an operation without a layer."""
     images = keras.Input((4,))
-    assert not gives_logits(keras.Model(images, network(layers.Softmax())(images)))
-    assert not gives_logits(keras.Model(images, keras.ops.softmax(layers.Dense(3)(images))))
+    assert not returns_logits(keras.Model(images, network(layers.Softmax())(images)))
+    assert not returns_logits(keras.Model(images, keras.ops.softmax(layers.Dense(3)(images))))
 
 
 def test_an_average_of_probabilities_is_one():
@@ -46,9 +46,9 @@ def test_an_average_of_probabilities_is_one():
     images = keras.Input((4,))
     votes = [layers.Dense(3, activation="softmax")(images) for _ in range(2)]
     mean = layers.Average()(votes)
-    assert not gives_logits(keras.Model(images, mean))
-    assert not gives_logits(keras.Model(images, keras.ops.clip(keras.ops.cast(mean, "float32"), 0, 1)))
-    assert gives_logits(keras.Model(images, layers.Average()([votes[0], layers.Dense(3)(images)])))
+    assert not returns_logits(keras.Model(images, mean))
+    assert not returns_logits(keras.Model(images, keras.ops.clip(keras.ops.cast(mean, "float32"), 0, 1)))
+    assert returns_logits(keras.Model(images, layers.Average()([votes[0], layers.Dense(3)(images)])))
 
 
 def test_ends_in():

@@ -11,7 +11,7 @@ from spaces.errors import DataError
 from studies.backend.quiet import quiet_keras
 from studies.data.dataset import Dataset, Split
 from studies.models.build import build_model, inference_model
-from studies.models.outputs import gives_logits
+from studies.models.outputs import returns_logits
 from studies.models.precision import precision
 from studies.training import result
 from studies.training.feed import evaluation_data
@@ -56,7 +56,7 @@ def test_logits_and_probabilities_train_the_same(classes):
     """A loss of logits and one of probabilities give the same epochs and the same answers, up to rounding."""
     recipes = [RECIPE, replace(RECIPE, from_logits=False)]
     models = [trained(recipe, classes) for recipe in recipes]
-    assert [gives_logits(found.model) for found in models] == [True, False]
+    assert [returns_logits(found.model) for found in models] == [True, False]
     for one, two in zip(models[0].history, models[1].history, strict=True):
         assert one == pytest.approx(two, rel=1e-3)
     split = shades(classes, 20, 2)
@@ -76,7 +76,7 @@ def test_a_network_of_your_own_gives_what_is_asked_for(from_logits):
 
     for last, expected in (("linear", from_logits), ("softmax", False)):
         recipe = replace(RECIPE, backbone=None, model=Custom(build, last=last), from_logits=from_logits)
-        assert gives_logits(build_model(recipe, SHAPE, 3)) is expected
+        assert returns_logits(build_model(recipe, SHAPE, 3)) is expected
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_a_network_of_your_own_ends_in_float32():
     recipe = replace(RECIPE, backbone=None, model=Custom(build), precision="mixed_bfloat16")
     model = build_model(recipe, SHAPE, 3)
     assert model.output.dtype == "float32"
-    assert gives_logits(model)
+    assert returns_logits(model)
     assert inference_model(recipe, model, SHAPE, 3).count_params() == model.count_params()
 
 

@@ -14,7 +14,7 @@ from studies.features.inputs import TrainingInputs
 logger = logging.getLogger(__name__)
 
 
-def model_with(weights: Sequence[np.ndarray], recipe: Recipe, inputs: TrainingInputs) -> keras.Model | None:
+def build_with_weights(weights: Sequence[np.ndarray], recipe: Recipe, inputs: TrainingInputs) -> keras.Model | None:
     """Return the model that a trial trained, not compiled; None where the weights do not fit.
 
     Args:
