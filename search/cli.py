@@ -115,8 +115,8 @@ def run(
         memory = options.renamed_option("--max-worker-memory", max_worker_memory, "--worker-memory", worker_memory)
         typed: dict[str, Any] = {"trials": trials, "timeout": timeout, "name": study, "storage": storage}
         typed |= {"sampler": sampler, "pruner": pruner, "seed": seed}
-        typed |= {"workers": workers, "devices": devices, "per_gpu": per_gpu, "gpu_memory": gpu_memory}
-        typed |= {"worker_memory": memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
+        typed |= {"workers": workers, "devices": devices, "workers_per_gpu": per_gpu, "gpu_memory": gpu_memory}
+        typed |= {"max_worker_memory": memory, "gpu_hours": gpu_hours, "checkpoints": checkpoints}
         settings = {name: value for name, value in typed.items() if value is not None}
         command = RunCommand(space, settings, output, export=not no_export, data=data, test=test, cache=cache)
         raise typer.Exit(run_space(command, settings, quiet=quiet, debug=debug, started=context.obj))

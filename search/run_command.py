@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spaces.loading import LoadedSpace
 
 
-OPTIONS = {"name": "study", "per_gpu": "workers-per-gpu", "worker_memory": "max-worker-memory"}
+OPTIONS = {"name": "study"}
 """Settings whose option has another name."""
 
 STORAGE = "SEARCH_STORAGE"

@@ -12,7 +12,7 @@ from typing import Any
 from search.formatting import escape_text
 from search.run_command import RunCommand
 from spaces.errors import OutputError, SpaceError, StudyError
-from studies.settings import Study, valid_name
+from studies.settings import RENAMED, Study, valid_name
 from studies.study_folder import COMMAND_FILE, DATABASE_FILE, find_study_folder
 
 FORMAT = 1
@@ -165,12 +165,12 @@ def _known(form: Any) -> SavedCommand:
 
 def _call(form: dict[str, Any]) -> RunCommand:
     _check(form, _RUN, required=("target",))
-    settings = form.get("settings", {})
+    settings = {RENAMED.get(name, name): value for name, value in form.get("settings", {}).items()}
     if unknown := settings.keys() - {field.name for field in fields(Study)}:
         raise ValueError(f"there is no setting {min(unknown)!r}")
     Study(**settings)
     paths = {name: Path(form[name]) for name in ("output", "cache") if form.get(name) is not None}
-    return RunCommand(**{**form, **paths})
+    return RunCommand(**{**form, "settings": settings, **paths})
 
 
 def _check(form: dict[str, Any], kinds: Mapping[str, Any], required: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ _SIZES = {
 
 
 def seconds(duration: float | str) -> float:
-    """The seconds in a duration such as `90`, `90s`, `30m` or `1h30m`.
+    """Return the seconds in a duration such as `90`, `90s`, `30m` or `1h30m`.
 
     Raises:
         SpaceError: The text is not a duration above 0.
@@ -26,19 +26,19 @@ def seconds(duration: float | str) -> float:
         text = str(duration).strip().lower()
         # Possessive: a digit is never tried a second time, so that a long number is refused at once.
         if not re.fullmatch(r"(?:\d++(?:\.\d++)?\s*+[smhd]?\s*+)++", text):
-            raise SpaceError(f"timeout: must be a duration such as 90s, 30m or 1h30m, got {cut(duration)}")
+            raise SpaceError(f"timeout: got {cut(duration)}, expected a duration such as 90s, 30m or 1h30m")
         parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text)
         total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not 0 < total <= _MOST_SECONDS:
-        raise SpaceError(f"timeout: must be longer than 0 and at most 100000d, got {cut(duration)}")
+        raise SpaceError(f"timeout: got {cut(duration)}, expected more than 0 and at most 100000d")
     return total
 
 
 def memory_bytes(name: str, memory: int | str) -> int:
-    """The bytes in a size such as `8GiB`, `500MB` or `2_000_000_000`.
+    """Return the bytes in a size such as `8GiB`, `500MB` or `2_000_000_000`.
 
     Args:
-        name: What the size is of.
+        name: The field that the error names.
         memory: The size.
 
     Raises:
@@ -46,10 +46,10 @@ def memory_bytes(name: str, memory: int | str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", str(memory).strip().lower().replace("_", ""))
     if isinstance(memory, bool) or found is None or found[2] not in _SIZES:
-        raise SpaceError(f"{name}: must be a size such as 8GiB or 500MB, got {memory!r}")
+        raise SpaceError(f"{name}: got {cut(memory)}, expected a size such as 8GiB or 500MB")
     size = float(found[1]) * _SIZES[found[2]]
     if not _SIZES["mi"] <= size < math.inf:
-        raise SpaceError(f"{name}: must be at least 1MiB, got {cut(memory)}")
+        raise SpaceError(f"{name}: got {cut(memory)}, expected at least 1MiB")
     return int(size)
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 SUPERVISOR_OPTIONS = {"workers", "devices"}
-WORKER_OPTIONS = {"per_gpu", "gpu_memory", "worker_memory"}
-GPU_OPTIONS = {"per_gpu", "gpu_memory"}
+WORKER_OPTIONS = {"workers_per_gpu", "gpu_memory", "max_worker_memory"}
+GPU_OPTIONS = {"workers_per_gpu", "gpu_memory"}
 
 
 def search(

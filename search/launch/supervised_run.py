@@ -76,7 +76,7 @@ def supervise(
         SearchError: The workers cannot work, or died again and again.
     """
     sizes: Any = study.gpu_memory
-    chosen = assign_devices(this_machine(environ), study.workers, study.devices, study.per_gpu, sizes)
+    chosen = assign_devices(this_machine(environ), study.workers, study.devices, study.workers_per_gpu, sizes)
     name = study.name or loaded.name
     folder = ensure_study_folder(call.output, name)
     looking = StudyMonitor(study.storage or sqlite_url(folder / DATABASE_FILE), name)
@@ -178,7 +178,7 @@ class _Run:
         return child
 
     def _job(self, slot: Slot, log: Log, place: DeviceAssignment) -> WorkerJob:
-        sizes: tuple[Any, Any] = (self.study.gpu_memory, self.study.worker_memory)
+        sizes: tuple[Any, Any] = (self.study.gpu_memory, self.study.max_worker_memory)
         return WorkerJob(
             number=log.number,
             target=self.call.target,

@@ -59,7 +59,7 @@ def test_version_is_shown(search):
         (("run", "digits", "--trials", "many"), "--trials"),
         (("run", "digits", "--trials", "1" + "0" * 23), "2147483647"),
         (("run", "digits", "--timeout", "soon"), "30m"),
-        (("run", "digits", "--timeout", "0"), "longer"),
+        (("run", "digits", "--timeout", "0"), "more than 0"),
         (("run", "digits", "--timeout", "1" * 31 + "x"), "30m"),
         (("stop", "digits", "--wait", "1" * 31 + "x"), "30m"),
         (("run", "digits", "--sampler", "best"), "tpe, random, grid"),
@@ -162,10 +162,10 @@ def test_options_without_effect_are_refused(search, words, message):
 @pytest.mark.parametrize(
     ("option", "setting", "value"),
     [
-        ("--workers-per-gpu", "per_gpu", 2),
-        ("--per-gpu", "per_gpu", 2),
-        ("--max-worker-memory", "worker_memory", "6GiB"),
-        ("--worker-memory", "worker_memory", "6GiB"),
+        ("--workers-per-gpu", "workers_per_gpu", 2),
+        ("--per-gpu", "workers_per_gpu", 2),
+        ("--max-worker-memory", "max_worker_memory", "6GiB"),
+        ("--worker-memory", "max_worker_memory", "6GiB"),
     ],
 )
 def test_renamed_options_keep_their_old_names(search, monkeypatch, option, setting, value):
@@ -174,9 +174,7 @@ def test_renamed_options_keep_their_old_names(search, monkeypatch, option, setti
     monkeypatch.setattr("search.commands.run.run", lambda command, *_, **__: commands.append(command) or 0)
     assert search("run", "digits", option, str(value)).exit_code == 0
     assert commands[0].settings == {setting: value}
-    assert (
-        f"--{'workers-per-gpu' if setting == 'per_gpu' else 'max-worker-memory'} {value}" in commands[0].rerun_command()
-    )
+    assert f"--{setting.replace('_', '-')} {value}" in commands[0].rerun_command()
 
 
 def test_old_names_of_options_are_hidden(search):

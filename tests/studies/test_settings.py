@@ -1,4 +1,6 @@
-"""How a space is searched."""
+"""The settings of a study."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -62,17 +64,24 @@ def test_a_long_wrong_duration_is_refused_at_once(text):
         ("retries", -1),
         ("name", "a/b"),
         ("workers", 0),
-        ("per_gpu", 0),
+        ("workers_per_gpu", 0),
         ("trials_per_process", 0),
         ("devices", "gpu"),
         ("gpu_memory", "much"),
-        ("worker_memory", 4),
+        ("max_worker_memory", 4),
     ],
 )
-def test_a_wrong_field_is_named(field, value):
-    """Every field is checked when the record is made, and the message names it."""
-    with pytest.raises(SpaceError, match=field):
+def test_errors_name_the_field_and_its_value(field, value):
+    """Every field is checked when the record is made."""
+    with pytest.raises(SpaceError, match=f"^{field}: got {value!r}, expected "):
         Study(**{field: value})
+
+
+def test_earlier_field_names_still_work():
+    """A space file of an earlier release is read as before."""
+    study = Study(per_gpu=2, worker_memory="6GiB")
+    assert study == Study(workers_per_gpu=2, max_worker_memory="6GiB")
+    assert replace(study, workers_per_gpu=3).workers_per_gpu == 3
 
 
 @pytest.mark.parametrize("name", ["digits", "été-2", "a.b_c", "写真"])

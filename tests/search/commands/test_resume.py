@@ -144,8 +144,8 @@ def test_studies_that_were_not_started_here_are_told(search, started, tmp_path):
         ({"target": 3}, "target cannot be 3"),
         ({"output": None}, "output cannot be None"),
         ({"settings": {"bogus": 1}}, "there is no setting 'bogus'"),
-        ({"settings": {"trials": "many"}}, "trials: must be a whole number"),
-        ({"settings": {"timeout": {}}}, "timeout: must be a duration"),
+        ({"settings": {"trials": "many"}}, "trials: got 'many', expected"),
+        ({"settings": {"timeout": {}}}, "timeout: got {}, expected a duration"),
     ],
 )
 def test_a_damaged_command_is_told(search, started, tmp_path, damage, named):
@@ -159,6 +159,14 @@ def test_a_damaged_command_is_told(search, started, tmp_path, damage, named):
     assert named in done.stderr
     assert "search run SPACE --study NAME" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_settings_of_earlier_releases_keep_their_meaning(search, started, tmp_path):
+    """A stored setting that has another name by now is read under the new one."""
+    file = tmp_path / "runs" / "tiny" / "command.json"
+    form = json.loads(file.read_text())
+    file.write_text(json.dumps({**form, "run": {**form["run"], "settings": {"worker_memory": "x"}}}))
+    assert "max_worker_memory: got 'x', expected a size" in search("resume", "tiny").stderr
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "null", "[" * 100_000, "{"])
