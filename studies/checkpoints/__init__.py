@@ -1,1 +1,1 @@
-"""Checkpoints: a trial's training at the end of an epoch, kept where it outlives its worker."""
+"""Checkpoints: a trial's training state at the end of an epoch, stored where it outlives its worker."""

@@ -1,4 +1,4 @@
-"""A snapshot and its form on disk: JSON and plain arrays behind a check sum, nothing that could be executed."""
+"""Encodes a training state as a checkpoint file: a checksum, JSON and plain arrays, nothing executable."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ _DIGEST_BYTES, _LENGTH_BYTES = 32, 8
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A trial's training at the end of an epoch.
+    """Training state of a trial at the end of an epoch.
 
     Args:
-        epoch: Whole epochs that are done, over phases and folds.
-        arrays: Weights, the optimizer's variables and the states of random generators, by name.
-        state: What else is needed to go on; JSON.
+        epoch: Number of finished epochs, over phases and folds.
+        arrays: Weights, optimizer variables and states of random generators, by name.
+        state: Everything else that is needed to resume; JSON.
     """
 
     epoch: int
@@ -30,24 +30,31 @@ class TrainingState:
 
 
 class UnreadableError(Exception):
-    """Bytes are not a whole checkpoint, or not one of this trial."""
+    """The bytes are not a complete checkpoint, or not one of this trial."""
 
 
-def encode(snapshot: TrainingState, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:
-    """The bytes of a checkpoint, in pieces to be written one after the other.
+def failure_reason(error: Exception) -> str:
+    """Return what went wrong, without a path or a URL, which may contain a password."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__
+
+
+def encode(training_state: TrainingState, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:
+    """Return the bytes of a checkpoint in pieces, to be written in order.
 
     Args:
-        snapshot: What to keep.
-        fingerprint: Of what is trained.
+        training_state: Content of the checkpoint.
+        fingerprint: Identifies what is trained.
         study: Identity of the study.
     """
-    arrays = {name: np.asarray(array) for name, array in snapshot.arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in training_state.arrays.items()}
     head = json.dumps(
         {
             "study": study,
             "fingerprint": _digest_of(fingerprint),
-            "epoch": snapshot.epoch,
-            "state": snapshot.state,
+            "epoch": training_state.epoch,
+            "state": training_state.state,
             "arrays": [(name, array.dtype.name, array.shape) for name, array in arrays.items()],
         }
     ).encode()
@@ -60,33 +67,33 @@ def encode(snapshot: TrainingState, fingerprint: str, study: str = "") -> Sequen
 
 
 def decode(content: bytes, fingerprint: str, study: str = "") -> TrainingState:
-    """The snapshot of a checkpoint.
+    """Return the training state in a checkpoint.
 
     Args:
-        content: All its bytes.
-        fingerprint: Of what is to be trained.
+        content: The bytes of the checkpoint.
+        fingerprint: Identifies what is to be trained.
         study: Identity of the study.
 
     Raises:
-        UnreadableError: They are not whole, or another study's or training's.
+        UnreadableError: The bytes are incomplete, or belong to another study or training.
     """
     if not content.startswith(_MAGIC):
-        raise UnreadableError("it is no checkpoint of this version")
+        raise UnreadableError("not a checkpoint of this version")
     digest, body = _split(memoryview(content)[len(_MAGIC) :], _DIGEST_BYTES)
     if hashlib.sha256(body).digest() != digest:
-        raise UnreadableError("it is torn: its check sum is another")
+        raise UnreadableError("checksum mismatch")
     length, rest = _split(body, _LENGTH_BYTES)
     head, data = _split(rest, int.from_bytes(length, "little"))
     try:
         described = json.loads(bytes(head))
         if described["study"] != study:
-            raise UnreadableError("it is of another study")
+            raise UnreadableError("it belongs to another study")
         if described["fingerprint"] != _digest_of(fingerprint):
-            raise UnreadableError("it is of another recipe, or was made with another version of Keras")
+            raise UnreadableError("it belongs to another recipe or another version of Keras")
         arrays = _arrays(described["arrays"], data)
         return TrainingState(int(described["epoch"]), arrays, dict(described["state"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise UnreadableError(f"it makes no sense: {error}") from error
+        raise UnreadableError(f"invalid content: {error}") from error
 
 
 def _arrays(described: Sequence[tuple[str, str, Sequence[int]]], data: memoryview) -> dict[str, np.ndarray]:
@@ -94,10 +101,10 @@ def _arrays(described: Sequence[tuple[str, str, Sequence[int]]], data: memoryvie
     for name, kind, shape in described:
         dtype = np.dtype(kind)
         if dtype.hasobject:
-            raise UnreadableError("it holds Python objects")
+            raise UnreadableError("it contains Python objects")
         count = math.prod(shape)
         found = np.frombuffer(data, np.uint8, count * dtype.itemsize, start)
-        # Copied, so that no array lies across the bounds its type wants.
+        # The copy aligns the array in memory as its type requires.
         arrays[name] = found.copy().view(dtype).reshape(shape)
         start += found.nbytes
     return arrays
@@ -112,5 +119,5 @@ def _split(content: memoryview, at: int) -> tuple[memoryview, memoryview]:
 
 
 def _digest_of(fingerprint: str) -> str:
-    """Of what is trained and of what trains it: another Keras may order its variables otherwise."""
+    """Return a digest of what is trained and of Keras' version, which may change the order of variables."""
     return hashlib.sha256(f"keras {metadata.version('keras')}\n{fingerprint}".encode()).hexdigest()

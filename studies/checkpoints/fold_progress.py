@@ -1,4 +1,4 @@
-"""The checkpoints of a trial over folds: the fold in training, and the results of those before it."""
+"""Checkpoints of a cross-validated trial: the fold in training, and the results of finished folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from studies.checkpoints.study_checkpoints import TrialCheckpoints
 
 @dataclass(frozen=True)
 class FoldProgress:
-    """How far the folds of a trial are.
+    """Progress of a trial over its folds.
 
     Args:
-        results: What came out of each fold that is done; JSON.
-        history: The metrics of each epoch of the folds, also of the one that is in training.
-        before: How many of these epochs belong to the folds that are done.
+        results: Results of the finished folds; JSON.
+        history: Metrics of each epoch of all folds, including the fold in training.
+        before: Number of epochs in `history` that belong to finished folds.
     """
 
     results: Sequence[Mapping[str, Any]] = ()
@@ -24,13 +24,13 @@ class FoldProgress:
 
 
 class FoldCheckpoints:
-    """A trial's checkpoints as the training of each of its folds uses them.
+    """A trial's checkpoints in the form that the training of one fold uses.
 
-    Whoever trains the folds calls `resume` once and `begin` before each fold; the training of a fold uses the rest as
-    it would those of `TrialCheckpoints`.
+    The caller calls `resume` once and `begin_fold` before each fold. The training of a fold uses the other methods
+    like those of `TrialCheckpoints`.
 
     Args:
-        trial: The checkpoints of the trial.
+        trial: Checkpoints of the trial.
     """
 
     def __init__(self, trial: TrialCheckpoints) -> None:
@@ -39,7 +39,7 @@ class FoldCheckpoints:
         self._done = FoldProgress()
 
     def resume(self) -> FoldProgress:
-        """How far the trial was; nothing is done where there is no checkpoint."""
+        """Load the trial's last checkpoint and return its progress; no progress if there is none."""
         self._resumed = self._trial.load()
         if self._resumed is None:
             return FoldProgress()
@@ -47,33 +47,33 @@ class FoldCheckpoints:
         return FoldProgress(state["results"], state["history"], state["before"])
 
     def begin_fold(self, done: FoldProgress) -> None:
-        """A fold begins, or goes on, after those that are done; `history` goes on growing with its epochs."""
+        """Start or resume the next fold; `history` in `done` grows with its epochs."""
         self._done = done
 
     @property
     def is_due(self) -> bool:
-        """Whether the trial has trained long enough since the last checkpoint."""
+        """Return True if the trial has trained long enough since the last checkpoint."""
         return self._trial.is_due
 
     @property
     def is_quick(self) -> bool:
-        """Whether a checkpoint takes so little time that a worker may take one before it leaves."""
+        """Return True if checkpoints are fast enough for a worker to save one while stopping."""
         return self._trial.is_quick
 
-    def save(self, snapshot: TrainingState, *, copying_seconds: float = 0.0) -> None:
-        """Write a checkpoint of the fold in training, and the results of those before it."""
-        epoch = self._done.before + snapshot.epoch
+    def save(self, training_state: TrainingState, *, copying_seconds: float = 0.0) -> None:
+        """Write a checkpoint of the fold in training and the results of finished folds."""
+        epoch = self._done.before + training_state.epoch
         state = {
             "results": self._done.results,
             "history": self._done.history[:epoch],
             "before": self._done.before,
-            "fold": snapshot.state,
+            "fold": training_state.state,
         }
-        self._trial.save(TrainingState(epoch, snapshot.arrays, state), copying_seconds=copying_seconds)
+        self._trial.save(TrainingState(epoch, training_state.arrays, state), copying_seconds=copying_seconds)
 
     def load(self) -> TrainingState | None:
-        """The newest checkpoint of the fold in training."""
-        snapshot, self._resumed = self._resumed, None
-        if snapshot is None or len(snapshot.state["results"]) != len(self._done.results):
+        """Return the newest training state of the fold in training."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is None or len(resumed.state["results"]) != len(self._done.results):
             return None
-        return replace(snapshot, epoch=snapshot.epoch - self._done.before, state=snapshot.state["fold"])
+        return replace(resumed, epoch=resumed.epoch - self._done.before, state=resumed.state["fold"])

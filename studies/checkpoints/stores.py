@@ -1,4 +1,4 @@
-"""Where files are kept: a folder, or anywhere that fsspec reaches."""
+"""Stores for checkpoint files: a folder, or any file system that fsspec supports."""
 
 import contextlib
 import os
@@ -12,44 +12,44 @@ from studies.study_folder import CHECKPOINT_FOLDER
 
 
 class CheckpointStore(Protocol):
-    """Holds files by their names, without folders in it."""
+    """Flat store of files by name."""
 
     def names(self) -> list[str]:
-        """The names of all files, also of those that were only partly written."""
+        """Return the names of all files, including incomplete ones."""
         ...
 
     def read(self, name: str) -> bytes:
-        """A file's content."""
+        """Return a file's content."""
         ...
 
     def write(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
-        """Write a file whole or not at all."""
+        """Write a file completely or not at all."""
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file; an absent one is fine."""
+        """Remove a file if it exists."""
         ...
 
 
 def store_of_study(chosen: str | None, folder: Path) -> str | Path:
-    """Where a study's trainings are saved: on several machines it must be reached from all of them.
+    """Return the path or URL of a study's checkpoints; several machines need a store that all can access.
 
     Args:
-        chosen: A folder or URL for all studies, or None.
-        folder: The folder of the study, which has its name.
+        chosen: Folder or URL for all studies; None for the study's own folder.
+        folder: Folder of the study, named after it.
     """
     return folder / CHECKPOINT_FOLDER if chosen is None else f"{chosen.rstrip('/')}/{folder.name}"
 
 
 def store_at(place: str | Path) -> CheckpointStore:
-    """A folder's path, or a URL such as `s3://bucket/folder`, as a place.
+    """Return the store at a path or a URL such as `s3://bucket/folder`.
 
     Raises:
-        OutputError: Nothing that is installed reaches the URL.
+        OutputError: No installed package supports the URL.
     """
     if isinstance(place, Path) or "://" not in place:
         return LocalStore(Path(place))
-    # Loaded where it is needed only: a folder needs none of it.
+    # A local folder does not need these imports.
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 
@@ -57,43 +57,43 @@ def store_at(place: str | Path) -> CheckpointStore:
     try:
         filesystem, path = fsspec.core.url_to_fs(place)
     except ImportError as error:
-        way_out = f"a package that is not installed{_installing(scheme)} ({error})"
-        raise OutputError(f"checkpoints: {scheme}:// needs {way_out}") from error
+        raise OutputError(f"checkpoints: {scheme}:// needs a missing package ({error}){_hint(scheme)}") from error
     except ValueError as error:
         raise OutputError(
-            f"checkpoints: {scheme}:// is not known: give a folder, or a URL that fsspec reads such as s3://BUCKET/FOLDER"
+            f"checkpoints: unknown protocol {scheme}://\n"
+            "hint: pass a folder, or a URL that fsspec supports, such as s3://BUCKET/FOLDER"
         ) from error
     return LocalStore(Path(path)) if isinstance(filesystem, LocalFileSystem) else RemoteStore(filesystem, path)
 
 
-def _installing(scheme: str) -> str:
-    """What installs the package of a scheme; what fsspec's own file systems need is told by its words alone."""
+def _hint(scheme: str) -> str:
+    """Return how to install the package of a scheme; empty for fsspec's own, whose errors name the package."""
     from fsspec.registry import known_implementations
 
     package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
-    return "" if package == "fsspec" else f": pip install {package}"
+    return "" if package == "fsspec" else f"\nhint: pip install {package}"
 
 
 class LocalStore:
-    """A folder, which may be shared by several machines.
+    """Store in a folder, which several machines may share.
 
     Args:
-        path: Made when the first file is written.
+        path: The folder, created when the first file is written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def names(self) -> list[str]:
-        """The names of all files."""
+        """Return the names of all files."""
         return [file.name for file in self._path.iterdir()] if self._path.is_dir() else []
 
     def read(self, name: str) -> bytes:
-        """A file's content."""
+        """Return a file's content."""
         return (self._path / name).read_bytes()
 
     def write(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
-        """Write beside the file, then put it in place: whoever reads sees all of it or nothing."""
+        """Write a temporary file and rename it, so that readers see all of the file or nothing."""
         self._path.mkdir(parents=True, exist_ok=True)
         temporary = self._path / f"{Path(name).stem}.{uuid.uuid4().hex}.tmp"
         try:
@@ -108,11 +108,11 @@ class LocalStore:
         self._sync()
 
     def remove(self, name: str) -> None:
-        """Remove a file; an absent one is fine."""
+        """Remove a file if it exists."""
         (self._path / name).unlink(missing_ok=True)
 
     def _sync(self) -> None:
-        """Make the new name outlive the machine's failure, where a folder can be opened."""
+        """Make the rename survive a machine crash, where a folder can be opened."""
         with contextlib.suppress(OSError):
             folder = os.open(self._path, os.O_RDONLY)
             try:
@@ -122,18 +122,18 @@ class LocalStore:
 
 
 class RemoteStore:
-    """A folder of an fsspec file system; a file is written with one put.
+    """Store in a folder of an fsspec file system; each file is written with one put.
 
     Args:
         filesystem: The file system.
-        path: The folder in it.
+        path: The folder.
     """
 
     def __init__(self, filesystem: Any, path: str) -> None:
         self._filesystem, self._path = filesystem, path.rstrip("/")
 
     def names(self) -> list[str]:
-        """The names of all files, also of those that others have just written."""
+        """Return the names of all files, including those that other machines have just written."""
         self._filesystem.invalidate_cache()
         try:
             found = self._filesystem.ls(self._path, detail=False)
@@ -142,22 +142,22 @@ class RemoteStore:
         return [str(path).rpartition("/")[2] for path in found]
 
     def read(self, name: str) -> bytes:
-        """A file's content."""
+        """Return a file's content."""
         return bytes(self._filesystem.cat_file(self._file(name)))
 
     def write(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
-        """Write with one put; what a failed one leaves is removed."""
+        """Write with one put; remove what a failed put leaves."""
         content = b"".join(pieces)
         try:
             self._put(self._file(name), content)
         except BaseException:
-            # Whatever went wrong, and whatever goes wrong now: the first error is the one to tell.
+            # An error during this cleanup must not hide the first one.
             with contextlib.suppress(Exception):
                 self._filesystem.rm_file(self._file(name))
             raise
 
     def remove(self, name: str) -> None:
-        """Remove a file; an absent one is fine."""
+        """Remove a file if it exists."""
         with contextlib.suppress(FileNotFoundError):
             self._filesystem.rm_file(self._file(name))
 
@@ -165,7 +165,7 @@ class RemoteStore:
         try:
             self._filesystem.pipe_file(file, content)
         except FileNotFoundError:
-            # Object stores have no folders; where there are some, the first file makes its own.
+            # Object stores have no folders; on other file systems the first write creates the folder.
             self._filesystem.makedirs(self._path, exist_ok=True)
             self._filesystem.pipe_file(file, content)
 

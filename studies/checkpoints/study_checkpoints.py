@@ -1,4 +1,4 @@
-"""The checkpoints of a study and of its trials: two of each trial, the newest that is whole counts."""
+"""Checkpoints of a study and its trials: two per trial, of which the newest complete one is used."""
 
 import copy
 import logging
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.checkpoints.best_weights import BestWeights
-from studies.checkpoints.checkpoint_file import TrainingState, UnreadableError, decode, encode
+from studies.checkpoints.checkpoint_file import TrainingState, decode, encode, failure_reason
 from studies.checkpoints.stores import CheckpointStore, store_at
 from studies.checkpoints.throttle import Throttle
 
 CHECKPOINTS_KEPT = 2
-"""So many checkpoints of a trial are kept: the newest, and the one before in case it is torn."""
+"""Checkpoints per trial: the newest, and the one before in case the newest is damaged."""
 
 MIN_INTERVAL_FACTOR = 20.0
-"""A trial trains at least so many times as long as its last checkpoint took: they take 5% of the time at most."""
+"""Minimum interval between checkpoints, as a multiple of the time that the last one took: at most 5% overhead."""
 
 FINAL_CHECKPOINT_SECONDS = 4.0
-"""A worker that is told to leave takes a last checkpoint only where the one before took no longer."""
+"""A stopping worker saves a final checkpoint only if the previous one took no longer than this."""
 
 SUFFIX = ".checkpoint"
 
@@ -28,90 +28,86 @@ logger = logging.getLogger(__name__)
 
 
 class StudyCheckpoints:
-    """The checkpoints of a study; those of other studies in the same place are neither read nor removed.
+    """Checkpoints of a study; those of other studies in the same store are neither read nor removed.
 
     Args:
-        place: A folder, or a URL that fsspec reads, such as `s3://bucket/folder`.
-        study: Identity of the study, which each file carries in its name and in its content.
-        clock: Seconds that only ever grow.
+        place: A folder, or a URL that fsspec supports, such as `s3://bucket/folder`.
+        study: Identity of the study, part of each file's name and content.
+        clock: Monotonic clock in seconds.
 
     Raises:
-        OutputError: Nothing that is installed reaches the URL.
+        OutputError: No installed package supports the URL.
     """
 
     def __init__(self, place: str | Path, study: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._study, self._clock = store_at(place), study, clock
 
     def for_study(self, study: str) -> "StudyCheckpoints":
-        """The checkpoints of another study in the same place, by its identity."""
+        """Return the checkpoints of another study in the same store, by its identity."""
         other = copy.copy(self)
         other._study = study
         return other
 
     def notices(self) -> list[str]:
-        """What to say of the checkpoints of other studies in the same place."""
-        try:
-            found = [file for name in self._store.names() if (file := _File.of(name)) is not None]
-        except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Old checkpoints could not be listed: %s", failure_reason(error))
-            return []
-        others = sum(file.study != _short(self._study) for file in found)
-        return [f"{others} checkpoints of other studies are left as they are, and not used."] if others else []
+        """Return notices about checkpoints of other studies in the same store."""
+        others = sum(file.study != _short(self._study) for file in self._files())
+        return [f"ignoring {others} checkpoints of other studies"] if others else []
 
     @property
     def best_weights(self) -> BestWeights:
-        """The weights of the best trials."""
+        """Weights of the best trials."""
         return BestWeights(self._store, self._study)
 
     def for_trial(self, number: int, fingerprint: str = "", attempt: int = 0) -> "TrialCheckpoints":
-        """The checkpoints of one trial.
+        """Return the checkpoints of one trial.
 
         Args:
             number: The trial's number.
-            fingerprint: Changes with whatever is trained: a checkpoint with another one is not used.
-            attempt: How often the trial has been taken before: two workers that both believe it is theirs never write
-                the same file.
+            fingerprint: Identifies what is trained; checkpoints with another fingerprint are not used.
+            attempt: Number of earlier claims of the trial, so that two workers that both believe they hold it never
+                write the same file.
         """
         return TrialCheckpoints(self._store, self._study, number, fingerprint, attempt, self._clock)
 
     def delete_except(self, numbers: Collection[int]) -> None:
-        """Remove what stalled workers have left of all trials but these; errors are logged."""
-        try:
-            names = self._store.names()
-        except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Old checkpoints could not be listed: %s", failure_reason(error))
-            return
-        files = (_File.of(name) for name in names)
-        trials = {file.trial for file in files if file is not None and file.study == _short(self._study)}
+        """Remove the checkpoints of all other trials, which stalled workers may leave; errors are logged."""
+        trials = {file.trial for file in self._files() if file.study == _short(self._study)}
         for number in trials - set(numbers):
             self.for_trial(number).clear()
         self.best_weights.delete_except(numbers)
 
+    def _files(self) -> list["_File"]:
+        try:
+            return [file for name in self._store.names() if (file := _File.of(name)) is not None]
+        except Exception as error:  # noqa: BLE001 - a file system may raise anything
+            logger.warning("could not list old checkpoints: %s", failure_reason(error))
+            return []
+
 
 class TrialCheckpoints:
-    """The checkpoints of one trial, taken by one worker.
+    """Checkpoints of one trial, saved by one worker.
 
-    Whatever goes wrong with them is logged, and never ends the trial.
+    Errors are logged and never end the trial.
 
     Args:
-        place: Where all checkpoints of the study are.
+        store: Store of the study's checkpoints.
         study: Identity of the study.
         number: The trial's number.
-        fingerprint: Changes with whatever is trained.
-        attempt: How often the trial has been taken before.
-        clock: Seconds that only ever grow.
+        fingerprint: Identifies what is trained.
+        attempt: Number of earlier claims of the trial.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(
         self,
-        place: CheckpointStore,
+        store: CheckpointStore,
         study: str,
         number: int,
         fingerprint: str,
         attempt: int,
         clock: Callable[[], float],
     ) -> None:
-        self._store, self._study, self._number = place, study, number
+        self._store, self._study, self._number = store, study, number
         self._fingerprint, self._attempt = fingerprint, attempt
         self._throttle = Throttle(MIN_INTERVAL_FACTOR, clock)
         self._clock = clock
@@ -120,60 +116,59 @@ class TrialCheckpoints:
 
     @property
     def is_due(self) -> bool:
-        """Whether the trial has trained long enough since the last checkpoint; the first epoch is always due."""
+        """Return True if the trial has trained long enough since its last checkpoint, or has none yet."""
         return self._throttle.is_due
 
     @property
     def is_quick(self) -> bool:
-        """Whether a checkpoint takes so little time that a worker may take one before it leaves."""
+        """Return True if checkpoints are fast enough for a worker to save one while stopping."""
         return self._throttle.seconds <= FINAL_CHECKPOINT_SECONDS
 
-    def save(self, snapshot: TrainingState, *, copying_seconds: float = 0.0) -> None:
-        """Write a checkpoint whole, then remove those that are not needed any more.
+    def save(self, training_state: TrainingState, *, copying_seconds: float = 0.0) -> None:
+        """Write a checkpoint, then remove those that are no longer needed.
 
         Args:
-            snapshot: What to keep.
-            copying_seconds: What taking the snapshot took, which counts as the checkpoint's time.
+            training_state: Content of the checkpoint.
+            copying_seconds: Seconds spent on copying the training state, part of the checkpoint's time.
         """
         started = self._clock()
-        name = str(_File(self._number, snapshot.epoch, self._attempt, _short(self._study)))
+        name = str(_File(self._number, training_state.epoch, self._attempt, _short(self._study)))
         try:
-            self._store.write(name, encode(snapshot, self._fingerprint, self._study))
+            self._store.write(name, encode(training_state, self._fingerprint, self._study))
             self._written = [*(other for other in self._written if other != name), name]
             self._remove_older()
-        except Exception as error:  # noqa: BLE001 - a full disk, or whatever a file system raises, must not end a trial
+        except Exception as error:  # noqa: BLE001 - no file system error may end a trial
             self._warn(error)
         self._throttle.record_save(copying_seconds + self._clock() - started)
 
     def load(self) -> TrainingState | None:
-        """The newest checkpoint of any worker that is whole; what is passed over is logged."""
+        """Return the newest complete checkpoint of any worker; log the ones that are ignored."""
         try:
             files = self._own_files()
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Checkpoints of trial %d could not be listed: %s", self._number, failure_reason(error))
+            logger.warning("could not list the checkpoints of trial %d: %s", self._number, failure_reason(error))
             return None
         for file in sorted(files, key=lambda file: (file.epoch, file.attempt), reverse=True):
             try:
                 return decode(self._store.read(str(file)), self._fingerprint, self._study)
             except Exception as error:  # noqa: BLE001 - a file system may raise anything
-                logger.warning("Checkpoint %s is passed over: %s", file, failure_reason(error))
+                logger.warning("ignoring checkpoint %s: %s", file, failure_reason(error))
         return None
 
     def clear(self) -> None:
-        """Remove all of the trial's checkpoints, also of other workers and what they left half written."""
+        """Remove all checkpoints of the trial, including incomplete ones and those of other workers."""
         try:
             for name in self._store.names():
                 file = _File.of(name)
                 if file is not None and self._is_own(file):
                     self._store.remove(name)
         except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("Checkpoints of trial %d could not be removed: %s", self._number, failure_reason(error))
+            logger.warning("could not remove the checkpoints of trial %d: %s", self._number, failure_reason(error))
 
     def _remove_older(self) -> None:
-        """Keep the last two of this worker, and until there are two also those of the workers before.
+        """Keep this worker's last two checkpoints, and earlier workers' until there are two.
 
-        The last ones are those that were written last: where a trial had to begin again, the checkpoints of later
-        epochs are of no use.
+        Age is the order of writing, not the epoch: if a trial was restarted, checkpoints of later epochs are obsolete.
         """
         if len(self._written) < CHECKPOINTS_KEPT:
             return
@@ -188,20 +183,20 @@ class TrialCheckpoints:
             self._store.remove(name)
 
     def _own_files(self) -> list["_File"]:
-        """The trial's checkpoints, whoever wrote them."""
+        """Return the trial's complete checkpoints of all workers."""
         files = (_File.of(name) for name in self._store.names() if name.endswith(SUFFIX))
         return [file for file in files if file is not None and self._is_own(file)]
 
     def _is_own(self, file: "_File") -> bool:
-        """Return True if a file is of this trial of this study."""
+        """Return True if a file belongs to this trial of this study."""
         return (file.trial, file.study) == (self._number, _short(self._study))
 
     def _warn(self, error: Exception) -> None:
         if not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "A checkpoint of trial %d could not be written: %s. It goes on; should its worker be lost, it begins "
-                "from an older checkpoint.",
+                "could not write checkpoint for trial %d: %s. Training continues; after a crash it resumes from an "
+                "older checkpoint.",
                 self._number,
                 failure_reason(error),
             )
@@ -209,7 +204,7 @@ class TrialCheckpoints:
 
 @dataclass(frozen=True)
 class _File:
-    """The name of a checkpoint's file."""
+    """File name of a checkpoint."""
 
     trial: int
     epoch: int
@@ -218,7 +213,7 @@ class _File:
 
     @staticmethod
     def of(name: str) -> "_File | None":
-        """What a name says, also that of a file which was only partly written."""
+        """Parse a name, also that of an incomplete file; None if it is not a checkpoint's."""
         found = re.fullmatch(r"(\d{4,})-(\d{5,})-(\d+)(?:-([0-9a-f]{8}))?\..+", name)
         return _File(int(found[1]), int(found[2]), int(found[3]), found[4] or "") if found else None
 
@@ -228,12 +223,5 @@ class _File:
 
 
 def _short(study: str) -> str:
-    """The beginning of an identity, which tells the names of the files of studies apart; the content has all of it."""
+    """Return the prefix of a study's identity that file names contain; only the content has all of it."""
     return study[:8]
-
-
-def failure_reason(error: Exception) -> str:
-    """What went wrong, without a path or a URL, which may hold a password."""
-    if isinstance(error, UnreadableError):
-        return str(error)
-    return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__

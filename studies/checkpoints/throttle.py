@@ -1,4 +1,4 @@
-"""How often something is done that takes time from the training."""
+"""Limits how often work such as checkpoints interrupts the training."""
 
 import time
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Throttle:
-    """Keeps what is done again and again to a small share of the time, however long it takes.
+    """Limits repeated work to a small fraction of the time, however long it takes.
 
     Args:
-        times: So many times what it took last lies at least between two times; 20 means a share of up to 5%.
-        clock: Seconds that only ever grow.
+        times: Minimum interval as a multiple of the last duration; 20 means at most 5% of the time.
+        clock: Monotonic clock in seconds.
     """
 
     times: float
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     seconds: float = field(default=0.0, init=False)
-    """How long it took the last time."""
+    """Duration of the last run in seconds."""
     _ended: float | None = field(default=None, init=False)
 
     @property
     def is_due(self) -> bool:
-        """Whether enough time has passed; the first time is always due."""
+        """Return True if enough time has passed; the first run is always due."""
         return self._ended is None or self.clock() - self._ended >= self.times * self.seconds
 
     def record_save(self, seconds: float) -> None:
-        """It has just been done."""
+        """Record that the work has just been done, and its duration in seconds."""
         self.seconds, self._ended = seconds, self.clock()

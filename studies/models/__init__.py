@@ -1,1 +1,1 @@
-"""Models: the records of `spaces.backbones` turned into Keras models."""
+"""Builds Keras models from the records of `spaces.backbones`."""

@@ -1,4 +1,4 @@
-"""`Augment` as Keras layers over images from 0 to 255, which act in training only."""
+"""Builds the Keras layers of `Augment`, which change images from 0 to 255 in training only."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,16 +9,16 @@ from spaces.training import Augment
 
 VALUE_RANGE = (0.0, 255.0)
 
-# Repeating the border looks more like a picture than black corners, and leaves a uniform background uniform.
+# Repeating the border looks more natural than black corners, and keeps a uniform background uniform.
 FILL = "nearest"
 
 
 def augmentation_layers(augment: Augment | None, seed: int | None = None) -> list[Any]:
-    """The layers that make the random changes, in the order flip, rotation, translation, zoom, contrast, brightness.
+    """Return the random layers in the order flip, rotation, translation, zoom, contrast, brightness.
 
     Args:
-        augment: What may change; None for nothing.
-        seed: Seed of the first layer, counted up for the others; None draws each from Keras' global seed.
+        augment: The changes; None for no layers.
+        seed: Seed of the first layer, incremented for each further layer; None uses Keras' global seed.
     """
     if augment is None:
         return []
@@ -62,4 +62,4 @@ LAYERS: Mapping[str, Callable[..., Any]] = {
     "contrast": _contrast,
     "brightness": _brightness,
 }
-"""The changes by their names in `Augment`, in the order in which they are made."""
+"""Layer factories by field name of `Augment`, in the order in which they are applied."""

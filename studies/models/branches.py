@@ -1,4 +1,4 @@
-"""`Branches`: parallel convolutions over one input, whose feature maps are put together."""
+"""Builds `Branches`: parallel convolutions over one input, with concatenated feature maps."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from studies.models.outputs import add_head
 
 
 def branches_outputs(record: Branches, images: Any, dropout: float, units: int) -> Any:
-    """The logits of a `Branches` network over images (n, height, width, channels) from 0 to 255.
+    """Return the logits of a `Branches` network for images (n, height, width, channels) from 0 to 255.
 
     Feature maps that are only one pixel high or wide are not downsampled.
     """

@@ -1,4 +1,4 @@
-"""A recipe's Keras model: one that is trained, and one that answers with probabilities."""
+"""Builds a recipe's Keras models: one for training, and one for inference that returns probabilities."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from studies.models.pretrained import pretrained_outputs
 from studies.models.weights import refresh_normalization
 
 Outputs: TypeAlias = Callable[[Any], Any]
-"""Makes the outputs of images (n, height, width, channels)."""
+"""Returns the outputs for images (n, height, width, channels)."""
 
 
 def build_model(
@@ -33,24 +33,24 @@ def build_model(
     folder: Path | None = None,
     seed: int | None = None,
 ) -> keras.Model:
-    """The uncompiled model that a recipe trains.
+    """Build the uncompiled model that a recipe trains.
 
-    Equal seeds of `keras.utils.set_random_seed` before the call give equal weights and equal random changes.
+    The same seed of `keras.utils.set_random_seed` before the call gives the same weights and random changes.
 
     Args:
         recipe: The recipe.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes, at least 2.
-        folder: Where the relative path of a file of weights starts; None for the working directory.
-        seed: Seed of the augmentation; None draws one from Keras' global seed.
+        folder: Folder to which the path of a weights file is relative; None for the working directory.
+        seed: Seed of the augmentation; None uses Keras' global seed.
 
     Returns:
-        A model from raw images (n, height, width, channels), 0 to 255, to float32 logits (n, 1) for two classes and
-        (n, classes) for more; or to probabilities, which the recipe may ask for and a `Custom` model may give: see
+        A model from raw images (n, height, width, channels), 0 to 255, to float32 logits: (n, 1) for two classes,
+        (n, classes) for more. If the recipe or a `Custom` model says so, it returns probabilities instead; see
         `returns_logits`.
 
     Raises:
-        ModelError: The recipe cannot be built for such images, or its weights are absent or do not fit.
+        ModelError: The recipe cannot be built for such images, or its weights are missing or do not fit.
     """
     images = keras.Input(image_shape, dtype="float32", name="image")
     changed: Any = images
@@ -63,7 +63,7 @@ def build_model(
 
 
 def finish_model(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
-    """A trained model's outputs in float32, as logits or as the probabilities that the recipe asks for."""
+    """Return the outputs of a model for training in float32, as logits or as probabilities if the recipe asks so."""
     if not recipe.from_logits and returns_logits(keras.Model(inputs, outputs)):
         return to_probabilities(outputs)
     if outputs.dtype != "float32":
@@ -74,16 +74,16 @@ def finish_model(recipe: Recipe, inputs: Any, outputs: Any) -> Any:
 def build_inference_model(
     recipe: Recipe, image_shape: tuple[int, int, int], classes: int, outputs: Outputs | None = None
 ) -> keras.Model:
-    """A model with the weights of `build_model` in the same order, fresh, that gives probabilities.
+    """Build a model with the same weights as `build_model`, newly initialised, that returns probabilities.
 
-    It computes in float32 and holds no augmentation, and Keras saves and loads it without custom objects, unless a
-    `Custom` model has any.
+    It computes in float32 and has no augmentation. Keras saves and loads it without custom objects, unless a
+    `Custom` model has some.
 
     Args:
         recipe: The recipe.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes, at least 2.
-        outputs: Makes the outputs of the images (n, height, width, channels) in place of the recipe's own network.
+        outputs: Returns the outputs for images (n, height, width, channels), instead of the recipe's own network.
 
     Returns:
         A model from raw images (n, height, width, channels), 0 to 255, to the probability of the second class
@@ -107,17 +107,17 @@ def inference_model(
     classes: int,
     outputs: Outputs | None = None,
 ) -> keras.Model:
-    """The model of `build_inference_model` with a copy of a trained model's weights.
+    """Build the model of `build_inference_model` with a copy of a trained model's weights.
 
     Args:
         recipe: The recipe that `trained` was built from.
         trained: A model of `build_model`.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes.
-        outputs: As `build_inference_model` takes it.
+        outputs: As in `build_inference_model`.
 
     Raises:
-        ModelError: The recipe's `build` function gave another model this time.
+        ModelError: The recipe's `build` function returned another model than before.
     """
     model = build_inference_model(recipe, image_shape, classes, outputs)
     try:
@@ -125,8 +125,8 @@ def inference_model(
             model.set_weights(trained.get_weights())
     except ValueError as error:
         raise ModelError(
-            "model: must be built the same way each time, but its weights have other shapes than the trained model's: "
-            "let build() depend on its arguments only"
+            "model: build() returned weights of other shapes than those of the trained model\n"
+            "hint: build() must depend on its arguments only"
         ) from error
     refresh_normalization(model)
     return model

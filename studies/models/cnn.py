@@ -1,4 +1,4 @@
-"""`CNN`: blocks of convolutions, each ended by a downsampling."""
+"""Builds `CNN`: blocks of convolutions, each followed by downsampling."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ DOWNSAMPLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 
 
 def convolutional_outputs(record: CNN, images: Any, dropout: float, units: int) -> Any:
-    """The logits of a `CNN` over images (n, height, width, channels) from 0 to 255.
+    """Return the logits of a `CNN` for images (n, height, width, channels) from 0 to 255.
 
-    A block whose feature map is only one pixel high or wide is not downsampled any further.
+    Feature maps that are only one pixel high or wide are not downsampled.
 
     Raises:
         ModelError: The convolutions no longer fit into the feature map.
@@ -44,7 +44,8 @@ def _convolution(record: CNN, features: Any, block: int, name: str) -> Any:
     )
     features = convolution(features)
     if record.batch_norm:
-        # Keras' own 0.99 needs hundreds of steps to forget its first statistics; small data has tens in an epoch.
+        # Keras' default of 0.99 needs hundreds of steps to forget its initial statistics; an epoch of a small data
+        # set has tens.
         features = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(features)
     return layers.Activation(record.activation, name=f"{name}_{record.activation}")(features)
 
@@ -54,5 +55,5 @@ def _check_fits(record: CNN, features: Any, block: int) -> None:
     if record.padding == "valid" and min(height, width) < record.kernel_size:
         raise ModelError(
             f"backbone: a kernel of {record.kernel_size} pixels without padding does not fit into the {height}x{width} "
-            f"feature map of block {block + 1}: use padding='same', fewer blocks or larger images"
+            f"feature map of block {block + 1}\nhint: use padding='same', fewer blocks or larger images"
         )

@@ -1,4 +1,4 @@
-"""`Custom`: a network from the user's own function."""
+"""Builds `Custom`: a network from the user's own function."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -15,17 +15,17 @@ from studies.models.user_code import apply_user_model, build_user_model, check_o
 
 
 def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, plain: bool = False) -> Any:
-    """What the user's network makes of images (n, height, width, channels) from 0 to 255: (n, units).
+    """Return the outputs (n, units) of the user's network for images (n, height, width, channels) from 0 to 255.
 
     Args:
-        record: Holds the user's function.
-        recipe: What the function reads.
+        record: The record with the user's function.
+        recipe: Argument of the function.
         images: A symbolic batch of images.
         units: Number of outputs.
-        plain: Use a copy of the network in the form that is exported.
+        plain: Whether to use a copy of the network in the form that is exported.
 
     Raises:
-        ModelError: The function fails, or what it returns is not a network from such images to such outputs.
+        ModelError: The function fails, or does not return a network from such images to such outputs.
     """
     name, shape = display_name(record), tuple(images.shape[1:])
     with restore_precision() if plain else nullcontext():
@@ -38,10 +38,10 @@ def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, p
 
 
 def build_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units: int) -> keras.Model:
-    """The network that the user's function returns, with its weights.
+    """Return the network that the user's function builds, with its weights.
 
     Raises:
-        ModelError: The function fails, or what it returns is not a network for images of this shape.
+        ModelError: The function fails, or does not return a network for images of this shape.
     """
     name = display_name(record)
     network = build_user_model(name, source_file(record.build), lambda: record.build(recipe, shape, units))
@@ -49,5 +49,5 @@ def build_network(record: Custom, recipe: Recipe, shape: tuple[int, ...], units:
 
 
 def display_name(record: Custom) -> str:
-    """What the user's function is called in messages."""
+    """Return the name of the user's function in messages."""
     return f"model: {record.function_name}()"

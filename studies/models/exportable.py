@@ -1,4 +1,4 @@
-"""Saves and loads the first built model as the export will, so that one that cannot be exported costs no search."""
+"""Saves and loads a model as the export will, so that a model that cannot be exported fails before the search."""
 
 import tempfile
 import warnings
@@ -15,23 +15,23 @@ from studies.models.plain_copy import CUSTOM_LAYER_RULES, not_exportable_message
 from studies.models.user_code import apply_user_model, user_error
 
 MAX_COMPARED_WEIGHTS = 1_000_000
-"""A model with more is saved and loaded without its weights, which would take seconds."""
+"""A larger model is saved and loaded without its weights, which would take seconds."""
 
 MAX_DIFFERENCE = 1e-4
 MAX_HALF_PRECISION_DIFFERENCE = 0.1
-"""Of probabilities: between a model that computes in half precision and its export, which computes in float32."""
+"""Maximum difference of probabilities between a half-precision model and its export, which computes in float32."""
 
 
 def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
-    """Make sure that Keras loads what it saves of an inference model, and that it answers as before.
+    """Check that Keras can save and load an inference model, and that the loaded model gives the same outputs.
 
     Args:
-        name: What the user's function is called in messages.
+        name: Name of the user's function in messages.
         model: The inference model.
         images: (k, height, width, channels) float32 from 0 to 255.
 
     Raises:
-        ModelError: It cannot be saved or loaded, or answers otherwise.
+        ModelError: The model cannot be saved or loaded, or its outputs differ.
     """
     try:
         loaded = _save_and_load(model)
@@ -41,7 +41,7 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
         culprit = _find_unserializable(model)
         if culprit is None:
             raise ModelError(
-                f"{name} returns a model that cannot be exported ({_short(error)}): {CUSTOM_LAYER_RULES}"
+                f"{name} returns a model that cannot be exported ({_short(error)})\nhint: {CUSTOM_LAYER_RULES}"
             ) from error
         raise ModelError(not_exportable_message(name, culprit[0], user_error(culprit[1]))) from error
     if loaded is not None and not is_close(
@@ -51,46 +51,46 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
 
 
 def is_close(before: np.ndarray, after: np.ndarray, policy: str | None) -> bool:
-    """Whether a copy of a network, in float32, answers as the network does.
+    """Return True if a float32 copy of a network gives the same probabilities.
 
     Args:
-        before: The network's probabilities.
-        after: Those of its copy.
-        policy: What the network computes in, where that is not float32.
+        before: Probabilities of the network.
+        after: Probabilities of its copy.
+        policy: Precision of the network; None for float32.
     """
     if policy is None:
         return bool(np.abs(before - after).max() <= MAX_DIFFERENCE)
-    # With random weights, values may be too large for half precision.
+    # Random weights may give values that are too large for half precision.
     return bool(not np.isfinite(before).all() or np.abs(before - after).max() <= MAX_HALF_PRECISION_DIFFERENCE)
 
 
 def different_outputs_message(name: str) -> str:
-    """What to do about a network whose copy answers otherwise."""
-    return f"{name} returns a model whose copy answers differently, so it cannot be exported: {CUSTOM_LAYER_RULES}"
+    """Return the message for a model whose copy gives other outputs."""
+    return f"{name} returns a model that cannot be exported: its copy gives other outputs\nhint: {CUSTOM_LAYER_RULES}"
 
 
 def inference_outputs(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """What a model answers in inference.
+    """Return the outputs of a model in inference mode.
 
     Raises:
-        ModelError: It fails.
+        ModelError: The model fails on these images.
     """
-    # On the CPU, as in the export: some GPUs round products of float32 to ten bits.
+    # The export runs on the CPU too, since some GPUs round float32 products to ten bits.
     with keras.device("cpu:0"):
         outputs = apply_user_model(name, model, keras.ops.convert_to_tensor(images), training=False)
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32")))
 
 
 def custom_objects(model: keras.Model) -> list[str]:
-    """Names of the user's own registered classes and functions, which must be imported to load a model."""
+    """Return the names of the user's registered classes and functions that must be imported to load a model."""
     registered = keras.saving.get_custom_objects()
     return sorted({str(name).split(">")[-1] for name in _registered_names(model.get_config()) if name in registered})
 
 
 def _save_and_load(model: keras.Model) -> keras.Model | None:
-    """The model, saved and loaded; None for a large one, of which only the structure is rebuilt."""
+    """Return the model after a round trip to disk; None for a large model, of which only the structure is rebuilt."""
     with quiet_keras(), warnings.catch_warnings():
-        # Keras warns of a lambda before it refuses to load it.
+        # Keras warns about a lambda before it refuses to load it.
         warnings.simplefilter("ignore")
         if model.count_params() > MAX_COMPARED_WEIGHTS:
             keras.models.model_from_json(model.to_json())
@@ -102,15 +102,15 @@ def _save_and_load(model: keras.Model) -> keras.Model | None:
 
 
 def _find_unserializable(model: keras.Model) -> tuple[Any, Exception] | None:
-    """The first layer that cannot be rebuilt on its own, and why."""
+    """Return the first layer that cannot be rebuilt from its configuration, and the error."""
     found = None
     for layer in model._flatten_layers(include_self=False):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-        except Exception as error:  # noqa: BLE001 - whatever it is, this is the layer to name
-            # A model contains the layer that is looked for.
+        except Exception as error:  # noqa: BLE001 - any error means that this is the layer to name
+            # A nested model fails because of one of its layers, which comes later.
             found = layer, error
             if not isinstance(layer, keras.Model):
                 return found

@@ -1,10 +1,10 @@
-"""Which network of `keras.applications` a file of weights belongs to, known by the shapes of its weights."""
+"""Identifies the network of `keras.applications` that a weights file belongs to by the shapes of its weights."""
 
 from dataclasses import dataclass
 
 from studies.models.weights_content import WeightsContent, fingerprint_of
 
-# Of each network and width: the fingerprint without its top, and with the top of ImageNet's 1,000 classes.
+# By network and width: the fingerprint without a top, and with the top of ImageNet's 1,000 classes.
 _FINGERPRINTS: dict[tuple[str, float | None], tuple[str, str]] = {
     ("ConvNeXtTiny", None): ("1dce3f387bcc714e", "c82a3afc50b10146"),
     ("ConvNeXtSmall", None): ("cfd59ee617ad309a", "52b91f30c76e850e"),
@@ -61,12 +61,12 @@ _FINGERPRINTS: dict[tuple[str, float | None], tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class KnownNetwork:
-    """A network of `keras.applications`.
+    """Network of `keras.applications`.
 
     Args:
-        name: Its name, as `Pretrained` takes it.
-        alpha: Its width multiplier; None where the network has none.
-        has_top: Whether the file holds the classifier of ImageNet's 1,000 classes too.
+        name: Name, as in `Pretrained`.
+        alpha: Width multiplier; None if the network has none.
+        has_top: Whether the file includes the classifier of ImageNet's 1,000 classes.
     """
 
     name: str
@@ -74,8 +74,7 @@ class KnownNetwork:
     has_top: bool
 
     def __str__(self) -> str:
-        width = "" if self.alpha is None else f" with alpha={self.alpha:g}"
-        return f"{self.name}{width}"
+        return describe_network(self.name, self.alpha)
 
 
 _NETWORKS = {
@@ -85,29 +84,22 @@ _NETWORKS = {
 }
 
 
-def network_of(content: WeightsContent) -> KnownNetwork | None:
-    """Return the network that a file's weights belong to; None where no network of Keras has these shapes.
+def describe_network(name: str, alpha: float | None) -> str:
+    """Return a network's name and width for a message."""
+    return name if alpha is None else f"{name} with alpha={alpha:g}"
 
-    Args:
-        content: What the file holds.
-    """
+
+def network_of(content: WeightsContent) -> KnownNetwork | None:
+    """Return the network that a file's weights belong to; None if no network of Keras has these shapes."""
     return _NETWORKS.get(content.fingerprint)
 
 
 def network_inside(content: WeightsContent) -> KnownNetwork | None:
-    """Return the network that is one layer of the model whose weights a file holds; None where there is none.
-
-    Args:
-        content: What the file holds.
-    """
+    """Return the network that is one layer of the model in a weights file; None if there is none."""
     found = (_NETWORKS.get(fingerprint_of(layer.shapes)) for layer in content.layers)
     return next((network for network in found if network is not None), None)
 
 
 def widths_of(name: str) -> tuple[float, ...]:
-    """Return the width multipliers with ImageNet weights; none where the network has no width multiplier.
-
-    Args:
-        name: Name of the network.
-    """
+    """Return a network's width multipliers with ImageNet weights; empty if it has no width multiplier."""
     return tuple(alpha for known, alpha in _FINGERPRINTS if known == name and alpha is not None)

@@ -1,4 +1,4 @@
-"""Goes through the layers of a model, also those of the models inside it."""
+"""Iterates over the layers of a model and of the models nested in it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 
 
 def all_layers(model: keras.Model) -> Iterator[Any]:
-    """Every layer; a model inside the model comes before its own layers."""
+    """Yield every layer; a nested model comes before its own layers."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):

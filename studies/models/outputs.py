@@ -1,4 +1,4 @@
-"""A model's last layers: from feature maps to one logit per class, and how to tell logits from probabilities."""
+"""Builds a model's last layers, from feature maps to logits, and tells logits from probabilities."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from spaces.errors import ModelError
 _PROBABILITIES = ("sigmoid", "softmax")
 _PASS_THROUGH = (layers.Flatten, layers.Reshape, layers.Identity, layers.Dropout, layers.Average)
 _PASS_THROUGH_OPERATIONS = ("Cast", "Clip", "Squeeze", "Reshape")
-"""Layers and operations of which the outputs are probabilities if the inputs are."""
+"""Layers and operations that return probabilities if their inputs are probabilities."""
 
 
 def count_logits(classes: int) -> int:
-    """How many logits tell so many classes apart: 1 for two.
+    """Return the number of logits for a number of classes: 1 for two classes, otherwise one per class.
 
     Raises:
         ModelError: There are fewer than two classes.
@@ -25,21 +25,21 @@ def count_logits(classes: int) -> int:
 
 
 def add_head(features: Any, pooling: str, dense_units: int, activation: str, dropout: float, units: int) -> Any:
-    """Pooling, a dense layer if it has units, dropout, and the logits.
+    """Add pooling, an optional dense layer, dropout and the logits.
 
     Args:
         features: Feature maps (n, height, width, channels).
         pooling: `flatten`, `average` or `max`.
         dense_units: Units of the dense layer; 0 for none.
-        activation: Of the dense layer.
-        dropout: Share of values dropped before the last layer.
+        activation: Activation of the dense layer.
+        dropout: Fraction of values dropped before the last layer.
         units: Number of logits.
     """
     return add_dense_head(_POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
 
 
 def add_dense_head(hidden: Any, dense_units: int, activation: str, dropout: float, units: int) -> Any:
-    """The head after its pooling, over vectors (n, values): for what is trained on features."""
+    """Add the layers after the pooling to vectors (n, values), such as cached features."""
     if dense_units:
         hidden = layers.Dense(dense_units, activation=activation, name="dense")(hidden)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
@@ -47,23 +47,23 @@ def add_dense_head(hidden: Any, dense_units: int, activation: str, dropout: floa
 
 
 def to_probabilities(outputs: Any) -> Any:
-    """The sigmoid of a single logit (n, 1), or the softmax of several (n, classes), in float32."""
+    """Return the sigmoid of a single logit (n, 1), or the softmax of several (n, classes), in float32."""
     final = "sigmoid" if outputs.shape[-1] == 1 else "softmax"
     return layers.Activation(final, dtype="float32", name="probability")(outputs)
 
 
 def returns_logits(model: keras.Model) -> bool:
-    """Whether the model's last layer has neither a softmax nor a sigmoid, so that its loss must apply one."""
+    """Return True if the model ends in neither a softmax nor a sigmoid, so that its loss must apply one."""
     return not all(_activation_name(operation) in _PROBABILITIES for operation in _last_operations(model))
 
 
 def ends_in(model: keras.Model, activation: str) -> bool:
-    """Whether the model's last layer has this activation."""
+    """Return True if the model's last layer has this activation."""
     return any(_activation_name(operation) == activation for operation in _last_operations(model))
 
 
 def _activation_name(operation: Any) -> str:
-    """The name of the activation of a layer, of the layer that it wraps, or of an operation that is one itself."""
+    """Return the activation's name: of a layer, of the layer that it wraps, or of an activation operation."""
     activation = getattr(operation, "activation", None)
     if activation is None and isinstance(operation, layers.Wrapper):
         return _activation_name(operation.layer)
@@ -73,18 +73,18 @@ def _activation_name(operation: Any) -> str:
 
 
 def _last_operations(model: keras.Model) -> list[Any]:
-    """What computes the outputs, before operations that leave probabilities what they are."""
+    """Return the operations that compute the outputs, skipping those that keep probabilities."""
     outputs = keras.tree.flatten(model.outputs) if getattr(model, "outputs", None) else []
     if outputs:
         return [operation for output in outputs for operation in _producers(output)]
-    # The connections of a subclass of Model are not known.
+    # Keras does not know how the layers of a Model subclass are connected.
     kept = [each for each in model.layers if not isinstance(each, _PASS_THROUGH) and not _is_linear(each)]
     last = kept[-1:]
     return _last_operations(last[0]) if last and isinstance(last[0], keras.Model) else last or [None]
 
 
 def _producers(output: Any) -> list[Any]:
-    """The operations that a symbolic output comes from."""
+    """Return the operations that produce a symbolic output."""
     operation, node, index = output._keras_history
     if isinstance(operation, keras.Model):
         inner = keras.tree.flatten(operation.outputs) if getattr(operation, "outputs", None) else []

@@ -1,4 +1,4 @@
-"""What layers compute in, where the recipe, the space file or the user's own build function decides it."""
+"""Sets and restores the precision in which layers compute."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ _NON_FLOAT32 = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Build layers that compute in `float32`, `mixed_bfloat16` or `mixed_float16`, then restore the earlier policy."""
+    """Build layers in `float32`, `mixed_bfloat16` or `mixed_float16`, then restore the previous policy."""
     with restore_precision():
         keras.config.set_dtype_policy(policy)
         yield
@@ -19,7 +19,7 @@ def precision(policy: str) -> Iterator[None]:
 
 @contextmanager
 def restore_precision() -> Iterator[None]:
-    """Restore Keras' global policy and type of numbers, which the user's own code may set."""
+    """Restore Keras' global dtype policy and float type, which user code may change."""
     policy, floats = keras.config.dtype_policy(), keras.config.floatx()
     try:
         yield
@@ -29,13 +29,13 @@ def restore_precision() -> Iterator[None]:
 
 
 def non_float32_policy(network: keras.Model) -> str | None:
-    """The first policy of a network's layers that is not float32, or None."""
+    """Return the first dtype policy of a network's layers that is not float32, or None."""
     names = [layer.dtype_policy.name for layer in network._flatten_layers(include_self=False)]
     return next((str(name) for name in names if name in _NON_FLOAT32), None)
 
 
 def to_float32(config: Any) -> Any:
-    """A layer's configuration in which it, and every layer inside it, computes in float32."""
+    """Return a layer's configuration with float32 as the precision of the layer and all layers inside it."""
     if isinstance(config, list | tuple):
         return [to_float32(each) for each in config]
     if not isinstance(config, dict):

@@ -1,8 +1,7 @@
-"""`Pretrained`: a network of `keras.applications` with its own preprocessing in front of it."""
+"""Builds `Pretrained`: a network of `keras.applications` with its own preprocessing."""
 
 import inspect
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from keras import layers
 
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
+from studies.models.layers import all_layers
 from studies.models.outputs import add_head
 from studies.models.weights import load_weights
 
@@ -18,18 +18,18 @@ from studies.models.weights import load_weights
 def pretrained_outputs(
     record: Pretrained, images: Any, dropout: float, units: int, *, load: bool, folder: Path | None
 ) -> Any:
-    """The logits of a `Pretrained` network over images (n, height, width, channels) from 0 to 255.
+    """Return the logits of a `Pretrained` network for images (n, height, width, channels) from 0 to 255.
 
     Args:
         record: The network.
-        images: Grey or colour images; grey ones become three equal channels.
-        dropout: Share of values dropped before the last layer.
+        images: Grey or colour images; grey images are repeated over three channels.
+        dropout: Fraction of values dropped before the last layer.
         units: Number of logits.
-        load: Load the record's weights; False leaves them random.
-        folder: Where the relative path of a file of weights starts.
+        load: Whether to load the record's weights; False keeps random weights.
+        folder: Folder to which the path of a weights file is relative.
 
     Raises:
-        ModelError: The images are too small or have other channels, or the weights are absent or do not fit.
+        ModelError: The images are too small or have the wrong channels, or the weights are missing or do not fit.
     """
     colour = _three_channels(record, images)
     network = make_network(record, tuple(colour.shape[1:]))
@@ -41,7 +41,7 @@ def pretrained_outputs(
 
 
 def make_network(record: Pretrained, input_shape: tuple[int, ...]) -> keras.Model:
-    """The record's network without its top and with random weights.
+    """Return the record's network without its top and with random weights.
 
     Raises:
         ModelError: The images are too small, or the network has no such width multiplier.
@@ -49,7 +49,7 @@ def make_network(record: Pretrained, input_shape: tuple[int, ...]) -> keras.Mode
     options = {} if record.alpha is None else {"alpha": record.alpha}
     application = getattr(keras.applications, record.name)
     if options and "alpha" not in inspect.signature(application).parameters:
-        raise ModelError(f"backbone: {record.name} has no alpha (the MobileNet networks have): leave it out")
+        raise ModelError(f"backbone: {record.name} has no alpha\nhint: only the MobileNet networks have one")
     try:
         return application(weights=None, include_top=False, input_shape=input_shape, **options)
     except ValueError as error:
@@ -57,7 +57,7 @@ def make_network(record: Pretrained, input_shape: tuple[int, ...]) -> keras.Mode
 
 
 def preprocessing(name: str) -> Any:
-    """The `preprocess_input` function of the network's family."""
+    """Return the `preprocess_input` function of the network's family."""
     return inspect.getmodule(getattr(keras.applications, name)).preprocess_input  # type: ignore[union-attr]
 
 
@@ -75,46 +75,41 @@ def _size_error(record: Pretrained, input_shape: tuple[int, ...], reason: str) -
     if smallest := re.search(r"at least (\d+)\s*x", reason):
         side = smallest.group(1)
         return (
-            f"backbone: {record.name} needs images of at least {side}x{side} pixels, got {height}x{width}: "
-            f"give the data an image_size of {side} or more"
+            f"backbone: {record.name} needs images of at least {side}x{side} pixels, got {height}x{width}\n"
+            f"hint: set an image_size of {side} or more"
         )
     return f"backbone: {record!r} cannot be built for {height}x{width} pixels: {reason.splitlines()[0]}"
 
 
 def fine_tune(model: keras.Model, last: int) -> None:
-    """Train so many of the last layers of a built model's network as well; the model must be compiled anew.
+    """Unfreeze the last layers of a built model's network; the model must be compiled again.
 
     Args:
         model: A model of `build_model` for a `Pretrained` record.
-        last: How many; layers that are trained already stay so.
+        last: Number of layers to train; layers that are already trained stay trainable.
 
     Raises:
-        ModelError: The model holds no network.
+        ModelError: The model contains no network.
     """
     network = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
     if network is None:
-        raise ModelError("fine_tune: only a model with a Pretrained(...) backbone can be fine-tuned: remove fine_tune")
+        raise ModelError(
+            "fine_tune: only a model with a Pretrained(...) backbone can be fine-tuned\nhint: remove fine_tune"
+        )
     first = next((index for index, layer in enumerate(network.layers) if layer.trainable), len(network.layers))
     freeze(network, max(last, len(network.layers) - first))
 
 
 def freeze(network: keras.Model, trainable_layers: int) -> None:
-    """Train only the last layers, counted as in `network.layers`, and let none act as in training.
+    """Make only the last layers trainable, counted as in `network.layers`, and run all layers in inference mode.
 
-    Calling the network with `training=False` does not do that: inside another model Keras 3 puts that model's own
-    argument in its place.
+    Calling the network with `training=False` is not enough: inside another model, Keras 3 overrides it with that
+    model's own argument.
     """
     for index, layer in enumerate(network.layers, start=trainable_layers - len(network.layers)):
         layer.trainable = index >= 0
-    for layer in _all_layers(network):
+    for layer in all_layers(network):
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
         if isinstance(layer, layers.Dropout):
             layer.rate = 0.0
-
-
-def _all_layers(network: keras.Model) -> Iterator[Any]:
-    for layer in network.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)

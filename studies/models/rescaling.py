@@ -1,4 +1,4 @@
-"""Tells by a numerical test whether a network rescales its own input, so that pixels are never rescaled twice."""
+"""Tests numerically whether a network rescales its own input, so that pixels are never rescaled twice."""
 
 from typing import Any
 
@@ -9,36 +9,36 @@ from keras import layers
 from studies.models.user_code import apply_user_model
 
 _SMALL_SLOPE = 1 / 16
-"""Pixels from 0 to 255 that reach the first weights in a range of at most 16 have been rescaled."""
+"""Pixels from 0 to 255 have been rescaled if they span at most 16 where they reach the first weights."""
 
 _RAW_ZERO = 2.0
-"""A network that subtracts a larger mean from its input, in units of the input, expects pixels from 0 to 255."""
+"""A network expects pixels from 0 to 255 if it subtracts a larger mean, in units of its input."""
 
 _MAX_PROBES = 16
 
 
 def is_rescaled(name: str, network: keras.Model, rescale: bool | None, image_shape: tuple[int, ...]) -> bool:
-    """Whether images are divided by 255 before they reach a network: as its record says, else if it expects that.
+    """Return True if images must be divided by 255 before they reach a network.
 
     Args:
-        name: What the network is called in messages.
-        network: The network, built.
-        rescale: The record's field.
+        name: Name of the network in messages.
+        network: The built network.
+        rescale: The record's field; None decides by a test of the network.
         image_shape: (height, width, channels) of an image.
 
     Raises:
-        ModelError: The network does not take such images.
+        ModelError: The network does not accept such images.
     """
     return not rescales_itself(name, network, image_shape) if rescale is None else rescale
 
 
 def rescales_itself(name: str, network: keras.Model, image_shape: tuple[int, ...]) -> bool:
-    """Whether a network expects pixels from 0 to 255, judged by what reaches the first layer that has weights.
+    """Return True if a network expects pixels from 0 to 255, judged by the input of the first layer with weights.
 
-    Whatever lies before that layer is run, so it may be any layer, operation or nested model.
+    Everything before that layer is run, so any layer, operation or nested model may do the rescaling.
 
     Raises:
-        ModelError: The network does not take such images.
+        ModelError: The network does not accept such images.
     """
     pixels = np.random.default_rng(0).uniform(0, 255, (1, *image_shape)).astype(np.float32)
     pixels.flat[0], pixels.flat[-1] = 0, 255
@@ -51,20 +51,20 @@ def rescales_itself(name: str, network: keras.Model, image_shape: tuple[int, ...
         slope = float(np.abs(unit - zero).max())
         if slope or np.abs(raw - zero).max():
             return slope <= _SMALL_SLOPE or float(np.abs(zero).max()) / slope > _RAW_ZERO
-        # It does not depend on the image, as an embedding of positions.
+        # The layer does not depend on the image, like an embedding of positions.
         weighted.remove(first)
     return False
 
 
 class _Reached(BaseException):
-    """Ends a call of the network; Keras adds its own words to each `Exception`."""
+    """Ends a call of the network; not an `Exception`, to which Keras would add its own text."""
 
     def __init__(self, layer: Any, values: Any) -> None:
         self.layer, self.values = layer, values
 
 
 def _first_weighted_input(name: str, network: keras.Model, images: np.ndarray, weighted: list[Any]) -> tuple[Any, Any]:
-    """The first of these layers that is called for these images, and the values that it is given."""
+    """Return the first of the layers that is called for these images, and its input."""
     try:
         for layer in weighted:
             layer.call = _interrupting(layer)
@@ -73,7 +73,7 @@ def _first_weighted_input(name: str, network: keras.Model, images: np.ndarray, w
         return reached.layer, reached.values
     finally:
         for layer in weighted:
-            # The layer's class has the method itself.
+            # Deleting the attribute reveals the method of the layer's class.
             layer.__dict__.pop("call", None)
     return None, None
 
@@ -87,12 +87,12 @@ def _interrupting(layer: Any) -> Any:
 
 
 def _leaf_layers(network: keras.Model) -> list[Any]:
-    """The layers at every depth that hold no others."""
+    """Return the layers at every depth that contain no other layers."""
     found = network._flatten_layers(include_self=False)
     return [layer for layer in found if not list(layer._flatten_layers(include_self=False))]
 
 
 def _holds_weights(layer: Any) -> bool:
-    """Whether a layer has weights to train; statistics that rescale are none."""
+    """Return True if a layer has weights other than statistics that rescale its input."""
     only_statistics = layer.trainable and not layer.trainable_weights
     return bool(layer.weights) and not isinstance(layer, layers.Normalization) and not only_statistics

@@ -1,4 +1,4 @@
-"""Runs the user's own functions that make a network, and says in one sentence what is wrong with them."""
+"""Runs the user's functions that build a network, and reports their errors in one sentence."""
 
 import functools
 import inspect
@@ -17,7 +17,7 @@ from studies.models.outputs import ends_in
 Result = TypeVar("Result")
 
 _NATIVE_SIGNS = ("most recent call last", "Detected at node", "root error(s) found", "Graph execution error")
-"""What a message of TensorFlow holds that ends, rather than begins, with what went wrong."""
+"""Signs of a TensorFlow message that states the cause at its end."""
 
 _BOILERPLATE = re.compile(
     r"\{\{function_node [^}]*\}\}\s*| ?\[Op:\w+\] name: *|Exception encountered when calling [\w.]+\(\)\.|\x1b\[\d*m"
@@ -25,16 +25,16 @@ _BOILERPLATE = re.compile(
 
 
 def call_user_function(name: str, file: str | None, function: Callable[[], Result]) -> Result:
-    """What the user's function returns.
+    """Call a user's function and return its result.
 
     Args:
-        name: What it is called in messages.
-        file: The user's own file, whose line is told.
-        function: Calls it.
+        name: Name of the function in messages.
+        file: The user's file, whose line the message names.
+        function: Calls the user's function.
 
     Raises:
-        ModelError: It raised something, but for a want of memory and the errors that end a trial.
-        EveryTrialError: It raised KerasTuner's `FatalError`.
+        ModelError: The function failed, other than by a lack of memory or an error that ends a trial.
+        EveryTrialError: The function raised KerasTuner's `FatalError`.
     """
     try:
         return function()
@@ -53,10 +53,10 @@ def ends_trial(error: BaseException) -> bool:
 
 
 def build_user_model(name: str, file: str | None, function: Callable[[], Any]) -> keras.Model:
-    """The network that the user's function returns.
+    """Return the network that a user's function builds.
 
     Raises:
-        ModelError: It failed, or returned something else.
+        ModelError: The function failed or returned something else.
     """
     network = call_user_function(name, file, function)
     if not isinstance(network, keras.Model):
@@ -65,10 +65,10 @@ def build_user_model(name: str, file: str | None, function: Callable[[], Any]) -
 
 
 def apply_user_model(name: str, network: keras.Model, images: Any, **options: Any) -> Any:
-    """What the user's network makes of images (n, height, width, channels), called with these options.
+    """Return the outputs of a user's network for images (n, height, width, channels).
 
     Raises:
-        ModelError: It does not take such images.
+        ModelError: The network does not accept such images.
     """
     try:
         return network(images, **options)
@@ -77,15 +77,15 @@ def apply_user_model(name: str, network: keras.Model, images: Any, **options: An
             raise
         shape = tuple(images.shape[1:])
         raise ModelError(
-            f"{name} returned a model that does not take images of shape {shape}: {user_error(error)}"
+            f"{name} returned a model that does not accept images of shape {shape}: {user_error(error)}"
         ) from error
 
 
 def ensure_built(name: str, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
-    """The user's network with its weights, which one without an input layer makes on its first call.
+    """Return the user's network with weights; one without an input layer creates them on its first call.
 
     Raises:
-        ModelError: It does not take images of this shape.
+        ModelError: The network does not accept images of this shape.
     """
     if not network.built:
         apply_user_model(name, network, keras.Input(shape, dtype="float32"))
@@ -93,51 +93,51 @@ def ensure_built(name: str, network: keras.Model, shape: tuple[int, ...]) -> ker
 
 
 def check_outputs(name: str, network: keras.Model, outputs: Any, units: tuple[int, ...]) -> None:
-    """Make sure that a network answers with one of these numbers of outputs.
+    """Check that a network has one of these numbers of outputs.
 
     Raises:
-        ModelError: It does not.
+        ModelError: The network has other outputs, or ends in a softmax over one output.
     """
     shape = getattr(outputs, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] not in units:
         got = f"of shape {tuple(shape)}" if shape is not None else f"in a {type(outputs).__name__}"
         wanted = " or ".join(f"(n, {number})" for number in units)
         raise ModelError(
-            f"{name} must return a model with outputs of shape {wanted}, got outputs {got}: end it with "
-            f"Dense({'outputs' if len(units) == 1 else units[-1]})"
+            f"{name} must return a model with outputs of shape {wanted}, got outputs {got}\n"
+            f"hint: end it with Dense({'outputs' if len(units) == 1 else units[-1]})"
         )
     if shape[1] == 1 and ends_in(network, "softmax"):
-        raise ModelError(f"{name} ends in a softmax over one output, which is always 1: use a sigmoid")
+        raise ModelError(f"{name} ends in a softmax over one output, which is always 1\nhint: use a sigmoid")
 
 
 def source_file(function: Any) -> str | None:
-    """The file in which a function is written, or None; of a `functools.partial`, its function's."""
+    """Return the file that defines a function, or the function of a `functools.partial`; None if unknown."""
     while isinstance(function, functools.partial):
         function = function.func
     return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
 
 
 def _is_one_of(error: BaseException, package: str, name: str) -> bool:
-    # Neither package is imported here: who raises its errors has imported it.
+    # Compares names, so that neither package is imported here.
     kinds = type(error).__mro__
     return any(kind.__name__ == name and kind.__module__.partition(".")[0] == package for kind in kinds)
 
 
 def user_error(error: BaseException) -> str:
-    """The error's type and the line of its message that says most, without what Keras and TensorFlow add around it."""
+    """Return the error's type and the most telling line of its message, without what Keras and TensorFlow add."""
     text = _BOILERPLATE.sub("", str(error))
-    # Below Keras' own heading the first line says most, which may be followed by an example of code.
+    # In a Keras message the first line after the boilerplate says most; example code may follow it.
     if any(sign in text for sign in _NATIVE_SIGNS):
         return error_reason(error)
     lines = [line for line in text.splitlines() if line.strip()]
     first = lines[0].strip() if lines else ""
     if len(lines) > 1 and first.endswith(":") and ". " in first:
-        # Its last sentence announces an example of code.
+        # The last sentence of the line introduces example code.
         first = first[: first.rindex(". ") + 1]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _location(file: str | None, error: BaseException) -> str:
-    """The last line of the user's own file that the error came through."""
+    """Return the last line of the user's file in the error's traceback, as part of a sentence."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" in {file}, line {lines[-1].lineno}," if lines else ""

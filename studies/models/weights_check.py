@@ -1,4 +1,4 @@
-"""Checks before the first trial that the weights of every pretrained network in a space are available and fit."""
+"""Checks before the first trial that the weights of all pretrained networks in a space are available and fit."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +23,23 @@ from studies.models.weights_find import imagenet_file
 from studies.models.weights_match import first_difference
 
 _ANY_SHAPE = (64, 64, 3)
-"""The weights without a top do not depend on the size of the images."""
+"""Weights without a top do not depend on the image size."""
 
 
 def prepare_weights(space: Space, folder: Path, image_shape: tuple[int, ...], notice: Callable[[str], None]) -> Space:
-    """Check the weights of a space's pretrained networks, and download those that are missing.
+    """Check the weights of a space's pretrained networks, and download missing ones.
 
     Args:
         space: The space.
-        folder: Where relative paths of weights start.
+        folder: Folder to which paths of weights are relative.
         image_shape: (height, width, channels) of the images.
-        notice: Receives one line before each download.
+        notice: Called with one line before each download.
 
     Returns:
-        The space, with the width multiplier of each file of weights where the user left it out.
+        The space, with the width multiplier of each weights file where the user left it out.
 
     Raises:
-        ModelError: A file does not fit its network, or ImageNet's weights cannot be found or downloaded.
+        ModelError: A file does not fit its network, or ImageNet weights cannot be found or downloaded.
     """
     space = _with_widths(space, folder)
     files: set[Path] = set()
@@ -68,19 +68,19 @@ def _with_widths(space: Space, folder: Path) -> Space:
 
 
 def _with_width(record: Any, folder: Path) -> Any:
-    """The record with the width multiplier of its file of weights, where the record has none."""
+    """Return the record with the width multiplier of its weights file, if it has none itself."""
     if not isinstance(record, Pretrained) or record.alpha is not None:
         return record
     widths = {_width_of_file(variant, folder) for variant in _variants(record)}
     if len(widths) > 1:
         files = ", ".join(f"{width:g}" for width in sorted(width for width in widths if width is not None))
-        raise ModelError(f"backbone: the weights of {record.name} have different widths ({files}): set alpha")
+        raise ModelError(f"backbone: the weights of {record.name} have different widths ({files})\nhint: set alpha")
     width = widths.pop()
     return record if width is None else dataclasses.replace(record, alpha=width)
 
 
 def _width_of_file(record: Pretrained, folder: Path) -> float | None:
-    """The width multiplier that a file of weights has; 1 for ImageNet's weights; None where there is none."""
+    """Return the width multiplier of a weights file: 1 for ImageNet weights, None if there is none."""
     widths = widths_of(record.name)
     if not widths or record.weights is None:
         return None
@@ -89,13 +89,13 @@ def _width_of_file(record: Pretrained, folder: Path) -> float | None:
     content = read_content(weights_path(record, folder))
     if known := network_of(content):
         return known.alpha if known.name == record.name else None
-    # A top of other classes than ImageNet's.
+    # The file has a top for other classes than ImageNet's.
     networks = ((width, _network(dataclasses.replace(record, alpha=width), _ANY_SHAPE)) for width in widths)
     return next((width for width, network in networks if first_difference(network, content) is None), None)
 
 
 def _is_known_to_fit(record: Pretrained, path: Path) -> bool:
-    """Whether the shapes of the weights alone say that the file belongs to the network."""
+    """Return True if the shapes of its weights identify the file as one of this network."""
     known = network_of(read_content(path))
     return known is not None and (known.name, known.alpha) == (record.name, record.alpha)
 
@@ -110,7 +110,7 @@ def _pretrained(space: Space) -> Iterator[Pretrained]:
 
 
 def _variants(record: Pretrained) -> Iterator[Pretrained]:
-    """The record with every combination of the options of its name, weights and width."""
+    """Yield the record with every combination of the options of its name, weights and width."""
     fields = {name: _options(getattr(record, name)) for name in ("name", "weights", "alpha")}
     for values in product(*fields.values()):
         yield dataclasses.replace(record, **dict(zip(fields, values, strict=True)))

@@ -1,4 +1,4 @@
-"""Reads what a file of weights holds, whatever its name: the layers, and the shapes of their weights."""
+"""Reads the layers of a weights file and the shapes of their weights, whatever the file's name."""
 
 import hashlib
 import io
@@ -20,19 +20,19 @@ Shape = tuple[int, ...]
 
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 MEMBER = "model.weights.h5"
-"""The file of weights inside a `.keras` archive."""
+"""Name of the weights file inside a `.keras` archive."""
 
 IGNORED_SHAPES = ((), (3,))
-"""Shapes of the statistics of `Normalization`, which some files of one network have and others lack."""
+"""Shapes of the statistics of `Normalization`, which only some files of a network contain."""
 
 
 @dataclass(frozen=True)
 class FileLayer:
-    """A layer as a file of weights holds it.
+    """Layer in a weights file.
 
     Args:
-        name: The layer's name in the file.
-        shapes: The shapes of its weights. Legacy files keep the layer's order, the others the order of their paths.
+        name: Name in the file.
+        shapes: Shapes of the weights, in the layer's order in legacy files, otherwise in the order of their paths.
     """
 
     name: str
@@ -41,12 +41,12 @@ class FileLayer:
 
 @dataclass(frozen=True)
 class WeightsContent:
-    """What a file of weights holds.
+    """Content of a weights file.
 
     Args:
-        is_legacy: Whether it is in Keras' legacy HDF5 format, which lists layers in their order; the current format
-            names them by their class and a number.
-        layers: The layers that have weights; legacy files keep the network's order.
+        is_legacy: Whether the file has Keras' legacy HDF5 format, which lists layers in order; the current format
+            names them by class and number.
+        layers: Layers with weights, in the network's order in legacy files.
     """
 
     is_legacy: bool
@@ -54,22 +54,18 @@ class WeightsContent:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all shapes, equal for the same network in either format."""
+        """Digest of all shapes, the same for a network in either format."""
         return fingerprint_of(shape for layer in self.layers for shape in layer.shapes)
 
 
 def fingerprint_of(shapes: Any) -> str:
-    """Return a digest of the shapes of a network's weights that does not depend on their order.
-
-    Args:
-        shapes: The shapes.
-    """
+    """Return a digest of the shapes of a network's weights that does not depend on their order."""
     counted = sorted(tuple(int(side) for side in shape) for shape in shapes if tuple(shape) not in IGNORED_SHAPES)
     return hashlib.blake2b(repr(counted).encode(), digest_size=8).hexdigest()
 
 
 def is_weights_file(path: Path) -> bool:
-    """Return True if the file starts like HDF5 or is a `.keras` archive."""
+    """Return True if the file is HDF5 or a `.keras` archive, judged by its first bytes."""
     try:
         with path.open("rb") as file:
             return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC or is_archive(path)
@@ -87,13 +83,13 @@ def is_archive(path: Path) -> bool:
 
 
 def read_content(path: Path) -> WeightsContent:
-    """Read which layers a file of weights holds.
+    """Return the layers of a weights file.
 
     Args:
         path: A file in Keras' legacy or current HDF5 format, or a `.keras` archive, under any name.
 
     Raises:
-        ModelError: The file cannot be read, or holds no weights.
+        ModelError: The file cannot be read, or contains no weights.
     """
     try:
         state = path.stat()
@@ -109,41 +105,38 @@ def _read(path: Path, mtime_ns: int, size: int) -> WeightsContent:
         try:
             layers = _legacy_layers(root) if root is not None else _current_layers(file)
         except (AttributeError, TypeError):
-            # Groups and data sets in each other's place: data of another program.
+            # Data of another program may have groups where Keras has data sets.
             layers = ()
     if not layers:
-        raise ModelError(f"the file {path} holds no Keras weights")
+        raise ModelError(f"no Keras weights in {path}")
     return WeightsContent(root is not None, layers)
 
 
 def check_finite(path: Path) -> None:
-    """Make sure that no weight in a file is NaN or infinite.
+    """Check that no weight in a file is NaN or infinite.
 
     Args:
         path: A file that `read_content` can read.
 
     Raises:
-        ModelError: One is: names its layer.
+        ModelError: A weight is not finite; names its layer.
     """
     with open_weights(path) as file:
         root = legacy_root(file)
         for layer, arrays in legacy_arrays(root) if root is not None else _current_arrays(file["layers"]):
             if not all(np.isfinite(array[()]).all() for array in arrays if array.dtype.kind == "f"):
                 raise ModelError(
-                    f"backbone: the weights in {path} are damaged: layer {layer} holds NaN or infinite values, as a "
-                    "training that diverged leaves them; use another file"
+                    f"backbone: NaN or infinite weights in {path}, layer {layer}, as after a diverged training\n"
+                    "hint: use another file"
                 )
 
 
 @contextmanager
 def open_weights(path: Path) -> Iterator[h5py.File]:
-    """Open the weights of a file for reading.
-
-    Args:
-        path: The file.
+    """Open a weights file or the weights inside a `.keras` archive for reading.
 
     Raises:
-        ModelError: The file is no HDF5 file and no `.keras` archive, is damaged, or cannot be read.
+        ModelError: The file is neither HDF5 nor a `.keras` archive, is damaged, or cannot be read.
     """
     try:
         with path.open("rb") as raw:
@@ -153,10 +146,10 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
             with h5py.File(source, "r") as file:
                 yield file
     except OSError as error:
-        reason = error.strerror or "it is not an HDF5 file, or is damaged"
+        reason = error.strerror or "not an HDF5 file, or damaged"
         raise ModelError(f"cannot read the weights file {path}: {reason}") from error
     except (KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(f"cannot read the weights file {path}: it holds no Keras weights, or is damaged") from error
+        raise ModelError(f"cannot read the weights file {path}: no Keras weights, or damaged") from error
 
 
 def legacy_root(file: h5py.File) -> Any:
@@ -172,11 +165,7 @@ def legacy_root(file: h5py.File) -> Any:
 
 
 def legacy_arrays(root: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Yield each layer that has weights, in order, with its datasets.
-
-    Args:
-        root: The group that lists the layers.
-    """
+    """Yield each layer that has weights, in order, with its data sets."""
     for layer in attribute(root, "layer_names"):
         group = root[layer]
         names = attribute(group, "weight_names")
@@ -185,12 +174,7 @@ def legacy_arrays(root: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 def attribute(group: Any, name: str) -> list[str]:
-    """Return a list of names, which Keras splits over several attributes where it is long.
-
-    Args:
-        group: The group that has the attribute.
-        name: The attribute.
-    """
+    """Return a list of names from an attribute, which Keras splits into several if it is long."""
     parts = [group.attrs[name]] if name in group.attrs else []
     while f"{name}{len(parts)}" in group.attrs:
         parts.append(group.attrs[f"{name}{len(parts)}"])
@@ -202,7 +186,7 @@ def _legacy_layers(root: Any) -> tuple[FileLayer, ...]:
 
 
 def _current_layers(file: h5py.File) -> tuple[FileLayer, ...]:
-    """The layers of the current format; those without weights are left out."""
+    """Return the layers of the current format that have weights."""
     groups = file.get("layers")
     if not isinstance(groups, h5py.Group):
         return ()
@@ -211,7 +195,7 @@ def _current_layers(file: h5py.File) -> tuple[FileLayer, ...]:
 
 
 def _shapes(group: Any) -> Iterator[Shape]:
-    """The shapes of all weights below a group; the states of random generators are none."""
+    """Yield the shapes of all weights below a group; the states of random generators are not weights."""
     for name in sorted(group, key=_natural):
         child = group[name]
         if isinstance(child, h5py.Dataset):
@@ -228,5 +212,5 @@ def _current_arrays(groups: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _natural(name: str) -> str:
-    """Order names by their numbers: `conv2d_2` before `conv2d_10`."""
+    """Return a key that sorts names by their numbers: `conv2d_2` before `conv2d_10`."""
     return re.sub(r"\d+", lambda number: number[0].zfill(9), name)

@@ -1,4 +1,4 @@
-"""Downloads the ImageNet weights that `keras.applications` would download, and never waits for ever."""
+"""Downloads the ImageNet weights that `keras.applications` would download, with a time limit on every wait."""
 
 import hashlib
 import os
@@ -23,10 +23,10 @@ from studies.backend.quiet import quiet_keras
 from studies.models.out_of_memory import is_out_of_memory
 
 CONNECT_SECONDS = 10.0
-"""A server that does not answer for so long, or that sends nothing for so long, is given up."""
+"""Time limit for connecting to the server, and for each read."""
 
 LOCK_SECONDS = 1800.0
-"""Waits at most so long for another process that downloads the same file."""
+"""Time limit for waiting for another process that downloads the same file."""
 
 MIRROR_ENV = "SEARCH_WEIGHTS_URL"
 _CHUNK_BYTES = 1 << 20
@@ -34,12 +34,12 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class KerasFile:
-    """A file of weights as `keras.applications` names it.
+    """Weights file as `keras.applications` names it.
 
     Args:
-        name: Name of the file in Keras' cache.
-        url: Where Keras downloads it from.
-        digest: Its MD5 or SHA-256 in hexadecimal; None where Keras knows none.
+        name: Name in Keras' cache.
+        url: Keras' own download address.
+        digest: MD5 or SHA-256 in hexadecimal; None if Keras has none.
     """
 
     name: str
@@ -48,7 +48,7 @@ class KerasFile:
 
 
 class _FileRequested(BaseException):
-    """Leaves Keras' constructor as soon as it asks for a file; passes every `except Exception`."""
+    """Exits Keras' constructor as soon as it requests a file; `except Exception` does not catch it."""
 
     def __init__(self, file: KerasFile) -> None:
         self.file = file
@@ -58,13 +58,13 @@ class _FileRequested(BaseException):
 def keras_file(name: str, alpha: float | None, input_shape: tuple[int, ...] | None, has_top: bool = False) -> KerasFile:
     """Return the file that `keras.applications` would load for a network.
 
-    Keras keeps these names inside the constructors, so the constructor is run until it asks for its file.
+    The names are only known to Keras' constructors, so the constructor runs until it requests its file.
 
     Args:
         name: Name of the network.
         alpha: Width multiplier; None for the network's own.
-        input_shape: (height, width, channels), which decides between MobileNet's files; None for the network's own.
-        has_top: With the classifier of ImageNet's 1,000 classes.
+        input_shape: (height, width, channels), which selects one of MobileNet's files; None for the network's own.
+        has_top: Whether to include the classifier of ImageNet's 1,000 classes.
 
     Raises:
         ModelError: The network has no ImageNet weights of this width.
@@ -91,11 +91,11 @@ def keras_file(name: str, alpha: float | None, input_shape: tuple[int, ...] | No
         raise ModelError(f"backbone: cannot find the ImageNet weights of {name}: {_sentence(error)}") from error
     finally:
         file_utils.get_file = before
-    raise ModelError(f"backbone: this version of Keras loads no file of weights for {name}: pass weights=FILE")
+    raise ModelError(f"backbone: this version of Keras has no weights file for {name}\nhint: pass weights=FILE")
 
 
 def keras_cache() -> Path:
-    """Return the folder in which Keras keeps the weights that it has downloaded."""
+    """Return the folder in which Keras stores downloaded weights."""
     home = os.environ.get("KERAS_HOME")
     if not home:
         user = Path("~").expanduser()
@@ -104,18 +104,18 @@ def keras_cache() -> Path:
 
 
 def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Path:
-    """Download a file, unless another process has done so meanwhile.
+    """Download a file unless another process has just done so.
 
     Args:
         file: The file.
-        folder: Where it is put, complete or not at all.
-        notice: Receives one line before the download starts.
+        folder: Target folder; the file appears in it only when complete.
+        notice: Called with one line before the download starts.
 
     Returns:
         The path of the file.
 
     Raises:
-        ModelError: The server does not answer or has no such file, the file is damaged, or it cannot be written.
+        ModelError: The server does not respond or has no such file, or the file is damaged or cannot be written.
     """
     target, url = folder / file.name, mirror_url(file.url)
     try:
@@ -129,19 +129,14 @@ def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Pa
     except (TimeoutError, urllib.error.URLError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelError(f"the download from {url} failed: {_reason(error)}") from error
+        raise ModelError(f"download from {url} failed: {_reason(error)}") from error
     except OSError as error:
         raise ModelError(f"cannot download {file.name} to {folder}: {error.strerror or error}") from error
     return target
 
 
 def is_complete(path: Path, file: KerasFile) -> bool:
-    """Return True if the file is there and has the digest that Keras knows.
-
-    Args:
-        path: Where the file is.
-        file: What Keras knows of it.
-    """
+    """Return True if the file at the path exists and has the digest that Keras expects."""
     if not path.is_file():
         return False
     if file.digest is None:
@@ -152,13 +147,13 @@ def is_complete(path: Path, file: KerasFile) -> bool:
 
 
 def mirror_url(url: str) -> str:
-    """Return the address to download from: on the server that SEARCH_WEIGHTS_URL names, or Keras' own.
+    """Return the address to download from: on the server named by SEARCH_WEIGHTS_URL, or Keras' own.
 
     Args:
         url: Keras' own address.
 
     Raises:
-        ModelError: SEARCH_WEIGHTS_URL is no address.
+        ModelError: SEARCH_WEIGHTS_URL is not an address.
     """
     mirror = os.environ.get(MIRROR_ENV)
     if not mirror:
@@ -177,22 +172,22 @@ def _fetch(url: str, target: Path, file: KerasFile) -> None:
                 out.write(chunk)
         expected = response.headers.get("Content-Length")
         if expected is not None and part.stat().st_size != int(expected):
-            raise ModelError(f"the download from {url} ended early: {part.stat().st_size} of {expected} bytes")
+            raise ModelError(f"download from {url} ended early: {part.stat().st_size} of {expected} bytes")
         if not is_complete(part, file):
-            raise ModelError(f"the download from {url} is damaged: its digest is not {file.digest}")
+            raise ModelError(f"download from {url} is damaged: its digest is not {file.digest}")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _connect(url: str) -> Any:
-    """Open a connection within the time limit; looking up the server's name has no time limit of its own."""
+    """Open a connection within the time limit, in a thread because a DNS lookup has no time limit."""
     answer: list[Any] = []
 
     def connect() -> None:
         try:
             answer.append(urllib.request.urlopen(url, timeout=CONNECT_SECONDS))
-        except Exception as error:  # noqa: BLE001 - raised again below, in the thread that waits
+        except Exception as error:  # noqa: BLE001 - raised below, in the waiting thread
             answer.append(error)
 
     thread = threading.Thread(target=connect, name="download", daemon=True)

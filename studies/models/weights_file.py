@@ -1,4 +1,4 @@
-"""Where a file of weights is. Imports no Keras, so that a missing backend can be reported first."""
+"""Finds the weights file of a recipe, without importing Keras, so that a missing backend can be reported first."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from spaces.errors import ModelError
 
 
 def weights_path(record: Pretrained, folder: Path) -> Path:
-    """The file of a network's weights.
+    """Return the path of a network's weights file.
 
     Args:
-        record: The network; its weights are a file.
-        folder: Where a relative path starts.
+        record: The record, with a file as weights.
+        folder: Folder to which the path is relative.
 
     Raises:
         ModelError: There is no such file.
@@ -19,7 +19,7 @@ def weights_path(record: Pretrained, folder: Path) -> Path:
     path = folder / Path(record.weights or "").expanduser()
     if not path.is_file():
         raise ModelError(
-            f"backbone: the file of weights {path.absolute()} does not exist: "
-            f"give its path in Pretrained({record.name!r}, weights=...)"
+            f"backbone: weights file {path.absolute()} not found\n"
+            f"hint: pass its path: Pretrained({record.name!r}, weights=...)"
         )
     return path

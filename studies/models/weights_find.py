@@ -1,4 +1,4 @@
-"""Finds the ImageNet weights of a network: in the user's folder, in Keras' cache, or by a download."""
+"""Finds the ImageNet weights of a network: in the user's folder, in Keras' cache, or by downloading them."""
 
 import hashlib
 import os
@@ -21,11 +21,11 @@ FOLDER_ENV = "SEARCH_WEIGHTS"
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights on this machine.
+    """Weights file on this machine.
 
     Args:
         path: The file.
-        network: The network that it belongs to; None for one that Keras does not have.
+        network: The network that the file belongs to; None if Keras has no such network.
     """
 
     path: Path
@@ -33,10 +33,10 @@ class WeightsFile:
 
 
 def weights_folder() -> Path | None:
-    """Return the folder that SEARCH_WEIGHTS names, or None.
+    """Return the folder named by SEARCH_WEIGHTS, or None.
 
     Raises:
-        ModelError: It is not a folder.
+        ModelError: SEARCH_WEIGHTS is not a folder.
     """
     given = os.environ.get(FOLDER_ENV)
     if not given:
@@ -48,11 +48,7 @@ def weights_folder() -> Path | None:
 
 
 def weights_files(folder: Path) -> Iterator[WeightsFile]:
-    """Yield every file of weights in a folder and the folders in it, by path; files of other kinds are passed over.
-
-    Args:
-        folder: The folder.
-    """
+    """Yield every weights file in a folder and its subfolders, by path; other files are ignored."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and is_weights_file(path):
             try:
@@ -64,16 +60,16 @@ def weights_files(folder: Path) -> Iterator[WeightsFile]:
 def imagenet_file(
     record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model], notice: Callable[[str], None]
 ) -> Path:
-    """Return the file with a network's ImageNet weights, which is downloaded where it is not on this machine.
+    """Return the file with a network's ImageNet weights, downloading it if necessary.
 
     Args:
         record: The network's name and width.
-        image_shape: (height, width, channels) of the images, which decides between MobileNet's files.
-        network: Builds the network without its top; called only for a file that no network of Keras has.
-        notice: Receives one line before a download starts.
+        image_shape: (height, width, channels) of the images, which selects one of MobileNet's files.
+        network: Builds the network without its top; called only for a file that fits no network of Keras.
+        notice: Called with one line before a download starts.
 
     Raises:
-        ModelError: There is none, several files could be meant, or the download failed.
+        ModelError: There are no such weights, several files fit, or the download failed.
     """
     if found := file_in_folder(record, image_shape, network):
         return found
@@ -85,15 +81,15 @@ def imagenet_file(
         return download(wanted, keras_cache(), notice)
     except ModelError as error:
         raise ModelError(
-            f"backbone: no ImageNet weights of {record.name}: {error}; put {wanted.name} into a folder and set "
-            f'{FOLDER_ENV} to it, or pass a file, as in Pretrained("{record.name}", weights="FILE")'
+            f"backbone: no ImageNet weights of {record.name}: {error}\nhint: put {wanted.name} into a folder and set "
+            f'{FOLDER_ENV} to it, or pass a file: Pretrained("{record.name}", weights="FILE")'
         ) from error
 
 
 def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model]) -> Path | None:
-    """Return the file of SEARCH_WEIGHTS that fits a network; None where there is none.
+    """Return the file in SEARCH_WEIGHTS that fits a network; None if there is none.
 
-    A file without a top comes before one with a top, and a file of the name that Keras uses before the others.
+    Prefer files without a top, then the file with the name that Keras uses.
 
     Args:
         record: The network's name and width.
@@ -125,11 +121,8 @@ def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[],
 def digest_of(path: Path) -> str:
     """Return a digest of a file's content.
 
-    Args:
-        path: The file.
-
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Compares the weights of a file with a network, layer by layer, and loads them."""
+"""Compares a weights file with a network, layer by layer, and loads it."""
 
 import re
 import tempfile
@@ -25,13 +25,13 @@ from studies.models.weights_content import (
 
 
 def first_difference(network: keras.Model, content: WeightsContent) -> str | None:
-    """Return what differs first between a network and a file, or None where the file fits.
+    """Return the first difference between a network and a weights file, or None if the file fits.
 
     A file may hold more layers than the network after its last one: the top of the same network.
 
     Args:
-        network: The network, in the order of its layers.
-        content: What the file holds.
+        network: The network.
+        content: Content of the file.
     """
     for layer, found in _pair_layers(network, content):
         expected = [tuple(weight.shape) for weight in in_legacy_order(layer)]
@@ -44,11 +44,11 @@ def first_difference(network: keras.Model, content: WeightsContent) -> str | Non
 
 
 def load_legacy(network: keras.Model, path: Path) -> None:
-    """Copy the weights of a legacy file into a network that it fits, layer by layer in order.
+    """Copy the weights of a legacy file into a network that it fits, layer by layer.
 
     Args:
         network: The network.
-        path: The file; the layers of a top are left out.
+        path: The file; layers of a top are ignored.
     """
     layers = [layer for layer in network.layers if layer.weights]
     with open_weights(path) as file:
@@ -58,16 +58,16 @@ def load_legacy(network: keras.Model, path: Path) -> None:
 
 
 def load_current(network: keras.Model, path: Path) -> None:
-    """Let Keras read a file of its current format, under a name by which Keras recognises the format.
+    """Load a file in Keras' current format, through a link with a name that Keras recognises.
 
     Args:
         network: The network.
-        path: The file, or a `.keras` archive.
+        path: A weights file or a `.keras` archive.
 
     Raises:
-        ModelError: The file lacks some of the network's weights.
+        ModelError: Some of the network's weights are missing in the file.
     """
-    # Keras leaves a weight that the file lacks as it was, with a warning at most: NaN shows which.
+    # Keras keeps weights that are missing in the file, at most with a warning. NaN marks them.
     network.set_weights([_filled_with_nan(weight) for weight in network.get_weights()])
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / ("network.keras" if is_archive(path) else "network.weights.h5")
@@ -85,17 +85,17 @@ def load_current(network: keras.Model, path: Path) -> None:
 
 
 def in_legacy_order(layer: Any) -> Sequence[Any]:
-    """Return a layer's weights in the order of legacy files: those that are trained come first.
+    """Return a layer's weights in the order of legacy files: trainable weights first.
 
     Args:
-        layer: The layer, or a network inside the network.
+        layer: A layer or a nested network.
     """
     weights: list[Any] = [*layer.trainable_weights, *layer.non_trainable_weights]
     return weights
 
 
 def _pair_layers(network: keras.Model, content: WeightsContent) -> Iterator[tuple[Any, FileLayer | None]]:
-    """Each layer of the network that has weights, with the layer of the file that belongs to it."""
+    """Yield each layer of the network that has weights with its counterpart in the file."""
     if content.is_legacy:
         layers = [layer for layer in network.layers if layer.weights]
         yield from zip_longest(layers, content.layers[: len(layers)])
@@ -131,7 +131,7 @@ def _filled_with_nan(weight: np.ndarray) -> np.ndarray:
 
 
 def _snake_case(name: str) -> str:
-    """The name under which Keras' current format stores a layer of that class."""
+    """Return the name under which Keras' current format stores a layer of this class."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

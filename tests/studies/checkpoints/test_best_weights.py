@@ -47,5 +47,5 @@ def test_a_place_that_cannot_be_written_ends_no_trial(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     kept = StudyCheckpoints(tmp_path / "file").best_weights
     kept.save(3, "recipe", 1, WEIGHTS, {})
-    assert "could not be kept" in caplog.text
+    assert "could not save the weights of trial 3" in caplog.text
     assert kept.load(3, "recipe") is None

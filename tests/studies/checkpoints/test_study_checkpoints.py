@@ -128,7 +128,7 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(folder, caplog, keep):
     newest = folder / "0000-00002-0.checkpoint"
     newest.write_bytes(newest.read_bytes()[:keep])
     assert loaded(StudyCheckpoints(folder).for_trial(0)) == 1
-    assert "0000-00002-0.checkpoint is passed over: it is" in caplog.text
+    assert "ignoring checkpoint 0000-00002-0.checkpoint: " in caplog.text
     (folder / "0000-00001-0.checkpoint").unlink()
     assert loaded(StudyCheckpoints(folder).for_trial(0)) is None
 
@@ -147,7 +147,7 @@ def test_another_studys_checkpoints_are_neither_read_nor_removed(folder, caplog)
     other = one.for_study("22222222-2222-4222-8222-222222222222")
     saved(one.for_trial(0, "recipe"), 1, 2)
     before = names(folder)
-    assert other.notices() == ["2 checkpoints of other studies are left as they are, and not used."]
+    assert other.notices() == ["ignoring 2 checkpoints of other studies"]
     assert loaded(other.for_trial(0, "recipe")) is None
     saved(other.for_trial(0, "recipe", 1), 1, 2, 3)
     other.for_trial(0).clear()
@@ -162,7 +162,7 @@ def test_a_checkpoint_that_was_renamed_is_still_of_its_study(folder, caplog):
     (file,) = folder.iterdir()
     file.rename(file.with_name(file.name.replace("11111111", "22222222")))
     assert loaded(StudyCheckpoints(folder, "22222222-2222-4222-8222-222222222222").for_trial(0)) is None
-    assert "it is of another study" in caplog.text
+    assert "another study" in caplog.text
 
 
 def test_the_newest_epoch_of_any_worker_counts(folder):
@@ -225,7 +225,7 @@ def test_a_disk_that_is_full_ends_nothing(folder, caplog):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(folder) == ["0005-00001-0.checkpoint"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert f"trial 5 could not be written: {os.strerror(errno.EFBIG)}" in caplog.text
+    assert f"for trial 5: {os.strerror(errno.EFBIG)}" in caplog.text
     saved(trial, 4)
     assert loaded(trial) == 4
 
@@ -244,7 +244,7 @@ def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
     with monkeypatch.context() as patched:
         patched.setattr(MemoryFileSystem, "pipe_file", breaks_off)
         saved(trial, 2)
-    assert "could not be written: ConnectionError" in caplog.text
+    assert "for trial 5: ConnectionError" in caplog.text
     assert trial._store.names() == ["0005-00001-0.checkpoint"]
 
     def fails(*_, **__):
@@ -255,18 +255,18 @@ def test_a_remote_place_that_fails_ends_nothing(monkeypatch, caplog):
         assert trial.load() is None
     trial.clear()
     StudyCheckpoints(place).delete_except([])
-    assert "could not be removed: RuntimeError" in caplog.text
+    assert "of trial 5: RuntimeError" in caplog.text
     assert "password" not in caplog.text
 
 
 def test_a_place_that_nothing_reaches_is_refused_at_once(monkeypatch):
     """One message says what is unknown, or what to install, and holds no password."""
-    with pytest.raises(OutputError, match="nosuch:// is not known: give a folder"):
+    with pytest.raises(OutputError, match="nosuch://"):
         StudyCheckpoints("nosuch://user:password@bucket")
     known = {"class": "absent_package.FileSystem", "err": "Install absent-package to access it"}
     registry = importlib.import_module("fsspec.registry")
     monkeypatch.setitem(registry.known_implementations, "absent", known)
-    with pytest.raises(OutputError, match=r"pip install absent_package \(Install absent-package") as error:
+    with pytest.raises(OutputError, match=r"Install absent-package.*\nhint: pip install absent_package") as error:
         StudyCheckpoints("absent://user:password@bucket")
     assert "password" not in str(error.value)
 

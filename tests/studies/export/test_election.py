@@ -151,4 +151,4 @@ def test_an_export_counts_only_for_its_own_study(opened, tmp_path):
         (best / "metrics.json").write_text(json.dumps(stored))
         assert (stored_metrics(best, TINY, opened.identity) == stored) is is_own
         assert len(notices(best, opened.identity)) == (not is_own)
-    assert "is moved to best-earlier" in notices(best, opened.identity)[0]
+    assert "moved to best-earlier" in notices(best, opened.identity)[0]

@@ -172,7 +172,7 @@ def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
 
 def test_what_no_font_holds_is_told_by_its_number_and_codes(monkeypatch):
     """Two names that cannot be drawn stay different, and the picture says where they can be read."""
-    monkeypatch.setattr(labels, "_others", lambda: ())
+    monkeypatch.setattr(labels, "_fallback_fonts", lambda: ())
     labels._has_font.cache_clear()
     assert number_undrawable(["cat", "猫", "x 犬"]) == ["cat", r"1: \u732b", r"2: x \u72ac"]
     assert wrap_label(r"1: \u732b\u72ac", 0.6, 9).split("\n")[-1] == r"\u72ac"

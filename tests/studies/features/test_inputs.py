@@ -210,7 +210,7 @@ def test_the_images_done_are_told(folder):
 
 def test_features_that_are_too_large_are_left(folder, monkeypatch, caplog, unread):
     """Beyond the limit the backbone runs as usual, with one warning, and the record says so."""
-    monkeypatch.setattr(inputs, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
     features, data = FeatureInputs(folder), dataset()
     for _ in range(2):
         made = features.for_trial(RECIPE, data)
@@ -239,5 +239,5 @@ def test_features_are_computed_in_full_precision(folder, cache, monkeypatch):
 
 def test_a_missing_file_of_weights_is_told(tmp_path):
     """Before anything is computed."""
-    with pytest.raises(ModelError, match=r"tiny.weights.h5 does not exist"):
+    with pytest.raises(ModelError, match=r"tiny.weights.h5 not found"):
         FeatureInputs(tmp_path).for_trial(RECIPE, dataset())

@@ -267,7 +267,7 @@ def wrong_shape(hp):
         (Failing(), r"model: Failing.fit\(\) failed in .*test_fit.py, line \d+, with RuntimeError: no such thing"),
         (failing_build, r"model: failing_build\(\) failed in .*test_fit.py, line \d+, with ValueError"),
         (lambda hp: 3, r"must return a keras.Model, got 3"),
-        (wrong_shape, r"does not take images of shape \(8, 8, 1\)"),
+        (wrong_shape, r"does not accept images of shape \(8, 8, 1\)"),
         (Dense(7), r"outputs of shape \(n, 10\), got outputs of shape \(None, 7\)"),
     ],
 )

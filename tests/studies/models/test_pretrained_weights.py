@@ -65,7 +65,7 @@ def test_a_file_is_loaded(file):
 def test_a_relative_path_starts_at_the_folder(file):
     """A relative path is looked up from the folder that is given."""
     build(file.name, folder=file.parent)
-    with pytest.raises(ModelError, match=rf"weights {file.parent}/sub/{file.name} does not exist"):
+    with pytest.raises(ModelError, match=rf"weights file {file.parent}/sub/{file.name} not found"):
         build(file.name, folder=file.parent / "sub")
 
 
@@ -90,7 +90,7 @@ def _datasets(content):
 def test_a_file_that_is_none(name, tmp_path):
     """A file that holds no weights is refused."""
     (tmp_path / name).write_text("hello")
-    with pytest.raises(ModelError, match=rf"cannot read the weights file .*{name}: it is not an HDF5 file"):
+    with pytest.raises(ModelError, match=rf"cannot read the weights file .*{name}: not an HDF5 file"):
         build(tmp_path / name)
 
 

@@ -123,7 +123,7 @@ def test_two_files_that_could_be_meant_are_refused(places):
     assert equal(loaded(), source.get_weights())
     source.set_weights([weight + 1 for weight in source.get_weights()])
     write_current(source, folder / "b.h5")
-    with pytest.raises(ModelError, match=r"fit MobileNet: a\.h5, b\.h5, copy\.h5; keep one"):
+    with pytest.raises(ModelError, match=r"fit MobileNet: a\.h5, b\.h5, copy\.h5"):
         loaded()
 
 
@@ -153,7 +153,7 @@ def test_a_download_that_fails_is_told_before_the_first_trial(places, server):
 
 def test_without_network(places):
     """A connection that is refused is told."""
-    with pytest.raises(ModelError, match=r"the download from https://\S+ failed: .*refused"):
+    with pytest.raises(ModelError, match=r"download from https://\S+ failed: .*refused"):
         prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
 
 
@@ -191,7 +191,7 @@ def test_different_widths_of_one_record_are_refused(places, tmp_path):
     write_current(mobilenet(), tmp_path / "quarter")
     write_current(mobilenet(0.5), tmp_path / "half")
     files = Choice(str(tmp_path / "quarter"), str(tmp_path / "half"))
-    with pytest.raises(ModelError, match=r"different widths \(0.25, 0.5\): set alpha"):
+    with pytest.raises(ModelError, match=r"different widths \(0.25, 0.5\)"):
         prepare(space_of(Pretrained("MobileNet", weights=files)), tmp_path)
 
 

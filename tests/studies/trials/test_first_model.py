@@ -184,21 +184,21 @@ def both_kinds(make, **more):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: small(layers.Lambda(lambda images: images / 2)), r"\(Lambda\), .* loads no Python code: use a layer"),
+        (lambda: small(layers.Lambda(lambda images: images / 2)), r"\(Lambda\), .* does not load Python code"),
         (
             lambda: small(WithoutKwargs()),
-            r"layer 'without_kwargs.*\(WithoutKwargs\), .*TypeError.*take \*\*kwargs in __init",
+            r"layer 'without_kwargs.*\(WithoutKwargs\), .*TypeError.*accept \*\*kwargs in __init",
         ),
         (
             lambda: small(Unregistered()),
             r"\(Unregistered\), .*decorated with @keras.saving.register_keras_serializable",
         ),
-        (lambda: small(Forgetful(0.1)), r"copy answers differently, .*return every argument from get_config\(\)"),
+        (lambda: small(Forgetful(0.1)), r"copy gives other outputs.*return every argument from get_config\(\)"),
         (lambda: small(layers.Activation(lambda values: values / 2)), r"\(Activation\), .* not lambdas"),
-        (Subclass, r"\(Subclass\), .*: build it with keras.Model\(inputs, outputs\) or Sequential"),
+        (Subclass, r"\(Subclass\), .*build it with keras.Model\(inputs, outputs\) or Sequential"),
         (
             lambda: functional(Subclass()),
-            r"\(Subclass\), .*: build it with keras.Model\(inputs, outputs\) or Sequential",
+            r"\(Subclass\), .*build it with keras.Model\(inputs, outputs\) or Sequential",
         ),
         (lambda: small(activation=own_softmax), "probabilities from code of its own.*|without a softmax at its end"),
     ],
@@ -207,7 +207,7 @@ def both_kinds(make, **more):
 def test_a_network_that_cannot_be_exported_is_refused(make, message):
     """The first built network is saved, loaded and compared, and the message names the layer and the remedy."""
     for model in both_kinds(make):
-        with pytest.raises(ModelError, match=message):
+        with pytest.raises(ModelError, match=f"(?s){message}"):
             notices_of(model)
 
 
