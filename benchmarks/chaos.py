@@ -29,9 +29,9 @@ from evidence import machine
 from studies.database.urls import sqlite_url
 from tests.support import training
 from tests.support.chaos import Chaos, small_disk
-from tests.support.light import NAME, SleepSettings, WorkerPool
+from tests.support.invariants import attempts, differences, faults
 from tests.support.servers import Postgres, postgres
-from tests.support.whole import attempts, differences, faults
+from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
 
 PATIENCE_SECONDS = 3600.0
 
@@ -69,9 +69,9 @@ def main() -> None:
 def _sleeping(folder: Path, server: Postgres | None, given: argparse.Namespace) -> list[str]:
     file = folder / "study.db"
     url = server.new_database() if server else sqlite_url(file)
-    light = SleepSettings(url, given.trials, seconds=0.2, lost_after_seconds=given.lost_after)
+    plan = SleepSettings(url, given.trials, seconds=0.2, lost_after_seconds=given.lost_after)
     chaos = Chaos(
-        WorkerPool(light.command, folder, 4, most_starts=10**6),
+        WorkerPool(plan.command, folder, 4, most_starts=10**6),
         given.seed,
         given.strikes,
         (0.1, 0.8) if given.outages else (0.2, 1.5),
@@ -86,10 +86,10 @@ def _sleeping(folder: Path, server: Postgres | None, given: argparse.Namespace) 
     calm = WorkerPool(SleepSettings(calm_url, given.trials, seconds=0.0).command, folder, 1)
     calm.start()
     calm.wait(PATIENCE_SECONDS)
-    wrong = faults(light.url, NAME, given.trials, light.epochs) + differences(light.url, calm_url, NAME)
-    if attempts(light.url) > chaos.kills:
-        wrong.append(f"{attempts(light.url)} trials were taken from their workers, of which {chaos.kills} were struck")
-    return _told(chaos, light.url, given.trials, seconds, wrong)
+    wrong = faults(plan.url, NAME, given.trials, plan.epochs) + differences(plan.url, calm_url, NAME)
+    if attempts(plan.url) > chaos.kills:
+        wrong.append(f"{attempts(plan.url)} trials were taken from their workers, of which {chaos.kills} were struck")
+    return _told(chaos, plan.url, given.trials, seconds, wrong)
 
 
 def _training(folder: Path, server: Postgres | None, given: argparse.Namespace) -> list[str]:
@@ -119,11 +119,11 @@ def _training(folder: Path, server: Postgres | None, given: argparse.Namespace) 
 def _endured(chaos: Chaos) -> float:
     """Strike until the study is over; returns the seconds it took."""
     began = time.monotonic()
-    chaos.crew.start()
+    chaos.pool.start()
     try:
         chaos.run(PATIENCE_SECONDS)
     finally:
-        chaos.crew.end()
+        chaos.pool.end()
     return time.monotonic() - began
 
 
@@ -132,7 +132,7 @@ def _told(chaos: Chaos, url: str, trials: int, seconds: float, wrong: list[str])
     wrong = wrong + [f"the study was over before any of this: {name}" for name in chaos.missing]
     strikes = ", ".join(f"{count} {name}" for name, count in sorted(chaos.counts.items()))
     print(f"{'postgresql' if chaos.server else 'sqlite'}: {trials} trials in {seconds:.0f} s; {strikes}; ", end="")
-    print(f"{chaos.crew.started} workers were started, trials went on with another {attempts(url)} times")
+    print(f"{chaos.pool.started} workers were started, trials went on with another {attempts(url)} times")
     print(
         "\n".join(wrong) or "  0 lost, 0 double, 0 running, every curve whole, every value as without chaos", flush=True
     )

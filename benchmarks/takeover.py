@@ -18,7 +18,7 @@ from database import urls
 from evidence import machine, spread
 
 from studies.database.workers import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS
-from tests.support.light import SleepSettings, WorkerPool
+from tests.support.sleeping_workers import SleepSettings, WorkerPool
 
 
 def main() -> None:
@@ -35,38 +35,38 @@ def main() -> None:
 
 
 def _take_overs(new_url: Callable[[], str], kills: int) -> list[float]:
-    light = SleepSettings(new_url(), 1, 10**6, 0.2, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
+    plan = SleepSettings(new_url(), 1, 10**6, 0.2, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
-        crew = WorkerPool(light.command, Path(folder), 2)
-        crew.start()
+        pool = WorkerPool(plan.command, Path(folder), 2)
+        pool.start()
         try:
-            return [_take_over(crew, kill) for kill in range(kills)]
+            return [_take_over(pool, kill) for kill in range(kills)]
         finally:
-            crew.end()
+            pool.end()
 
 
-def _take_over(crew: WorkerPool, kill: int) -> float:
+def _take_over(pool: WorkerPool, kill: int) -> float:
     """Kill the worker that trains; returns after how many seconds another has begun."""
-    _wait(lambda: len(_began(crew)) == kill + 1 and _are_ready(crew))
-    trains = next(index for index, worker in enumerate(crew.workers) if "began" in _said(crew, worker.pid))
+    _wait(lambda: len(_began(pool)) == kill + 1 and _are_ready(pool))
+    trains = next(index for index, worker in enumerate(pool.workers) if "began" in _said(pool, worker.pid))
     at = time.time()
-    crew.workers[trains].kill()
-    crew.workers[trains].wait()
-    _wait(lambda: len(_began(crew)) == kill + 2)
-    crew.look_after()
-    return max(_began(crew)) - at
+    pool.workers[trains].kill()
+    pool.workers[trains].wait()
+    _wait(lambda: len(_began(pool)) == kill + 2)
+    pool.look_after()
+    return max(_began(pool)) - at
 
 
-def _began(crew: WorkerPool) -> list[float]:
-    return [float(second) for second in re.findall(r"^([\d.]+) began", crew.output(), re.MULTILINE)]
+def _began(pool: WorkerPool) -> list[float]:
+    return [float(second) for second in re.findall(r"^([\d.]+) began", pool.output(), re.MULTILINE)]
 
 
-def _are_ready(crew: WorkerPool) -> bool:
-    return all("joined" in _said(crew, worker.pid) for worker in crew.workers)
+def _are_ready(pool: WorkerPool) -> bool:
+    return all("joined" in _said(pool, worker.pid) for worker in pool.workers)
 
 
-def _said(crew: WorkerPool, pid: int) -> str:
-    logs = (log.read_text() for log in crew.folder.glob("worker-*.log"))
+def _said(pool: WorkerPool, pid: int) -> str:
+    logs = (log.read_text() for log in pool.folder.glob("worker-*.log"))
     return next((text for text in logs if text.startswith(f"ready {pid}\n")), "")
 
 

@@ -17,8 +17,8 @@ from dataclasses import asdict
 import optuna
 from evidence import machine
 
-from tests.support.light import NAME, SleepSettings
 from tests.support.servers import Postgres, postgres
+from tests.support.sleeping_workers import NAME, SleepSettings
 
 SECONDS, EPOCHS = 2.0, 5
 PLAIN = """
@@ -26,7 +26,7 @@ import sys, time, optuna
 url, trials, seconds, epochs = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.load_study(
-    study_name="light", storage=url, sampler=optuna.samplers.RandomSampler(), pruner=optuna.pruners.NopPruner()
+    study_name="sleeping", storage=url, sampler=optuna.samplers.RandomSampler(), pruner=optuna.pruners.NopPruner()
 )
 print("ready", flush=True)
 sys.stdin.readline()
@@ -83,8 +83,8 @@ def _measure(server: Postgres, side: str, workers: int, each: int) -> float:
 
 
 def _search(url: str, trials: int) -> list[str]:
-    light = SleepSettings(url, trials, EPOCHS, SECONDS / EPOCHS, 2.0, 60.0, is_open_first=True)
-    return [sys.executable, "-m", "tests.support.light", json.dumps(asdict(light))]
+    plan = SleepSettings(url, trials, EPOCHS, SECONDS / EPOCHS, 2.0, 60.0, is_open_first=True)
+    return [sys.executable, "-m", "tests.support.sleeping_workers", json.dumps(asdict(plan))]
 
 
 def _optuna(url: str, each: int) -> list[str]:

@@ -7,9 +7,9 @@ import pytest
 from studies.database.urls import sqlite_url
 from tests.support import training
 from tests.support.chaos import KILLS, Chaos, small_disk
-from tests.support.light import NAME, SleepSettings, WorkerPool
+from tests.support.invariants import attempts, best_trial, differences, faults
 from tests.support.servers import postgres
-from tests.support.whole import attempts, best_trial, differences, faults
+from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
 
 TRIALS, STRIKES = 12, 8
 
@@ -41,9 +41,9 @@ def test_a_study_in_chaos_ends_as_one_in_peace(store, tmp_path, calm_url):
     with small_disk(folder) as disk:
         url = store.new_database() if store else sqlite_url(folder / "study.db")
         runs = training.run_folder(folder)
-        crew = WorkerPool(training.command(folder, url, TRIALS), tmp_path, 4, training.environment(epoch_seconds=0.3))
+        pool = WorkerPool(training.command(folder, url, TRIALS), tmp_path, 4, training.environment(epoch_seconds=0.3))
         endure(
-            Chaos(crew, 1, STRIKES, (0.5, 1.5), server=store, checkpoints=runs / "checkpoints", disk=disk),
+            Chaos(pool, 1, STRIKES, (0.5, 1.5), server=store, checkpoints=runs / "checkpoints", disk=disk),
             faults=lambda: faults(url, training.NAME, TRIALS, training.EPOCHS),
         )
         assert differences(url, calm_url, training.NAME) == []
@@ -54,10 +54,10 @@ def test_a_study_in_chaos_ends_as_one_in_peace(store, tmp_path, calm_url):
 @matrix(["store"], ["postgresql"], ["sqlite"])
 def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
     """More often, and in less time: all of a worker but the training."""
-    light = SleepSettings(store.new_database() if store else sqlite_url(tmp_path / "study.db"), 60, seconds=0.2)
+    plan = SleepSettings(store.new_database() if store else sqlite_url(tmp_path / "study.db"), 60, seconds=0.2)
     endure(
-        Chaos(WorkerPool(light.command, tmp_path, 4), 3, 30, (0.2, 1.0), server=store),
-        faults=lambda: faults(light.url, NAME, light.trials, light.epochs),
+        Chaos(WorkerPool(plan.command, tmp_path, 4), 3, 30, (0.2, 1.0), server=store),
+        faults=lambda: faults(plan.url, NAME, plan.trials, plan.epochs),
     )
 
 
@@ -71,22 +71,22 @@ def test_thirty_strikes_at_workers_that_train_nothing(store, tmp_path):
 def test_outages_longer_than_the_heartbeat_cost_no_healthy_worker_its_trial(store, tmp_path, signals, strikes):
     """The database is away, and the machine suspended: only workers that were killed or stopped alone lose trials."""
     file = tmp_path / "study.db"
-    light = SleepSettings(store.new_database() if store else sqlite_url(file), 50, seconds=0.2, lost_after_seconds=2.0)
-    crew = WorkerPool(light.command, tmp_path, 4)
+    plan = SleepSettings(store.new_database() if store else sqlite_url(file), 50, seconds=0.2, lost_after_seconds=2.0)
+    pool = WorkerPool(plan.command, tmp_path, 4)
     locked = None if store else file
-    chaos = Chaos(crew, 5, strikes, (0.2, 1.0), server=store, file=locked, outages=(1.0, 6.0), signals=signals)
-    endure(chaos, faults=lambda: faults(light.url, NAME, light.trials, light.epochs))
-    assert attempts(light.url) <= chaos.kills, dict(chaos.counts)
+    chaos = Chaos(pool, 5, strikes, (0.2, 1.0), server=store, file=locked, outages=(1.0, 6.0), signals=signals)
+    endure(chaos, faults=lambda: faults(plan.url, NAME, plan.trials, plan.epochs))
+    assert attempts(plan.url) <= chaos.kills, dict(chaos.counts)
 
 
 def endure(chaos, faults):
-    """Let the crew work in chaos until its study is over, and look at what came of it."""
-    chaos.crew.start()
+    """Let the pool work in chaos until its study is over, and look at what came of it."""
+    chaos.pool.start()
     try:
         chaos.run(400.0)
     finally:
-        chaos.crew.end()
-    assert faults() == [], f"{dict(chaos.counts)}\n{chaos.crew.output()[-5000:]}"
+        chaos.pool.end()
+    assert faults() == [], f"{dict(chaos.counts)}\n{chaos.pool.output()[-5000:]}"
     assert chaos.missing == [], f"the study was over too soon: {dict(chaos.counts)}"
-    codes = {worker.returncode for worker in chaos.crew.workers}
-    assert codes <= {0, 143}, chaos.crew.output()[-5000:]
+    codes = {worker.returncode for worker in chaos.pool.workers}
+    assert codes <= {0, 143}, chaos.pool.output()[-5000:]

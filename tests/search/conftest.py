@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search.cli import app
-from tests.support import stream
+from tests.support import fake_events
 
 
 @pytest.fixture
@@ -18,15 +18,15 @@ def search(monkeypatch, tmp_path):
 def fake_run(monkeypatch):
     """Lets `search run` play the events, with a function that decides how the run ends."""
 
-    def install(end=stream.result):
+    def install(end=fake_events.result):
         calls = []
 
         def run(declared, settings, *, output, export, listener, stop, process):
             calls.append((declared, settings, output, export))
-            stream.play(listener, declared.space)
+            fake_events.play(listener, declared.space)
             return end()
 
-        monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=run))
+        monkeypatch.setitem(sys.modules, "studies.run", fake_events.module("studies.run", run=run))
         return calls
 
     return install

@@ -7,7 +7,7 @@ import typer
 
 from search.exit_codes import exit_on_error, print_error
 from spaces import errors
-from tests.support import stream
+from tests.support import fake_events
 
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SearchError)]
 KINDS = [kind for kind in ERRORS if kind is not errors.UnreadableImagesError]  # it writes its own message
@@ -21,7 +21,7 @@ def failing_run(search, monkeypatch):
         def fail(*_, **__):
             raise error
 
-        monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=fail))
+        monkeypatch.setitem(sys.modules, "studies.run", fake_events.module("studies.run", run=fail))
         return search("run", "digits", "--quiet", *words)
 
     return run

@@ -15,7 +15,7 @@ from search.formatting import (
     shortest,
 )
 from studies.data.dataset import Skipped
-from tests.support import stream
+from tests.support import fake_events
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,9 @@ def test_long_names_keep_their_ends():
 def test_many_classes_and_skipped_files_are_folded():
     """A hundred classes or skipped files take a dozen lines."""
     skipped = [Skipped(f"{index}.jpg", "is empty") for index in range(100)]
-    facts = data_lines(stream.dataset(classes=[f"class {index}" for index in range(100)], skipped=skipped).summary())
+    facts = data_lines(
+        fake_events.dataset(classes=[f"class {index}" for index in range(100)], skipped=skipped).summary()
+    )
     assert len(facts) < 25
     assert ("skipped", "100 files") in facts
     assert ("", "… and 95 more files") in facts

@@ -9,7 +9,7 @@ import pytest
 
 from search.display.summary import summary
 from search.run_command import RunCommand
-from tests.support import stream
+from tests.support import fake_events
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def listed(search, monkeypatch):
     """Lists three trials that were trained on these."""
 
     def show(paths, *words):
-        rows = [replace(row, trained_on=path) for row, path in zip(stream.trial_rows(), paths, strict=True)]
+        rows = [replace(row, trained_on=path) for row, path in zip(fake_events.trial_rows(), paths, strict=True)]
         monkeypatch.setattr("studies.status.trial_table.summarize_trials", lambda *_: rows)
         return search("trials", "digits", *words).stdout
 
@@ -40,10 +40,10 @@ def test_the_table_says_it_only_where_trials_differ(listed):
 
 def test_the_summary_shows_the_difference_to_the_head():
     """The whole network is compared with the head that was trained, and the figure shown."""
-    metrics = {**stream.METRICS, "features": {"path": "features", "max_abs_difference": 2.1e-6}}
+    metrics = {**fake_events.METRICS, "features": {"path": "features", "max_abs_difference": 2.1e-6}}
     shown = "\n".join(
-        value for _, value in summary(stream.result(metrics=metrics), RunCommand("digits", output=Path()), {})
+        value for _, value in summary(fake_events.result(metrics=metrics), RunCommand("digits", output=Path()), {})
     )
     assert "the whole network differs from its head by 2.1e-06" in shown
-    plain = "\n".join(value for _, value in summary(stream.result(), RunCommand("digits", output=Path()), {}))
+    plain = "\n".join(value for _, value in summary(fake_events.result(), RunCommand("digits", output=Path()), {}))
     assert "cached features" not in plain

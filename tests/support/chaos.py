@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.support.light import WorkerPool
 from tests.support.servers import Postgres
+from tests.support.sleeping_workers import WorkerPool
 
 KILLS = ("SIGKILL", "SIGTERM", "SIGSTOP")
 MOMENT_SECONDS = 0.1
@@ -23,10 +23,10 @@ MOMENT_SECONDS = 0.1
 
 @dataclass
 class Chaos:
-    """Strikes a crew until the study is over, or often enough: every kind of strike once before any comes again.
+    """Strikes a pool until the study is over, or often enough: every kind of strike once before any comes again.
 
     Args:
-        crew: The workers.
+        pool: The workers.
         seed: Of the moments and of the choices.
         strikes: How many.
         pause: Seconds between two, from and to.
@@ -41,7 +41,7 @@ class Chaos:
         most_kills: No more strikes after so many workers were killed, told to end, or stopped.
     """
 
-    crew: WorkerPool
+    pool: WorkerPool
     seed: int
     strikes: int
     pause: tuple[float, float] = (0.5, 2.0)
@@ -76,15 +76,15 @@ class Chaos:
         began = time.monotonic()
         if self.outages is not None:
             # What strikes a worker that is still starting costs it no trial.
-            self.crew.wait_until_joined()
+            self.pool.wait_until_joined()
         has_struck = True
         while self._goes_on() and time.monotonic() - began < patience:
             self._pass(self._random.uniform(*self.pause) if has_struck else MOMENT_SECONDS)
-            if self.crew.look_after():
+            if self.pool.look_after():
                 break
             has_struck = self._strike()
         self._pass(self.stall + 0.1)
-        self.crew.wait(patience - (time.monotonic() - began))
+        self.pool.wait(patience - (time.monotonic() - began))
 
     def _goes_on(self) -> bool:
         return sum(self.counts.values()) < self.strikes and self.kills < self.most_kills
@@ -116,7 +116,7 @@ class Chaos:
                 del self._stalled[pid]
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-            self.crew.look_after()
+            self.pool.look_after()
             time.sleep(0.05)
 
     def _signal(self, name: str) -> bool:
@@ -131,7 +131,7 @@ class Chaos:
 
     def _running(self) -> list[int]:
         """The process ids of the workers that are alive and not stopped."""
-        living = [worker.pid for worker in self.crew.workers if worker.poll() is None]
+        living = [worker.pid for worker in self.pool.workers if worker.poll() is None]
         return [pid for pid in living if pid not in self._stalled]
 
     def _crash(self) -> bool:

@@ -12,13 +12,13 @@ from search.display.json_output import print_json
 from spaces.errors import UnreadableImagesError
 from studies.data.dataset import Skipped
 from studies.training.scores import ClassScores, Scores
-from tests.support import stream
+from tests.support import fake_events
 
 
 @pytest.fixture
 def trials(monkeypatch):
     """A study of three trials."""
-    monkeypatch.setattr("studies.status.trial_table.summarize_trials", lambda *words: stream.trial_rows())
+    monkeypatch.setattr("studies.status.trial_table.summarize_trials", lambda *words: fake_events.trial_rows())
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def fake_prediction(monkeypatch):
     }
     scores = SimpleNamespace(**figures, classes=(one,), to_json=lambda: dict(figures))
     skipped = (Skipped("x\n.jpg", "is empty"),)
-    made = stream.module(
+    made = fake_events.module(
         "studies.export.exported_model",
         load_export=lambda folder: folder,
         predict=lambda exported, paths: [prediction] * len(paths),
@@ -142,7 +142,9 @@ def test_the_last_row_of_the_scores_is_what_it_says(monkeypatch, capsys, images,
     classes = tuple(ClassScores(f"c{index}", 0.5, 0.5, 0.5, count) for index, count in enumerate(images))
     scores = Scores(sum(images), 0.5, 0.1, 0.5, 0.5, 0.5, 0.5, None, classes, ())
     scored = SimpleNamespace(scores=scores, skipped=())
-    made = stream.module("studies.export.exported_model", load_export=lambda _: None, evaluate_folder=lambda *_: scored)
+    made = fake_events.module(
+        "studies.export.exported_model", load_export=lambda _: None, evaluate_folder=lambda *_: scored
+    )
     monkeypatch.setitem(sys.modules, "studies.export.exported_model", made)
     evaluate_folder(Path("best"), Path("folder"), as_json=False)
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]

@@ -19,7 +19,7 @@ from studies import Study
 from studies.database.study_control import request_stop
 from studies.database.tables import STUDIES
 from studies.database.urls import sqlite_url
-from tests.support import stream
+from tests.support import fake_events
 from tests.support.fakes import joined, opened_tiny, run_tiny
 
 SPACE = "from spaces import *\nfrom studies import Study\nspace = Space(data=Digits())\nstudy = Study(trials=5)\n"
@@ -242,7 +242,7 @@ def test_a_refused_call_is_not_kept(monkeypatch, tmp_path):
     def refuse(*words, **options):
         raise KeyError
 
-    monkeypatch.setitem(sys.modules, "studies.run", stream.module("studies.run", run=refuse))
+    monkeypatch.setitem(sys.modules, "studies.run", fake_events.module("studies.run", run=refuse))
     with pytest.raises(KeyError):
         run(RunCommand("digits"), {}, quiet=True, debug=False)
     assert not (tmp_path / "runs").exists()

@@ -12,7 +12,7 @@ from search.run_command import RunCommand
 from spaces import ImageFolder, baseline
 from studies.outcome import Progress
 from studies.stop_request import StopReason
-from tests.support import stream
+from tests.support import fake_events
 
 
 def told(result, call=None):
@@ -76,7 +76,7 @@ def test_a_wrong_study_is_refused(search, fake_run, tmp_path):
 @pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGPIPE", 141)])
 def test_interruptions_have_their_exit_codes(search, fake_run, signal, code):
     """A run that a signal ended says what is kept and how to go on, and ends with the signal's code."""
-    fake_run(lambda: stream.result(interrupted=signal, metrics=None, export=None))
+    fake_run(lambda: fake_events.result(interrupted=signal, metrics=None, export=None))
     done = search("run", "digits", "--trials", 3)
     assert done.exit_code == code
     assert "kept" in done.stdout
@@ -92,7 +92,7 @@ def test_a_reader_that_goes_away_hands_the_trial_back(monkeypatch):
 
     monkeypatch.setattr("search.display.log_screen.print_line", broken)
     with LogScreen("digits", asked.append) as screen:
-        stream.play(screen, stream.WIDE_SPACE)
+        fake_events.play(screen, fake_events.WIDE_SPACE)
     assert asked == [StopReason.SIGPIPE]
 
 
@@ -110,7 +110,7 @@ def test_decoding_is_told_now_and_then():
 
 def test_the_gain_is_told():
     """The summary says what the search gained, the test, the largest difference and the next commands."""
-    shown = told(stream.result())
+    shown = told(fake_events.result())
     assert "0.0104 above the baseline, trial 0 with 0.9767" in shown
     assert "accuracy 0.9861, loss 0.0512 on 360 images" in shown
     assert "1.2e-07" in shown
@@ -121,29 +121,29 @@ def test_the_gain_is_told():
 
 def test_no_gain_is_told_plainly():
     """A search that found nothing better says so."""
-    best = stream.result().progress.best
-    shown = told(stream.result(progress=Progress(3, 3, baseline=0.99, best=best)))
+    best = fake_events.result().progress.best
+    shown = told(fake_events.result(progress=Progress(3, 3, baseline=0.99, best=best)))
     assert "none: the search did not beat the baseline" in shown
 
 
 def test_a_smaller_loss_is_a_gain():
     """Where lower is better, the best is told to be below the baseline."""
-    best = stream.result().progress.best
+    best = fake_events.result().progress.best
     progress = Progress(3, 3, baseline=1.5, best=best)
-    assert "below the baseline" in told(stream.result(direction="minimize", progress=progress))
+    assert "below the baseline" in told(fake_events.result(direction="minimize", progress=progress))
 
 
 def test_a_finished_study_says_how_to_add_trials():
     """A run with nothing left to do says so, with the command for more."""
-    shown = told(stream.result(already_finished=True), RunCommand("my space.py", {"seed": 1, "trials": 3}))
+    shown = told(fake_events.result(already_finished=True), RunCommand("my space.py", {"seed": 1, "trials": 3}))
     assert "evaluated before this run" in shown
     assert "search run 'my space.py' --seed 1 --trials 6" in shown
 
 
 def test_a_run_out_of_time_says_so():
     """The end of the time limit is told, with the command that goes on."""
-    progress = Progress(9, 2, baseline=0.9, best=stream.result().progress.best)
-    shown = told(stream.result(timed_out=True, progress=progress), RunCommand("digits", {"timeout": "30m"}))
+    progress = Progress(9, 2, baseline=0.9, best=fake_events.result().progress.best)
+    shown = told(fake_events.result(timed_out=True, progress=progress), RunCommand("digits", {"timeout": "30m"}))
     assert "the time limit was reached" in shown
     assert "search run digits --timeout 30m" in shown
 
@@ -151,7 +151,7 @@ def test_a_run_out_of_time_says_so():
 def test_nothing_complete_is_told():
     """An interruption before the first trial ends needs no best."""
     progress = Progress(9)
-    shown = told(stream.result(interrupted=StopReason.SIGINT, progress=progress, metrics=None, export=None))
+    shown = told(fake_events.result(interrupted=StopReason.SIGINT, progress=progress, metrics=None, export=None))
     assert "no trial is complete yet" in shown
     assert "one that was running goes on from its last checkpoint (a hypermodel's from its start)" in shown
 
@@ -162,7 +162,7 @@ def test_typed_options_come_back_without_the_password():
     again = shlex.split(call.rerun_command())
     assert again[:5] == ["search", "run", "digits", "--study", "a"]
     assert again[5:] == ["--storage", "mysql+pymysql://***@h/d", "--output", "my runs", "--no-export"]
-    assert "s3cret" not in told(stream.result(interrupted=StopReason.SIGINT), call)
+    assert "s3cret" not in told(fake_events.result(interrupted=StopReason.SIGINT), call)
 
 
 def test_every_space_has_a_baseline_line(search):

@@ -15,7 +15,7 @@ from studies.events import EpochEnded, TrialStarted
 from studies.outcome import Progress
 from studies.settings import Study
 from studies.stop_request import StopReason
-from tests.support import stream
+from tests.support import fake_events
 
 SIZES = [(80, 24), (140, 40), (140, 24), (60, 12), (40, 8)]
 
@@ -64,9 +64,9 @@ def loading(space):
 def searching(space):
     """A live screen when three trials have ended and a fourth is running."""
     screen = loading(space)
-    screen.on_study_opened(stream.opened(Progress(3), timeout_seconds=600.0))
+    screen.on_study_opened(fake_events.opened(Progress(3), timeout_seconds=600.0))
     for number, state in enumerate(("complete", "pruned", "complete")):
-        stream.play_trial(screen, space, number, state, 0.9 + number / 100)
+        fake_events.play_trial(screen, space, number, state, 0.9 + number / 100)
     params = {each.name: (each.parameter.values() or [0.123456])[-1] for each in flatten(space)}
     screen.on_trial_started(TrialStarted(3, params, 30))
     screen.on_epoch_ended(EpochEnded(3, 12, 30, {"loss": 0.5, "accuracy": 0.9, "val_loss": 0.4, "val_accuracy": 0.95}))
@@ -74,7 +74,7 @@ def searching(space):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("space", [stream.WIDE_SPACE, stream.long_space()], ids=["usual", "long names"])
+@pytest.mark.parametrize("space", [fake_events.WIDE_SPACE, fake_events.long_space()], ids=["usual", "long names"])
 def test_the_display_fits(space, width, height):
     """No line is wider than the terminal, and the whole is no higher."""
     shown = drawn(searching(space), width, height)
@@ -84,7 +84,7 @@ def test_the_display_fits(space, width, height):
 
 def test_trials_stand_side_by_side():
     """The running trial and the best so far stand in one line for each parameter, then the last trials."""
-    shown = drawn(searching(stream.WIDE_SPACE), 80, 24)
+    shown = drawn(searching(fake_events.WIDE_SPACE), 80, 24)
     text = "\n".join(shown)
     words = [line.split() for line in shown]
     assert ["trial", "3", "best:", "trial", "2"] in words
@@ -98,7 +98,7 @@ def test_trials_stand_side_by_side():
 
 def test_what_differs_comes_first():
     """Where not all parameters fit, those that differ are shown, and the rest is counted."""
-    space = stream.long_space(25)
+    space = fake_events.long_space(25)
     screen = searching(space)
     params = {**screen.state.progress.best.params, "dropout": 0.55}
     screen.on_trial_started(TrialStarted(4, params, 30))
@@ -109,20 +109,20 @@ def test_what_differs_comes_first():
 
 def test_a_wide_terminal_shows_two_columns_of_parameters():
     """Many parameters use the width that is there."""
-    narrow, wide = ("\n".join(drawn(searching(stream.long_space()), width, 24)) for width in (80, 140))
+    narrow, wide = ("\n".join(drawn(searching(fake_events.long_space()), width, 24)) for width in (80, 140))
     assert wide.count("_of_the_network") > 1.5 * narrow.count("_of_the_network")
 
 
 def test_pauses_do_not_look_dead():
     """Whatever is being done, the seconds since it began are shown."""
-    screen = loading(stream.WIDE_SPACE)
+    screen = loading(fake_events.WIDE_SPACE)
     screen._clock.now += 75
     assert "loading Keras, Optuna and the images  1m 15s" in drawn(screen, 80, 24)[0]
 
 
 def test_decoding_is_a_bar():
     """While images are decoded there are a bar, the counts and the time left."""
-    screen = loading(stream.WIDE_SPACE)
+    screen = loading(fake_events.WIDE_SPACE)
     screen.on_data_progress(0, 60000)
     screen._clock.now += 10
     screen.on_data_progress(30000, 60000)
@@ -153,9 +153,9 @@ def test_a_whole_run_is_shown():
     """Every event of a run finds its place, and what other libraries print stays above the display."""
     terminal = console(140, 40)
     with LiveScreen("digits", terminal, clock=Clock()) as screen:
-        screen.on_space_loaded(stream.WIDE_SPACE, Study())
+        screen.on_space_loaded(fake_events.WIDE_SPACE, Study())
         print("printed by a library")  # noqa: T201
-        stream.play(screen, stream.WIDE_SPACE)
+        fake_events.play(screen, fake_events.WIDE_SPACE)
         screen.on_stopping(StopReason.SIGINT)
         assert any("Ctrl-C: ending after this step" in line for line in drawn(screen, 140, 40))
     shown = terminal.file.getvalue()

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from studies.outcome import WorkerInfo
 from tests.search.display.test_live_screen import SIZES, drawn, loading
-from tests.support import stream
+from tests.support import fake_events
 
 WORKERS = [
     WorkerInfo(
@@ -29,8 +29,8 @@ WORKERS = [
 
 def watching(workers, trials=3):
     """A screen that watches workers, after some trials have ended."""
-    screen = loading(stream.WIDE_SPACE)
-    stream.play(screen, stream.WIDE_SPACE)
+    screen = loading(fake_events.WIDE_SPACE)
+    fake_events.play(screen, fake_events.WIDE_SPACE)
     screen.state = replace(screen.state, running=None)
     screen.on_workers_changed(workers)
     return screen
@@ -72,8 +72,8 @@ def test_workers_that_find_no_room_are_counted():
 
 def test_in_a_single_process_the_others_are_counted():
     """A run without a supervisor says how many workers share its study, and when it waits for them."""
-    screen = loading(stream.WIDE_SPACE)
-    stream.play(screen, stream.WIDE_SPACE)
+    screen = loading(fake_events.WIDE_SPACE)
+    fake_events.play(screen, fake_events.WIDE_SPACE)
     assert "worker" not in "".join(drawn(screen, 80, 24)[:2])
     screen.on_worker_count(3)
     screen.on_waiting()

@@ -3,7 +3,7 @@
 from search.launch.worker_screen import WorkerScreen
 from studies.events import DataProgress, StudyJoined, WorkerLine
 from studies.outcome import Progress
-from tests.support import stream
+from tests.support import fake_events
 
 
 class Sent(list):
@@ -16,8 +16,8 @@ def test_worker_reports_its_images_the_study_and_its_notices(capsys):
     """Everything that the supervisor does not know itself, and no trials, which the database tells."""
     sent = Sent()
     screen = WorkerScreen("digits", lambda reason: None, sent)
-    stream.play(screen, stream.WIDE_SPACE)
-    screen.on_study_opened(stream.opened(Progress(3), identity="i", notices=("a notice",)))
+    fake_events.play(screen, fake_events.WIDE_SPACE)
+    screen.on_study_opened(fake_events.opened(Progress(3), identity="i", notices=("a notice",)))
     screen.on_worker_output("weights", "downloading")
     kinds = [type(event).__name__ for event in sent]
     assert kinds == ["DataProgress", "DataProgress", "DataReady", "StudyJoined", "StudyJoined", "WorkerLine"]

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.support.light import NAME, SleepSettings, WorkerPool
+from tests.support.invariants import attempts, faults
 from tests.support.servers import postgres
-from tests.support.whole import attempts, faults
+from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
 
 pytestmark = pytest.mark.slow
 HERE, THERE = "10.213.77.1", "10.213.77.2"
@@ -47,15 +47,13 @@ def test_a_link_that_is_cut_and_restored_costs_no_trial(namespace, tmp_path):
     name, link = namespace
     with postgres(HERE, settings={"fsync": "off"}) as server:
         server.allow(f"{HERE}/24")
-        light = SleepSettings(server.new_database(), 8, seconds=0.5)
-        far_light = SleepSettings(
-            server.url(light.url.partition("@/")[2].partition("?")[0], over="tcp"), 8, seconds=0.5
-        )
+        plan = SleepSettings(server.new_database(), 8, seconds=0.5)
+        far_plan = SleepSettings(server.url(plan.url.partition("@/")[2].partition("?")[0], over="tcp"), 8, seconds=0.5)
         near, far = (WorkerPool([], tmp_path / side, 1, most_starts=1) for side in ("near", "far"))
-        for crew, command in ((near, light.command), (far, ["ip", "netns", "exec", name, *far_light.command])):
-            crew.folder.mkdir()
-            crew.command[:] = command
-            crew.start()
+        for pool, command in ((near, plan.command), (far, ["ip", "netns", "exec", name, *far_plan.command])):
+            pool.folder.mkdir()
+            pool.command[:] = command
+            pool.start()
         try:
             wait_for(lambda: "began" in near.output() and "began" in far.output())
             ip("link", "set", link, "down")
@@ -67,8 +65,8 @@ def test_a_link_that_is_cut_and_restored_costs_no_trial(namespace, tmp_path):
         finally:
             near.end()
             far.end()
-        assert faults(light.url, NAME, 8, 5) == []
-        assert attempts(light.url) == 1
+        assert faults(plan.url, NAME, 8, 5) == []
+        assert attempts(plan.url) == 1
         assert taken_by_near >= 1
         assert far.output().count("was taken by another worker") == 1
         assert "complete" in far.output().partition("was taken by another worker")[2]

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from studies.database.urls import sqlite_url
-from tests.support.light import NAME, SleepSettings, WorkerPool
+from tests.support.invariants import attempts, faults
 from tests.support.servers import postgres
-from tests.support.whole import attempts, faults
+from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
 
 pytestmark = pytest.mark.slow
 
@@ -18,21 +18,21 @@ pytestmark = pytest.mark.slow
 def test_a_study_survives_that_its_server_crashes(tmp_path):
     """Three times in the middle of trials; every worker goes on, and no trial was taken from a living one."""
     with postgres(settings={"fsync": "off"}) as server:
-        light = SleepSettings(server.new_database(), 24, seconds=0.3, lost_after_seconds=30.0)
-        crew = WorkerPool(light.command, tmp_path, 4, most_starts=4)
-        crew.start()
+        plan = SleepSettings(server.new_database(), 24, seconds=0.3, lost_after_seconds=30.0)
+        pool = WorkerPool(plan.command, tmp_path, 4, most_starts=4)
+        pool.start()
         try:
             for _ in range(3):
                 time.sleep(4.0)
                 server.stop("immediate")
                 time.sleep(1.0)
                 server.start()
-            crew.wait(120.0)
+            pool.wait(120.0)
         finally:
-            crew.end()
-        assert faults(light.url, NAME, 24, 5) == []
-        assert attempts(light.url) == 0
-    assert [worker.returncode for worker in crew.workers] == [0] * 4, crew.output()
+            pool.end()
+        assert faults(plan.url, NAME, 24, 5) == []
+        assert attempts(plan.url) == 0
+    assert [worker.returncode for worker in pool.workers] == [0] * 4, pool.output()
 
 
 def test_a_full_disk_holds_a_study_up_and_costs_nothing(tmp_path):
@@ -42,23 +42,23 @@ def test_a_full_disk_holds_a_study_up_and_costs_nothing(tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
-    crew = None
+    pool = None
     try:
-        light = SleepSettings(sqlite_url(disk / "study.db"), 12, seconds=0.3, lost_after_seconds=30.0)
-        crew = WorkerPool(light.command, tmp_path, 2, most_starts=2)
-        crew.start()
-        while "began" not in crew.output():
+        plan = SleepSettings(sqlite_url(disk / "study.db"), 12, seconds=0.3, lost_after_seconds=30.0)
+        pool = WorkerPool(plan.command, tmp_path, 2, most_starts=2)
+        pool.start()
+        while "began" not in pool.output():
             time.sleep(0.1)
         with (disk / "ballast").open("wb", buffering=0) as ballast:
             fill(ballast)
         time.sleep(4.0)
         (disk / "ballast").unlink()
-        crew.wait(120.0)
-        assert faults(light.url, NAME, 12, 5) == []
-        assert attempts(light.url) == 0
+        pool.wait(120.0)
+        assert faults(plan.url, NAME, 12, 5) == []
+        assert attempts(plan.url) == 0
     finally:
-        if crew is not None:
-            crew.end()
+        if pool is not None:
+            pool.end()
         subprocess.run(["umount", str(disk)], check=True)
 
 
@@ -74,21 +74,21 @@ def fill(ballast):
 @pytest.mark.parametrize("worker_signal", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_that_vanishes_is_replaced_by_one_that_lives(url, tmp_path, worker_signal):
     """Its trial is evaluated by another, once; one that was only stalled says so and goes on."""
-    light = SleepSettings(url, 4, seconds=0.5)
-    crew = WorkerPool(light.command, tmp_path, 2, most_starts=2)
-    crew.start()
+    plan = SleepSettings(url, 4, seconds=0.5)
+    pool = WorkerPool(plan.command, tmp_path, 2, most_starts=2)
+    pool.start()
     try:
-        while crew.output().count("began") < 2:
+        while pool.output().count("began") < 2:
             time.sleep(0.05)
-        os.kill(crew.workers[0].pid, worker_signal)
+        os.kill(pool.workers[0].pid, worker_signal)
         if worker_signal == signal.SIGKILL:
-            assert crew.workers[1].wait(60) == 0
+            assert pool.workers[1].wait(60) == 0
         else:
             time.sleep(4.0)
-            os.kill(crew.workers[0].pid, signal.SIGCONT)
-            crew.wait(60.0)
-            assert "was taken by another worker" in crew.output()
+            os.kill(pool.workers[0].pid, signal.SIGCONT)
+            pool.wait(60.0)
+            assert "was taken by another worker" in pool.output()
     finally:
-        crew.end()
+        pool.end()
     assert faults(url, NAME, 4, 5) == []
     assert attempts(url) == 1

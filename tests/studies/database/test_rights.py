@@ -23,8 +23,8 @@ from studies.study_folder import StudyRef
 from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY
-from tests.support.light import NAME, SleepingEvaluator, SleepSettings
-from tests.support.whole import faults
+from tests.support.invariants import faults
+from tests.support.sleeping_workers import NAME, SleepingEvaluator, SleepSettings
 
 # Storages that cannot be opened leave their connections to be collected: see `refused`.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -67,7 +67,7 @@ def execute(url, statements):
 
 def work_as(url, trials=2):
     """Be a worker of the study until it has so many trials."""
-    light, stop = SleepSettings(url, trials, epochs=2, seconds=0.0), StopRequest()
+    plan, stop = SleepSettings(url, trials, epochs=2, seconds=0.0), StopRequest()
     settings = Study(sampler="random", pruner="none")
     opened = create_study(url, NAME, TINY, settings, DATA)
     try:
@@ -77,7 +77,7 @@ def work_as(url, trials=2):
                 opened.database, WorkerRegistration(opened.study_id, "none"), WorkerActivity(), stop
             ) as member:
                 queue = TrialQueue(opened.database, member)
-                Worker(opened.study, TINY, settings, queue, SleepingEvaluator(light, stop), RunListener(), stop).run()
+                Worker(opened.study, TINY, settings, queue, SleepingEvaluator(plan, stop), RunListener(), stop).run()
     finally:
         opened.database.engine.dispose()
 

@@ -1,7 +1,7 @@
-"""A worker without Keras: all of a study but the training, which sleeps; and a crew of worker processes.
+"""Workers without Keras: everything of a study except the training, which sleeps; and a pool of such processes.
 
-As a program it is given the settings of `Light` as JSON, says `ready`, and begins when it reads a line; or it
-has joined the study before.
+As a program it takes `SleepSettings` as JSON, prints `ready`, and starts when it reads a line; with `is_open_first` it
+joins the study before.
 """
 
 import json
@@ -27,21 +27,21 @@ from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
 from tests.support.fakes import DATA, TINY
 
-NAME = "light"
+NAME = "sleeping"
 
 
 @dataclass(frozen=True)
 class SleepSettings:
-    """What a worker that trains nothing does.
+    """Work of a worker that trains nothing.
 
     Args:
-        url: The database.
-        trials: Trials of the study.
-        epochs: Epochs of each trial.
-        seconds: Of each epoch.
+        url: URL of the database.
+        trials: Number of trials of the study.
+        epochs: Number of epochs of each trial.
+        seconds: Seconds of each epoch.
         heartbeat_seconds: As in `Study`.
         lost_after_seconds: As in `Study`.
-        is_open_first: Join the study before the signal to begin.
+        is_open_first: Join the study before the signal to start.
     """
 
     url: str
@@ -54,22 +54,22 @@ class SleepSettings:
 
     @property
     def command(self) -> list[str]:
-        """The command line of such a worker."""
-        return [sys.executable, "-m", "tests.support.light", json.dumps(asdict(self))]
+        """Return the command line of such a worker."""
+        return [sys.executable, "-m", "tests.support.sleeping_workers", json.dumps(asdict(self))]
 
 
 @dataclass
 class SleepingEvaluator:
-    """An objective whose value follows from the recipe; a trial that others began goes on after its last epoch."""
+    """Evaluates a trial to a value that its recipe determines, and resumes a trial after its last epoch."""
 
-    light: SleepSettings
+    plan: SleepSettings
     stop: StopRequest
 
     def __call__(self, trial: ClaimedTrial, recipe: Space, before: Progress) -> TrialOutcome:
         value = 0.0
-        epochs = self.light.epochs
+        epochs = self.plan.epochs
         for epoch in range(trial.last_reported_step + 1, epochs + 1):
-            time.sleep(self.light.seconds)
+            time.sleep(self.plan.seconds)
             value = value_of(recipe.dropout, epoch)
             trial.report(value, epoch)
             trial.keep_epoch(epoch, {"loss": 1.0 - value})
@@ -81,12 +81,12 @@ class SleepingEvaluator:
 
 
 def value_of(dropout: float | Float, epoch: int) -> float:
-    """What a trial reports after an epoch."""
+    """Return the value that a trial reports after an epoch."""
     return 1.0 - float(dropout) - 0.1 / epoch  # type: ignore[arg-type]
 
 
 class PrintingListener(RunListener):
-    """Prints when trials begin and how they end."""
+    """Prints when trials start and how they end."""
 
     def on_trial_started(self, event: TrialStarted) -> None:
         print(f"{time.time():.3f} began {event.number}", flush=True)
@@ -95,22 +95,29 @@ class PrintingListener(RunListener):
         print(f"{time.time():.3f} {event.state} {event.number} {event.reason}", flush=True)
 
 
-def work(light: SleepSettings) -> None:
-    """Be a worker until the study is over or an end is asked for."""
-    settings = Study(trials=light.trials, sampler="random", pruner="none")
+def work(plan: SleepSettings) -> None:
+    """Work until the study is over or a stop is requested."""
+    settings = Study(trials=plan.trials, sampler="random", pruner="none")
     stop, activity = StopRequest(), WorkerActivity()
     with signals(stop):
-        opened = create_study(light.url, NAME, TINY, settings, DATA)
-        set_limits(opened.database, opened.study_id, Limits(light.trials))
-        member = WorkerRegistration(opened.study_id, "none", lost_after_seconds=light.lost_after_seconds)
-        with worker_session(opened.database, member, activity, stop, seconds=light.heartbeat_seconds):
+        opened = create_study(plan.url, NAME, TINY, settings, DATA)
+        set_limits(opened.database, opened.study_id, Limits(plan.trials))
+        member = WorkerRegistration(opened.study_id, "none", lost_after_seconds=plan.lost_after_seconds)
+        with worker_session(opened.database, member, activity, stop, seconds=plan.heartbeat_seconds):
             print(f"{time.time():.3f} joined", flush=True)
-            if light.is_open_first:
+            if plan.is_open_first:
                 sys.stdin.readline()
             # It is killed on purpose, again and again.
             queue = TrialQueue(opened.database, member, max_retries=1000)
             Worker(
-                opened.study, TINY, settings, queue, SleepingEvaluator(light, stop), PrintingListener(), stop, activity
+                opened.study,
+                TINY,
+                settings,
+                queue,
+                SleepingEvaluator(plan, stop),
+                PrintingListener(),
+                stop,
+                activity,
             ).run()
     print(f"{time.time():.3f} over", flush=True)
     sys.exit(143 if stop.requested else 0)
@@ -118,14 +125,14 @@ def work(light: SleepSettings) -> None:
 
 @dataclass
 class WorkerPool:
-    """Worker processes of one command; those that die before the study is over are replaced, as a supervisor would.
+    """Worker processes of one command; those that crash before the study is over are replaced, as by a supervisor.
 
     Args:
-        command: The command of each.
-        folder: Where their output goes.
-        size: How many.
-        environment: Of each.
-        most_starts: After so many starts no more are replaced.
+        command: Command line of each.
+        folder: Folder of their logs.
+        size: Number of processes.
+        environment: Environment of each; None for that of this process.
+        most_starts: Number of starts after which none is replaced.
     """
 
     command: list[str]
@@ -137,7 +144,7 @@ class WorkerPool:
     started: int = 0
 
     def start(self) -> None:
-        """Start all of them, at once."""
+        """Start all of them."""
         self.workers = [self._new() for _ in range(self.size)]
 
     def _new(self) -> subprocess.Popen[bytes]:
@@ -156,7 +163,7 @@ class WorkerPool:
             worker.stdin.close()
 
     def look_after(self) -> bool:
-        """Replace those that died; returns whether any has found the study over."""
+        """Replace those that crashed. Return True if any has found the study over."""
         codes = [worker.poll() for worker in self.workers]
         if 0 in codes:
             return True
@@ -166,10 +173,10 @@ class WorkerPool:
         return False
 
     def wait(self, seconds: float) -> None:
-        """Replace those that die until all have found the study over.
+        """Replace those that crash until all have found the study over.
 
         Raises:
-            TimeoutError: It took longer.
+            TimeoutError: The study was not over in time.
         """
         deadline = time.monotonic() + seconds
         while not self.look_after() or any(worker.poll() is None for worker in self.workers):
@@ -179,35 +186,35 @@ class WorkerPool:
             time.sleep(0.2)
 
     def wait_until_joined(self, seconds: float = 120.0) -> None:
-        """Wait until as many workers as there are have joined the study, or for that many seconds."""
+        """Wait until all workers have joined the study, at most for this many seconds."""
         deadline = time.monotonic() + seconds
         while self.output().count(" joined\n") < self.size and time.monotonic() < deadline:
             time.sleep(0.1)
 
     def _show_where(self) -> None:
-        """Let those that are left print where they are, if they have PYTHONFAULTHANDLER."""
+        """Let the remaining ones print their stacks, where PYTHONFAULTHANDLER is set."""
         for worker in self.workers:
             worker.send_signal(signal.SIGABRT)
         time.sleep(1.0)
 
     def end(self) -> None:
-        """Kill whoever is left."""
+        """Kill the remaining ones."""
         for worker in self.workers:
             worker.kill()
             worker.wait()
 
     def output(self) -> str:
-        """What all of them printed."""
+        """Return what all of them printed."""
         return "".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("worker-*.log")))
 
 
 def main() -> None:
-    """Wait for the signal, and work."""
-    light = SleepSettings(**json.loads(sys.argv[1]))
-    if not light.is_open_first:
+    """Wait for the signal to start, and work."""
+    plan = SleepSettings(**json.loads(sys.argv[1]))
+    if not plan.is_open_first:
         print(f"ready {os.getpid()}", flush=True)
         sys.stdin.readline()
-    work(light)
+    work(plan)
 
 
 if __name__ == "__main__":

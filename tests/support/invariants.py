@@ -1,4 +1,4 @@
-"""What must hold of a study when it is over, whatever happened to its workers."""
+"""What must hold for a study that is over, whatever happened to its workers."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,7 @@ from studies.outcome import ALIVE
 
 
 def read_whole(url: str, name: str) -> tuple[list[FrozenTrial], dict[int, list[int]], Counter[str]]:
-    """The trials by plain Optuna, the epochs of each by its number, and how many workers ended how."""
+    """Return the trials as plain Optuna reads them, the epochs of each by its number, and the workers by state."""
     storage = optuna.storages.RDBStorage(url)
     try:
         trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
@@ -29,7 +29,7 @@ def read_whole(url: str, name: str) -> tuple[list[FrozenTrial], dict[int, list[i
 
 
 def attempts(url: str) -> int:
-    """How often a trial was taken again."""
+    """Return the number of retries of trials."""
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         again = connection.scalar(sa.select(sa.func.sum(CLAIMS.c.attempt - 1)))
@@ -38,7 +38,7 @@ def attempts(url: str) -> int:
 
 
 def faults(url: str, name: str, trials: int, epochs: int) -> list[str]:
-    """Everything that is not as it should be: lost, double or unfinished trials, and curves with gaps."""
+    """Return what is wrong: lost, duplicate or unfinished trials, and curves with gaps."""
     found, curves, states = read_whole(url, name)
     wrong = []
     if [trial.number for trial in found] != list(range(trials)):
@@ -57,7 +57,7 @@ def faults(url: str, name: str, trials: int, epochs: int) -> list[str]:
 
 
 def best_trial(url: str, name: str) -> int:
-    """The number of the best trial."""
+    """Return the number of the best trial."""
     storage = optuna.storages.RDBStorage(url)
     try:
         return optuna.load_study(study_name=name, storage=storage).best_trial.number
@@ -66,7 +66,7 @@ def best_trial(url: str, name: str) -> int:
 
 
 def differences(url: str, calm_url: str, name: str) -> list[str]:
-    """Where a study's trials are not, to the last bit, those of the same study in another database."""
+    """Return where a study's trials differ, in any bit, from those of the same study in another database."""
     ours, theirs = _contents(url, name), _contents(calm_url, name)
     pairs = enumerate(zip(ours, theirs, strict=False))
     wrong = [f"trial {number} has other values than without chaos" for number, (one, other) in pairs if one != other]
@@ -74,7 +74,7 @@ def differences(url: str, calm_url: str, name: str) -> list[str]:
 
 
 def _contents(url: str, name: str) -> list[tuple[Any, ...]]:
-    """Of each trial: its parameters, its value, what it reported, and the metrics of its epochs."""
+    """Return the parameters, the value, the reports and the epochs' metrics of each trial."""
     engine = sa.create_engine(url)
     try:
         return [

@@ -1,4 +1,4 @@
-"""A run that never trains: the events of a search, as `studies.run.run` tells them."""
+"""Events of a run that never trains, as `studies.run.run` reports them."""
 
 from pathlib import Path
 from types import ModuleType
@@ -19,23 +19,23 @@ METRICS = {
 
 
 def long_space(parameters=25):
-    """A space with many parameters of long names."""
+    """Return a space with many parameters of long names."""
     own = {f"a_very_long_parameter_name_{index:02d}_of_the_network": Int(1, 10**6) for index in range(parameters - 5)}
     return Space(data=Digits(), model=Custom(long_space, **own))
 
 
 def split(images):
-    """Black images of ten classes."""
+    """Return black images of ten classes."""
     return Split(np.zeros((images, 8, 8, 1), np.uint8), np.arange(images) % 10)
 
 
 def dataset(classes=tuple("0123456789"), skipped=()):
-    """A small data set."""
+    """Return a small data set."""
     return Dataset(split(100), split(30), split(40), tuple(classes), tuple(skipped))
 
 
 def opened(progress, **changed):
-    """A study that was opened."""
+    """Return the event of an opened study."""
     fields = {
         "name": "digits",
         "storage": "sqlite:////runs/digits/study.db",
@@ -53,7 +53,7 @@ def opened(progress, **changed):
 
 
 def result(**changed):
-    """The outcome of three trials, of which trial 2 is the best."""
+    """Return the result of three trials, of which trial 2 is the best."""
     best = Best(2, 0.9871, 7, {"dropout": 0.31234, "learning_rate": 0.001})
     fields = {
         "study": "digits",
@@ -67,7 +67,7 @@ def result(**changed):
 
 
 def play(listener, space, epochs=3):
-    """Tell a listener of three trials, one of them pruned."""
+    """Report three trials, one of them pruned."""
     listener.on_data_progress(0, 170)
     listener.on_data_progress(170, 170)
     listener.on_data_ready(dataset(skipped=[Skipped("a/[red]b\nc.jpg", "is not an image")]).summary())
@@ -81,7 +81,7 @@ def play(listener, space, epochs=3):
 
 
 def play_trial(listener, space, number, state, value, epochs=3):
-    """Tell a listener of one trial from its start to its end."""
+    """Report one trial from its start to its end."""
     params = {**baseline(space), "dropout": 0.2 + number / 10}
     listener.on_trial_started(TrialStarted(number, params, epochs))
     for epoch in range(1, epochs + 1):
@@ -94,7 +94,7 @@ def play_trial(listener, space, number, state, value, epochs=3):
 
 
 def trial_rows():
-    """What `read_trials` returns, with values that need quoting."""
+    """Return trials as `read_trials` does, with values that need quoting."""
     params = {"dropout": 0.2, "patience": None, "epochs": 3}
     return [
         TrialSummary(0, "complete", 0.9767, 3, 3, 8.2, "", params),
@@ -104,7 +104,7 @@ def trial_rows():
 
 
 def module(name, **attributes):
-    """A module that stands in for one that would import Keras."""
+    """Return a module to replace one that would import Keras."""
     made = ModuleType(name)
     vars(made).update(attributes)
     return made
