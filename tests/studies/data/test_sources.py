@@ -1,4 +1,4 @@
-"""Sources other than folders: digits, archives, Keras' data sets and a user's function."""
+"""Sources other than folders: digits, archives, Keras' data sets and the user's own function."""
 
 import sys
 from pathlib import Path
@@ -11,56 +11,54 @@ from spaces import CustomData, Digits, KerasDataset, Npz
 from spaces.errors import DataError
 from studies.data.keras_datasets import _CLASSES
 from studies.data.sources import load
+from tests.support.image_folders import all_bytes, split_sizes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (10, 4, 4, 3), np.uint8)
 LABELS = np.tile([0, 1], 20)
 
 
-def refused(data, folder: Path = Path()) -> str:
+def error_of(data, folder: Path = Path()) -> str:
     with pytest.raises(DataError) as caught:
         load(data, folder)
     return str(caught.value)
 
 
-def test_the_digits_are_1797_grey_images_of_all_brightness():
-    """Ten classes of 8 x 8 pixels, from 0 to 255."""
+def test_the_digits_are_1797_grey_images():
+    """Ten classes of 8 x 8 pixels with 17 levels from 0 to 255, split by the fractions of the record."""
     data = load(Digits(), Path())
-    assert data.classes == tuple("0123456789")
-    assert data.image_shape == (8, 8, 1)
-    assert [len(split) for split in (data.train, data.validation, data.test)] == [1150, 288, 359]
-    assert (data.train.images.min(), data.train.images.max()) == (0, 255)
+    assert (data.classes, data.image_shape) == (tuple("0123456789"), (8, 8, 1))
+    assert split_sizes(data) == [1150, 288, 359]
+    assert split_sizes(load(Digits(validation=0.5, test=0.1), Path())) == [809, 808, 180]
     joined = np.concatenate([split.images for split in (data.train, data.validation, data.test)])
-    from sklearn.datasets import load_digits
-
-    assert joined.sum() == np.rint(load_digits().images * 15.9375).sum()
+    assert (joined.min(), joined.max(), len(np.unique(joined))) == (0, 255, 17)
 
 
-def test_the_shares_of_digits_can_be_chosen():
-    """Of all images for the test, of the rest for validation."""
-    data = load(Digits(validation=0.5, test=0.1), Path())
-    assert [len(split) for split in (data.train, data.validation, data.test)] == [809, 808, 180]
-
-
-def test_an_archive_is_read(tmp_path):
-    """Arrays by their names, from the folder of the space file."""
-    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=np.array(["no", "yes"])[LABELS])
+@pytest.mark.parametrize(
+    ("arrays", "sizes"),
+    [
+        ({"x_train": IMAGES, "y_train": np.array(["no", "yes"])[LABELS]}, [24, 6, 10]),
+        (
+            {
+                **{
+                    "x_train": IMAGES / 255,
+                    "y_train": LABELS,
+                    "x_validation": OTHERS[:4] / 255,
+                    "y_validation": LABELS[:4],
+                },
+                **{"x_test": OTHERS[4:] / 255, "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
+            },
+            [40, 4, 6],
+        ),
+    ],
+)
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_archive_is_read(tmp_path, arrays, sizes, save):
+    """Arrays by their names, relative to the folder of the space file; nothing is split off given splits."""
+    save(tmp_path / "x.npz", **arrays)
     data = load(Npz("x.npz", test=0.25), tmp_path)
-    assert data.classes == ("no", "yes")
-    assert [len(split) for split in (data.train, data.validation, data.test)] == [24, 6, 10]
-
-
-def test_an_archive_may_hold_all_parts_and_names(tmp_path):
-    """Nothing is split off what is given."""
-    np.savez_compressed(
-        tmp_path / "x.npz",
-        **{"x_train": IMAGES / 255, "y_train": LABELS, "x_validation": OTHERS[:4] / 255, "y_validation": LABELS[:4]},
-        **{"x_test": OTHERS[4:] / 255, "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
-    )
-    data = load(Npz(tmp_path / "x.npz"), Path())
-    assert data.classes == ("no", "yes")
-    assert [len(split) for split in (data.train, data.validation, data.test)] == [40, 4, 6]
-    assert np.array_equal(data.train.images, IMAGES)
+    assert (data.classes, split_sizes(data)) == (("no", "yes"), sizes)
+    assert set(all_bytes(data)) >= {image.tobytes() for image in IMAGES}
 
 
 @pytest.mark.parametrize(
@@ -74,10 +72,10 @@ def test_an_archive_may_hold_all_parts_and_names(tmp_path):
         ({"x_train": IMAGES.astype(object), "y_train": LABELS}, "x_train contains Python objects, which may run code"),
     ],
 )
-def test_an_archive_of_something_else_is_refused(tmp_path, arrays, expected):
-    """Missing names, other lengths and pickled objects are named."""
+def test_an_archive_with_other_content_is_rejected(tmp_path, arrays, expected):
+    """Missing names, different lengths and pickled objects are named."""
     np.savez(tmp_path / "x.npz", **arrays)
-    assert expected in refused(Npz("x.npz"), tmp_path)
+    assert expected in error_of(Npz("x.npz"), tmp_path)
 
 
 TRAIN = {"x_train": IMAGES, "y_train": LABELS}
@@ -98,37 +96,37 @@ TRAIN = {"x_train": IMAGES, "y_train": LABELS}
         ({**TRAIN, "weights": np.array([{}])}, "unknown arrays: 'weights'"),
     ],
 )
-def test_an_archive_with_other_names_is_refused(tmp_path, arrays, expected):
-    """No array is dropped or guessed: the message says how to rename it."""
+def test_an_archive_with_other_names_is_rejected(tmp_path, arrays, expected):
+    """No array is dropped or guessed: the hint says how to rename it."""
     np.savez(tmp_path / "x.npz", **arrays)
-    found = refused(Npz("x.npz"), tmp_path)
+    found = error_of(Npz("x.npz"), tmp_path)
     assert "contains unknown arrays: " in found
     assert expected in found
 
 
-def test_the_advice_for_other_names_works(tmp_path):
-    """What the message says, done in Python, makes the archive usable."""
+def test_the_hint_for_other_names_works(tmp_path):
+    """The code in the hint makes the archive usable."""
     file = tmp_path / "x.npz"
     np.savez(file, **TRAIN, x_val=OTHERS, y_val=LABELS[:10], notes=np.arange(3))
-    code = refused(Npz(file)).split("rename or remove them: ")[1]
+    code = error_of(Npz(file)).split("rename or remove them: ")[1]
     exec(code, {"np": np, "file": file})
     assert len(load(Npz(file), Path()).validation) == 10
 
 
-def test_what_is_no_archive_is_refused(tmp_path):
-    """Missing, foreign, truncated files and folders."""
-    np.save(tmp_path / "array.npy", IMAGES)
+def test_files_that_are_no_archive_are_rejected(tmp_path):
+    """Missing, foreign, truncated and damaged files, and folders."""
+    np.save(tmp_path / "array.npz", IMAGES)
+    (tmp_path / "array.npz.npy").rename(tmp_path / "array.npz")
     (tmp_path / "text.npz").write_text("no archive")
-    np.savez(tmp_path / "x.npz", x_train=IMAGES, y_train=LABELS)
+    np.savez(tmp_path / "x.npz", **TRAIN)
     whole = (tmp_path / "x.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "bits.npz").write_bytes(whole[:2000] + b"\0" * 100 + whole[2100:])
-    assert refused(Npz("no.npz"), tmp_path) == f"archive not found: {tmp_path / 'no.npz'}"
-    assert "is not a NumPy archive" in refused(Npz("array.npy"), tmp_path)
-    assert "is not a NumPy archive" in refused(Npz("text.npz"), tmp_path)
-    assert "is not a NumPy archive" in refused(Npz("cut.npz"), tmp_path)
-    assert "is damaged" in refused(Npz("bits.npz"), tmp_path)
-    assert "archive" in refused(Npz("."), tmp_path)
+    assert error_of(Npz("no.npz"), tmp_path) == f"archive not found: {tmp_path / 'no.npz'}"
+    for name in ("array.npz", "text.npz", "cut.npz"):
+        assert "is not a NumPy archive" in error_of(Npz(name), tmp_path)
+    assert "is damaged" in error_of(Npz("bits.npz"), tmp_path)
+    assert "archive" in error_of(Npz("."), tmp_path)
 
 
 def fake_keras(monkeypatch, load_data) -> None:
@@ -146,12 +144,12 @@ def test_a_keras_data_set_has_its_classes_by_name(monkeypatch, tmp_path, name, c
     fake_keras(monkeypatch, lambda: ((images[classes:], labels[classes:]), (images[:classes], labels[:classes])))
     data = load(KerasDataset(name), tmp_path)
     assert len(set(data.classes)) == classes
-    assert [len(split) for split in (data.train, data.validation, data.test)] == [classes * 4, classes, classes]
+    assert split_sizes(data) == [classes * 4, classes, classes]
 
 
 @pytest.mark.parametrize("name", _CLASSES)
-def test_a_download_that_fails_says_which_file_to_put_where(monkeypatch, tmp_path, capsys, name):
-    """Every file, its address and its place, which KERAS_HOME decides; Keras prints nothing."""
+def test_a_failed_download_names_the_files_and_their_places(monkeypatch, tmp_path, capsys, name):
+    """Every file, its URL and its place, which KERAS_HOME sets; Keras prints nothing."""
 
     def fail():
         sys.stdout.write("Downloading data")
@@ -159,10 +157,8 @@ def test_a_download_that_fails_says_which_file_to_put_where(monkeypatch, tmp_pat
 
     fake_keras(monkeypatch, fail)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    found = refused(KerasDataset(name))
-    assert "no network" in found
-    assert "https://" in found
-    assert f"as {tmp_path / 'datasets'}" in found
+    found = error_of(KerasDataset(name))
+    assert all(each in found for each in ("no network", "https://", f"as {tmp_path / 'datasets'}"))
     assert capsys.readouterr().out == ""
 
 
@@ -182,18 +178,18 @@ def test_keras_looks_for_its_files_where_the_message_says(monkeypatch, tmp_path,
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setitem(get_file.__globals__, "urlretrieve", lambda origin, target, *_: pretend(target, origin))
     monkeypatch.setitem(get_file.__globals__, "config", SimpleNamespace(keras_home=lambda: str(tmp_path)))
-    found = refused(KerasDataset(name))
+    found = error_of(KerasDataset(name))
     assert wanted
     for origin, target in wanted.items():
         assert f"{origin}\n    as {target}" in found
 
 
-def test_a_function_may_return_all_parts():
+def test_a_function_may_return_all_splits():
     """A dict of pairs, with or without names of the classes."""
     pair = (IMAGES, LABELS)
     data = load(CustomData(lambda: {"train": pair, "test": [OTHERS[:4], [0, 1, 0, 1]], "classes": ["a", "b"]}), Path())
     assert data.classes == ("a", "b")
-    assert [len(split) for split in (data.train, data.validation, data.test)] == [32, 8, 4]
+    assert split_sizes(data) == [32, 8, 4]
 
 
 def broken():
@@ -204,17 +200,12 @@ def complaining():
     raise DataError("the drive is not mounted")
 
 
-def test_a_function_that_fails_shows_its_line():
-    """The user's own line and the error, and no traceback."""
-    found = refused(CustomData(broken))
-    assert found.startswith("broken() failed: KeyError: 'test'\n")
-    assert f"{__file__}, line " in found
+def test_a_failing_function_is_reported_with_its_line():
+    """The user's own line and the error, without a traceback; a `DataError` of the user passes through."""
+    found = error_of(CustomData(broken))
+    assert found.startswith(f"broken() failed: KeyError: 'test'\n  {__file__}, line ")
     assert found.endswith('return {"train": (IMAGES, LABELS)}["test"]')
-
-
-def test_a_function_may_say_itself_what_is_wrong():
-    """A `DataError` of the user's passes through."""
-    assert refused(CustomData(complaining)) == "the drive is not mounted"
+    assert error_of(CustomData(complaining)) == "the drive is not mounted"
 
 
 @pytest.mark.parametrize(
@@ -229,12 +220,12 @@ def test_a_function_may_say_itself_what_is_wrong():
         ({"train": (IMAGES, LABELS), "classes": 3}, "list of different names"),
     ],
 )
-def test_a_function_that_returns_something_else_is_refused(returned, expected):
+def test_a_function_that_returns_something_else_is_rejected(returned, expected):
     """The message says what it must return and what it did."""
 
     def give():
         return returned
 
-    found = refused(CustomData(give))
+    found = error_of(CustomData(give))
     assert found.startswith("give()")
     assert expected in found

@@ -1,4 +1,4 @@
-"""Many processes that start on an empty cache at once, as workers of one study do."""
+"""Many processes that start with an empty cache at once, like the workers of one study."""
 
 import os
 import subprocess
@@ -21,12 +21,12 @@ from spaces import ImageFolder
 from studies.data.sources import load
 
 pipe = os.fdopen(int(sys.argv[2]), "w", buffering=1)
-class Told(logging.Handler):
+class Reports(logging.Handler):
     def emit(self, record):
         if "waiting" in record.getMessage():
             pipe.write(f"waiting {os.getpid()}\\n")
 logging.getLogger("studies").setLevel(logging.INFO)
-logging.getLogger("studies").addHandler(Told())
+logging.getLogger("studies").addHandler(Reports())
 
 def progress(done, total):
     if done and total not in seen:
@@ -36,8 +36,8 @@ def progress(done, total):
 
 seen = set()
 data = load(ImageFolder(sys.argv[1]), Path.cwd(), progress=progress)
-parts = (data.test, data.validation, data.train)
-print(hashlib.sha256(b"".join(part.images.tobytes() for part in parts)).hexdigest())
+splits = (data.test, data.validation, data.train)
+print(hashlib.sha256(b"".join(split.images.tobytes() for split in splits)).hexdigest())
 """
 
 
@@ -47,58 +47,54 @@ def photos(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def storm(photos: Path) -> Iterator[tuple[dict[int, subprocess.Popen[str]], TextIO]]:
-    """Starts, by process number, and what they tell: `decoding` or `waiting` and who."""
+def start_all(photos: Path) -> Iterator[tuple[dict[int, subprocess.Popen[str]], TextIO]]:
+    """Yield processes by number, and the lines they report: `decoding` or `waiting` and the number."""
     reader, writer = os.pipe()
     command = [sys.executable, "-c", LOAD, str(photos), str(writer)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     running = [subprocess.Popen(command, pass_fds=[writer], **pipes) for _ in range(STARTS)]
     os.close(writer)
-    with os.fdopen(reader) as told:
+    with os.fdopen(reader) as reports:
         try:
-            yield {process.pid: process for process in running}, told
+            yield {process.pid: process for process in running}, reports
         finally:
             for process in running:
                 process.kill()
                 process.communicate()
 
 
-def told_by_all(told: TextIO) -> int:
-    """The process that decodes, once it does and all others wait for it."""
-    lines = [told.readline().split() for _ in range(STARTS)]
+def decoding_process(reports: TextIO) -> int:
+    """Return the process that decodes, once it does and all others wait for it."""
+    lines = [reports.readline().split() for _ in range(STARTS)]
     assert sorted(what for what, _ in lines) == ["decoding", *["waiting"] * (STARTS - 1)]
-    return next(int(who) for what, who in lines if what == "decoding")
+    return next(int(number) for what, number in lines if what == "decoding")
 
 
-def finished(processes: dict[int, subprocess.Popen[str]]) -> set[str]:
-    """What the processes have read, after each may go on."""
+def check_contents(processes: dict[int, subprocess.Popen[str]], reports: TextIO) -> None:
+    """Let the processes finish, and check that all have read the same images and none has decoded them again."""
     for process in processes.values():
         process.stdin.write("\n")
         process.stdin.flush()
-    return {process.communicate(timeout=60)[0] for process in processes.values()}
+    [content] = {process.communicate(timeout=60)[0] for process in processes.values()}
+    assert len(content.strip()) == 64
+    assert reports.read() == ""
 
 
 def test_many_starts_at_once_decode_once(photos):
     """One decodes, the others wait, and all of them read the same images."""
-    with storm(photos) as (processes, told):
-        told_by_all(told)
-        contents = finished(processes)
-        assert len(contents) == 1
-        assert len(contents.pop().strip()) == 64
-        assert told.read() == ""
+    with start_all(photos) as (processes, reports):
+        decoding_process(reports)
+        check_contents(processes, reports)
 
 
 @pytest.mark.slow
-def test_another_start_takes_over_from_one_that_was_killed(photos):
-    """Within seconds of kill -9 one of those that waited decodes, and the others read what it made."""
-    with storm(photos) as (processes, told):
-        killed = processes.pop(told_by_all(told))
+def test_a_waiting_process_takes_over_from_a_killed_one(photos):
+    """Within seconds of kill -9 one of them decodes, and the others read its images."""
+    with start_all(photos) as (processes, reports):
+        killed = processes.pop(decoding_process(reports))
         killed.kill()
         began = time.monotonic()
-        what, who = told.readline().split()
+        what, number = reports.readline().split()
         assert time.monotonic() - began < 10
-        assert (what, int(who) in processes) == ("decoding", True)
-        contents = finished(processes)
-        assert len(contents) == 1
-        assert len(contents.pop().strip()) == 64
-        assert told.read() == ""
+        assert (what, int(number) in processes) == ("decoding", True)
+        check_contents(processes, reports)
