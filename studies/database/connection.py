@@ -1,4 +1,4 @@
-"""Opens the database of a study by its URL, and says plainly what is wrong with it."""
+"""Opens the database of a study by its URL, and explains what is wrong with it."""
 
 import contextlib
 import os
@@ -23,14 +23,14 @@ CONNECT_TIMEOUT_SECONDS = 10
 
 
 def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStorage:
-    """Connect to the database, and create what is missing in it.
+    """Connect to the database and create missing tables.
 
     Args:
         url: SQLAlchemy URL: `sqlite:///file.db`, `postgresql+psycopg://...` or `mysql+pymysql://...`.
-        reading: Only read: a file must be there, and is opened so that nothing is written to it.
+        reading: Whether to read only: a database file must exist, and is opened so that it cannot be written.
 
     Raises:
-        StudyError: The URL is not one, the database cannot be reached, is locked, or belongs to another program.
+        StudyError: The URL is invalid, or the database cannot be reached, is locked, or belongs to another program.
     """
     parsed = parse_url(url)
     is_sqlite, opened = parsed.get_backend_name() == "sqlite", url
@@ -42,7 +42,7 @@ def open_storage(url: str, *, reading: bool = False) -> optuna.storages.RDBStora
         storage = optuna.storages.RDBStorage(opened, engine_kwargs=settings, skip_table_creation=reading)
         if is_sqlite and not reading:
             event.listen(storage.engine, "begin", _begin_immediate)
-            # Connections made while the tables were created do not begin as the later ones must.
+            # Connections from the creation of the tables begin their transactions in another way.
             storage.engine.dispose()
         if not is_sqlite:
             ping_rarely(storage.engine)
@@ -60,11 +60,11 @@ def drivers_named(url: str) -> Iterator[None]:
 
 def _read_only(file: Path) -> str:
     if not file.is_file():
-        raise StudyError(f"there is no database {file}: check the path")
-    # Its journal needs files beside it, which cannot be made in such a folder.
-    is_still = not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
-    still = "&immutable=1" if is_still else ""
-    return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro{still}&uri=true"
+        raise StudyError(f"database {file} not found")
+    # The journal needs files next to it, which cannot be created in a read-only folder.
+    is_immutable = not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
+    option = "&immutable=1" if is_immutable else ""
+    return f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro{option}&uri=true"
 
 
 def engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
@@ -74,14 +74,14 @@ def engine_settings(url: URL, *, pooled: bool = True) -> dict[str, Any]:
     given = {name: value for name, value in _connection_settings(backend).items() if name not in url.query}
     settings: dict[str, Any] = {"connect_args": given}
     if backend == "mysql":
-        # Its usual isolation locks the gaps between rows, on which concurrent inserts wait for each other.
+        # The default isolation locks the gaps between rows, so that concurrent inserts wait for each other.
         settings["isolation_level"] = "READ COMMITTED"
     pool = {"poolclass": FewConnections, "pool_size": 1, "max_overflow": 1, "pool_timeout": TURN_SECONDS}
     return settings | (pool | {"pool_pre_ping": True, "pool_recycle": 1800} if pooled else {})
 
 
 def _connection_settings(backend: str) -> dict[str, Any]:
-    """Time-outs, so that a link that is cut is noticed; the driver's own say nothing for hours."""
+    """Return timeouts that detect a cut connection; the drivers' own take hours."""
     if backend == "postgresql":
         return {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -94,7 +94,7 @@ def _connection_settings(backend: str) -> dict[str, Any]:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    # A deferred transaction that turns into a write can lose a race it has already read for.
+    # A deferred transaction that later writes can lose a race after its reads.
     driver = connection.connection.dbapi_connection
     if isinstance(driver, sqlite3.Connection):
         driver.isolation_level = None
@@ -106,26 +106,26 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _refuse_foreign_file(file: Path) -> None:
-    """Raise if the file is something else than a database of Optuna's, before anything is written to it."""
+    """Raise unless the file is a database of Optuna, before anything is written to it."""
     if file.is_dir():
-        raise StudyError(f"the database {file} is a folder: give a file")
+        raise StudyError(f"database {file} is a folder\nhint: pass the path of a file")
     if not file.exists() or file.stat().st_size == 0:
         return
-    # A process that was killed while it created the database has left a journal, which only a writer takes back.
+    # A process that was killed while it created the database leaves a journal, which only a writer can roll back.
     mode = "rw" if file.with_name(f"{file.name}-journal").exists() else "ro"
     try:
         with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.OperationalError as error:
-        raise StudyError(f"the database {file} cannot be opened: {error}") from error
+        raise StudyError(f"cannot open database {file}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise StudyError(f"the file {file} is not a SQLite database: move it away or give another one") from error
+        raise StudyError(f"{file} is not a SQLite database\nhint: move it away, or pass another --storage") from error
     if tables and "trials" not in tables:
-        raise StudyError(f"the database {file} belongs to another program: give another file for the study")
+        raise StudyError(f"database {file} belongs to another program\nhint: use another file for the study")
 
 
 def engine_of(study: optuna.Study) -> sqlalchemy.Engine:
-    """The engine of a study's database, for tables of our own."""
+    """Return the engine of a study's database, for the tables of search."""
     storage: Any = study._storage
     engine: sqlalchemy.Engine = getattr(storage, "_backend", storage).engine
     return engine

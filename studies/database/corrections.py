@@ -1,4 +1,4 @@
-"""Starts a study again whose space, images or settings were corrected before any of its trials was evaluated."""
+"""Restarts a study whose space, images or settings were changed before any trial was evaluated."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from studies.database.tables import CLAIMS, WORKERS
 
 
 def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -> bool:
-    """Return True if no trial of a study has been evaluated, so that nothing is lost with them.
+    """Return True if no trial of a study has been evaluated, so that a restart loses nothing.
 
     Raises:
-        StudyError: Workers are still searching it.
+        StudyError: Workers are running.
     """
     with storage.engine.begin() as connection:
         trials = read_trials(connection, study._study_id)
@@ -30,22 +30,22 @@ def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -
     if alive:
         workers = f"{alive} worker{'' if alive == 1 else 's'}"
         raise StudyError(
-            f"the study {study.study_name!r} is still being searched by {workers} with what it was before the change: "
-            f"run search stop {study.study_name}, then the same command again"
+            f"study {study.study_name!r} has {workers} running with the previous version\n"
+            f"hint: run `search stop {study.study_name}`, then the same command again"
         )
     return True
 
 
 def start_again(storage: optuna.storages.RDBStorage, study: optuna.Study, space: Space, direction: Any) -> optuna.Study:
-    """Delete a study and create it again under its name, with the trials that were enqueued and never begun.
+    """Delete a study and create it again, with the enqueued trials that no worker has claimed.
 
-    Its new identity keeps checkpoints and late workers of the old one away.
+    It gets a new identity, so that checkpoints and late workers of the old one do not touch it.
 
     Args:
-        storage: Its database.
-        study: The study, of which no trial has been evaluated.
+        storage: Database of the study.
+        study: The study; no trial of it has been evaluated.
         space: The corrected space.
-        direction: The direction of what is compared now.
+        direction: Direction of the metric.
     """
     name, enqueued = study.study_name, _enqueued(storage, study)
     own = {key: value for key, value in study.user_attrs.items() if not key.startswith("search:")}
@@ -66,7 +66,7 @@ def _is_evaluated(trial: FrozenTrial) -> bool:
 
 
 def _enqueued(storage: optuna.storages.RDBStorage, study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that others have enqueued and that no worker has begun."""
+    """Return the enqueued trials that no worker has claimed."""
     with storage.engine.begin() as connection:
         claimed = set(connection.scalars(sa.select(CLAIMS.c.trial_id).where(CLAIMS.c.study_id == study._study_id)))
         trials = read_trials(connection, study._study_id)

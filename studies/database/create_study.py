@@ -1,4 +1,4 @@
-"""Creates a study, or loads it and makes sure that it searches the same space in the same way."""
+"""Creates a study, or loads it and checks that its space, images and settings are unchanged."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ from studies.database.worker_storage import WorkerStorage
 from studies.settings import Study
 
 OPENING_SECONDS = 10.0
-WAY_OUT = "give the new search a name of its own: --study NEWNAME"
+HINT = "start a new study with --study NEWNAME"
 
 Identity: TypeAlias = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def create_study(
     space: Space,
     settings: Study,
     data: Identity,
-    patience: Callable[[], float] = lambda: RETRY_TIMEOUT,
+    retry_timeout: Callable[[], float] = lambda: RETRY_TIMEOUT,
     expected: str | None = None,
     *,
     corrects: bool = False,
@@ -50,33 +50,32 @@ def create_study(
     Args:
         url: URL of the database.
         name: Name of the study.
-        space: What is searched.
-        settings: How; seed, sampler and pruner stay those of the first run.
-        data: What tells the images from others.
-        patience: How many seconds to wait for a database that is away, once the study is open.
-        expected: Identity of the study that must be there, so that nothing is created; None where any will do.
-        corrects: A study of which no trial has been evaluated is started again when its space, images or settings
-            differ.
+        space: The search space.
+        settings: Settings of the run; seed, sampler and pruner must stay those of the first run.
+        data: Description of the images that changes with them.
+        retry_timeout: Returns the seconds to wait for an unreachable database, once the study is open.
+        expected: Identity of the study that must exist, so that nothing is created; None for any study.
+        corrects: Whether a study without evaluated trials is restarted when its space, images or settings differ.
 
     Raises:
-        StudyDeleted: The expected study is gone.
-        StudyError: The database cannot be used, or the study of that name is another one.
+        StudyDeletedError: The expected study has been deleted.
+        StudyError: The database cannot be used, or the study of that name is a different one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     until, delay = math.inf, FIRST_DELAY_SECONDS
     while True:
         try:
-            return _open(url, name, space, settings, data, patience, expected, corrects=corrects)
+            return _open(url, name, space, settings, data, retry_timeout, expected, corrects=corrects)
         except StudyError as error:
             until = min(until, time.monotonic() + OPENING_SECONDS)
-            if time.monotonic() + delay > until or not _may_pass_soon(error):
+            if time.monotonic() + delay > until or not _is_restarting(error):
                 raise
         time.sleep(delay)
         delay *= 2
 
 
-def _may_pass_soon(error: StudyError) -> bool:
-    """Whether a server is perhaps just being restarted; a wrong address is told soon, and locks were waited for."""
+def _is_restarting(error: StudyError) -> bool:
+    """Return True if the server may just be restarting; lock timeouts have been waited for already."""
     cause = error.__cause__
     return cause is not None and is_transient(cause) and "locked" not in str(cause)
 
@@ -87,14 +86,14 @@ def _open(
     space: Space,
     settings: Study,
     data: Identity,
-    patience: Callable[[], float],
+    retry_timeout: Callable[[], float],
     expected: str | None,
     *,
     corrects: bool,
 ) -> OpenStudy:
     notices: tuple[str, ...] = ()
     with translate_errors(url), schema_lock(url), _storage(url) as storage:
-        # Many may start at once on an empty database: one at a time creates what is missing.
+        # Many workers may start on an empty database at once: one at a time creates what is missing.
         create_tables(storage.engine)
         resumed = name in optuna.get_all_study_names(storage)
         if expected is not None:
@@ -113,7 +112,7 @@ def _open(
             plain = start_again(storage, plain, space, StudyDirection[METRICS[space.metric].upper()])
             _describe(plain, space, settings, data)
             notices, resumed = (changed.correction,), False
-        database = Database(storage.engine, retry_timeout=patience)
+        database = Database(storage.engine, retry_timeout=retry_timeout)
         identity = Database(storage.engine).run(lambda connection: identify(connection, plain._study_id))
     imports = Imports(space, lambda trial_id: is_claimed(database, trial_id))
     own = WorkerStorage(storage, database, plain._study_id, imports.seen, imports.taken)
@@ -124,7 +123,7 @@ def _open(
 
 @contextlib.contextmanager
 def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
-    """The storage of the database, whose connections are closed if the study is refused."""
+    """Open the database; its connections are closed if the study is refused."""
     storage = open_storage(url)
     try:
         yield storage
@@ -145,12 +144,12 @@ def _describe(study: optuna.Study, space: Space, settings: Study, data: Identity
     study.set_user_attr(SPACE, json.dumps(to_json(space), ensure_ascii=False))
     study.set_user_attr(SETTINGS, _fixed(settings))
     study.set_user_attr(DATA, dict(data))
-    # Written last: a study without it was never finished being described.
+    # Written last: without it the description is incomplete.
     study.set_user_attr(FINGERPRINT, fingerprint(space))
 
 
 def _is_undescribed(study: optuna.Study, space: Space) -> bool:
-    """Whether it is new, or whoever created it died before it was described; never somebody else's."""
+    """Return True if the study is new, or its creator crashed before it was described."""
     return (
         FINGERPRINT not in study.user_attrs
         and _is_compared_alike(study, space)
@@ -163,38 +162,39 @@ def _is_compared_alike(study: optuna.Study, space: Space) -> bool:
 
 
 def _fixed(settings: Study) -> dict[str, Any]:
-    """What must stay as it was for a study to remain one."""
+    """Return the settings that must not change between runs of a study."""
     return {"seed": settings.seed, "sampler": settings.sampler, "pruner": settings.pruner}
 
 
 class _Changed(StudyError):
-    """The study was made for another space, other images or other settings."""
+    """The study has another space, other images or other settings."""
 
-    def __init__(self, name: str, what: str, lines: str, remedy: str) -> None:
+    def __init__(self, name: str, what: str, lines: str) -> None:
         verb = "has" if what == "space" else "have"
-        super().__init__(f"the {what} of study {name!r} {verb} changed:\n{lines}\n{remedy}, or {WAY_OUT}")
+        super().__init__(f"the {what} of study {name!r} {verb} changed:\n{lines}\nhint: revert the change, or {HINT}")
         changes = "; ".join(line.strip() for line in lines.splitlines())
-        begun = f"No trial of study {name!r} had been evaluated, so it was started again"
-        self.correction = f"{begun}: its {what} {verb} changed: {changes}"
+        self.correction = (
+            f"restarted study {name!r}, which had no evaluated trials: its {what} {verb} changed: {changes}"
+        )
 
 
 def _refuse_another(study: optuna.Study, name: str, space: Space, settings: Study, data: Identity) -> None:
     attributes = study.user_attrs
     is_alike = _is_compared_alike(study, space)
     if not _is_described(attributes) or (not is_alike and attributes[FINGERPRINT] == fingerprint(space)):
-        raise StudyError(f"the study {name!r} in this database was not made by search: {WAY_OUT}")
-    # The images first: what is left to us in a space follows from their number.
+        raise StudyError(f"study {name!r} in this database was not created by search\nhint: {HINT}")
+    # The images first: automatic fields of the space depend on their number.
     if lines := _changed(attributes[DATA], data):
-        raise _Changed(name, "images", lines, "Put the old ones back")
+        raise _Changed(name, "images", lines)
     if attributes[FINGERPRINT] != fingerprint(space):
         changed = differences(json.loads(attributes[SPACE]), to_json(space), places(space))
-        raise _Changed(name, "space", "\n".join(f"    {line}" for line in changed), "Undo the change")
+        raise _Changed(name, "space", "\n".join(f"    {line}" for line in changed))
     if lines := _changed(attributes[SETTINGS], _fixed(settings)):
-        raise _Changed(name, "settings", lines, "Use the old ones")
+        raise _Changed(name, "settings", lines)
 
 
 def _is_described(attributes: Mapping[str, Any]) -> bool:
-    """Whether they are of the kind that `_describe` writes."""
+    """Return True if the attributes have the form that `_describe` writes."""
     try:
         space = json.loads(attributes[SPACE])
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Deletes a study from its database, with all that search has stored about it."""
+"""Deletes a study and everything that search has stored about it from the database."""
 
 import sqlalchemy as sa
 
@@ -12,13 +12,13 @@ from studies.database.workers import count_alive
 
 
 def require_idle(found: OpenStudy) -> None:
-    """Raise unless search made the study, and no worker is alive.
+    """Raise unless search created the study and no worker is alive.
 
     Raises:
-        StudyError: Plain Optuna made it, or workers are alive.
+        StudyError: Another program created it, or workers are running.
     """
     if not found.created_by_search:
-        raise StudyError(f"the study {found.name!r} was not made by search: delete it with optuna delete-study")
+        raise StudyError(f"study {found.name!r} was not created by search\nhint: delete it with `optuna delete-study`")
 
     def alive(connection: sa.Connection) -> int:
         mark_dead_workers(connection, found.study_id)
@@ -28,11 +28,11 @@ def require_idle(found: OpenStudy) -> None:
     with translate_errors(found.url):
         if count := found.database.run(alive):
             workers = f"{count} worker{'' if count == 1 else 's'}"
-            raise StudyError(f"the study {found.name!r} has {workers} alive: run search stop {found.name} first")
+            raise StudyError(f"study {found.name!r} has {workers} running\nhint: run `search stop {found.name}` first")
 
 
 def delete_rows(found: OpenStudy) -> list[str]:
-    """Delete a study, and return the names of those that are left in the same database."""
+    """Delete a study; returns the names of the studies that remain in the same database."""
     with translate_errors(found.url):
         storage = found.study._storage
         name = found.name

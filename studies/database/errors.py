@@ -1,4 +1,4 @@
-"""Errors of databases in plain words."""
+"""Translates errors of databases into messages for the user."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ DATABASE_ERRORS = (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 @contextlib.contextmanager
 def translate_errors(url: str) -> Iterator[None]:
-    """Turn errors of the database into one message that never holds the password.
+    """Turn database errors into one message that never contains the password.
 
     Raises:
-        StudyError: In place of any error of SQLAlchemy or of Optuna's storage.
+        StudyError: Replaces any error of SQLAlchemy or of Optuna's storage.
     """
     try:
         yield
@@ -29,32 +29,30 @@ def translate_errors(url: str) -> Iterator[None]:
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise
-        raise StudyError(f"the database {redact_url(url)} was made by another version of Optuna: {error}") from error
+        raise StudyError(f"database {redact_url(url)} was created by another version of Optuna: {error}") from error
 
 
 def _explanation(url: str, reason: str) -> str:
-    """What the driver's words mean for the user."""
+    """Return a message for the driver's error text."""
+    database = redact_url(url)
     if "locked" in reason:
         return (
-            f"the database {redact_url(url)} has been locked by another process for {BUSY_TIMEOUT_SECONDS:g} seconds: "
-            "end that process, then give the same command again"
+            f"database {database} is locked by another process (waited {BUSY_TIMEOUT_SECONDS:g} s)\n"
+            "hint: stop that process and run the command again"
         )
     if any(sign in reason for sign in ("permission denied", "command denied")):
-        return (
-            f"the database {redact_url(url)} refuses its user what search needs ({reason}): docs/many-machines.md says "
-            "which rights to grant"
-        )
+        return f"missing database privileges on {database}: {reason}\nhint: see docs/many-machines.md"
     if any(sign in reason for sign in ("readonly", "disk", "unable to open")):
-        return f"the database {redact_url(url)} cannot be written ({reason}): free space or give another --output"
+        return f"cannot write to database {database}: {reason}\nhint: free disk space, or pass a different --output"
     if "version_info" in reason:
-        return f"the database {redact_url(url)} holds no studies yet: search run creates them"
+        return f"database {database} has no studies yet\nhint: create one with `search run`"
     if "password" in reason:
-        reason += ": passwords are not kept: give the whole URL in SEARCH_STORAGE or with --storage"
-    return f"the database {redact_url(url)} cannot be used: {reason}"
+        reason += "\nhint: passwords are not stored; set SEARCH_STORAGE to the full URL, or pass it with --storage"
+    return f"cannot use database {database}: {reason}"
 
 
 def _reason(error: BaseException) -> str:
-    """The driver's own words, on one line."""
+    """Return the driver's error text on one line."""
     while (cause := getattr(error, "orig", None) or error.__cause__) is not None:
         error = cause
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""The identity of a study. Names, study ids and trial ids are used again after a deletion; an identity never is."""
+"""Identities of studies: unlike names, study ids and trial ids, they are never reused after a deletion."""
 
 import contextlib
 import json
@@ -14,28 +14,27 @@ from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.transactions import Database, upsert
 
 IDENTITY = "search:identity"
-"""The attribute of Optuna's study that holds its identity: Optuna and its dashboard delete it with the study."""
+"""Attribute of Optuna's study that stores its identity; Optuna and its dashboard delete it with the study."""
 
 
 class StudyDeletedError(StudyError):
-    """The study was deleted, by Optuna or its dashboard, while this process used it."""
+    """Another program, such as Optuna's dashboard, has deleted the study while this process used it."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the study was deleted from its database while this process was working on it: its trials are gone; run "
-            "the same command again to start a new study"
+            "the study was deleted from its database while this process was working on it\n"
+            "hint: run the same command again to start a new study"
         )
 
 
 def identify(connection: sa.Connection, study_id: int) -> str:
-    """Return the identity of a study, and give it one where it has none or carries that of another study.
+    """Return the identity of a study; a study without one, or with that of another study, gets a new one.
 
-    A study that was copied carries the identity of the first one. Rows that a deleted study has left under the same
-    study id are removed.
+    A copied study carries the identity of the original. Rows of a deleted study with the same study id are removed.
 
     Args:
-        connection: Inside a transaction, alone in the schema.
-        study_id: The study in the database.
+        connection: Inside a transaction, under `schema_lock`.
+        study_id: Id of the study in the database.
     """
     known = identity_of(connection, study_id)
     if known is not None:
@@ -50,7 +49,7 @@ def identify(connection: sa.Connection, study_id: int) -> str:
 
 
 def identity_of(connection: sa.Connection, study_id: int) -> str | None:
-    """Return the identity of a study; None if there is no such study, or none that search has identified."""
+    """Return the identity of a study; None if it does not exist or search has not opened it."""
     query = sa.select(IDENTITIES.c.identity).where(IDENTITIES.c.study_id == study_id)
     return connection.scalar(query.where(is_carried(IDENTITIES)))
 
@@ -62,10 +61,10 @@ def identities(connection: sa.Connection) -> dict[int, str]:
 
 
 def is_carried(table: sa.Table) -> Any:
-    """The condition that Optuna's row of a study carries the identity that a row of ours has.
+    """Return the SQL condition that Optuna's study has the identity of a row of search.
 
     Args:
-        table: One with `study_id` and `identity`.
+        table: Table with the columns `study_id` and `identity`.
     """
     carried = sa.exists().where(
         OPTUNA_STUDY_ATTRIBUTES.c.study_id == table.c.study_id, OPTUNA_STUDY_ATTRIBUTES.c.key == IDENTITY
@@ -74,17 +73,17 @@ def is_carried(table: sa.Table) -> Any:
 
 
 def is_employed(worker_id: str) -> Any:
-    """The condition that the study which a worker has joined is still there."""
+    """Return the SQL condition that the study of a worker still exists."""
     return sa.exists().where(WORKERS.c.worker_id == worker_id, is_carried(WORKERS))
 
 
 def is_of_trial() -> Any:
-    """The condition that joins trials with their claims, but not with those of a deleted study's trials."""
+    """Return the SQL condition that joins trials with their claims, without claims of deleted studies."""
     return (TRIALS.c.trial_id == CLAIMS.c.trial_id) & (TRIALS.c.study_id == CLAIMS.c.study_id)
 
 
 def is_of_its_study() -> Any:
-    """The condition that a claim is of a trial, and held by a worker, of the study for which it was made."""
+    """Return the SQL condition that the trial and the worker of a claim belong to its study."""
     held = sa.exists().where(is_of_trial())
     return held.where(WORKERS.c.worker_id == CLAIMS.c.worker_id, is_carried(WORKERS))
 
@@ -94,11 +93,11 @@ def require(connection: sa.Connection, study_id: int, identity: str | None) -> s
 
     Args:
         connection: Inside a transaction.
-        study_id: The study in the database.
-        identity: What it must be; None for any.
+        study_id: Id of the study in the database.
+        identity: Expected identity; None for any.
 
     Raises:
-        StudyDeleted: The study is gone, or another one has taken its place.
+        StudyDeletedError: The study has been deleted, or another one has its id.
     """
     found = identity_of(connection, study_id)
     if found is None or identity not in (None, found):
@@ -108,10 +107,10 @@ def require(connection: sa.Connection, study_id: int, identity: str | None) -> s
 
 @contextlib.contextmanager
 def explain_deletion(database: Database, study_id: int, identity: str) -> Iterator[None]:
-    """Turn whatever fails because the study was deleted into one message.
+    """Turn any error caused by the deletion of the study into one message.
 
     Raises:
-        StudyDeleted: Something failed inside, and the study is gone.
+        StudyDeletedError: The block failed, and the study has been deleted.
     """
     try:
         yield
@@ -125,16 +124,16 @@ def explain_deletion(database: Database, study_id: int, identity: str) -> Iterat
 
 
 def _is_deleted(database: Database, study_id: int, identity: str) -> bool:
-    """Return True if the database answers, and has no such study any more."""
+    """Return True if the database is reachable and no longer has the study."""
     try:
-        impatient = Database(database.engine, retry_timeout=lambda: 0.0)
-        return impatient.read(lambda connection: identity_of(connection, study_id)) != identity
+        without_retry = Database(database.engine, retry_timeout=lambda: 0.0)
+        return without_retry.read(lambda connection: identity_of(connection, study_id)) != identity
     except sa.exc.SQLAlchemyError:
         return False
 
 
 def forget(connection: sa.Connection, study_id: int) -> None:
-    """Remove all rows of ours under a study id."""
+    """Delete all rows of search with a study id."""
     claimed = sa.select(CLAIMS.c.trial_id).where(CLAIMS.c.study_id == study_id)
     connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id.in_(claimed)))
     for table in (CLAIMS, WORKERS, STUDIES, IDENTITIES):
@@ -142,7 +141,7 @@ def forget(connection: sa.Connection, study_id: int) -> None:
 
 
 def _forget_deleted(connection: sa.Connection) -> None:
-    """Remove what deleted studies have left, whatever Optuna now stores under their trial ids."""
+    """Delete the rows of deleted studies, even if Optuna has reused their trial ids."""
     there = sa.select(OPTUNA_STUDIES.c.study_id)
     gone = connection.scalars(sa.select(IDENTITIES.c.study_id).where(IDENTITIES.c.study_id.not_in(there))).all()
     for study_id in gone:

@@ -94,7 +94,7 @@ def _name_in(names: list[str], ref: StudyRef) -> str:
 
 
 def _not_found(name: str, place: str, others: list[str]) -> StudyNotFoundError:
-    known = f"existing studies: {', '.join(sorted(others))}" if others else "it has no studies yet"
+    known = f"existing studies: {', '.join(sorted(others))}" if others else "create one with `search run`"
     return StudyNotFoundError(f"study {name!r} not found in {place}\nhint: {known}")
 
 

@@ -1,4 +1,4 @@
-"""Lets one process at a time create tables and studies: others wait, but not without end and not without a word."""
+"""Lets one process at a time create tables and studies; the others wait for a limited time, with a warning."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ from studies.database.connection import drivers_named, engine_settings
 from studies.database.errors import translate_errors
 from studies.database.urls import parse_url, redact_url
 
-CREATION_TIMEOUT_SECONDS, TOLD_AFTER_SECONDS, SECONDS_BETWEEN_TRIES = 60.0, 5.0, 0.1
+CREATION_TIMEOUT_SECONDS, WARN_AFTER_SECONDS, SECONDS_BETWEEN_TRIES = 60.0, 5.0, 0.1
 _LOCKS = {
     "postgresql": (
         "SELECT pg_try_advisory_lock(7315728)",
@@ -30,16 +30,16 @@ _LOCKS = {
         "SELECT CONCAT('KILL ', IS_USED_LOCK('search-schema'))",
     ),
 }
-"""The statements that take a lock if it is free, give it back, and write the statement that ends its holder."""
+"""Statements that acquire the lock if it is free, release it, and return the statement that ends its holder."""
 LOG = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def schema_lock(url: str) -> Iterator[None]:
-    """Hold the database while tables and studies are created: neither Optuna's nor SQLAlchemy's creation is safe else.
+    """Hold a lock while tables and studies are created, which neither Optuna nor SQLAlchemy does safely otherwise.
 
     Raises:
-        StudyError: Another process has held it for too long, or the database cannot be used.
+        StudyError: Another process has held the lock for too long, or the database cannot be used.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite":
@@ -54,7 +54,7 @@ def schema_lock(url: str) -> Iterator[None]:
 def _file_lock(database: Path) -> Iterator[None]:
     lock = filelock.FileLock(database.with_name(f".{database.name}.lock"))
 
-    def is_taken() -> bool:
+    def try_acquire() -> bool:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -62,10 +62,10 @@ def _file_lock(database: Path) -> Iterator[None]:
         return True
 
     try:
-        _wait_for_lock(is_taken, str(database), lambda: f"`fuser {lock.lock_file}` names it: end it")
+        _wait_for_lock(try_acquire, str(database), lambda: f"stop the process that `fuser {lock.lock_file}` shows")
     except OSError as error:
         raise OutputError(
-            f"the folder {database.parent} cannot be written ({error.strerror}): give another --output"
+            f"cannot write to {database.parent}: {error.strerror}\nhint: pass a different --output"
         ) from error
     try:
         yield
@@ -75,49 +75,49 @@ def _file_lock(database: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _server_lock(url: URL) -> Iterator[None]:
-    """A lock that the server keeps for a session, and drops when its connection ends."""
+    """Hold a lock that the server drops when the connection ends."""
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **engine_settings(url, pooled=False))
-    take, give, end = (sqlalchemy.text(statement) for statement in _LOCKS[url.get_backend_name()])
-    # Outside a transaction, which servers end that is idle for too long.
+    acquire, release, kill = (sqlalchemy.text(statement) for statement in _LOCKS[url.get_backend_name()])
+    # Servers end a transaction that is idle for too long, so the lock is held outside one.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
 
         def remedy() -> str:
-            return f"end it on its machine, or on the server with `{connection.scalar(end)}`"
+            return f"stop that process on its machine, or on the server with `{connection.scalar(kill)}`"
 
         _wait_for_lock(
-            lambda: bool(connection.scalar(take)), redact_url(url.render_as_string(hide_password=False)), remedy
+            lambda: bool(connection.scalar(acquire)), redact_url(url.render_as_string(hide_password=False)), remedy
         )
         try:
             yield
         finally:
             with contextlib.suppress(exc.SQLAlchemyError):
-                connection.execute(give)
+                connection.execute(release)
 
 
-def _wait_for_lock(is_taken: Callable[[], bool], database: str, remedy: Callable[[], str]) -> None:
-    """Take a lock, and say after a while that another process holds it.
+def _wait_for_lock(try_acquire: Callable[[], bool], database: str, remedy: Callable[[], str]) -> None:
+    """Acquire a lock, and log a warning after a while.
 
     Args:
-        is_taken: Tries to take it.
-        database: What it is of, as it may be shown.
-        remedy: What ends its holder.
+        try_acquire: Returns True once it has acquired the lock.
+        database: Name of the database, without a password.
+        remedy: Returns the hint for ending the process that holds it.
 
     Raises:
-        StudyError: Another process has held it all the time.
+        StudyError: Another process has held it until the timeout.
     """
-    began, is_told = time.monotonic(), False
-    while not is_taken():
+    began, is_logged = time.monotonic(), False
+    while not try_acquire():
         waited = time.monotonic() - began
         if waited >= CREATION_TIMEOUT_SECONDS:
             raise StudyError(
-                f"another process, which creates tables or a study, has held the database {database} for "
-                f"{waited:.0f} seconds: {remedy()}, then run the same command again"
+                f"database {database} is locked by another process that creates a study (waited {waited:.0f} s)\n"
+                f"hint: {remedy()}, then run the command again"
             )
-        if waited >= TOLD_AFTER_SECONDS and not is_told:
+        if waited >= WARN_AFTER_SECONDS and not is_logged:
             LOG.warning(
-                "waiting up to %.0f seconds for another process that creates tables or a study in the database %s",
+                "waiting up to %.0f s for another process that creates tables or a study in database %s",
                 CREATION_TIMEOUT_SECONDS,
                 database,
             )
-            is_told = True
+            is_logged = True
         time.sleep(SECONDS_BETWEEN_TRIES)

@@ -1,4 +1,4 @@
-"""Tables of our own beside Optuna's, for what its schema has no place for."""
+"""The tables of search, next to Optuna's."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -19,7 +19,7 @@ IDENTITIES = sa.Table(
     sa.Column("study_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("identity", sa.String(36), nullable=False, unique=True),
 )
-"""The identity of each study, as its Optuna row carries it too: rows of ours count only while the two agree."""
+"""Identity of each study. It is also an attribute of Optuna's study: rows of search count only while both agree."""
 
 STUDIES = sa.Table(
     "search_studies",
@@ -72,12 +72,12 @@ WORKERS = sa.Table(
     sa.Column("lost_trial_id", sa.Integer),
     sa.Column("lost_epochs", sa.Integer),
 )
-"""Every process that has worked on a study; alive until it is silent for `lost_after_seconds` seconds.
+"""Every process that has worked on a study; it counts as lost after `lost_after_seconds` without a heartbeat.
 
-`outages` is the study's count at the last heartbeat: a silence is counted from the last outage on. `machine` and
-`process_start` tell a process of this machine from all others. `lost_trial_id` is the trial with which it was counted
-as lost when that had `lost_epochs`; the worker takes that back if it returns. A worker that `is_stopping` may be killed
-before it is done, which is no crash of its trial.
+`outages` is the study's count at the last heartbeat: the time without a heartbeat starts again after each outage.
+`machine` and `process_start` identify a process of this machine. `lost_trial_id` and `lost_epochs` are the trial whose
+crash count was raised because of this worker, and the epochs it had when it was claimed; a worker that returns undoes
+that. A worker that `is_stopping` may be killed early without counting as a crash of its trial.
 """
 
 CLAIMS = sa.Table(
@@ -106,14 +106,14 @@ EPOCHS = sa.Table(
     sa.Column("metrics", sa.JSON, nullable=False),
     sa.Column("ended_at", SECONDS, nullable=False),
 )
-"""The metrics of each whole epoch, counted from 1, and when it ended, in seconds since 1970."""
+"""Metrics of each finished epoch, counted from 1, and the time at which it ended, in seconds since 1970."""
 
 
 def create_tables(engine: sa.Engine) -> None:
-    """Create the tables that are missing; those of version 1, which had only the epochs, are completed.
+    """Create missing tables; version 1, which had only the epochs, is completed.
 
     Raises:
-        StudyError: They were made by another version of search.
+        StudyError: The schema has another version.
     """
     METADATA.create_all(engine)
     with engine.begin() as connection:
@@ -122,10 +122,10 @@ def create_tables(engine: sa.Engine) -> None:
 
 
 def has_tables(connection: sa.Connection) -> bool:
-    """Whether the tables are there; a database of Optuna's own, or of version 1, lacks them.
+    """Return True if the tables exist; a database of Optuna alone, or of version 1, has none.
 
     Raises:
-        StudyError: They were made by another version of search.
+        StudyError: The schema has another version.
     """
     return sa.inspect(connection).has_table(VERSION.name) and _version(connection) is not None
 
@@ -134,14 +134,14 @@ def _version(connection: sa.Connection) -> int | None:
     found = max(connection.scalars(sa.select(VERSION.c.version)).all(), default=None)
     if found not in (None, SCHEMA_VERSION):
         raise StudyError(
-            f"the tables of this database are of version {found}, this search reads version {SCHEMA_VERSION}: "
-            f"{'install a newer search' if found > SCHEMA_VERSION else 'use a new database'}"
+            f"database schema version {found} is not supported (expected {SCHEMA_VERSION})\n"
+            f"hint: {'upgrade search' if found > SCHEMA_VERSION else 'use a new database'}"
         )
     return found
 
 
 def read_epochs(engine: sa.Engine, trial_id: int) -> list[dict[str, float | None]]:
-    """The metrics of a trial's epochs, in order."""
+    """Return the metrics of a trial's epochs, in order."""
     query = sa.select(EPOCHS.c.metrics).where(EPOCHS.c.trial_id == trial_id).order_by(EPOCHS.c.epoch)
     with engine.connect() as connection:
         return [row.metrics for row in connection.execute(query)]

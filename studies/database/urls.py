@@ -1,4 +1,4 @@
-"""The URLs of databases: which are accepted, and what of them may be kept in a file."""
+"""URLs of databases: checks them, and removes their secrets."""
 
 import importlib.util
 import re
@@ -14,7 +14,7 @@ ACCEPTED = {
     "postgresql": ("psycopg", "psycopg2"),
     "mysql": ("pymysql", "mysqldb"),
 }
-"""The drivers that a study works with, by kind of database; the first is the one that is recommended."""
+"""Supported drivers by kind of database; the first one is recommended."""
 
 _PREFERRED = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 _OTHER_NAMES = {"postgres": "postgresql", "pgsql": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
@@ -24,15 +24,15 @@ _PACKAGES = {
     "pymysql": ("pymysql", "pymysql"),
     "mysqldb": ("MySQLdb", "mysqlclient"),
 }
-"""The module of each driver, and what pip installs it from."""
+"""Module of each driver, and the package that pip installs it from."""
 
 _SECRET = re.compile("passw|secret|token", re.IGNORECASE)
 
 
 def remove_secrets(url: str) -> str | None:
-    """The URL without its password and the options that hold secrets.
+    """Return a URL without its password and secret options.
 
-    None where its parts cannot be told apart, such as with an unescaped `/` and `@` in the password.
+    None if its parts are ambiguous, such as with an unescaped `/` or `@` in the password.
     """
     try:
         parsed = make_url(url)
@@ -41,13 +41,13 @@ def remove_secrets(url: str) -> str | None:
     public = {name: value for name, value in parsed.query.items() if not _SECRET.search(name)}
     place = (parsed.username, None, parsed.host, parsed.port, parsed.database)
     kept = URL.create(parsed.drivername, *place, query=public).render_as_string(hide_password=False)
-    # What stands before a second @ may be the rest of a password.
+    # Text before a second @ may be the rest of a password.
     is_plain = "@" not in f"{parsed.host}{parsed.database}"
     return kept if is_plain else None
 
 
 def has_secrets(url: str) -> bool:
-    """Whether the URL holds a password, or an option that may be one."""
+    """Return True if the URL contains a password, or an option that may be one."""
     kept = remove_secrets(url)
     return kept is None or kept != make_url(url).render_as_string(hide_password=False)
 
@@ -56,29 +56,28 @@ def parse_url(url: str) -> URL:
     """Return the parts of a database's URL.
 
     Raises:
-        StudyError: It is no URL, or one of a database or driver that a study does not work with.
+        StudyError: It is not a URL, or its database or driver is not supported.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Their own words, which a traceback would show, may hold a password that was taken for a port.
+        # The original error may contain a password that was parsed as a port, and a traceback would show it.
         raise StudyError(
-            "storage: must be the URL of a database, such as postgresql+psycopg://host/name or sqlite:///study.db; "
-            "what was given is not one"
+            "storage: expected a database URL, such as postgresql+psycopg://host/name or sqlite:///study.db"
         ) from None
     typed, _, driver = parsed.drivername.partition("+")
     backend = _OTHER_NAMES.get(typed, typed)
     if backend not in ACCEPTED:
-        raise StudyError(f"storage: {typed} is not supported: use {', '.join(_PREFERRED.values())}")
+        raise StudyError(f"storage: {typed} is not supported\nhint: use {', '.join(_PREFERRED.values())}")
     if typed != backend or (driver and driver not in ACCEPTED[backend]):
-        raise StudyError(f"storage: {parsed.drivername}:// is not supported: write {_PREFERRED[backend]}://...")
+        raise StudyError(f"storage: {parsed.drivername}:// is not supported\nhint: write {_PREFERRED[backend]}://...")
     if backend == "sqlite":
         _refuse_memory(parsed)
     return parsed
 
 
 def check_url(url: str) -> None:
-    """Make sure that a database can be reached by its URL, as far as that shows without connecting.
+    """Check a URL and its driver without connecting.
 
     Raises:
         StudyError: The URL is wrong, or its driver is not installed.
@@ -89,36 +88,36 @@ def check_url(url: str) -> None:
 
 
 def missing_driver(url: str) -> str:
-    """Return what to do where the driver that a URL names, or stands for, is not installed."""
+    """Return the message for a URL whose driver is not installed."""
     parsed = parse_url(url)
     driver, preferred = parsed.get_driver_name(), _PREFERRED[parsed.get_backend_name()]
     package = _PACKAGES.get(driver, (driver, driver))[1]
-    message = f"the driver {driver}, which {parsed.drivername}:// uses, is not installed"
+    message = f"the driver {driver} of {parsed.drivername}:// is not installed"
     if parsed.drivername == preferred or preferred.endswith(f"+{driver}"):
-        return f"{message}: pip install {package}"
+        return f"{message}\nhint: pip install {package}"
     own = _PACKAGES[preferred.partition("+")[2]]
     installed = "" if importlib.util.find_spec(own[0]) else f" (pip install {own[1]})"
-    return f"{message}: write {preferred}://...{installed}, or pip install {package}"
+    return f"{message}\nhint: write {preferred}://...{installed}, or pip install {package}"
 
 
 def _refuse_memory(url: URL) -> None:
     database = url.database or ""
     if database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory":
         raise StudyError(
-            "storage: a SQLite database in memory is lost with its process, and no other worker sees it: use a file, "
-            "such as sqlite:///study.db"
+            "storage: an in-memory SQLite database cannot be shared or resumed\n"
+            "hint: use a file, such as sqlite:///study.db"
         )
     if database.startswith("file:"):
-        raise StudyError("storage: SQLite's file: URIs are not supported: write sqlite:/// and the path of the file")
+        raise StudyError("storage: SQLite's file: URIs are not supported\nhint: write sqlite:/// and the file's path")
 
 
 def sqlite_url(file: Path) -> str:
-    """The URL of a SQLite file."""
+    """Return the URL of a SQLite file."""
     return URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
 
 
 def redact_url(url: str) -> str:
-    """The URL as it may be shown: without user, password and options, whatever characters they are made of."""
+    """Return a URL for display: without user, password and options, whatever characters they contain."""
     scheme, _, rest = url.partition("://")
     if scheme.startswith("sqlite"):
         return rest.removeprefix("/").partition("?")[0] or ":memory:"

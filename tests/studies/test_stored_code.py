@@ -117,7 +117,7 @@ def test_a_worker_runs_nothing_that_is_stored(tmp_path, poison):
     _poison(folder, poison)
     done = _search(tmp_path, ["run", "mine.py", "--study", "tiny", "--quiet"])
     assert done.returncode == 0, done.stderr
-    assert "was not made by search" in done.stderr
+    assert "was not created by search" in done.stderr
     assert "RUN " not in done.stderr, done.stderr
     assert "pwned" not in [file.name for file in tmp_path.iterdir()]
 

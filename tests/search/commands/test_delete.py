@@ -114,7 +114,7 @@ def test_a_study_at_work_is_refused(folder):
     queue = joined(opened, Study(trials=4, sampler="random"))
     code, output = search("delete", "tiny", "--yes")
     assert code == 6
-    assert "has 1 worker alive: run search stop tiny first" in output
+    assert "has 1 worker running" in output
     queue.worker.deregister(opened.database)
     assert search("delete", "tiny", "--yes")[0] == 0
 

@@ -71,14 +71,14 @@ def test_a_study_of_plain_optuna_is_refused(tmp_path):
     url = sqlite_url(tmp_path / "study.db")
     study = optuna.create_study(storage=url, study_name="tiny")
     study.add_trial(optuna.trial.create_trial(value=1.0))
-    with pytest.raises(StudyError, match="not made by search"):
+    with pytest.raises(StudyError, match="not created by search"):
         open_tiny(tmp_path, Study())
 
 
 def test_an_empty_study_with_another_direction_is_refused(tmp_path):
     """A study that minimises cannot search for the highest accuracy."""
     optuna.create_study(storage=sqlite_url(tmp_path / "study.db"), study_name="tiny", direction="minimize")
-    with pytest.raises(StudyError, match="not made by search"):
+    with pytest.raises(StudyError, match="not created by search"):
         open_tiny(tmp_path, Study())
 
 
@@ -86,14 +86,14 @@ def test_a_study_of_several_objectives_is_refused(tmp_path):
     """Also while it is empty: there is no one value to compare trials by. Nothing is written into it."""
     url, directions = sqlite_url(tmp_path / "study.db"), ["maximize", "minimize"]
     study = optuna.create_study(storage=url, study_name="tiny", directions=directions)
-    with pytest.raises(StudyError, match="not made by search"):
+    with pytest.raises(StudyError, match="not created by search"):
         open_tiny(tmp_path, Study())
     assert study.user_attrs == {}
 
 
 def test_reading_writes_nothing(tmp_path):
     """A study is read from a file that may not be written, and a missing file is not created."""
-    with pytest.raises(StudyError, match="there is no database"):
+    with pytest.raises(StudyError, match="not found"):
         open_study(StudyRef("tiny", sqlite_url(tmp_path / "typo.db"), Path()))
     assert list(tmp_path.iterdir()) == []
     open_tiny(tmp_path, Study())

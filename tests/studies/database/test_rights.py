@@ -111,7 +111,7 @@ def test_the_rights_of_the_page_are_enough_for_a_worker(urls):
 def test_reading_alone_is_enough_to_see_a_study(urls):
     """The user that may only read sees it, and can begin none."""
     assert look_as(urls[READER]).progress.complete >= 2
-    with refused(r"refuses its user .*permission denied for table"):
+    with refused(r"missing database privileges .*permission denied for table"):
         work_as(urls[READER], trials=100)
 
 
@@ -122,7 +122,7 @@ def test_none_of_the_rights_can_be_left_out(urls, right):
     """Without one of them a worker ends with what is refused and where the rights are listed."""
     execute(urls[OWNER], f"REVOKE {right} IN SCHEMA public FROM {WORKER}")
     try:
-        with refused(r"permission denied for \w+ \w+\): docs/many-machines.md says which"):
+        with refused(r"permission denied for \w+ \w+\nhint: see docs/many-machines.md"):
             work_as(urls[WORKER], trials=100)
     finally:
         execute(urls[OWNER], f"GRANT {right} IN SCHEMA public TO {WORKER}")
