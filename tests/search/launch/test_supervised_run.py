@@ -177,10 +177,12 @@ def test_workers_end_when_their_supervisor_was_killed(program):
     program.until(lambda: not any(map(is_running, pids)), seconds=20)
     assert "RUNNING" not in program.states()
     assert sorted(program.pids("ended")) == sorted(pids)
-    program.start("workers=2", "--trials", "1", "--no-export", "--timeout", "20s", epochs=200)
-    output, errors = program.process.communicate(timeout=300)
-    assert program.process.returncode == 0, errors
-    assert re.search(r"mine goes on, [01] of 1 trial done", output), output
+    program.start("workers=2", "--no-export", epochs=200)
+    program.until(lambda: set(program.pids()) - set(pids))
+    program.process.send_signal(signal.SIGTERM)
+    output, errors = program.process.communicate(timeout=60)
+    assert program.process.returncode == 143, errors
+    assert re.search(r"mine goes on, [0-2] of 5 trials done", output), output
 
 
 @pytest.mark.slow
