@@ -1,4 +1,4 @@
-"""The command `search`, also as `python -m search`: ends quietly when Ctrl-C comes before it is loaded."""
+"""Entry point of `search` and `python -m search`: Ctrl-C during imports exits quietly."""
 
 import os
 import signal
@@ -7,23 +7,23 @@ from types import FrameType
 
 
 def main() -> None:
-    """Load the command line, then run what was typed."""
+    """Load the command line, then run the typed command."""
     started = time.monotonic()
-    # A shell that starts it in the background has it ignore Ctrl-C, which stays so.
-    if heeds := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+    # A shell starts background processes with Ctrl-C ignored; that must not change.
+    if handles_ctrl_c := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit)
     from search.cli import main as run
 
-    if heeds:
+    if handles_ctrl_c:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run(started)
     except KeyboardInterrupt:
-        _leave()
+        _exit()
 
 
-def _leave(signal_number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
-    """End at once: an exception may be caught, or shown, by whatever is being imported."""
+def _exit(signal_number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
+    """Exit at once: an exception could be caught or printed by the module being imported."""
     os._exit(128 + signal_number)
 
 

@@ -1,4 +1,4 @@
-"""How values, durations and texts from files are written for a reader."""
+"""Formats values, durations, sizes and texts for display."""
 
 import math
 import os
@@ -18,31 +18,31 @@ STOP_TEXT: dict[str, str] = {
 
 
 def escape_text(text: object) -> str:
-    """The text on one line: control characters, newlines and undecodable bytes as escapes."""
+    """Return a text on one line, with control characters, newlines and undecodable bytes escaped."""
     return "".join(char if char.isprintable() else _escape(char) for char in str(text))
 
 
 def stop_text(reason: str) -> str:
-    """Return the words for a stop reason; a reason of any other kind as it is, on one line."""
+    """Return the words for a stop reason; other texts are returned on one line."""
     return STOP_TEXT.get(reason) or escape_text(reason)
 
 
 def redact(text: str) -> str:
-    """The text without the users and passwords of the URLs in it, whatever characters they are made of."""
-    # What is hidden already stays, with the rest of its line: a server's own words may hold an @.
+    """Return a text without the users and passwords of its URLs, whatever characters they contain."""
+    # Skip URLs that are redacted already: an @ may follow in the rest of the line.
     hidden = re.sub(r"://(?!\*\*\*@)[^\n]*@", "://***@", text)
     return re.sub(r"([?&][a-z]*(?:passw|secret|token)[a-z]*=)[^&\s]+", r"\1***", hidden, flags=re.IGNORECASE)
 
 
 def format_metric(value: float | None) -> str:
-    """A metric or a loss with four digits; a dash when there is none."""
+    """Return a metric or loss with four decimals; a dash for None."""
     if value is None:
         return "-"
     return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.4g}"
 
 
 def shortest(value: Any) -> Any:
-    """A value without the noise of binary fractions: 0.3 for 0.30000000000000004, any other number as it is."""
+    """Return a value without rounding noise: 0.3 for 0.30000000000000004, other values unchanged."""
     if not isinstance(value, float) or not math.isfinite(value):
         return value
     short = float(f"{value:.12g}")
@@ -50,12 +50,12 @@ def shortest(value: Any) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """A parameter's value: real numbers with four significant digits."""
+    """Return a parameter value, floats with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else escape_text(value)
 
 
 def format_duration(seconds: float | None) -> str:
-    """Such as `8s`, `1m 23s` or `2h 05m`; parts of a second below 1."""
+    """Return a duration such as `0.3s`, `8s`, `1m 23s` or `2h 05m`."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     if 0 < seconds < 0.95:
@@ -70,12 +70,12 @@ def format_duration(seconds: float | None) -> str:
 
 
 def format_elapsed(seconds: float) -> str:
-    """A duration that is still growing, in whole seconds."""
+    """Return a growing duration in whole seconds."""
     return format_duration(math.floor(max(seconds, 0.0)))
 
 
 def format_bytes(count: float) -> str:
-    """A number of bytes in kB, MB or GB, with three digits."""
+    """Return a number of bytes in kB, MB or GB, with three digits."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= 0.9995 * size:
             return f"{count / size:.3g} {unit}"
@@ -83,17 +83,17 @@ def format_bytes(count: float) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Such as `1 trial` or `1,437 trials`."""
+    """Return a count such as `1 trial` or `1,437 trials`."""
     return f"{count:,} {noun if count == 1 else _plural(noun)}"
 
 
 def shorten_name(text: str, width: int) -> str:
-    """The end of a dotted name, from a dot on where possible, since names differ at their ends."""
+    """Return the end of a dotted name, from a dot if possible, since names differ at their ends."""
     if len(text) <= width:
         return text
-    kept = text[len(text) - width + 1 :]
-    dot = kept.find(".")
-    return "…" + (kept[dot:] if 0 <= dot < width // 2 else kept)
+    end = text[len(text) - width + 1 :]
+    dot = end.find(".")
+    return "…" + (end[dot:] if 0 <= dot < width // 2 else end)
 
 
 def _escape(char: str) -> str:
@@ -107,5 +107,5 @@ def _plural(noun: str) -> str:
 
 
 def format_command(*words: str | os.PathLike[str]) -> str:
-    """A command to type, quoted for a shell, without passwords."""
+    """Return a command line, quoted for a shell, without passwords."""
     return shlex.join(redact(escape_text(os.fspath(word))) for word in words)

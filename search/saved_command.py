@@ -1,4 +1,4 @@
-"""What was typed for `search run`, kept in the study's folder so that `search resume` goes on; never a password."""
+"""The `search run` command saved in a study's folder, without passwords, so that `search resume` can repeat it."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from studies.study_folder import COMMAND_FILE, DATABASE_FILE, find_study_folder
 
 FORMAT = 1
 LEFTOVER_SECONDS = 60.0
-_FORM = {
+_FIELDS = {
     "format": int,
     "study": str,
     "study_id": str | None,
@@ -26,7 +26,7 @@ _FORM = {
     "folder": str,
     "run": dict,
 }
-_RUN = {
+_RUN_FIELDS = {
     "target": str,
     "settings": dict,
     "output": str,
@@ -39,15 +39,15 @@ _RUN = {
 
 @dataclass(frozen=True)
 class SavedCommand:
-    """A call of `search run` that can be made again.
+    """A `search run` command that can be run again.
 
     Args:
-        call: What was typed, without the database.
+        command: The command, without the database.
         study: Name of the study.
-        storage: URL of the database without its secrets; None for the file in the study's folder.
-        had_secrets: Whether something was left out of that URL.
-        folder: Where it was typed.
-        identity: Identity of the study; None if the file does not say.
+        storage: Database URL without secrets; None for the file in the study's folder.
+        had_secrets: Whether secrets were removed from that URL.
+        folder: Working directory of the command.
+        identity: Identity of the study; None if the file has none.
     """
 
     command: RunCommand
@@ -58,48 +58,48 @@ class SavedCommand:
     identity: str | None = None
 
 
-def save_command(call: RunCommand, study: str, storage: str | None, identity: str | None = None) -> None:
-    """Write a call into its study's folder.
+def save_command(command: RunCommand, study: str, storage: str | None, identity: str | None = None) -> None:
+    """Write a command into its study's folder.
 
     Args:
-        call: What was typed.
+        command: The command.
         study: Name of the study.
         storage: URL of its database, or None for the file in its folder.
         identity: Identity of the study.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: The folder is not writable.
     """
     from studies.database.urls import has_secrets, remove_secrets
 
-    settings = {name: value for name, value in call.settings.items() if name != "storage"}
-    typed = {field.name: _kept(getattr(replace(call, settings=settings), field.name)) for field in fields(call)}
-    form = {
+    settings = {name: value for name, value in command.settings.items() if name != "storage"}
+    command = replace(command, settings=settings)
+    record = {
         "format": FORMAT,
         "study": study,
         "study_id": identity or None,
         "storage": storage and remove_secrets(storage),
         "secrets_left_out": storage is not None and has_secrets(storage),
         "folder": str(Path.cwd()),
-        "run": typed,
+        "run": {field.name: _to_json(getattr(command, field.name)) for field in fields(command)},
     }
-    file = call.output / study / COMMAND_FILE
+    file = command.output / study / COMMAND_FILE
     part = file.with_name(f".{COMMAND_FILE}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         part.replace(file)
         _remove_leftovers(file)
     except OSError as error:
-        raise OutputError(f"the file {file} cannot be written: {error.strerror}: give another --output") from error
+        raise OutputError(f"cannot write to {file}: {error.strerror}\nhint: pass a different --output") from error
     finally:
-        # There still, if the disk is full.
+        # If the disk is full, the partial file is still there.
         with contextlib.suppress(OSError):
             part.unlink()
 
 
 def _remove_leftovers(file: Path) -> None:
-    """Remove what processes that were killed while they wrote have left beside the file."""
+    """Remove partial files of processes that were killed while writing."""
     for leftover in file.parent.glob(f".{COMMAND_FILE}.*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
@@ -107,35 +107,35 @@ def _remove_leftovers(file: Path) -> None:
 
 
 def load_command(folder: Path) -> SavedCommand:
-    """The call that is kept in a study's folder.
+    """Read the command saved in a study's folder.
 
     Raises:
-        StudyError: There is none, or it cannot be read.
+        StudyError: The file is missing or invalid.
     """
     file = folder / COMMAND_FILE
-    way_out = "give the whole command once more: search run SPACE --study NAME"
+    hint = "hint: run `search run SPACE --study NAME`"
     try:
-        return _known(json.loads(file.read_text(encoding="utf-8")))
+        return _parse(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise StudyError(f"there is no {file}, which says how the study was started: {way_out}") from None
+        raise StudyError(f"{file} not found: the original command is unknown\n{hint}") from None
     except (OSError, ValueError, RecursionError, SpaceError) as error:
-        raise StudyError(f"the file {file} cannot be read ({escape_text(error)}): {way_out}") from error
+        raise StudyError(f"cannot read {file}: {escape_text(str(error).partition(chr(10))[0])}\n{hint}") from error
 
 
 def storage_of(study: str, output: Path, typed: str | None) -> str | None:
-    """The database of a study: the one that was typed, or the one it was started with, which may lack its password."""
+    """Return the database URL of a study: the typed one, or the saved one, which may lack its password."""
     folder = find_study_folder(study, output)
     if typed is not None or folder is None or (folder / DATABASE_FILE).is_file():
         return typed
     return load_command(folder).storage
 
 
-def _kept(value: Any) -> Any:
-    """A typed value as JSON has it."""
+def _to_json(value: Any) -> Any:
+    """Return a typed value as JSON can store it, URLs without secrets."""
     if isinstance(value, Mapping):
-        return {name: _kept(each) for name, each in value.items()}
+        return {name: _to_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_kept(each) for each in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, str) and "://" in value:
@@ -145,41 +145,45 @@ def _kept(value: Any) -> Any:
     return value
 
 
-def _known(form: Any) -> SavedCommand:
-    """The call that a file holds.
+def _parse(record: Any) -> SavedCommand:
+    """Return the command in a file's record.
 
     Raises:
-        ValueError: It holds something else.
-        SpaceError: A setting breaks its rule.
+        ValueError: The record has missing, unknown or wrong fields.
+        SpaceError: A setting is invalid.
     """
-    if not isinstance(form, dict) or form.get("format") != FORMAT:
-        raise ValueError(f"format must be {FORMAT}, as this version of search writes it")
-    _check(form, _FORM, required=_FORM.keys() - {"study_id"})
-    if not valid_name(form["study"]):
-        raise ValueError(f"study must be a name, got {form['study']!r}")
-    call = _call(form["run"])
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ValueError(f"format must be {FORMAT}, as written by this version of search")
+    _check_fields(record, _FIELDS, required=_FIELDS.keys() - {"study_id"})
+    if not valid_name(record["study"]):
+        raise ValueError(f"study must be a name, got {record['study']!r}")
     return SavedCommand(
-        call, form["study"], form["storage"], form["secrets_left_out"], Path(form["folder"]), form.get("study_id")
+        _parse_command(record["run"]),
+        record["study"],
+        record["storage"],
+        record["secrets_left_out"],
+        Path(record["folder"]),
+        record.get("study_id"),
     )
 
 
-def _call(form: dict[str, Any]) -> RunCommand:
-    _check(form, _RUN, required=("target",))
-    settings = {RENAMED.get(name, name): value for name, value in form.get("settings", {}).items()}
+def _parse_command(record: dict[str, Any]) -> RunCommand:
+    _check_fields(record, _RUN_FIELDS, required=("target",))
+    settings = {RENAMED.get(name, name): value for name, value in record.get("settings", {}).items()}
     if unknown := settings.keys() - {field.name for field in fields(Study)}:
-        raise ValueError(f"there is no setting {min(unknown)!r}")
+        raise ValueError(f"unknown setting {min(unknown)!r}")
     Study(**settings)
-    paths = {name: Path(form[name]) for name in ("output", "cache") if form.get(name) is not None}
-    return RunCommand(**{**form, "settings": settings, **paths})
+    paths = {name: Path(record[name]) for name in ("output", "cache") if record.get(name) is not None}
+    return RunCommand(**{**record, "settings": settings, **paths})
 
 
-def _check(form: dict[str, Any], kinds: Mapping[str, Any], required: Iterable[str]) -> None:
-    """Raise unless a record has fields of these kinds only, and those that are required."""
+def _check_fields(record: dict[str, Any], kinds: Mapping[str, Any], required: Iterable[str]) -> None:
+    """Raise ValueError unless a record has all required fields, and only fields of these kinds."""
     for name in required:
-        if name not in form:
-            raise ValueError(f"{name!r} is missing")
-    for name, value in form.items():
+        if name not in record:
+            raise ValueError(f"missing {name!r}")
+    for name, value in record.items():
         if name not in kinds:
-            raise ValueError(f"{name!r} is not known")
+            raise ValueError(f"unknown field {name!r}")
         if not isinstance(value, kinds[name]):
             raise ValueError(f"{name} cannot be {value!r}")

@@ -1,4 +1,4 @@
-"""`search cache`: what the cache of decoded images and features holds, and emptying it."""
+"""`search cache`: lists or clears the cache of decoded images and features."""
 
 import time
 from pathlib import Path
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 def show_cache() -> None:
-    """Write the entries of the cache and their total size to standard output.
+    """Write the cache entries and their total size to standard output.
 
     Raises:
-        OutputError: The cache folder is no folder, or cannot be read.
+        OutputError: The cache folder is a file, or cannot be read.
     """
     from studies.images.image_cache import entries
 
     folder = _folder()
-    found = entries()
-    if found:
-        _show(found)
+    cached = entries()
+    if cached:
+        _show(cached)
         print_line()
-    total = sum(entry.bytes for entry in found)
-    print_line(f"{format_count(len(found), 'entry')}, {format_bytes(total)} in {escape_text(folder)}")
+    total = sum(entry.bytes for entry in cached)
+    print_line(f"{format_count(len(cached), 'entry')}, {format_bytes(total)} in {escape_text(folder)}")
 
 
 def clear_cache() -> None:
-    """Empty the cache, and say on standard output how much was freed.
+    """Clear the cache, and write the freed size to standard output.
 
     Raises:
-        OutputError: The cache folder is no folder, or something in it cannot be removed.
+        OutputError: The cache folder is a file, or an entry cannot be deleted.
     """
     from studies.images.image_cache import clear, entries
 
@@ -41,10 +41,10 @@ def clear_cache() -> None:
     freed = clear()
     if left := entries():
         raise OutputError(
-            f"{format_count(len(left), 'entry')} of the cache folder {folder} cannot be removed: make it writable, "
-            f"or remove it by hand ({format_bytes(freed)} were freed)"
+            f"cannot delete {format_count(len(left), 'entry')} of the cache folder {folder} ({format_bytes(freed)} "
+            "freed)\nhint: make the folder writable, or delete it"
         )
-    print_line(f"{format_bytes(freed)} freed in {escape_text(folder)}")
+    print_line(f"Freed {format_bytes(freed)} in {escape_text(folder)}")
 
 
 def _folder() -> Path:
@@ -53,26 +53,26 @@ def _folder() -> Path:
     folder = cache_root().parent
     try:
         if folder.exists() and not folder.is_dir():
-            raise OutputError(f"the cache folder {folder} is a file: give another with --cache, or set SEARCH_CACHE")
+            raise OutputError(f"the cache folder {folder} is a file\nhint: pass --cache FOLDER or set SEARCH_CACHE")
         if folder.exists():
             list(folder.iterdir())
     except OSError as error:
         raise OutputError(
-            f"the cache folder {folder} cannot be read ({error.strerror}): give another with --cache"
+            f"cannot read the cache folder {folder}: {error.strerror}\nhint: pass --cache FOLDER or set SEARCH_CACHE"
         ) from error
     return folder
 
 
-def _show(found: "list[CacheEntry]") -> None:
+def _show(cached: "list[CacheEntry]") -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("what", "images", "shape", "size", "last used"):
-        table.add_column(heading, justify="left" if heading in ("what", "last used") else "right", no_wrap=True)
-    table.add_column("made from", overflow="fold")
+    for heading in ("type", "images", "shape", "size", "last used"):
+        table.add_column(heading, justify="left" if heading in ("type", "last used") else "right", no_wrap=True)
+    table.add_column("source", overflow="fold")
     now = time.time()
-    for entry in found:
+    for entry in cached:
         shape = "x".join(str(side) for side in entry.shape[1:])
         used = f"{format_duration(max(0.0, now - entry.used))} ago"
         source = Text(escape_text(entry.source))

@@ -1,4 +1,4 @@
-"""`search delete`: removes a study from its database, and its files."""
+"""`search delete`: deletes a study from its database, and its files."""
 
 import sys
 from pathlib import Path
@@ -16,22 +16,22 @@ from studies.study_folder import DATABASE_FILE
 if TYPE_CHECKING:
     from studies.export.study_files import StudyFile
 
-MOST_NAMES = 5
+MAX_NAMES = 5
 
 
 def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed: bool) -> None:
-    """Say what will be deleted, ask, and delete it.
+    """List what will be deleted, ask for confirmation, and delete it.
 
     Args:
-        study: Name of the study, or its folder.
-        output: Folder of all studies.
-        storage: URL of the database, or None.
-        is_confirmed: Do not ask.
+        study: Name or folder of the study.
+        output: Folder that contains the studies.
+        storage: Database URL, or None.
+        is_confirmed: Whether to skip the confirmation.
 
     Raises:
-        StudyError: There is no such study, search did not make it, or workers are alive.
-        UsageError: Nobody can be asked, and `--yes` was not typed.
-        OutputError: A file cannot be removed.
+        StudyError: The study was not found, was not created by search, or has running workers.
+        UsageError: There is no terminal to ask on, and `--yes` was not typed.
+        OutputError: A file cannot be deleted.
     """
     from studies.database.deletion import delete_rows, require_idle
     from studies.database.lookup import open_study, resolve_study
@@ -42,57 +42,55 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
     require_idle(found)
     files = files_in_folder(found, folder)
     if folder.is_symlink():
-        raise OutputError(f"the folder {folder} is a link to {folder.resolve()}: name that folder instead")
-    own, place = found.identity, _shared_checkpoints(folder)
+        raise OutputError(f"{folder} is a link to {folder.resolve()}\nhint: pass that folder instead")
+    own, store = found.identity, _shared_checkpoints(folder)
     others = [each.study_name for each in found.study._storage.get_all_studies() if each.study_name != found.name]
     if others or not is_database_here(folder, found.url):
         files = [file for file in files if file.kind != DATABASE]
     trials = len(found.study.get_trials(deepcopy=False))
     print_lines(
-        [("study", f"{escape_text(found.name)}, {format_count(trials, 'trial')}"), *_what(files, folder, place)]
+        [("study", f"{escape_text(found.name)}, {format_count(trials, 'trial')}"), *_file_lines(files, folder, store)]
     )
     if not is_confirmed and not _confirmed():
-        print_line("nothing was deleted")
+        print_line("Nothing was deleted.")
         return
-    moved = remove_shared_checkpoints(f"{place.rstrip('/')}/{found.name}", own) if place else 0
+    removed = remove_shared_checkpoints(f"{store.rstrip('/')}/{found.name}", own) if store else 0
     delete_rows(found)
     left = remove(files, folder)
-    facts = [("deleted", f"{escape_text(found.name)}: {format_bytes(sum(file.bytes for file in files))} freed")]
-    if moved:
-        facts.append(("", f"{format_count(moved, 'checkpoint')} in {escape_text(place)}"))
+    lines = [("deleted", f"{escape_text(found.name)} ({format_bytes(sum(file.bytes for file in files))} freed)")]
+    if removed:
+        lines.append(("", f"{format_count(removed, 'checkpoint')} in {escape_text(store)}"))
     if others:
-        facts.append(
-            ("kept", f"the database, which holds other studies: {', '.join(map(escape_text, sorted(others)))}")
-        )
+        lines.append(("kept", f"database with other studies: {', '.join(map(escape_text, sorted(others)))}"))
     names = [str(path.relative_to(folder)) for path in left]
     names = [name for name in names if not (others and name.removeprefix(".").startswith(DATABASE_FILE))]
     if names:
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        facts.append(("kept", f"{', '.join(map(escape_text, names[:MOST_NAMES]))}{more} in {escape_text(folder)}"))
-    print_lines(facts)
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        lines.append(("kept", f"{', '.join(map(escape_text, names[:MAX_NAMES]))}{more} in {escape_text(folder)}"))
+    print_lines(lines)
 
 
-def _what(files: list["StudyFile"], folder: Path, place: str | None) -> list[Line]:
+def _file_lines(files: list["StudyFile"], folder: Path, store: str | None) -> list[Line]:
     from studies.export.study_files import bytes_by_kind
 
-    facts = [(kind, f"{format_bytes(count)} in {escape_text(folder)}") for kind, count in bytes_by_kind(files).items()]
-    return [*facts, *([("checkpoints", f"those in {escape_text(place)}")] if place else [])]
+    lines = [(kind, f"{format_bytes(count)} in {escape_text(folder)}") for kind, count in bytes_by_kind(files).items()]
+    return [*lines, *([("checkpoints", f"in {escape_text(store)}")] if store else [])]
 
 
 def _shared_checkpoints(folder: Path) -> str | None:
-    """Where the study's command says that checkpoints are kept, if not in its folder."""
+    """Return the checkpoint folder or URL of the saved command; None for the study's own folder."""
     try:
-        known = load_command(folder)
+        saved = load_command(folder)
     except StudyError:
         return None
-    place = known.command.settings.get("checkpoints")
-    if not isinstance(place, str):
+    store = saved.command.settings.get("checkpoints")
+    if not isinstance(store, str):
         return None
-    return place if "://" in place else str(known.folder / place)
+    return store if "://" in store else str(saved.folder / store)
 
 
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("search delete asks before it deletes, and there is no terminal: add --yes")
-    print_line("delete all of it? [y/N]")
+        raise UsageError("search delete needs a terminal to ask for confirmation\nhint: pass --yes")
+    print_line("Delete all of this? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""`search evaluate`: how good an exported model is on a labelled folder."""
+"""`search evaluate`: evaluates an exported model on a folder of labelled images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 
 def evaluate_folder(export: Path, folder: Path, *, as_json: bool, debug: bool = False) -> None:
-    """Measure a model and write its scores to standard output.
+    """Evaluate a model and write its scores to standard output.
 
     Raises:
         SearchError: The export or the folder cannot be used.
     """
     silence_native_logs()
-    with spinner("loading Keras, the model and the images", debug=debug):
+    with spinner("Loading Keras, the model and the images", debug=debug):
         from studies.export.exported_model import evaluate_folder as score
         from studies.export.exported_model import load_export
 
-        found = score(load_export(export), folder)
+        result = score(load_export(export), folder)
     if as_json:
-        skipped = [{"path": path, "reason": reason} for path, reason in found.skipped]
-        print_json({**found.scores.to_json(), "skipped": skipped})
+        skipped = [{"path": path, "reason": reason} for path, reason in result.skipped]
+        print_json({**result.scores.to_json(), "skipped": skipped})
         return
-    _show(found.scores)
-    print_lines(skipped_lines(found.skipped))
+    _show(result.scores)
+    print_lines(skipped_lines(result.skipped))
 
 
 def _mean_of(scores: "Scores") -> str:
-    """What the means are over: a class without images has no part in them."""
+    """Return the name of the mean: classes without images do not count."""
     present = sum(one.images > 0 for one in scores.classes)
-    return "mean" if present == len(scores.classes) else f"mean of {present} with images"
+    return "mean" if present == len(scores.classes) else f"mean of {present} classes with images"
 
 
 def _show(scores: "Scores") -> None:
@@ -56,7 +56,7 @@ def _show(scores: "Scores") -> None:
         of_class = (format_metric(one.precision), format_metric(one.recall), format_metric(one.f1))
         table.add_row(Text(escape_text(one.label)), f"{one.images:,}", *of_class)
     if len(scores.classes) != 2:
-        # Of two classes the scores are those of the second, whose row is there.
+        # With two classes, the scores are those of the second class, which has a row already.
         mean = (format_metric(scores.precision), format_metric(scores.recall), format_metric(scores.f1))
         table.add_row(Text(_mean_of(scores), "bold"), f"{scores.images:,}", *mean)
     print_line()

@@ -1,4 +1,4 @@
-"""`search predict`: what an exported model says of images."""
+"""`search predict`: classifies images with an exported model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def predict_images(export: Path, images: Sequence[Path], *, as_json: bool, debug: bool = False) -> None:
-    """Classify images and write the classes to standard output, also where other images cannot be read.
+    """Classify images and write the classes to standard output, even if other images cannot be read.
 
     Raises:
         SearchError: The export or an image cannot be used.
     """
     silence_native_logs()
     try:
-        with spinner("loading Keras and the model", debug=debug):
+        with spinner("Loading Keras and the model", debug=debug):
             from studies.export.exported_model import load_export, predict
 
             predictions = predict(load_export(export), images)
     except UnreadableImagesError as error:
-        _say(error.predictions, as_json=as_json)
+        _print(error.predictions, as_json=as_json)
         raise
-    _say(predictions, as_json=as_json)
+    _print(predictions, as_json=as_json)
 
 
-def _say(predictions: Sequence["Prediction"], *, as_json: bool) -> None:
+def _print(predictions: Sequence["Prediction"], *, as_json: bool) -> None:
     if as_json:
         print_json([prediction.to_json() for prediction in predictions])
     elif predictions:
@@ -48,7 +48,7 @@ def _show(predictions: Sequence["Prediction"]) -> None:
     table.add_column("image", overflow="fold")
     table.add_column("class", style="bold", overflow="fold")
     table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("then", overflow="fold")
+    table.add_column("next best", overflow="fold")
     for prediction in predictions:
         others = ", ".join(f"{escape_text(label)} {format_metric(value)}" for label, value in prediction.top[1:])
         name, label = Text(escape_text(prediction.path)), Text(escape_text(prediction.label))

@@ -1,4 +1,4 @@
-"""`search run`: hands a space and the typed options to a study, and shows what happens."""
+"""`search run`: searches a space and shows the progress."""
 
 import os
 import sys
@@ -14,44 +14,46 @@ from search.launch.local_run import SUPERVISOR_OPTIONS, load_typed, search_loade
 from search.quiet_env import silence_native_logs
 from search.run_command import RunCommand
 from search.saved_command import save_command
-from studies.stop_request import StopReason, StopRequest
+from studies.stop_request import StopReason
 from studies.workers.context import WorkerContext
 from studies.workers.placement import HIDDEN
 
 
 def run(
-    call: RunCommand, settings: Mapping[str, Any], *, quiet: bool, debug: bool, started: float | None = None
+    command: RunCommand, settings: Mapping[str, Any], *, quiet: bool, debug: bool, started: float | None = None
 ) -> int:
-    """Search, and return the exit code: 0, or what stands for the signal that ended the search.
+    """Search, and return the exit code: 0, or that of the signal that stopped the search.
 
     Args:
-        call: What was typed.
-        settings: The typed settings of the study, which override those of the space file.
-        quiet: Show the summary alone.
-        debug: Leave standard error to the libraries.
-        started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
+        command: The typed command.
+        settings: Typed settings of the study, which override those of the space file.
+        quiet: Whether to show only the summary.
+        debug: Whether to show everything that libraries write to standard error.
+        started: `time.monotonic()` at the start of the command, from which the time limit counts; None for now.
     """
     started = time.monotonic() if started is None else started
+    from studies.stop_request import StopRequest
+
     silence_native_logs()
     environ = dict(os.environ)
     if SUPERVISOR_OPTIONS & settings.keys():
-        # The space file may import Keras: this process stays off the GPUs, whatever it does with it.
+        # The space file may import Keras, which must not use the GPUs in this process.
         os.environ.update(HIDDEN)
     stop = StopRequest()
-    with _screen(call.target, stop.request, quiet=quiet, debug=debug) as screen:
-        loaded, study = load_typed(call, settings, screen)
-        # Only once the study is open: a call that is refused leaves the earlier one as it was.
-        screen.on_open = lambda event: save_command(call, study.name or loaded.name, study.storage, event.identity)
+    with _screen(command.target, stop.request, quiet=quiet, debug=debug) as screen:
+        loaded, study = load_typed(command, settings, screen)
+        # Save only once the study is open, so that a refused command does not replace the earlier one.
+        screen.on_open = lambda event: save_command(command, study.name or loaded.name, study.storage, event.identity)
         if study.is_supervised:
             os.environ.update(HIDDEN)
             from search.launch.supervised_run import supervise
 
             result, defaults = supervise(
-                call, loaded, study, screen, stop, environ=environ, debug=debug, started=started
+                command, loaded, study, screen, stop, environ=environ, debug=debug, started=started
             )
         else:
-            result, defaults = search_loaded(call, loaded, study, screen, stop, WorkerContext(started=started))
-    screen.summary(summary(result, call, defaults))
+            result, defaults = search_loaded(command, loaded, study, screen, stop, WorkerContext(started=started))
+    screen.summary(summary(result, command, defaults))
     return exit_code(result)
 
 

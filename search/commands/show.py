@@ -1,4 +1,4 @@
-"""`search show`: what a space holds."""
+"""`search show`: shows the parameters, the baseline and the size of a space."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,36 +22,36 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
     """Write a space's parameters, baseline and size to standard output.
 
     Args:
-        target: The space, as typed.
-        data: A folder of images in place of the space's data.
-        test: A share of the images, or a folder, to test with in place of the space's own.
+        target: Space, as typed.
+        data: Folder of images used instead of the space's data.
+        test: Fraction of the images, or folder, used as test images instead of the space's own.
 
     Raises:
         SpaceError: The space cannot be loaded.
-        DataError: There is no such folder of images.
+        DataError: The folder of images was not found.
     """
     silence_native_logs()
     from spaces.held_out import with_test
     from spaces.loading import load
 
     # A space file may import Keras, which takes seconds.
-    with spinner("loading the space", debug=False):
+    with spinner("Loading the space", debug=False):
         loaded = load(target, data)
         loaded = loaded if test is None else with_test(loaded, test)
     print_lines([("name", escape_text(loaded.name)), ("data", escape_text(repr(loaded.space.data)))])
     print_lines([*space_lines(loaded.space), *search_lines(settings_of(loaded))])
     print_line()
-    more, values = _hyperparameters(loaded.space)
-    _table([*rows(loaded.space), *more])
+    hyperparameters, defaults = _hyperparameters(loaded.space)
+    _table([*rows(loaded.space), *hyperparameters])
     print_line()
-    print_lines(baseline_lines(loaded.space, values))
+    print_lines(baseline_lines(loaded.space, defaults))
 
 
 def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]":
-    """Those of a hypermodel, if the space has one."""
+    """Return the hyperparameters of a KerasTuner model and their defaults, if the space has one."""
     if not isinstance(space.model, KerasTunerModel):
         return [], {}
-    with spinner("loading Keras and building the hypermodel", debug=False):
+    with spinner("Loading Keras and building the model", debug=False):
         from studies.backend.keras_backend import require_backend
 
         require_backend()

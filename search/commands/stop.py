@@ -1,4 +1,4 @@
-"""`search stop`: asks all workers of a study to end, wherever they are, and waits until they have."""
+"""`search stop`: stops all workers of a study, on all machines, and waits for them."""
 
 import time
 from collections.abc import Callable
@@ -28,18 +28,18 @@ def stop_study(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Ask a study's workers to end, wait for them, and say on standard output how it stands then.
+    """Stop a study's workers, wait for them, and print the trials that are left.
 
     Args:
-        study: Name of the study, or its folder.
-        output: Folder of all studies.
-        storage: URL of the database, or None.
-        wait_seconds: How long to wait; 0 to say no more than that they were asked.
-        sleep: Waits for a number of seconds.
-        clock: Seconds that only ever grow.
+        study: Name or folder of the study.
+        output: Folder that contains the studies.
+        storage: Database URL, or None.
+        wait_seconds: Maximum waiting time in seconds; 0 to return immediately.
+        sleep: Function that waits for a number of seconds.
+        clock: Monotonic clock in seconds.
 
     Raises:
-        StudyError: There is no such study, its database cannot be used, or workers have not ended in that time.
+        StudyError: The study was not found, its database cannot be used, or workers are still running after that time.
     """
     from studies.database.errors import translate_errors
     from studies.database.lookup import open_study, resolve_study
@@ -49,39 +49,40 @@ def stop_study(
     typed = [study, *location_options(output, storage)]
     found = open_study(resolve_study(study, output, storage_of(study, output, storage)), readonly=False)
     if not found.created_by_search:
-        raise StudyError(f"the study {found.name!r} was not made by search: it has no workers that can be asked to end")
+        raise StudyError(f"study {found.name} was not created by search and has no workers to stop")
     with translate_errors(found.url):
-        asked = request_stop(found.database, found.study_id)
-    if not asked:
-        print_lines(
-            [
-                ("workers", "none is alive; a process that is still starting ends before its first trial"),
-                *_left(read_status(found), typed),
-            ]
-        )
+        running = request_stop(found.database, found.study_id)
+    if not running:
+        workers = ("workers", "none running; a worker that is still starting stops before its first trial")
+        print_lines([workers, *_remaining_lines(read_status(found), typed)])
         return
-    print_line(f"asked {format_count(asked, 'worker')} to end: each finishes its step and hands its trial back")
+    print_line(
+        f"Stop requested for {format_count(running, 'worker')}. Each finishes its current step and returns its trial "
+        "to the queue."
+    )
     if not wait_seconds:
         return
-    over = clock() + wait_seconds
+    deadline = clock() + wait_seconds
     while (status := read_status(found)).count("alive"):
-        if clock() >= over:
-            raise StudyError(_still(status, asked, wait_seconds))
+        if clock() >= deadline:
+            raise StudyError(_still_running(status, running, wait_seconds))
         sleep(POLL_SECONDS)
-    print_lines([("workers", "none is alive any more"), *_left(status, typed)])
+    print_lines([("workers", "all stopped"), *_remaining_lines(status, typed)])
 
 
-def _still(status: "StudyStatus", asked: int, wait_seconds: float) -> str:
+def _still_running(status: "StudyStatus", workers: int, wait_seconds: float) -> str:
     alive = [worker for worker in status.workers if worker.is_alive]
     lines = "\n".join(f"    {escape_text(each.host)} {each.pid}: {escape_text(each.activity)}" for each in alive)
     return (
-        f"{len(alive)} of {format_count(asked, 'worker')} are still running after {format_duration(wait_seconds)}:\n"
-        f"{lines}\nThey will stop after their current step: see search workers {escape_text(status.name)}"
+        f"{len(alive)} of {format_count(workers, 'worker')} still running after {format_duration(wait_seconds)}:\n"
+        f"{lines}\nhint: they will stop after their current step; see `search workers {escape_text(status.name)}`"
     )
 
 
-def _left(status: "StudyStatus", study: list[str]) -> list[Line]:
+def _remaining_lines(status: "StudyStatus", study: list[str]) -> list[Line]:
     progress = status.progress
-    left = progress.trials - progress.done
-    facts = [("trials", f"{progress.done} of {progress.trials} have ended" + (f", {left} to go" if left > 0 else ""))]
-    return [*facts, *([("next", format_command("search", "resume", *study))] if left > 0 else [])]
+    lines = [("trials", f"{progress.done} of {progress.trials} done")]
+    return [
+        *lines,
+        *([("next", format_command("search", "resume", *study))] if progress.done < progress.trials else []),
+    ]

@@ -1,4 +1,4 @@
-"""`search trials`: every trial of a study, for reading or as CSV."""
+"""`search trials`: all trials of a study, as a table or CSV."""
 
 import csv
 import sys
@@ -14,7 +14,7 @@ from spaces.parameters import MISSING
 if TYPE_CHECKING:
     from studies.status.trial_table import TrialSummary
 
-# A space may have a parameter `epochs`, so the epochs of a trial go by a longer name.
+# The space may have a parameter called `epochs`, so this column has a longer name.
 COLUMNS = (
     "number",
     "state",
@@ -33,7 +33,7 @@ def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) 
     """Write a study's trials to standard output.
 
     Raises:
-        StudyError: There is no such study, or its database cannot be used.
+        StudyError: The study was not found, or its database cannot be used.
     """
     from studies.status.trial_table import summarize_trials
 
@@ -63,26 +63,26 @@ def _show(trials: Sequence["TrialSummary"]) -> None:
 
     from search.display.terminal import STATES
 
-    # On a terminal the last column gives way, each trial on one line.
+    # On a terminal the last column is cut, so that each trial has one line.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=sys.stdout.isatty())
     for heading in ("trial", "state", "value", "epoch", "time"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-    paths_differ = len({trial.trained_on for trial in trials} - {""}) > 1
-    if paths_differ:
+    inputs_differ = len({trial.trained_on for trial in trials} - {""}) > 1
+    if inputs_differ:
         table.add_column("trained on", no_wrap=True)
     hosts_differ = len({trial.host for trial in trials} - {""}) > 1
     if hosts_differ:
         table.add_column("host", no_wrap=True)
-    if were_lost := any(trial.attempts > 1 for trial in trials):
-        table.add_column("taken", justify="right", no_wrap=True)
-    table.add_column("other than the baseline", ratio=1, no_wrap=True, overflow="ellipsis")
+    if has_retries := any(trial.attempts > 1 for trial in trials):
+        table.add_column("attempts", justify="right", no_wrap=True)
+    table.add_column("changes from baseline", ratio=1, no_wrap=True, overflow="ellipsis")
     for trial in trials:
         epoch = f"{trial.epoch or '-'}/{trial.epochs}"
         state = Text(trial.state, STATES.get(trial.state, ""))
         note = Text(_note(trial, trials[0]), "dim")
-        optional = [trial.trained_on or "-"] if paths_differ else []
+        optional = [trial.trained_on or "-"] if inputs_differ else []
         optional += [escape_text(trial.host or "-")] if hosts_differ else []
-        optional += [f"{trial.attempts}x"] if were_lost else []
+        optional += [str(trial.attempts)] if has_retries else []
         table.add_row(
             str(trial.number), state, format_metric(trial.value), epoch, format_duration(trial.seconds), *optional, note
         )
@@ -91,11 +91,11 @@ def _show(trials: Sequence["TrialSummary"]) -> None:
 
 def _note(trial: "TrialSummary", baseline: "TrialSummary") -> str:
     if trial.number == baseline.number:
-        return "; ".join(["the baseline", *([escape_text(trial.reason)] if trial.reason else [])])
+        return "; ".join(["baseline", *([escape_text(trial.reason)] if trial.reason else [])])
     if trial.state == "failed":
         return escape_text(trial.reason)
     changed = {name: value for name, value in trial.params.items() if baseline.params.get(name, MISSING) != value}
     return (
         ", ".join(f"{escape_text(name)} {format_value(value)}" for name, value in changed.items())
-        or "the same as the baseline"
+        or "identical to baseline"
     )

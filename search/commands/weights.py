@@ -1,4 +1,4 @@
-"""`search weights`: the weights of pretrained networks on this machine, and downloading more of them."""
+"""`search weights`: lists or downloads the weights of pretrained networks."""
 
 import difflib
 from pathlib import Path
@@ -22,7 +22,7 @@ def list_weights(*, debug: bool = False) -> None:
         ModelError: SEARCH_WEIGHTS is not a folder.
     """
     silence_native_logs()
-    with spinner("loading Keras", debug=debug):
+    with spinner("Loading Keras", debug=debug):
         from studies.models.weights_download import keras_cache
         from studies.models.weights_find import weights_files, weights_folder
 
@@ -42,20 +42,20 @@ def get_weights(
     """Download the weights of some networks.
 
     Args:
-        names: The networks.
-        alpha: Width multiplier; None for the network's own.
+        names: Names of the networks.
+        alpha: Width multiplier; None for the network's default.
         size: Side of the images in pixels.
-        top: With the classifier.
-        output: Folder to download to; None for SEARCH_WEIGHTS, or else Keras' own cache.
-        debug: Show what libraries write to standard error.
+        top: Whether to include the classifier.
+        output: Folder to download to; None for SEARCH_WEIGHTS, or else the Keras cache.
+        debug: Whether to show everything that libraries write to standard error.
 
     Raises:
-        UsageError: Keras has no network of such a name.
+        UsageError: Keras has no network of that name.
         ModelError: There are no such weights, or the download failed.
     """
-    networks = [_known(name) for name in names]
+    networks = [_network(name) for name in names]
     silence_native_logs()
-    with spinner("loading Keras", debug=debug):
+    with spinner("Loading Keras", debug=debug):
         from studies.models.weights_download import download, keras_cache, keras_file
         from studies.models.weights_find import weights_folder
 
@@ -66,13 +66,13 @@ def get_weights(
         print_line(f"{name}: {escape_text(path)}, {format_bytes(path.stat().st_size)}")
 
 
-def _known(name: str) -> str:
-    by_lower = {known.lower(): known for known in APPLICATIONS}
+def _network(name: str) -> str:
+    by_lower = {network.lower(): network for network in APPLICATIONS}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
     nearest = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[nearest[0]]}?" if nearest else f"Keras has {', '.join(APPLICATIONS)}"
-    raise UsageError(f"no network of Keras is called {name!r}: {hint}")
+    hint = f"did you mean {by_lower[nearest[0]]}?" if nearest else f"Keras networks are {', '.join(APPLICATIONS)}"
+    raise UsageError(f"unknown network {name!r}\nhint: {hint}")
 
 
 def _show(found: "list[WeightsFile]") -> None:

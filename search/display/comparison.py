@@ -1,9 +1,10 @@
-"""The running trial beside the best so far: their parameters side by side, what differs emphasised."""
+"""The running trial next to the best so far: their parameters, with differences emphasized."""
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.display.messages import NO_BEST
 from search.display.run_state import Running, RunState
 from search.formatting import escape_text, format_metric, format_value, shorten_name
 from spaces.parameters import MISSING, Scalar
@@ -14,35 +15,39 @@ ABSENT = "-"
 
 
 def comparison(state: RunState, width: int, rows: int) -> list[RenderableType]:
-    """The table and what found no room in it, at most `width` columns wide and `rows` lines high."""
+    """Return the table and a count of hidden parameters, at most `width` columns wide and `rows` lines high."""
     running, best = state.running, state.progress.best
     names = _names(state)
     blocks = 2 if width >= WIDE and len(names) + 2 > rows else 1
-    shown, hidden = _chosen(names, running, best, blocks, rows - 2)
+    shown, hidden = _select(names, running, best, blocks, rows - 2)
     table = _frame(width, blocks, max((len(name) for name in shown), default=0))
-    table.add_row(*_heads(running, best) * blocks)
+    table.add_row(*_headings(running, best) * blocks)
     table.add_row(*_values(state), *([""] * 3 if blocks == 2 else []))
     for cells in _in_blocks([_row(name, running, best, table) for name in shown], blocks):
         table.add_row(*cells)
-    return [table, Text(_rest(hidden, running, best), "dim", no_wrap=True, overflow="ellipsis")] if hidden else [table]
+    return (
+        [table, Text(_hidden_count(hidden, running, best), "dim", no_wrap=True, overflow="ellipsis")]
+        if hidden
+        else [table]
+    )
 
 
 def _names(state: RunState) -> list[str]:
-    """Those of either trial, in the order of the space."""
+    """Return the parameters of either trial, in the order of the space."""
     running, best = state.running, state.progress.best
     either = {**(running.params if running else {}), **(best.params if best else {})}
     return [name for name in dict.fromkeys((*state.names, *either)) if name in either]
 
 
-def _chosen(
+def _select(
     names: list[str], running: Running | None, best: Best | None, blocks: int, rows: int
 ) -> tuple[list[str], list[str]]:
-    """The names to show, in their order, and those that find no room: the ones with equal values first."""
+    """Return the names to show and those to hide; parameters with equal values are hidden first."""
     if len(names) <= blocks * rows:
         return names, []
-    by_need = sorted(names, key=lambda name: not _differs(name, running, best))
-    kept = set(by_need[: max(0, blocks * (rows - 1))])
-    return [name for name in names if name in kept], [name for name in names if name not in kept]
+    differing_first = sorted(names, key=lambda name: not _differs(name, running, best))
+    shown = set(differing_first[: max(0, blocks * (rows - 1))])
+    return [name for name in names if name in shown], [name for name in names if name not in shown]
 
 
 def _differs(name: str, running: Running | None, best: Best | None) -> bool:
@@ -63,11 +68,11 @@ def _frame(width: int, blocks: int, longest: int) -> Table:
     return table
 
 
-def _heads(running: Running | None, best: Best | None) -> list[Text]:
+def _headings(running: Running | None, best: Best | None) -> list[Text]:
     left = "" if running is None else f"trial {running.number}"
     if running and running.images:
-        return [Text(), Text(f"{left}, again", "bold cyan"), Text()]
-    right = f"best: trial {best.number}" if best else "no best yet"
+        return [Text(), Text(f"{left}, retraining", "bold cyan"), Text()]
+    right = f"best: trial {best.number}" if best else NO_BEST
     return [Text(), Text(left, "bold cyan"), Text(right, "bold green" if best else "dim")]
 
 
@@ -105,8 +110,8 @@ def _in_blocks(rows: list[list[Text]], blocks: int) -> list[list[Text]]:
     return [[cell for row in rows[index::height] for cell in row] for index in range(height)]
 
 
-def _rest(hidden: list[str], running: Running | None, best: Best | None) -> str:
+def _hidden_count(hidden: list[str], running: Running | None, best: Best | None) -> str:
     if running is None or best is None or running.images:
         return f" … {len(hidden)} more"
     differing = sum(_differs(name, running, best) for name in hidden)
-    return f" … {len(hidden)} more, " + (f"{differing} of them different" if differing else "the same in both")
+    return f" … {len(hidden)} more, " + (f"{differing} of them different" if differing else "all equal")

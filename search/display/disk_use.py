@@ -1,4 +1,4 @@
-"""What a study takes on the disk."""
+"""The disk use of a study."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,31 +22,31 @@ def files_in_folder(found: "OpenStudy", folder: Path) -> list["StudyFile"]:
     """
     from studies.export.study_files import files_of, is_database_here
 
-    is_home = is_database_here(folder, found.url) or _is_kept_in(folder, found)
+    is_home = is_database_here(folder, found.url) or _is_home(folder, found)
     return files_of(folder, found.identity, is_home=is_home)
 
 
 def disk_use(found: "OpenStudy", folder: Path) -> dict[str, int]:
-    """The bytes of a study's files on this machine, by kind; empty where it has none."""
+    """Return the bytes of a study's files on this machine, by kind; empty if there are none."""
     from studies.export.study_files import bytes_by_kind
 
     return bytes_by_kind(files_in_folder(found, folder))
 
 
-def disk_facts(used: dict[str, int]) -> list[Line]:
-    """The same in words."""
+def disk_lines(used: dict[str, int]) -> list[Line]:
+    """Return the disk use as lines."""
     if not used:
         return []
     kinds = ", ".join(f"{escape_text(kind)} {format_bytes(count)}" for kind, count in used.items() if kind != "command")
     return [("disk", f"{format_bytes(sum(used.values()))}: {kinds}")]
 
 
-def _is_kept_in(folder: Path, found: "OpenStudy") -> bool:
-    """Whether the folder says that this study was started from it, with a database elsewhere."""
+def _is_home(folder: Path, found: "OpenStudy") -> bool:
+    """Return True if the folder's saved command started this study, with a database elsewhere."""
     from studies.database.urls import remove_secrets
 
     try:
-        known = load_command(folder)
+        saved = load_command(folder)
     except StudyError:
         return False
-    return known.study == found.name and known.storage is not None and known.storage == remove_secrets(found.url)
+    return saved.study == found.name and saved.storage is not None and saved.storage == remove_secrets(found.url)

@@ -10,13 +10,13 @@ from search.formatting import shortest
 
 
 def print_json(value: Any) -> None:
-    """Write one JSON document: not-a-number as null, 0.30000000000000004 as 0.3, Unicode where it can be encoded."""
-    form = _finite(value)
-    text = json.dumps(form, ensure_ascii=False, indent=2, allow_nan=False)
+    """Write one JSON document, NaN as null, 0.30000000000000004 as 0.3, and Unicode if it can be encoded."""
+    document = _finite(value)
+    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(form, ensure_ascii=True, indent=2, allow_nan=False)
+        text = json.dumps(document, ensure_ascii=True, indent=2, allow_nan=False)
     print_line(text)
 
 

@@ -1,4 +1,4 @@
-"""The live display: one picture of a run's state, made to fit the terminal."""
+"""The live view: one frame of a run's state, sized to the terminal."""
 
 from collections.abc import Mapping
 
@@ -8,19 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 from search.display.comparison import comparison
-from search.display.run_state import Running, RunState, seconds_left
+from search.display.messages import stopping_line
+from search.display.run_state import DECODING, Running, RunState, seconds_left
 from search.display.terminal import SPINNER, STATES
 from search.display.worker_table import best_trial_lines, worker_table
 from search.formatting import escape_text, format_count, format_duration, format_elapsed, format_metric, stop_text
 from studies.events import TrialEnded
 
-ROWS_OF_RECENT_TRIALS = 4
-
-_FIRST = ("val_accuracy", "val_loss", "accuracy", "loss")
+MAX_RECENT_TRIALS = 4
+_FIRST_METRICS = ("val_accuracy", "val_loss", "accuracy", "loss")
 
 
 class LiveView:
-    """A state at one moment, drawn at most as wide and high as the terminal."""
+    """One frame, at most as wide and high as the terminal."""
 
     def __init__(self, name: str, state: RunState, now: float) -> None:
         self.name, self.state, self.now = name, state, now
@@ -30,12 +30,12 @@ class LiveView:
         state = self.state
         searching = state.study is not None and (state.running is not None or state.recent or state.workers)
         parts = self._search(options.max_width, height) if searching else self._before(height)
-        # The cursor rests on a line of its own, so that a typed ^C, which the terminal echoes, wraps no line.
+        # Keep an empty line for the cursor: the terminal echoes ^C there.
         yield Group(*parts, Text())
 
     def _before(self, height: int) -> list[RenderableType]:
         done, total = self.state.images
-        if total and self.state.phase == "decoding images":
+        if total and self.state.phase == DECODING:
             note = f"{done:,}/{total:,}  {self._decoding_time(done, total)}"
             return [_bar("images", done, total, note), *self._stopping()][:height]
         return [self._phase(), *self._stopping()][:height]
@@ -53,7 +53,7 @@ class LiveView:
         head += [] if state.workers else self._training()
         head += self._stopping()
         free = height - len(head) - 1
-        recent = list(state.recent[: min(ROWS_OF_RECENT_TRIALS, max(0, free - 6))])
+        recent = list(state.recent[: min(MAX_RECENT_TRIALS, max(0, free - 6))])
         rows = free - (len(recent) + 1 if recent else 0)
         parts = [*head]
         if state.workers:
@@ -67,8 +67,8 @@ class LiveView:
         running = self.state.running
         if running is None or self.state.phase:
             return [self._phase()]
-        compared = self.state.study.metric if self.state.study else ""
-        return [_epochs(running, self.now), _metrics(running, compared)]
+        metric = self.state.study.metric if self.state.study else ""
+        return [_epochs(running, self.now), _metrics(running, metric)]
 
     def _phase(self) -> Text:
         spinner = SPINNER[int(self.now * 4) % len(SPINNER)]
@@ -78,8 +78,7 @@ class LiveView:
     def _stopping(self) -> list[RenderableType]:
         if self.state.stopping is None:
             return []
-        name = stop_text(self.state.stopping)
-        return [_line((f" {name}: ending after this step; once more leaves at once", "bold yellow"))]
+        return [_line((f" {stopping_line(self.state.stopping)}", "bold yellow"))]
 
 
 def _line(*parts: str | tuple[str, str]) -> Text:
@@ -109,8 +108,8 @@ def _time(state: RunState, now: float) -> Text:
 
 def _trials(state: RunState) -> Table:
     progress = state.progress
-    crew = f"  {format_count(state.alive, 'worker')}" if state.alive > 1 or state.workers else ""
-    return _bar("trials", progress.done, progress.trials, f"{progress.done}/{progress.trials}{crew}")
+    workers = f"  {format_count(state.alive, 'worker')}" if state.alive > 1 or state.workers else ""
+    return _bar("trials", progress.done, progress.trials, f"{progress.done}/{progress.trials}{workers}")
 
 
 def _epochs(running: Running, now: float) -> Table:
@@ -119,21 +118,21 @@ def _epochs(running: Running, now: float) -> Table:
     return _bar(label, running.epoch, running.epochs, note)
 
 
-def _metrics(running: Running, compared: str) -> Text:
-    """Those of the last epoch, but for the one that stands in the comparison."""
+def _metrics(running: Running, metric: str) -> Text:
+    """Return the metrics of the last epoch, except the one that the comparison shows."""
     if not running.metrics:
-        subject = "the first epoch" if running.images is None else f"on {format_count(running.images, 'image')}"
-        return _line((f" {'':10} {subject}, which also compiles the model", "dim"))
-    others = [(name, value) for name, value in _sorted(running.metrics) if name != compared]
+        images = "" if running.images is None else f" ({format_count(running.images, 'image')})"
+        return _line((f" {'':10} compiling the model and training the first epoch{images}", "dim"))
+    others = [(name, value) for name, value in _sorted(running.metrics) if name != metric]
     return _line(
         f" {'':10} ", (" · ".join(f"{escape_text(name)} {format_metric(value)}" for name, value in others), "dim")
     )
 
 
 def _sorted(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The usual ones first: a narrow terminal shows no more."""
-    places = {name: place for place, name in enumerate(_FIRST)}
-    return sorted(metrics.items(), key=lambda item: (places.get(item[0], len(places)), item[0]))
+    """Return metrics sorted by importance: a narrow terminal shows only the first ones."""
+    order = {name: index for index, name in enumerate(_FIRST_METRICS)}
+    return sorted(metrics.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
 
 
 def _bar(label: str, done: int, total: int, note: str) -> Table:

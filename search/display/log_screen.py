@@ -1,14 +1,14 @@
-"""A run as plain lines, for logs and pipes: no control codes, one line for each trial, each written at once."""
+"""A run as plain lines for logs and pipes: one line per trial, no control codes, no buffering."""
 
 import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from search.display import messages as facts
+from search.display import messages
 from search.display.screen import Screen, plain_lines
 from search.display.terminal import print_line
-from search.formatting import escape_text, format_count, format_duration, format_metric, stop_text
+from search.formatting import escape_text
 from studies.events import DataReady, RetrainingStarted, StudyOpened, TrialEnded
 from studies.stop_request import StopReason
 
@@ -20,13 +20,13 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class LogScreen(Screen):
-    """One line for each thing that happens.
+    """Prints one line per event.
 
     Args:
-        target: The space as typed.
-        stop: Called with the reason when nobody reads the lines any more.
-        debug: Show everything that libraries write to standard error.
-        clock: Seconds that only ever grow.
+        target: Space, as typed.
+        stop: Called with the reason when the reader of the output has gone.
+        debug: Whether to show everything that libraries write to standard error.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(
@@ -39,85 +39,78 @@ class LogScreen(Screen):
     ) -> None:
         super().__init__(debug=debug)
         self._target, self._stop, self._clock = target, stop, clock
-        self._decoding_told = self._computing_told = -SECONDS_BETWEEN_LINES
+        self._printed_at = {"images": -SECONDS_BETWEEN_LINES, "features": -SECONDS_BETWEEN_LINES}
         self._closed = False
 
     def __enter__(self) -> Self:
-        self._say(f"search {escape_text(self._target)}: loading Keras and Optuna")
+        self._print_line(f"search {escape_text(self._target)}: loading Keras and Optuna")
         return super().__enter__()
 
     def on_space_loaded(self, space: "Space", study: "Study") -> None:
-        """How large the space is, and how it is searched."""
-        self._tell([*facts.space_lines(space), *facts.search_lines(study)])
+        """Print the size of the space and the settings of the search."""
+        self._print([*messages.space_lines(space), *messages.search_lines(study)])
 
     def on_data_progress(self, done: int, total: int) -> None:
-        """A line now and then."""
-        if self._clock() - self._decoding_told >= SECONDS_BETWEEN_LINES or done == total:
-            self._decoding_told = self._clock()
-            self._tell([("images", f"{done:,} of {total:,} decoded")])
+        """Print the number of decoded images every ten seconds."""
+        self._print_progress("images", done, total, f"{done:,} of {total:,} decoded")
 
     def on_data_ready(self, event: DataReady) -> None:
-        """The images by split and class."""
-        self._tell(facts.data_lines(event))
+        """Print the images by split and class."""
+        self._print(messages.data_lines(event))
 
     def on_study_opened(self, event: StudyOpened) -> None:
-        """Where it is kept."""
+        """Print the study and its database."""
         super().on_study_opened(event)
-        self._tell(facts.study_lines(event))
+        self._print(messages.study_lines(event))
 
     def on_features_progress(self, done: int, total: int) -> None:
-        """A line now and then."""
-        if self._clock() - self._computing_told >= SECONDS_BETWEEN_LINES or done == total:
-            self._computing_told = self._clock()
-            self._tell([("features", f"{done:,} of {total:,} images through the frozen backbone")])
+        """Print the number of images whose features are computed every ten seconds."""
+        self._print_progress("features", done, total, f"computed for {done:,} of {total:,} images")
 
     def on_trial_ended(self, event: TrialEnded) -> None:
-        """Its state, value and reason."""
-        progress, best = event.progress, event.progress.best
-        trained = format_count(event.epochs, "epoch")
-        epochs = f"at epoch {event.epoch} of {event.epochs}" if event.epoch else f"after {trained}"
-        so_far = f"; best {format_metric(best.value)}, trial {best.number}" if best else ""
-        reason = f"; {stop_text(event.reason)}" if event.reason else ""
-        value, seconds = format_metric(event.value), format_duration(event.seconds)
-        what = f"trial {event.number} {event.state} {value} {epochs}, {seconds}"
-        self._tell([(f"{progress.done}/{progress.trials}", f"{what}{so_far}{reason}")])
+        """Print the trial's state, value and reason."""
+        self._print([(f"{event.progress.done}/{event.progress.trials}", messages.trial_line(event))])
 
     def on_worker_output(self, label: str, text: str) -> None:
-        """As if it had happened here."""
-        self._tell([(label, text)])
+        """Print a line of a worker."""
+        self._print([(label, text)])
 
     def on_worker_lost(self, text: str) -> None:
-        """In words."""
-        self._tell([("worker", text)])
+        """Print what happened to a worker."""
+        self._print([("worker", text)])
 
     def on_retraining(self, event: RetrainingStarted) -> None:
-        """Which trial, for how long, on how many images."""
-        epochs, images = format_count(event.epochs, "epoch"), format_count(event.images, "image")
-        self._tell([("retraining", f"trial {event.number} for {epochs} on {images}, train and validation")])
+        """Print the trial, the images and the epochs."""
+        self._print([("retraining", messages.retraining_line(event))])
 
     def on_exporting(self, trial: int | None = None) -> None:
-        """That it has begun."""
-        self._tell([("exporting", facts.export_lines(trial))])
+        """Print that the export has started."""
+        self._print([("export", messages.export_line(trial))])
 
     def on_stopping(self, reason: StopReason) -> None:
-        """Past the buffered output, which may be in the middle of a line: this runs inside the signal handler."""
-        os.write(2, f"{stop_text(reason)}: ending after this step; once more leaves at once\n".encode())
+        """Write to standard error directly: a signal handler may have interrupted a buffered write."""
+        os.write(2, f"{messages.stopping_line(reason)}\n".encode())
 
-    def summary(self, facts: list[facts.Line]) -> None:
-        """The outcome, after an empty line."""
-        self._say("")
-        self._tell(facts)
+    def summary(self, lines: list[messages.Line]) -> None:
+        """Print the outcome after an empty line."""
+        self._print_line("")
+        self._print(lines)
 
-    def _tell(self, told: list[facts.Line]) -> None:
-        for line in plain_lines(told):
-            self._say(line)
+    def _print_progress(self, label: str, done: int, total: int, text: str) -> None:
+        if self._clock() - self._printed_at[label] >= SECONDS_BETWEEN_LINES or done == total:
+            self._printed_at[label] = self._clock()
+            self._print([(label, text)])
 
-    def _say(self, line: str) -> None:
+    def _print(self, lines: list[messages.Line]) -> None:
+        for line in plain_lines(lines):
+            self._print_line(line)
+
+    def _print_line(self, line: str) -> None:
         if self._closed:
             return
         try:
             print_line(line)
         except BrokenPipeError:
-            # The running trial is handed back rather than lost.
+            # Stop cleanly, so that the running trial returns to the queue.
             self._closed = True
             self._stop(StopReason.SIGPIPE)

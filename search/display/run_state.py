@@ -1,4 +1,4 @@
-"""What is known about a run at one moment: all that the live display draws."""
+"""The state of a run at one moment: everything that the live view draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,21 +8,22 @@ from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnde
 from studies.outcome import Progress, WorkerInfo
 from studies.stop_request import StopReason
 
-RECENT = 12
+MAX_RECENT = 12
+DECODING, FEATURES = "Decoding images", "Computing features: "
 
 
 @dataclass(frozen=True)
 class Running:
-    """The training that is going on.
+    """The current training.
 
     Args:
-        number: Number of its trial.
-        params: Its parameters by dotted name.
-        epochs: Most epochs of it.
-        since: When it began, on the run's clock, in seconds.
-        images: How many images the retraining uses; None for a trial of the search.
-        epoch: Epochs that have ended.
-        metrics: Those of the last epoch.
+        number: Number of the trial.
+        params: Parameters by dotted name.
+        epochs: Maximum number of epochs.
+        since: Start time on the run's clock, in seconds.
+        images: Number of images of a retraining; None for a trial of the search.
+        epoch: Number of finished epochs.
+        metrics: Metrics of the last epoch.
     """
 
     number: int
@@ -36,23 +37,23 @@ class Running:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run at one moment; all times are seconds on the run's clock.
+    """State of a run; all times are seconds on the run's clock.
 
     Args:
-        names: The space's parameters, in its order.
-        phase: What is being done, in words; empty while a training says it by itself.
-        since: When the phase began.
-        images: Images decoded, and images in all.
-        study: What was told when the study was opened.
-        opened: When that was.
-        progress: How far the study is.
-        running: The training that is going on, or went on last.
-        recent: The trials that ended last in this run, the newest first.
-        ended: Trials that ended in this run.
-        trained: How long these took together.
+        names: Parameters of the space, in its order.
+        phase: Current activity in words; empty during a training.
+        since: Start of the phase.
+        images: Number of decoded images, and of all images.
+        study: Event of the study's opening.
+        opened: Time of that event.
+        progress: Progress of the study.
+        running: The current or last training.
+        recent: Last finished trials of this run, newest first.
+        ended: Number of trials that finished in this run.
+        trained: Total duration of these trials.
         stopping: Why the run was asked to stop, or None.
-        workers: The workers of the study, where this process only watches them.
-        alive: How many workers share the study.
+        workers: Workers of the study, if this process is a supervisor.
+        alive: Number of running workers of the study.
     """
 
     names: tuple[str, ...] = ()
@@ -71,57 +72,56 @@ class RunState:
     alive: int = 1
 
     def at(self, phase: str, now: float) -> "RunState":
-        """In another phase."""
+        """Return the state in another phase."""
         return replace(self, phase=phase, since=now)
 
     def decoded(self, done: int, total: int, now: float) -> "RunState":
-        """With so many images decoded."""
+        """Return the state with a number of decoded images."""
         since = self.since if self.images[1] else now
-        return replace(self, phase="decoding images", since=since, images=(done, total))
+        return replace(self, phase=DECODING, since=since, images=(done, total))
 
     def computed(self, done: int, total: int, now: float) -> "RunState":
-        """With the frozen backbone over so many images; the training that waits for it goes on at the end."""
-        doing = "frozen backbone over the images: "
-        since = self.since if self.phase.startswith(doing) else now
-        return self.at("" if done == total else f"{doing}{done:,} of {total:,}", since)
+        """Return the state with features computed for a number of images; the training continues after the last."""
+        since = self.since if self.phase.startswith(FEATURES) else now
+        return self.at("" if done == total else f"{FEATURES}{done:,} of {total:,} images", since)
 
     def study_opened(self, event: StudyOpened, now: float) -> "RunState":
-        """With its study."""
-        return replace(self, study=event, opened=now, progress=event.progress).at("starting", now)
+        """Return the state with an open study."""
+        return replace(self, study=event, opened=now, progress=event.progress).at("Starting the first trial", now)
 
     def trial_started(self, event: TrialStarted, now: float) -> "RunState":
-        """With another trial running."""
+        """Return the state with another trial running."""
         running = Running(event.number, event.params, event.epochs, now)
         return replace(self, running=running).at("", now)
 
     def epoch_ended(self, event: EpochEnded) -> "RunState":
-        """One epoch later."""
+        """Return the state after an epoch."""
         if self.running is None:
             return self
         running = replace(self.running, epoch=event.epoch, epochs=event.epochs, metrics=dict(event.metrics))
         return replace(self, running=running)
 
     def trial_ended(self, event: TrialEnded, now: float) -> "RunState":
-        """With one more trial done, or one handed back."""
+        """Return the state after a trial finished or returned to the queue."""
         ended = self.ended + (event.state != "waiting")
-        recent = (event, *self.recent)[:RECENT]
+        recent = (event, *self.recent)[:MAX_RECENT]
         trained = self.trained + event.seconds
         after = replace(self, progress=event.progress, recent=recent, ended=ended, trained=trained)
-        return after.at("choosing the next trial", now)
+        return after.at("Choosing the next trial", now)
 
-    def workers_seen(self, workers: Sequence[WorkerInfo]) -> "RunState":
-        """With the workers as they are now."""
+    def workers_changed(self, workers: Sequence[WorkerInfo]) -> "RunState":
+        """Return the state with the current workers."""
         return replace(self, workers=tuple(workers), alive=sum(worker.is_alive for worker in workers))
 
     def retraining(self, event: RetrainingStarted, now: float) -> "RunState":
-        """With the best trial's recipe in training once more."""
+        """Return the state with the best trial in retraining."""
         best = self.progress.best
         params = best.params if best else {}
         return replace(self, running=Running(event.number, params, event.epochs, now, event.images)).at("", now)
 
 
 def seconds_left(state: RunState, now: float) -> float | None:
-    """How long the search will go on: from the trials done so far and the time limit; None when nothing is known."""
+    """Return the estimated seconds until the search ends, by the trials so far and the time limit; None if unknown."""
     limits = [limit for limit in (_until_done(state, now), _until_timeout(state, now)) if limit is not None]
     return max(0.0, min(limits)) if limits else None
 

@@ -1,4 +1,4 @@
-"""What every way of showing a run has in common, and the one that shows nothing."""
+"""The base of all screens that show a run; on its own it shows only the summary."""
 
 import sys
 from collections.abc import Callable
@@ -23,10 +23,10 @@ COMMAND = "search "
 
 
 class Screen(RunListener, AbstractContextManager["Screen"]):
-    """Shows a run while it is entered, and its summary afterwards. On its own: the summary alone.
+    """Shows a run while it is entered, and its summary afterwards.
 
     Args:
-        debug: Show everything that libraries write to standard error.
+        debug: Whether to show everything that libraries write to standard error.
     """
 
     def __init__(self, *, debug: bool = False) -> None:
@@ -42,36 +42,36 @@ class Screen(RunListener, AbstractContextManager["Screen"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the screen as it was found."""
+        """Restore the terminal."""
         self.open.close()
 
     def on_space_loaded(self, space: "Space", study: "Study") -> None:
-        """The space file is read."""
+        """Ignore the loaded space."""
 
     def on_study_opened(self, event: StudyOpened) -> None:
-        """Keras is loaded, which ends the chatter: from here on standard error is the libraries' own again."""
+        """Restore standard error: Keras is loaded, so libraries no longer print notices."""
         self.open.close()
         self.on_open(event)
 
-    def summary(self, facts: list[Line]) -> None:
-        """Show the outcome, after the run."""
-        print_lines(facts)
+    def summary(self, lines: list[Line]) -> None:
+        """Show the outcome after the run."""
+        print_lines(lines)
 
 
-def print_lines(facts: list[Line]) -> None:
-    """Write facts to standard output."""
+def print_lines(lines: list[Line]) -> None:
+    """Write labelled lines to standard output."""
     if is_drawable(sys.stdout):
-        print_table(console(), facts)
+        print_table(console(), lines)
         return
-    for line in plain_lines(facts):
+    for line in plain_lines(lines):
         print_line(line)
 
 
-def print_table(terminal: "Console", facts: list[Line]) -> None:
-    """Write facts to a terminal: long ones are wrapped below themselves, but for commands, which can be copied."""
+def print_table(terminal: "Console", lines: list[Line]) -> None:
+    """Write labelled lines to a terminal; long texts are wrapped, commands are not, so that they can be copied."""
     from rich.text import Text
 
-    for label, text in facts:
+    for label, text in lines:
         if text.startswith(COMMAND):
             terminal.print(Text(f"{label:<{LABEL}} ", "bold").append(text, "cyan"), soft_wrap=True)
         else:
@@ -89,6 +89,6 @@ def _row(label: str, text: str) -> "Table":
     return row
 
 
-def plain_lines(facts: list[Line]) -> list[str]:
-    """The facts as plain lines."""
-    return [f"{label:<{LABEL}} {text}" for label, text in facts]
+def plain_lines(lines: list[Line]) -> list[str]:
+    """Return labelled lines as plain text."""
+    return [f"{label:<{LABEL}} {text}" for label, text in lines]

@@ -1,4 +1,4 @@
-"""A sign of life on standard error while a command loads Keras and computes."""
+"""A spinner on standard error while a command loads Keras and computes."""
 
 import os
 import sys
@@ -13,16 +13,16 @@ from search.formatting import format_elapsed
 
 @contextmanager
 def spinner(text: str, *, debug: bool) -> Iterator[None]:
-    """Show the text and the seconds since it began, where that can be taken away again.
+    """Show a text and the elapsed seconds, if standard error is a terminal.
 
     Args:
-        text: What is being done.
-        debug: Show everything that libraries write to standard error instead.
+        text: Current activity.
+        debug: Whether to show everything that libraries write to standard error instead.
     """
     if debug:
         yield
     elif is_drawable(sys.stderr):
-        with _clock(text):
+        with _live_text(text):
             yield
     else:
         with capture_stderr():
@@ -30,20 +30,20 @@ def spinner(text: str, *, debug: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _clock(text: str) -> Iterator[None]:
+def _live_text(text: str) -> Iterator[None]:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     since = time.monotonic()
 
-    def picture() -> Text:
+    def frame() -> Text:
         spent = time.monotonic() - since
         return Text(f" {SPINNER[int(spent * 4) % len(SPINNER)]} {text}  {format_elapsed(spent)}", "dim", no_wrap=True)
 
-    # Descriptor 2 goes to a pipe meanwhile.
+    # capture_stderr redirects descriptor 2 to a pipe.
     with os.fdopen(os.dup(2), "w", encoding="utf-8") as terminal:
         console = Console(file=terminal, markup=False, emoji=False, highlight=False)
-        live = Live(console=console, get_renderable=picture, transient=True, redirect_stdout=False)
+        live = Live(console=console, get_renderable=frame, transient=True, redirect_stdout=False)
         with live, capture_stderr(lambda line: console.print(Text.from_ansi(line))):
             yield

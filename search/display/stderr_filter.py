@@ -1,4 +1,4 @@
-"""What libraries write to standard error: shown line by line where it does no harm, without their chatter.
+"""Captures what libraries write to standard error, and removes their notices.
 
 C++ libraries write to the file descriptor itself, past `sys.stderr`, into the middle of a live display.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-# TensorFlow 2.21 writes these on every start, whatever TF_CPP_MIN_LOG_LEVEL says: notices, warnings, and that a machine
-# without a GPU has none.
-CHATTER = re.compile(
+# TensorFlow 2.21 writes these on every start, whatever TF_CPP_MIN_LOG_LEVEL says: notices, warnings, and an error if
+# the machine has no GPU.
+NOTICES = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"
     r"|[IW]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+:\d+\] "
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
@@ -24,12 +24,12 @@ CHATTER = re.compile(
 
 @contextmanager
 def capture_stderr(show: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Read what is written to descriptor 2, from a thread of its own, and leave the chatter out.
+    """Read what is written to descriptor 2 in a thread, and drop the notices.
 
     Args:
-        show: Takes each line; None writes it to where standard error went before.
+        show: Called with each line; None writes it to the original standard error.
     """
-    if os.name == "nt":  # Pipes cannot be waited for there.
+    if os.name == "nt":  # select() does not support pipes there.
         yield
         return
     sys.stderr.flush()
@@ -38,10 +38,10 @@ def capture_stderr(show: Callable[[str], None] | None = None) -> Iterator[None]:
     os.dup2(writing, 2)
     os.close(writing)
     ended = Event()
-    thread = Thread(target=_read, args=(reading, show or _to(saved), ended), daemon=True)
+    thread = Thread(target=_read, args=(reading, show or _writer(saved), ended), daemon=True)
     thread.start()
     try:
-        with _crashes_told_to(saved):
+        with _crashes_reported_to(saved):
             yield
     finally:
         sys.stderr.flush()
@@ -52,8 +52,8 @@ def capture_stderr(show: Callable[[str], None] | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _crashes_told_to(descriptor: int) -> Iterator[None]:
-    """A crash in C++ ends the thread that reads with all the others: say at least where it happened."""
+def _crashes_reported_to(descriptor: int) -> Iterator[None]:
+    """Write a traceback to the original descriptor if native code crashes, which also ends the reading thread."""
     if faulthandler.is_enabled():
         yield
         return
@@ -64,7 +64,7 @@ def _crashes_told_to(descriptor: int) -> Iterator[None]:
         faulthandler.disable()
 
 
-def _to(descriptor: int) -> Callable[[str], None]:
+def _writer(descriptor: int) -> Callable[[str], None]:
     def write(line: str) -> None:
         os.write(descriptor, f"{line}\n".encode(errors="backslashreplace"))
 
@@ -72,7 +72,7 @@ def _to(descriptor: int) -> Callable[[str], None]:
 
 
 def _read(reading: int, show: Callable[[str], None], ended: Event) -> None:
-    """Until the end rather than until the pipe is closed: a child process may hold it open for longer."""
+    """Read until `ended` is set: a child process may keep the pipe open for longer."""
     rest = b""
     while True:
         last = ended.is_set()
@@ -89,5 +89,5 @@ def _read(reading: int, show: Callable[[str], None], ended: Event) -> None:
 
 def _show(line: bytes, show: Callable[[str], None]) -> None:
     text = line.decode(errors="backslashreplace")
-    if not CHATTER.match(text):
+    if not NOTICES.match(text):
         show(text)

@@ -1,4 +1,4 @@
-"""Where output goes: a terminal that can be drawn on, or plain text."""
+"""Standard output: a terminal with colours and redrawing, or plain text."""
 
 import os
 import sys
@@ -15,17 +15,17 @@ STATES = {"complete": "green", "pruned": "yellow", "failed": "red", "waiting": "
 
 
 def is_drawable(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether lines on this stream can be drawn over."""
+    """Return True if the stream is a terminal that supports colours and redrawing."""
     if any(environ.get(name) for name in ("NO_COLOR", "CI")) or environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         return False
     return stream.isatty() and (stream.encoding or "").lower().startswith("utf")
 
 
 def console() -> "Console":
-    """Standard output for tables: as wide as the terminal, or as wide as needed where there is none."""
+    """Return a console on standard output: as wide as the terminal, or as wide as needed without one."""
     from rich.console import Console
 
-    # Names from files are shown as they are: neither as markup nor as emoji codes.
+    # Names from files must not be read as markup or emoji codes.
     plain = {"markup": False, "emoji": False, "highlight": False}
     if is_drawable(sys.stdout):
         return Console(file=sys.stdout, **plain)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def console() -> "Console":
 
 
 def show_table(table: "Table") -> None:
-    """A table on standard output; in a pipe without the spaces that would fill its last column."""
+    """Print a table on standard output; without a terminal, strip trailing spaces."""
     screen = console()
     if is_drawable(sys.stdout):
         screen.print(table)
@@ -46,22 +46,22 @@ def show_table(table: "Table") -> None:
 
 
 def print_line(line: str = "") -> None:
-    """One line on standard output, at once."""
+    """Print a line on standard output and flush it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def escape_unencodable() -> None:
-    """Let a name that the terminal's encoding lacks be shown as an escape rather than end the program."""
+    """Show characters that the terminal's encoding lacks as escapes instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def flush_quietly() -> None:
-    """Write what is left; a reader that has gone away, such as `head`, is no error."""
+    """Flush standard output; a closed reader, such as `head`, is not an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more while it exits, and would complain.
+        # Python flushes again on exit and would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

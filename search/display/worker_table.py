@@ -1,4 +1,4 @@
-"""The workers of a study on the live display: what each one does, on whatever machine, and the best of all trials."""
+"""The table of a study's workers in the live view, and the best trial."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.display.messages import NO_BEST
 from search.display.run_state import RunState
 from search.formatting import escape_text, format_count, format_elapsed, format_metric, format_value
 from studies.outcome import WorkerInfo
 
-HEADINGS = ("worker", "device", "trial", "epoch", "value", "")
-LEAST_ROWS = 2
+HEADINGS = ("worker", "device", "trial", "epoch", "value", "activity")
+MIN_ROWS = 2
 
 
 def worker_table(workers: Sequence[WorkerInfo], rows: int) -> list[RenderableType]:
-    """A heading and one line for each worker, at most `rows` lines together; the lost ones come last."""
-    if rows < LEAST_ROWS:
+    """Return a heading and one line per worker, lost ones last, in at most `rows` lines."""
+    if rows < MIN_ROWS:
         return []
     ordered = sorted(workers, key=lambda worker: not worker.is_alive)
     room = rows - 1 if len(ordered) < rows else rows - 2
@@ -28,33 +29,35 @@ def worker_table(workers: Sequence[WorkerInfo], rows: int) -> list[RenderableTyp
     table.add_row(*(Text(f" {heading}" if heading == HEADINGS[0] else heading, "dim") for heading in HEADINGS))
     for worker in shown:
         table.add_row(*_row(worker))
-    return [table, Text(f" … {_rest(hidden)}", "dim")] if hidden else [table]
+    return [table, Text(f" … {_hidden_count(hidden)}", "dim")] if hidden else [table]
 
 
 def _row(worker: WorkerInfo) -> list[Text]:
     style = "" if worker.is_alive else "red"
     trains = worker.is_alive and worker.trial_number is not None
-    doing = worker.activity if worker.is_alive else f"lost, silent for {format_elapsed(worker.heartbeat_seconds)}"
+    activity = (
+        worker.activity if worker.is_alive else f"lost, no heartbeat for {format_elapsed(worker.heartbeat_seconds)}"
+    )
     return [
         Text(f" {escape_text(worker.name)}", style),
         Text(escape_text(worker.device), style or "dim"),
         Text(f"#{worker.trial_number}" if trains else "", "bold cyan"),
         Text(f"{worker.epoch or 0}/{worker.epochs}" if trains and worker.epochs else ""),
         Text(format_metric(worker.metric_value) if trains and worker.metric_value is not None else ""),
-        Text("" if trains and doing == "training" else escape_text(doing), style or "dim"),
+        Text("" if trains and activity == "training" else escape_text(activity), style or "dim"),
     ]
 
 
-def _rest(hidden: Sequence[WorkerInfo]) -> str:
+def _hidden_count(hidden: Sequence[WorkerInfo]) -> str:
     lost = sum(not worker.is_alive for worker in hidden)
     return f"{format_count(len(hidden), 'more worker')}{f', {lost} of them lost' if lost else ''}"
 
 
 def best_trial_lines(state: RunState, width: int) -> list[RenderableType]:
-    """An empty line, and the best trial with its parameters in at most two lines."""
+    """Return an empty line and the best trial, its parameters on a second line."""
     best = state.progress.best
     if best is None or state.study is None:
-        return [Text(), Text(" no best trial yet", "dim")]
+        return [Text(), Text(f" {NO_BEST}", "dim")]
     head = f" best: trial {best.number}  {escape_text(state.study.metric)} {format_metric(best.value)}"
     line = Text.assemble((head, "bold green"), no_wrap=True, overflow="ellipsis")
     if state.progress.baseline is not None:

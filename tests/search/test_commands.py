@@ -85,21 +85,6 @@ def test_wrong_command_lines_end_with_2(search, words, named):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["run", "show"])
-def test_data_that_are_no_folder_end_with_4(search, command):
-    """The images cannot be used, and the option is named."""
-    done = search(command, "digits", "--data", "absent")
-    assert done.exit_code == 4
-    assert "error: --data: 'absent' must be a folder" in done.stderr
-
-
-def test_show_tells_the_data_that_were_given(search, tmp_path):
-    """What is shown is the space that would be run."""
-    (tmp_path / "photos").mkdir()
-    shown = search("show", "small_cnn", "--data", "photos/").stdout
-    assert "ImageFolder(train='photos', image_size=64)" in shown
-
-
 def test_broken_pipe_ends_silently():
     """A reader that goes away, such as `head`, is no error."""
     command = f"{sys.executable} -m search.cli show digits | head -1"

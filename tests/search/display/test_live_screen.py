@@ -21,7 +21,7 @@ SIZES = [(80, 24), (140, 40), (140, 24), (60, 12), (40, 8)]
 
 
 class Clock:
-    """Time that goes on when it is told to."""
+    """A clock that advances with every reading."""
 
     def __init__(self):
         self.now = 0.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 def console(width=80, height=24):
-    """A terminal that only remembers."""
+    """A terminal that records its output."""
     return Console(
         width=width,
         height=height,
@@ -48,21 +48,21 @@ def console(width=80, height=24):
 
 
 def drawn(screen, width, height):
-    """The lines of the display, as they stand on a terminal of that size."""
+    """The lines of the live view on a terminal of that size."""
     terminal = console(width, height)
     board = LiveView(screen._name, screen.state, screen._clock())
     return ["".join(segment.text for segment in line) for line in terminal.render_lines(board)]
 
 
 def loading(space):
-    """A live screen, not entered, that knows its space."""
+    """A live screen that has loaded its space."""
     screen = LiveScreen("digits", console(), clock=Clock())
     screen.on_space_loaded(space, Study())
     return screen
 
 
 def searching(space):
-    """A live screen when three trials have ended and a fourth is running."""
+    """A live screen after three trials, with a fourth running."""
     screen = loading(space)
     screen.on_study_opened(fake_events.opened(Progress(3), timeout_seconds=600.0))
     for number, state in enumerate(("complete", "pruned", "complete")):
@@ -75,15 +75,15 @@ def searching(space):
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("space", [fake_events.WIDE_SPACE, fake_events.long_space()], ids=["usual", "long names"])
-def test_the_display_fits(space, width, height):
-    """No line is wider than the terminal, and the whole is no higher."""
+def test_the_view_fits_the_terminal(space, width, height):
+    """It is neither wider nor higher."""
     shown = drawn(searching(space), width, height)
     assert len(shown) <= height
     assert max(cell_len(line) for line in shown) <= width
 
 
-def test_trials_stand_side_by_side():
-    """The running trial and the best so far stand in one line for each parameter, then the last trials."""
+def test_the_running_trial_is_compared_with_the_best():
+    """Each parameter is one line with both values; recent trials follow."""
     shown = drawn(searching(fake_events.WIDE_SPACE), 80, 24)
     text = "\n".join(shown)
     words = [line.split() for line in shown]
@@ -96,32 +96,32 @@ def test_trials_stand_side_by_side():
     assert "worse than the other trials [bold]at" in text
 
 
-def test_what_differs_comes_first():
-    """Where not all parameters fit, those that differ are shown, and the rest is counted."""
+def test_differing_parameters_are_shown_first():
+    """If not all parameters fit, equal ones are counted."""
     space = fake_events.long_space(25)
     screen = searching(space)
     params = {**screen.state.progress.best.params, "dropout": 0.55}
     screen.on_trial_started(TrialStarted(4, params, 30))
     shown = drawn(screen, 80, 24)
     assert any(line.startswith(" dropout") for line in shown)
-    assert any("more, the same in both" in line for line in shown)
+    assert any("more, all equal" in line for line in shown)
 
 
 def test_a_wide_terminal_shows_two_columns_of_parameters():
-    """Many parameters use the width that is there."""
+    """Many parameters use the full width."""
     narrow, wide = ("\n".join(drawn(searching(fake_events.long_space()), width, 24)) for width in (80, 140))
     assert wide.count("_of_the_network") > 1.5 * narrow.count("_of_the_network")
 
 
-def test_pauses_do_not_look_dead():
-    """Whatever is being done, the seconds since it began are shown."""
+def test_every_phase_shows_its_duration():
+    """The elapsed time is next to the activity."""
     screen = loading(fake_events.WIDE_SPACE)
     screen._clock.now += 75
-    assert "loading Keras, Optuna and the images  1m 15s" in drawn(screen, 80, 24)[0]
+    assert "Loading Keras, Optuna and the images  1m 15s" in drawn(screen, 80, 24)[0]
 
 
-def test_decoding_is_a_bar():
-    """While images are decoded there are a bar, the counts and the time left."""
+def test_decoding_has_a_progress_bar():
+    """It shows the counts and the time left."""
     screen = loading(fake_events.WIDE_SPACE)
     screen.on_data_progress(0, 60000)
     screen._clock.now += 10
@@ -131,15 +131,15 @@ def test_decoding_is_a_bar():
     assert "about 10s left" in line
 
 
-def test_the_first_line_is_there_before_anything_else():
-    """Entering the display writes the name of the space at once."""
+def test_the_name_is_printed_first():
+    """It appears before anything is loaded."""
     terminal = console()
     with LiveScreen("[red]digits", terminal, clock=Clock()):
         assert "search [red]digits" in terminal.file.getvalue()
 
 
-def test_the_terminal_is_given_back_after_an_error():
-    """The cursor is shown again, and the streams are the old ones, when a run raises."""
+def test_the_terminal_is_restored_after_an_error():
+    """The cursor is visible, and the streams are the original ones."""
     terminal = console()
     before = sys.stdout, sys.stderr
     with pytest.raises(ZeroDivisionError), LiveScreen("digits", terminal, clock=Clock()):
@@ -149,22 +149,22 @@ def test_the_terminal_is_given_back_after_an_error():
     assert (sys.stdout, sys.stderr) == before
 
 
-def test_a_whole_run_is_shown():
-    """Every event of a run finds its place, and what other libraries print stays above the display."""
+def test_a_run_is_shown_from_start_to_end():
+    """Every event is handled, and output of libraries stays above the view."""
     terminal = console(140, 40)
     with LiveScreen("digits", terminal, clock=Clock()) as screen:
         screen.on_space_loaded(fake_events.WIDE_SPACE, Study())
         print("printed by a library")  # noqa: T201
         fake_events.play(screen, fake_events.WIDE_SPACE)
         screen.on_stopping(StopReason.SIGINT)
-        assert any("Ctrl-C: ending after this step" in line for line in drawn(screen, 140, 40))
+        assert any("press Ctrl-C again" in line for line in drawn(screen, 140, 40))
     shown = terminal.file.getvalue()
     assert "printed by a library" in shown
     assert r"a/[red]b\nc.jpg" in shown
 
 
-def test_writes_past_python_are_caught():
-    """What is written to descriptor 2 itself is handed over by lines, without notices; then the descriptor is back."""
+def test_native_output_is_captured():
+    """Descriptor 2 is read by lines, without notices, and restored afterwards."""
     lines = []
     before = os.fstat(2)
     with capture_stderr(lines.append):
@@ -174,7 +174,7 @@ def test_writes_past_python_are_caught():
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     encoding = "utf-8"
 
@@ -192,7 +192,7 @@ class Terminal(io.StringIO):
         ({"TERM": "xterm", "NO_COLOR": "1"}, False),
     ],
 )
-def test_plain_lines_where_nothing_can_be_drawn(environ, drawable):
-    """A dumb terminal, NO_COLOR and CI get plain lines, and so does everything that is no terminal."""
+def test_only_capable_terminals_are_drawn_on(environ, drawable):
+    """Dumb terminals, NO_COLOR, CI and pipes get plain lines."""
     assert is_drawable(Terminal(), environ) is drawable
     assert not is_drawable(io.StringIO(), {"TERM": "xterm"})

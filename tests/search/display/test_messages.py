@@ -1,4 +1,4 @@
-"""What is said of a data set."""
+"""Lines about a dataset."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from search.display.messages import data_lines
 from studies.data.dataset import Dataset, Split
 
 
-def test_class_names_are_shown_as_they_are_on_one_line():
-    """A line break or a control character is escaped, and what looks like markup stays text."""
+def test_class_names_are_escaped():
+    """A name is one line without control characters, and markup stays text."""
     split = Split(np.zeros((2, 1, 1, 1), np.uint8), np.array([0, 1]))
     shown = [
         text for _, text in data_lines(Dataset(split, split, split, ("two\nlines\x1b[31m", "[red]x[/red]")).summary())
@@ -23,11 +23,11 @@ def split(*counts: int) -> Split:
     return Split(np.zeros((len(labels), 1, 1, 1), np.uint8), labels)
 
 
-def test_unequal_classes_are_reported_with_the_accuracy_of_the_largest():
-    """What is no better than always predicting the largest class has learned nothing."""
-    facts = data_lines(Dataset(split(30, 10), split(3, 1), split(3, 5), ("sick", "well")).summary())
-    expected = "unequal classes: always predicting 'sick' has an accuracy of 0.7500 on validation and 0.3750 on test"
-    assert ("balance", expected) in facts
+def test_imbalanced_classes_are_reported():
+    """The accuracy of always predicting the largest class is shown for validation and test."""
+    lines = data_lines(Dataset(split(30, 10), split(3, 1), split(3, 5), ("sick", "well")).summary())
+    balance = dict(lines)["balance"]
+    assert all(text in balance for text in ("'sick'", "0.7500 on validation", "0.3750 on test"))
 
 
 def test_what_was_noticed_about_the_data_is_said_with_it():
@@ -37,8 +37,6 @@ def test_what_was_noticed_about_the_data_is_said_with_it():
 
 
 @pytest.mark.parametrize("counts", [(10, 10), (14, 10)])
-def test_classes_of_nearly_equal_size_are_not_reported(counts):
-    """Up to one and a half times as many images."""
-    assert not [
-        fact for fact in data_lines(Dataset(*(split(*counts),) * 3, ("a", "b")).summary()) if fact[0] == "balance"
-    ]
+def test_nearly_balanced_classes_are_not_reported(counts):
+    """The largest class may be one and a half times as large as the smallest."""
+    assert "balance" not in dict(data_lines(Dataset(*(split(*counts),) * 3, ("a", "b")).summary()))

@@ -28,7 +28,7 @@ WORKERS = [
 
 
 def watching(workers, trials=3):
-    """A screen that watches workers, after some trials have ended."""
+    """A screen with workers, after three trials."""
     screen = loading(fake_events.WIDE_SPACE)
     fake_events.play(screen, fake_events.WIDE_SPACE)
     screen.state = replace(screen.state, running=None)
@@ -36,19 +36,19 @@ def watching(workers, trials=3):
     return screen
 
 
-def test_each_worker_is_a_line():
-    """Machine and number, device, trial, epoch and value; what a lost one did last is not taken for what it does."""
+def test_each_worker_has_a_row():
+    """Machine and number, device, trial, epoch and value; a lost worker has no current trial."""
     lines = drawn(watching(WORKERS[:3]), 140, 40)
     training = next(line for line in lines if "node0 3" in line)
     assert training.split() == ["node0", "3", "GPU", "0,", "1/2", "#2", "3/15", "0.9020"]
     assert any("node0 pid 1000" in line for line in lines)
     lost = next(line for line in lines if "node0 2" in line)
-    assert "lost, silent for 14s" in lost
+    assert "lost, no heartbeat for 14s" in lost
     assert "#1" not in lost
 
 
-def test_what_all_have_reached_is_shown_too():
-    """Above the workers the count of trials and of workers alive, below them the best and the trials that ended."""
+def test_the_view_shows_the_progress_of_all_workers():
+    """Trial and worker counts are above the table, the best and recent trials below."""
     shown = "\n".join(drawn(watching(WORKERS[:3]), 140, 40))
     assert "2 workers" in shown
     assert "best: trial 2  val_accuracy 0.9871  baseline 0.9767" in shown
@@ -57,21 +57,21 @@ def test_what_all_have_reached_is_shown_too():
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("count", [1, 3, 12])
-def test_it_fits_every_terminal(width, height, count):
-    """The display is never wider or higher than the terminal, however many workers there are."""
+def test_the_table_fits_the_terminal(width, height, count):
+    """With any number of workers."""
     lines = drawn(watching(WORKERS[:count]), width, height)
     assert len(lines) <= height
     assert all(cell_len(line) <= width for line in lines)
 
 
-def test_workers_that_find_no_room_are_counted():
-    """Those alive come first."""
+def test_hidden_workers_are_counted():
+    """Running workers are shown first."""
     shown = "\n".join(drawn(watching(WORKERS), 80, 14))
     assert "more workers, 1 of them lost" in shown
 
 
-def test_in_a_single_process_the_others_are_counted():
-    """A run without a supervisor says how many workers share its study, and when it waits for them."""
+def test_a_single_process_shows_the_number_of_workers():
+    """A run without a supervisor counts the workers of its study, and says when it waits for them."""
     screen = loading(fake_events.WIDE_SPACE)
     fake_events.play(screen, fake_events.WIDE_SPACE)
     assert "worker" not in "".join(drawn(screen, 80, 24)[:2])
@@ -79,4 +79,4 @@ def test_in_a_single_process_the_others_are_counted():
     screen.on_waiting()
     shown = drawn(screen, 80, 24)
     assert "3 workers" in shown[1]
-    assert any("waiting for the other workers" in line for line in shown)
+    assert any("Waiting for the other workers" in line for line in shown)

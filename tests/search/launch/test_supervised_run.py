@@ -118,7 +118,7 @@ def test_workers_share_a_study_and_one_exports(program):
     output, errors = program.process.communicate(timeout=300)
     assert program.process.returncode == 0, errors
     assert program.states() == {"COMPLETE": 5}
-    assert [line.split()[0] for line in output.splitlines() if " complete " in line] == [f"{n}/5" for n in range(1, 6)]
+    assert [line.split()[0] for line in output.splitlines() if " complete: " in line] == [f"{n}/5" for n in range(1, 6)]
     assert "test       accuracy" in output
     assert "export     runs/mine/best" in output
     assert output.endswith("imported []\n")
@@ -148,7 +148,7 @@ def test_a_signal_ends_all_workers_in_good_order(program):
     program.process.send_signal(signal.SIGTERM)
     output, errors = program.process.communicate(timeout=12)
     assert program.process.returncode == 143, errors
-    assert "the same command goes on" in output
+    assert "Resume with:" in output
     assert not any(map(is_running, pids))
     assert program.states().get("WAITING") == 2
     assert "RUNNING" not in program.states()
@@ -182,7 +182,7 @@ def test_workers_end_when_their_supervisor_was_killed(program):
     program.process.send_signal(signal.SIGTERM)
     output, errors = program.process.communicate(timeout=60)
     assert program.process.returncode == 143, errors
-    assert re.search(r"mine goes on, [0-2] of 5 trials done", output), output
+    assert re.search(r"mine \(resumed, [0-2] of 5 trials done", output), output
 
 
 @pytest.mark.slow

@@ -1,0 +1,247 @@
+"""`search status`, `search workers` and `search stop` work from anywhere."""
+
+import json
+import os
+import sqlite3
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+
+from search.commands.stop import stop_study
+from spaces.errors import StudyError
+from studies import Study
+from studies.database.study_control import Limits, claim_export, release_export, set_limits
+from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
+from studies.database.urls import sqlite_url
+from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
+from studies.stop_request import StopReason
+from tests.support.fakes import joined, open_tiny, opened_tiny, run_tiny, taken_from
+
+SETTINGS = Study(trials=5, pruner="none", sampler="random")
+
+
+@pytest.fixture
+def running(folder):
+    """A study of five trials: two are done, a running worker trains the third, and another worker is lost."""
+    opened = opened_tiny(folder, SETTINGS)
+    run_tiny(folder, Study(trials=2, pruner="none", sampler="random"))
+    set_limits(opened.database, opened.study_id, Limits(5, timeout_seconds=3600))
+    queue, lost = joined(opened, SETTINGS), WorkerRegistration(opened.study_id, "GPU 7")
+    lost.register(opened.database)
+    trial = taken_from(opened.study, queue)
+    activity = WorkerActivity("training", trial.number, 3, 9, 0.5)
+    opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity))
+    update(opened, WORKERS, WORKERS.c.worker_id == lost.worker_id, heartbeat_at=WORKERS.c.started_at - 60)
+    return opened, queue
+
+
+def update(opened, table, where, **values):
+    """Change rows of the database."""
+    opened.database.run(lambda connection: connection.execute(sa.update(table).where(where).values(**values)))
+
+
+def set_version(opened, version):
+    """Store another schema version."""
+    update(opened, VERSION, sa.true(), version=version)
+
+
+def status(search):
+    """The status of the study as JSON."""
+    return json.loads(search("status", "tiny", "--json").stdout)
+
+
+def test_status_lists_the_studies_of_a_folder(search, folder, running):
+    """Each study below the output folder has a line: trials by state, best, workers."""
+    other = folder.parent / "other"
+    other.mkdir()
+    open_tiny(other, SETTINGS, name="other")
+    shown = search("status").stdout.splitlines()
+    assert [line.split()[:2] for line in shown[1:]] == [["other", "0/5"], ["tiny", "2/5"]]
+    row = json.loads(search("status", "--json").stdout)[1]
+    assert (row["states"], row["alive"], row["trials"]) == ({"complete": 2, "running": 1}, 1, 5)
+    assert 0 < row["best"] < 1
+
+
+@pytest.mark.parametrize("is_only", [True, False])
+@pytest.mark.parametrize("kind", ["old version", "no database"])
+def test_an_unreadable_study_is_named(search, folder, is_only, kind):
+    """It is listed below the others with its path; alone it is an error."""
+    old = folder.parent / "an old one"
+    old.mkdir()
+    if kind == "old version":
+        set_version(opened_tiny(old, SETTINGS), SCHEMA_VERSION - 1)
+    else:
+        (old / "study.db").write_text("dear diary " * 100)
+    if not is_only:
+        open_tiny(folder, SETTINGS)
+    done = search("status")
+    assert done.exit_code == (6 if is_only else 0)
+    assert str(old / "study.db") in done.output
+    assert is_only or "tiny" in done.stdout.splitlines()[1]
+
+
+def test_status_shows_a_running_study(search, running):
+    """Workers, trials by state, time limit, best, baseline, and the next commands."""
+    shown = search("status", "tiny").stdout
+    for fragment in ("1 running, 1 lost", "2 of 5: 2 complete, 0 pruned, 0 failed, 1 running", "time limit in"):
+        assert fragment in shown
+    assert "search workers tiny" in shown
+    record = status(search)
+    assert record["trials"] == {"all": 5, "complete": 2, "pruned": 0, "failed": 0, "running": 1, "waiting": 0}
+    assert (record["metric"], record["direction"]) == ("val_accuracy", "maximize")
+    assert record["best"]["value"] >= record["baseline"]
+    assert 3500 < record["deadline_seconds"] <= 3600
+
+
+def test_time_left_follows_from_the_throughput(search, running):
+    """The throughput counts trials that finished since the running workers started."""
+    opened, queue = running
+    hour_ago = WORKERS.c.started_at - 3600
+    update(opened, WORKERS, WORKERS.c.worker_id == queue.worker.worker_id, started_at=hour_ago)
+    record = status(search)
+    assert record["trials_per_hour"] == pytest.approx(2.0, rel=0.05)
+    assert record["seconds_left"] == pytest.approx(3 / 2 * 3600, rel=0.05)
+
+
+def test_status_shows_an_idle_study(search, folder):
+    """It has no throughput; the export and the command that resumes are shown."""
+    run_tiny(folder, Study(trials=2, pruner="none", sampler="random"))
+    opened = opened_tiny(folder, SETTINGS)
+    shown = search("status", "tiny").stdout
+    assert "none running" in shown
+    assert "throughput" not in shown
+    assert "search resume tiny" in shown
+    worker = joined(opened, SETTINGS).worker
+    claim = claim_export(opened.database, opened.study_id, worker.worker_id)
+    worker.deregister(opened.database)
+    release_export(opened.database, claim, {"trial": [1, 2], "host": "node7", "folder": "/there/best"})
+    assert "/there/best on node7 (trial 1)" in search("status", "tiny").stdout
+
+
+def test_workers_are_listed_with_their_activity(search, running):
+    """Host, process, device, state, trial, epoch, value and last heartbeat; ended ones on request."""
+    shown = search("workers", "tiny").stdout
+    assert "training trial 2, epoch 3 of 9, 0.5000" in shown
+    assert "GPU 7" in shown
+    rows = json.loads(search("workers", "tiny", "--json").stdout)
+    assert sorted(row["state"] for row in rows) == ["alive", "lost"]
+    assert all(row["pid"] and row["host"] and row["heartbeat_seconds"] >= 0 for row in rows)
+    for option in ("--include-ended", "--all"):
+        rows = json.loads(search("workers", "tiny", "--json", option).stdout)
+        assert sorted(row["state"] for row in rows) == ["alive", "ended", "lost"]
+
+
+def test_read_only_commands_write_nothing(search, folder, running):
+    """Neither the database nor the state of the lost worker changes."""
+
+    def content():
+        with sqlite3.connect(folder / "study.db") as connection:
+            return list(connection.iterdump())
+
+    before = content()
+    for words in (["status"], ["status", "tiny"], ["workers", "tiny"], ["trials", "tiny"]):
+        assert search(*words).exit_code == 0
+    assert content() == before
+
+
+def test_a_read_only_folder_is_read(search, folder, monkeypatch):
+    """A study on a read-only disk is shown, and no file appears next to it."""
+    run_tiny(folder, Study(trials=2, pruner="none"))
+    before = sorted(folder.iterdir())
+    # File permissions do not stop root.
+    monkeypatch.setattr(
+        "studies.database.connection.os", SimpleNamespace(access=lambda path, mode: False, W_OK=os.W_OK)
+    )
+    assert "2 complete" in search("status", "tiny").stdout
+    assert set(folder.iterdir()) <= set(before)
+
+
+def test_stop_waits_for_the_workers(search, folder, running, capsys):
+    """The workers see the request, and the command ends when the last one has left."""
+    opened, queue = running
+    waited = []
+
+    def leave(seconds):
+        waited.append(seconds)
+        row = opened.database.read(lambda connection: connection.execute(sa.select(STUDIES)).one())
+        assert row.stop_reason == StopReason.STUDY_STOPPED
+        queue.worker.deregister(opened.database)
+
+    stop_study("tiny", folder.parent, None, wait_seconds=30, sleep=leave)
+    shown = capsys.readouterr().out
+    assert all(fragment in shown for fragment in ("1 worker", "all stopped", "2 of 5 done", "search resume tiny"))
+    assert len(waited) == 1
+
+
+def test_stop_names_the_workers_that_are_still_running(folder, running):
+    """After the waiting time the error shows their activity."""
+    seconds = iter(range(100))
+    with pytest.raises(StudyError, match=r"1 of 1 worker still running after 3s:\n.*training"):
+        stop_study("tiny", folder.parent, None, wait_seconds=3, sleep=lambda _: None, clock=lambda: next(seconds))
+
+
+def test_stop_without_waiting(search, running):
+    """`--no-wait` sends the request and returns; the status shows it."""
+    done = search("stop", "tiny", "--no-wait")
+    assert done.exit_code == 0
+    assert "1 worker" in done.stdout
+    assert "requested by `search stop`; workers are stopping" in search("status", "tiny").stdout
+
+
+def test_stop_without_running_workers_succeeds(search, folder):
+    """There is nothing to stop, which is not an error."""
+    open_tiny(folder, SETTINGS)
+    done = search("stop", "tiny")
+    assert done.exit_code == 0
+    assert "none running" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["status", "workers", "stop", "trials"])
+def test_unusable_studies_end_with_6(search, folder, command):
+    """Unknown study, empty database, other schema version, unreachable server: one error names it."""
+
+    def refused(*words):
+        done = search(command, *words)
+        assert done.exit_code == 6
+        assert done.stderr.count("error: ") == 1
+        return done.stderr
+
+    assert "absent" in refused("absent")
+    (folder / "study.db").write_bytes(b"")
+    assert str(folder / "study.db") in refused("tiny")
+    opened = opened_tiny(folder, SETTINGS)
+    assert "tiny" in refused("other", "--storage", sqlite_url(folder / "study.db"))
+    for version in (SCHEMA_VERSION + 1, 4):
+        set_version(opened, version)
+        assert str(version) in refused("tiny")
+    assert "127.0.0.1" in refused("tiny", "--storage", "postgresql+psycopg://u:s3cr3t@127.0.0.1:1/x")
+
+
+def test_the_database_comes_from_the_environment(search, tmp_path, monkeypatch):
+    """`SEARCH_STORAGE` replaces --storage, and the next commands leave it out."""
+    open_tiny(tmp_path, SETTINGS)
+    monkeypatch.setenv("SEARCH_STORAGE", sqlite_url(tmp_path / "study.db"))
+    assert "tiny" in search("status").stdout
+    assert "search resume tiny\n" in search("status", "tiny").stdout
+    monkeypatch.delenv("SEARCH_STORAGE")
+    assert "--storage" in search("status", "tiny", "--storage", sqlite_url(tmp_path / "study.db")).stdout
+
+
+def test_trials_show_their_attempts(search, folder, running):
+    """A trial that was claimed again after its worker was lost shows how often; the CSV always does."""
+    opened, queue = running
+    assert "attempts" not in search("trials", "tiny").stdout
+    queue.worker.deregister(opened.database)
+    taken_from(opened.study, joined(opened, SETTINGS))
+    assert "attempts" in search("trials", "tiny").stdout.splitlines()[0]
+    header, *rows = search("trials", "tiny", "--csv").stdout.splitlines()
+    column = header.split(",").index("attempts")
+    assert [row.split(",")[column] for row in rows] == ["1", "1", "2"]
+
+
+def test_unknown_stop_reasons_are_never_shown(search, folder, running):
+    """A reason that this version does not know counts as a stop of the study, whatever text the database holds."""
+    update(running[0], STUDIES, sa.true(), stop_reason="\x1b[31m[bold]me")
+    assert "requested by `search stop`" in search("status", "tiny").stdout
+    assert status(search)["stop"] == StopReason.STUDY_STOPPED
