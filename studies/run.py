@@ -45,7 +45,7 @@ from studies.trials.time_budget import TimeBudget, times_slower, too_short
 from studies.trials.time_for_best import keep_time_for_best
 from studies.workers.context import STANDALONE, WorkerContext
 from studies.workers.heartbeat import worker_session
-from studies.workers.opening_event import opening
+from studies.workers.opening_event import opening_event
 from studies.workers.run_outcome import outcome, wait_for_others
 
 STOPPING_RETRY_TIMEOUT = 4.0
@@ -197,7 +197,7 @@ class _Run:
             self._activity,
             self.stop,
             seconds=settings.heartbeat_seconds,
-            parent_lives=self.process.parent_is_alive,
+            parent_is_alive=self.process.parent_is_alive,
         )
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
@@ -207,7 +207,7 @@ class _Run:
         if limit < self.settings.trials:
             what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
             notices.append(f"The {what.format(f'{limit:.0f}')}: {limit:.0f} trials evaluate all of it.")
-        event = opening(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
+        event = opening_event(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
         self.listener.on_study_opened(replace(event, notices=tuple(notices)))
 
     def _search(self, opened: OpenStudy, space: Space, member: WorkerRegistration) -> bool:

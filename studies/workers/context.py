@@ -1,4 +1,4 @@
-"""What one process is among the workers of a study."""
+"""Circumstances of a worker process: its device, its limits and its supervisor."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a process is among the workers of a study.
+    """Circumstances of a worker process.
 
     Args:
-        device: What it trains on, in words; empty for what the backend sees.
-        device_share: Its part of its device: 0.5 where two workers share a GPU.
-        gpu_memory: Most bytes that it may take of its GPU, or None.
-        log: Its log file, or None.
-        has_enough: Whether it should make room for a fresh process after so many trials.
-        parent_lives: Whether whoever started it is still there.
-        is_replacement: It goes on where another process of the same run has ended: the limits of the study stay.
-        checks_model: Build the first model before the first trial; not where an earlier process died without a word.
-        study: Identity of the study that the run works on; None while that is not known.
-        is_supervised: Another process has started it, and says what came of the search.
-        started: Reading of `time.monotonic` when the command began, from which a time limit counts; None for now.
+        device: Description of its device; empty for the devices that the backend sees.
+        device_share: Fraction of the device that it uses: 0.5 where two workers share a GPU.
+        gpu_memory: GPU memory limit in bytes, or None.
+        log: Path of its log file, or None.
+        should_restart: Takes the number of evaluated trials; returns True if a new process should continue.
+        parent_is_alive: Returns True while the process that started it exists.
+        is_replacement: It continues the work of another process of the same run, so the study keeps its limits.
+        checks_model: Build the first model before the first trial; False after a process has crashed without a message.
+        study: Identity of the study that the run works on; None while unknown.
+        is_supervised: A supervisor has started it, and reports the result of the search.
+        started: Reading of `time.monotonic` at the start of the command, from which a time limit counts; None for now.
     """
 
     device: str = ""
@@ -39,4 +39,4 @@ STANDALONE = WorkerContext()
 
 
 RECYCLED = 75
-"""How a process ends that makes room for a fresh one (EX_TEMPFAIL of sysexits.h: try again)."""
+"""Exit code of a process that asks to be replaced by a new one (EX_TEMPFAIL of sysexits.h: try again)."""

@@ -1,4 +1,4 @@
-"""What a supervisor tells the screen: the difference between two looks at the study."""
+"""Reports to a listener what has changed between two readings of a study."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -16,63 +16,63 @@ _COUNTS = (COMPLETE, PRUNED, FAILED)
 
 @dataclass
 class EventRelay:
-    """Tells a listener what is new in a study.
+    """Reports to a listener what is new in a study.
 
     Args:
-        listener: Is told.
-        opened: Makes the event of the study's opening.
-        told: Numbers of the trials that had ended before this run.
+        listener: Receives the events.
+        opening_event: Returns the event of the study's opening.
+        reported: Numbers of the trials that need no report, since they ended before this run.
     """
 
     listener: RunListener
-    opened: Callable[[StudySnapshot], StudyOpened]
-    told: set[int] = field(default_factory=set)
-    is_open: bool = field(default=False, init=False)
+    opening_event: Callable[[StudySnapshot], StudyOpened]
+    reported: set[int] = field(default_factory=set)
+    _is_open: bool = field(default=False, init=False)
     _alive: set[str] = field(default_factory=set, init=False)
     _exporter: str = field(default="", init=False)
 
-    def tell(self, now: StudySnapshot, own: set[int], processes: Sequence[WorkerInfo] = ()) -> None:
-        """Tell what has changed.
+    def relay(self, now: StudySnapshot, own: set[int], processes: Sequence[WorkerInfo] = ()) -> None:
+        """Report what has changed since the last call.
 
         Args:
-            now: The study.
-            own: Process ids of all that this supervisor has started.
-            processes: The processes that it runs at this moment.
+            now: State of the study.
+            own: Ids of all processes that this supervisor has started.
+            processes: The processes that it currently runs.
         """
-        if not self.is_open:
-            self.is_open = True
-            self.listener.on_study_opened(self.opened(now))
-        self._tell_lost(now, own)
+        if not self._is_open:
+            self._is_open = True
+            self.listener.on_study_opened(self.opening_event(now))
+        self._relay_lost(now, own)
         self.listener.on_workers_changed(_with_starting(now.workers, processes))
-        self._tell_ended(now)
-        self._tell_exporting(now)
+        self._relay_ended(now)
+        self._relay_export(now)
 
-    def _tell_ended(self, now: StudySnapshot) -> None:
-        new = [trial for trial in now.ended if trial.number not in self.told]
+    def _relay_ended(self, now: StudySnapshot) -> None:
+        new = [trial for trial in now.ended if trial.number not in self.reported]
         for index, trial in enumerate(new):
-            self.told.add(trial.number)
+            self.reported.add(trial.number)
             self.listener.on_trial_ended(_event(trial, _without(now.progress, new[index + 1 :])))
 
-    def _tell_lost(self, now: StudySnapshot, own: set[int]) -> None:
-        """Workers of others; of our own processes the supervisor tells more than their silence."""
+    def _relay_lost(self, now: StudySnapshot, own: set[int]) -> None:
+        """Report lost workers of other supervisors; the supervisor itself reports its own, with more detail."""
         here = socket.gethostname()[:255]
         for worker in now.workers:
             is_own = worker.host == here and worker.pid in own
             if not worker.is_alive and worker.worker_id in self._alive and not is_own:
-                self.listener.on_worker_lost(f"{worker.name} was lost: its trial goes on elsewhere")
+                self.listener.on_worker_lost(f"lost worker {worker.name}; its trial was requeued")
         self._alive = {worker.worker_id for worker in now.workers if worker.is_alive}
 
-    def _tell_exporting(self, now: StudySnapshot) -> None:
+    def _relay_export(self, now: StudySnapshot) -> None:
         exporter = next((worker for worker in now.workers if worker.worker_id == now.control.exporter_id), None)
         if exporter is not None and exporter.is_alive and exporter.worker_id != self._exporter:
             self._exporter = exporter.worker_id
             self.listener.on_worker_output(
-                "exporting", f"{exporter.name}: retraining, testing and writing the best trial"
+                "exporting", f"{exporter.name}: retraining, testing and exporting the best trial"
             )
 
 
 def elsewhere(now: StudySnapshot) -> str:
-    """Who exports, or has exported, the best trial in the place of this run."""
+    """Return where the best trial is being exported, or was, in place of this run; empty if nowhere."""
     exporter = next((worker for worker in now.workers if worker.worker_id == now.control.exporter_id), None)
     if exporter is not None and exporter.is_alive:
         return f"{exporter.name} is retraining and exporting the best trial"
@@ -83,17 +83,18 @@ def elsewhere(now: StudySnapshot) -> str:
     return ""
 
 
-def _with_starting(seen: Sequence[WorkerInfo], processes: Sequence[WorkerInfo]) -> list[WorkerInfo]:
-    """The workers, with our processes that have not joined yet, and without those that they replace."""
-    joined = {worker.pid for worker in seen if worker.is_alive}
-    alive = {worker.name for worker in (*processes, *(worker for worker in seen if worker.is_alive))}
-    shown = [worker for worker in seen if worker.is_alive or worker.name not in alive]
+def _with_starting(workers: Sequence[WorkerInfo], processes: Sequence[WorkerInfo]) -> list[WorkerInfo]:
+    """Add the own processes that have not joined yet, and remove the lost ones that they replace."""
+    alive = [worker for worker in workers if worker.is_alive]
+    joined = {worker.pid for worker in alive}
+    names = {worker.name for worker in (*processes, *alive)}
+    shown = [worker for worker in workers if worker.is_alive or worker.name not in names]
     shown += [process for process in processes if process.pid not in joined]
     return sorted(shown, key=lambda worker: (worker.host, worker.name))
 
 
 def _without(progress: Progress, later: list[FrozenTrial]) -> Progress:
-    """The progress before some trials ended, but for the best of all."""
+    """Return the progress before some trials ended; the best trial stays that of now."""
     counts = {name: getattr(progress, name) for name in _COUNTS}
     for trial in later:
         counts[STATES[trial.state]] -= 1

@@ -1,8 +1,7 @@
-"""The thread that says that a worker lives, looks after the others, and hears when the study is to end."""
+"""Heartbeat of a worker: a thread that marks lost workers, too, and applies the limits and stops of the study."""
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,70 +17,64 @@ LOG = logging.getLogger(__name__)
 @contextlib.contextmanager
 def worker_session(
     database: Database,
-    member: WorkerRegistration,
+    worker: WorkerRegistration,
     activity: WorkerActivity,
     stop: StopRequest,
     *,
     seconds: float = HEARTBEAT_SECONDS,
-    parent_lives: Callable[[], bool] = lambda: True,
+    parent_is_alive: Callable[[], bool] = lambda: True,
 ) -> Iterator[WorkerRegistration]:
-    """Be a worker of the study: joined before, and left after, whatever happens in between.
+    """Register a worker and send its heartbeats within the block, and deregister it after.
 
     Args:
-        database: The study's database.
-        member: This worker.
-        activity: What it does, as shown to others.
-        stop: Is asked to end when the study is to end, and given the study's time limit.
-        seconds: Between two heartbeats.
-        parent_lives: Whether the process that started this one is still there; without it this one ends in good order.
+        database: Database of the study.
+        worker: This worker.
+        activity: Its activity, as shown to others.
+        stop: Receives the stops and the time limit of the study.
+        seconds: Seconds between two heartbeats.
+        parent_is_alive: Returns True while the process that started this one exists; without it this worker stops.
     """
-    member.register(database)
+    worker.register(database)
 
-    def beat_once(database: Database) -> None:
-        row = database.run(lambda connection: send_heartbeat(connection, member, activity, is_stopping=stop.requested))
+    def beat(database: Database) -> None:
+        row = database.run(lambda connection: send_heartbeat(connection, worker, activity, is_stopping=stop.requested))
         activity.workers_alive = row.alive
         apply_control(row, stop)
 
-    beat_once(database)
+    beat(database)
     over = threading.Event()
-    # Its failures must never end it, and it must not wait long: the next beat tries again.
-    impatient = Database(database.engine, retry_timeout=lambda: 0.0)
+    # The thread must survive every outage without a long wait: the next heartbeat tries again.
+    without_retries = Database(database.engine, retry_timeout=lambda: 0.0)
 
-    def go_on() -> None:
+    def run() -> None:
         while not over.wait(seconds):
             try:
-                beat_once(impatient)
+                beat(without_retries)
             except DATABASE_ERRORS as error:
                 LOG.info("no heartbeat: %s", type(error).__name__)
-            if not parent_lives():
+            if not parent_is_alive():
                 stop.request(StopReason.SIGTERM)
 
-    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=run, name="heartbeat", daemon=True)
     thread.start()
     try:
-        yield member
+        yield worker
     finally:
         over.set()
         thread.join(timeout=5 * seconds)
         with contextlib.suppress(*DATABASE_ERRORS):
-            member.deregister(Database(database.engine, retry_timeout=lambda: 5.0))
+            worker.deregister(Database(database.engine, retry_timeout=lambda: 5.0))
 
 
 def apply_control(study: Any, stop: StopRequest) -> None:
-    """Do what a study's row says: end, or end at its time limit.
+    """Pass the stop and the limits of a study on to a stop request.
 
     Args:
-        study: The row that `beat` returns.
-        stop: Is told.
+        study: Row that `send_heartbeat` returns.
+        stop: Receives them.
     """
     if reason := StopReason.of_study(study.stop_reason):
         stop.request(reason)
     stop.deadline = None if study.deadline is None else stop.clock() + study.deadline - study.now
     used = study.used - study.device_seconds_at_start
     stop.is_used_up = study.device_seconds_limit is not None and used >= study.device_seconds_limit
-
-
-def parent_watch() -> Callable[[], bool]:
-    """What says whether the process that started this one is still there."""
-    parent = os.getppid()
-    return lambda: os.getppid() == parent

@@ -1,4 +1,4 @@
-"""What is told when a study is open."""
+"""The event of an opened study."""
 
 import math
 
@@ -11,15 +11,17 @@ from studies.outcome import Progress
 from studies.settings import Study
 
 
-def opening(opened: OpenStudy, space: Space, settings: Study, before: Progress, seconds_left: float) -> StudyOpened:
-    """The event of a study's opening, without notices.
+def opening_event(
+    opened: OpenStudy, space: Space, settings: Study, before: Progress, seconds_left: float
+) -> StudyOpened:
+    """Return the event of an opened study, without notices.
 
     Args:
         opened: The study.
-        space: What is searched.
-        settings: How.
-        before: How far the study is.
-        seconds_left: Until the time limit; infinite without one.
+        space: Its space.
+        settings: How it is searched.
+        before: Progress before this run.
+        seconds_left: Seconds until the time limit; infinite without one.
     """
     # Keras is imported here.
     from studies.backend import device_info

@@ -1,7 +1,8 @@
-"""What came of a search, before its best trial is exported."""
+"""The result of a search, before its best trial is exported."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -15,46 +16,43 @@ from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted
 from studies.trials.time_budget import too_short
 
-MOST_SECONDS, SHARE, SECONDS_BETWEEN_LOOKS = 5.0, 0.2, 0.2
+MAX_WAIT_SECONDS, MAX_WAIT_FRACTION, POLL_SECONDS = 5.0, 0.2, 0.2
 
 
 def wait_for_others(study: optuna.Study, stop: StopRequest, wait: Callable[[float], None] = time.sleep) -> None:
-    """Under a time limit, wait a little for the trials of the other workers, one of which may be the best.
+    """Under a time limit, wait a little for the trials of other workers, one of which may be the best.
 
     Args:
         study: The study.
-        stop: Says how much time is left.
-        wait: Waits so many seconds.
+        stop: Time left, and whether to stop.
+        wait: Waits for a number of seconds.
     """
-    until = stop.clock() + min(MOST_SECONDS, SHARE * stop.seconds_left)
+    until = stop.clock() + min(MAX_WAIT_SECONDS, MAX_WAIT_FRACTION * stop.seconds_left)
     while stop.deadline is not None and not stop.requested and stop.clock() < until:
         if not study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             return
-        wait(SECONDS_BETWEEN_LOOKS)
+        wait(POLL_SECONDS)
 
 
 def outcome(
     name: str, space: Space, settings: Study, now: Progress, before: Progress, stop: StopRequest, *, needs_best: bool
 ) -> RunResult:
-    """The result of a search without an export.
+    """Return the result of a search without an export.
 
     Args:
         name: Name of the study.
-        space: What was searched.
-        settings: How.
-        now: How far the study is.
-        before: How far it was before this run.
-        stop: Why the search ended, if not by itself.
-        needs_best: Whether a search without a complete trial is an error.
+        space: Its space.
+        settings: How it was searched.
+        now: Progress of the study.
+        before: Progress before this run.
+        stop: Why the search stopped early, if it did.
+        needs_best: Raise an error if no trial is complete.
 
     Raises:
         NoResultError: No trial is complete.
     """
     if now.best is None and not stop.requested and needs_best:
-        if now.done < now.trials:
-            raise NoResultError(too_short(settings.timeout, "before one trial was complete"))
-        ended = f"{now.pruned} pruned, {now.failed} failed"
-        raise NoResultError(f"the search ended without one complete trial ({ended}): see search trials {name}")
+        raise no_result_error(name, settings.timeout, now, is_cut_short=now.done < now.trials)
     return RunResult(
         study=name,
         metric=space.metric,
@@ -67,3 +65,18 @@ def outcome(
         already_finished=before.done >= now.trials,
         is_exhausted=is_exhausted(space, now),
     )
+
+
+def no_result_error(name: str, timeout: Any, now: Progress, *, is_cut_short: bool) -> NoResultError:
+    """Return the error of a search without a complete trial.
+
+    Args:
+        name: Name of the study.
+        timeout: Time limit in seconds, or None.
+        now: Progress of the study.
+        is_cut_short: A limit was reached before all trials had ended.
+    """
+    if is_cut_short:
+        return NoResultError(too_short(timeout, "before any trial completed"))
+    ended = f"{now.pruned} pruned, {now.failed} failed"
+    return NoResultError(f"no trial completed ({ended})\nhint: see `search trials {name}`")

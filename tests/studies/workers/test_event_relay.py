@@ -1,4 +1,4 @@
-"""What is told of the difference between two looks."""
+"""What is reported of the difference between two snapshots."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ OTHER = WorkerInfo("elsewhere", 12, "GPU 0", worker_id="b")
 
 
 @dataclass
-class Heard(RunListener):
-    """Keeps what it is told."""
+class Recorder(RunListener):
+    """Keeps what is reported."""
 
-    told: list = field(default_factory=list)
+    lines: list = field(default_factory=list)
     workers: list = field(default_factory=list)
     ended: list = field(default_factory=list)
     opened: list = field(default_factory=list)
@@ -36,66 +36,68 @@ class Heard(RunListener):
         self.workers = list(workers)
 
     def on_worker_lost(self, text):
-        self.told.append(text)
+        self.lines.append(text)
 
     def on_worker_output(self, label, text):
-        self.told.append(text)
+        self.lines.append(text)
 
 
-def snapshot(*workers, ended=(), exporter=None):
-    return StudySnapshot(Progress(4), workers, tuple(ended), SimpleNamespace(exporter_id=exporter))
+def snapshot(*workers, exporter=None):
+    return StudySnapshot(Progress(4), workers, (), SimpleNamespace(exporter_id=exporter))
 
 
-def teller(**known):
-    heard = Heard()
-    return heard, EventRelay(heard, lambda now: now, **known)
+def relay_to_recorder(**known):
+    recorder = Recorder()
+    return recorder, EventRelay(recorder, lambda now: now, **known)
 
 
-def test_the_study_is_reported_once_with_all_its_workers():
+def test_study_is_reported_once_with_all_its_workers():
     """The first snapshot opens the study."""
-    heard, telling = teller()
+    recorder, relay = relay_to_recorder()
     for _ in range(2):
-        telling.tell(snapshot(OTHER, OWN), {11})
-    assert len(heard.opened) == 1
-    assert heard.workers == sorted([OTHER, OWN], key=lambda worker: worker.host)
+        relay.relay(snapshot(OTHER, OWN), {11})
+    assert len(recorder.opened) == 1
+    assert recorder.workers == sorted([OTHER, OWN], key=lambda worker: worker.host)
 
 
-def test_each_trial_is_told_once_in_order_with_the_count_of_its_moment(tmp_path):
-    """Trials that end between two looks are counted one after the other; those of earlier runs are not told."""
+def test_each_trial_is_reported_once_with_the_progress_of_its_moment(tmp_path):
+    """Trials that end between two snapshots are counted one by one; those of earlier runs are not reported."""
     settings = Study(trials=4, sampler="random", pruner="none")
     run_tiny(tmp_path, replace(settings, trials=1))
     run_tiny(tmp_path, settings)
-    seen = StudyMonitor(sqlite_url(tmp_path / "study.db"), "tiny").look()
-    heard, telling = teller(told={0})
+    now = StudyMonitor(sqlite_url(tmp_path / "study.db"), "tiny").look()
+    recorder, relay = relay_to_recorder(reported={0})
     for _ in range(2):
-        telling.tell(replace(seen, workers=(replace(OWN, pid=os.getpid()),)), {os.getpid()})
-    assert [(event.number, event.progress.done) for event in heard.ended] == [(1, 2), (2, 3), (3, 4)]
-    assert all(event.state == "complete" and event.epochs == 9 for event in heard.ended)
+        relay.relay(replace(now, workers=(replace(OWN, pid=os.getpid()),)), {os.getpid()})
+    assert [(event.number, event.progress.done) for event in recorder.ended] == [(1, 2), (2, 3), (3, 4)]
+    assert all(event.state == "complete" and event.epochs == 9 for event in recorder.ended)
 
 
-def test_a_worker_of_another_machine_that_is_lost_is_told_once():
-    """Of one's own dead processes the supervisor knows more, and tells it itself."""
-    heard, telling = teller()
-    telling.tell(snapshot(OWN, OTHER), {11})
+def test_lost_worker_of_another_supervisor_is_reported_once():
+    """The supervisor reports its own crashed processes itself."""
+    recorder, relay = relay_to_recorder()
+    relay.relay(snapshot(OWN, OTHER), {11})
     for _ in range(2):
-        telling.tell(snapshot(replace(OWN, state="lost"), replace(OTHER, state="lost")), {11})
-    assert heard.told == ["elsewhere pid 12 was lost: its trial goes on elsewhere"]
+        relay.relay(snapshot(replace(OWN, state="lost"), replace(OTHER, state="lost")), {11})
+    assert len(recorder.lines) == 1
+    assert "elsewhere pid 12" in recorder.lines[0]
 
 
-def test_workers_that_start_are_shown_in_place_of_the_dead():
-    """The table shows a replacement from its start on, and not the process that it replaces beside it."""
-    heard, telling = teller()
+def test_starting_process_replaces_its_crashed_predecessor():
+    """The table shows a replacement from its start on, and no longer the process that it replaces."""
+    recorder, relay = relay_to_recorder()
     starting = replace(OWN, worker_id="", pid=13, activity="starting")
-    telling.tell(snapshot(replace(OWN, state="lost"), OTHER), {11, 13}, [starting])
-    assert heard.workers == sorted([OTHER, starting], key=lambda worker: worker.host)
+    relay.relay(snapshot(replace(OWN, state="lost"), OTHER), {11, 13}, [starting])
+    assert recorder.workers == sorted([OTHER, starting], key=lambda worker: worker.host)
     joined = replace(OWN, pid=13)
-    telling.tell(snapshot(replace(OWN, state="lost"), joined), {11, 13}, [starting])
-    assert heard.workers == [joined]
+    relay.relay(snapshot(replace(OWN, state="lost"), joined), {11, 13}, [starting])
+    assert recorder.workers == [joined]
 
 
-def test_who_exports_is_told_once():
-    """The retraining takes long enough to be told."""
-    heard, telling = teller()
+def test_exporter_is_reported_once():
+    """Retraining takes long enough to be shown."""
+    recorder, relay = relay_to_recorder()
     for _ in range(2):
-        telling.tell(snapshot(OWN, exporter="a"), {11})
-    assert heard.told == [f"{OWN.name}: retraining, testing and writing the best trial"]
+        relay.relay(snapshot(OWN, exporter="a"), {11})
+    assert len(recorder.lines) == 1
+    assert recorder.lines[0].startswith(OWN.name)

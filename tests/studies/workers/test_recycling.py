@@ -1,28 +1,28 @@
-"""When a worker makes room for a fresh process."""
+"""When a worker process restarts."""
 
 import numpy as np
 
 from studies.workers.recycling import machine_memory, memory_per_worker, private_memory, restart_check
 
 
-def test_a_process_ends_after_its_share_of_trials():
-    """So many trials are enough, however little memory they took."""
-    asked = restart_check(3, 10**12)
-    assert [asked(count) for count in range(5)] == [False, False, False, True, True]
+def test_process_restarts_after_its_trials():
+    """The number of trials counts, however little memory they took."""
+    should_restart = restart_check(3, 10**12)
+    assert [should_restart(count) for count in range(5)] == [False, False, False, True, True]
 
 
-def test_a_process_ends_when_its_memory_has_grown():
-    """Above the limit the next trial is for a fresh process; but each one evaluates at least one."""
+def test_process_restarts_when_its_memory_has_grown():
+    """Above the limit a new process evaluates the next trial; each process evaluates at least one."""
     memory = [50]
-    asked = restart_check(100, 99, lambda: memory[0])
-    assert not asked(1)
+    should_restart = restart_check(100, 99, lambda: memory[0])
+    assert not should_restart(1)
     memory[0] = 100
-    assert asked(1)
-    assert not asked(0)
+    assert should_restart(1)
+    assert not should_restart(0)
 
 
-def test_mapped_files_are_not_the_memory_of_a_process(tmp_path):
-    """Decoded images that are read through a map do not count, arrays of the process itself do."""
+def test_mapped_files_do_not_count_as_memory(tmp_path):
+    """Decoded images that are read through a map do not count; arrays of the process do."""
     size = 64 * 2**20
     (tmp_path / "images").write_bytes(bytes(size))
     before = private_memory()
@@ -33,7 +33,7 @@ def test_mapped_files_are_not_the_memory_of_a_process(tmp_path):
     assert private_memory() - before > 0.9 * own.nbytes
 
 
-def test_the_memory_of_a_container_counts(tmp_path):
+def test_container_limit_counts_as_memory(tmp_path):
     """The smaller of the machine's memory and the container's limit is divided."""
     limit = tmp_path / "memory.max"
     limit.write_text("max\n")

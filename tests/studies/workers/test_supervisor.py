@@ -1,4 +1,4 @@
-"""Replacing worker processes, with children that are none."""
+"""Restarting worker processes, with fake children."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class FakeLog:
 class FakeChild:
     pid: int
     code: int | None = None
-    stubborn: bool = False
+    ignores_sigterm: bool = False
     signals: list[str] = field(default_factory=list)
     events: list = field(default_factory=list)
 
@@ -38,7 +38,7 @@ class FakeChild:
 
     def terminate(self):
         self.signals.append("TERM")
-        self.code = self.code if self.stubborn else 143
+        self.code = self.code if self.ignores_sigterm else 143
 
     def kill(self):
         self.signals.append("KILL")
@@ -46,251 +46,224 @@ class FakeChild:
 
 
 @dataclass
-class Crew:
-    """A supervisor of fake children on a clock that goes on when it is told to."""
+class FakeWorkers:
+    """A supervisor of fake children on a clock that the test moves."""
 
-    workers: int = 1
+    count: int = 1
     now: float = 0.0
     joined: bool = True
-    most_crashes: int = 3
-    looked_at: float = float("inf")
+    max_restarts: int = 3
+    database_read_at: float = float("inf")
     productive: set[int] = field(default_factory=set)
     children: list[FakeChild] = field(default_factory=list)
-    given_up: list[int] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
     events: list = field(default_factory=list)
 
     def __post_init__(self):
         self.supervisor = Supervisor(
-            [Slot(FakeLog(number)) for number in range(1, self.workers + 1)],
+            [Slot(FakeLog(number)) for number in range(1, self.count + 1)],
             start=self.start,
-            give_up=self.given_up.append,
-            tell=self.told.append,
+            mark_lost=self.lost.append,
+            report=self.reports.append,
             has_joined=lambda: self.joined,
-            has_ended_trials=self.productive.__contains__,
+            has_finished_trials=self.productive.__contains__,
             on_event=lambda slot, event: self.events.append((slot.log.number, event)),
-            looked_at=lambda: self.looked_at,
-            max_restarts=self.most_crashes,
+            database_read_at=lambda: self.database_read_at,
+            max_restarts=self.max_restarts,
             clock=lambda: self.now,
         )
+        self.supervisor.tick()
 
     def start(self, slot):
         self.children.append(FakeChild(len(self.children) + 1))
         return self.children[-1]
 
-    def ends(self, code, after=0.0, message=None):
-        """The newest child ends, with a message if it has one; then time passes until another one would start."""
+    def exit(self, code, after=0.0, message=None):
+        """Let the newest child exit, then let time pass until a replacement would have started."""
         self.children[-1].code = code
         if message is not None:
             self.children[-1].events.append(WorkerFailed(code, "StudyError", message))
         self.now += after
-        going_on = self.supervisor.tick()
+        continues = self.supervisor.tick()
         self.now += 10.0
-        return self.supervisor.tick() if going_on else False
+        return self.supervisor.tick() if continues else False
 
 
 @pytest.fixture
-def crew():
-    made = Crew()
-    made.supervisor.tick()
-    return made
+def workers():
+    return FakeWorkers()
 
 
-def test_a_worker_that_has_ended_its_study_is_not_replaced(crew):
+def test_finished_worker_is_not_restarted(workers):
     """Exit code 0 is the end."""
-    assert not crew.ends(0)
-    assert len(crew.children) == 1
-    assert crew.given_up == []
+    assert not workers.exit(0)
+    assert len(workers.children) == 1
+    assert workers.lost == []
 
 
 @pytest.mark.parametrize("code", [KILLED, -11, 1, 143, 6])
-def test_a_dead_worker_is_given_up_and_replaced(crew, code):
-    """Its trial goes on at once, another process takes its place, and the user is told."""
-    assert crew.ends(code)
-    assert crew.given_up == [1]
-    assert len(crew.children) == 2
-    assert "worker 1" in crew.told[0]
+def test_crashed_worker_is_marked_lost_and_restarted(workers, code):
+    """Its trial is requeued at once, another process starts, and the user is informed."""
+    assert workers.exit(code)
+    assert workers.lost == [1]
+    assert len(workers.children) == 2
+    assert "worker 1" in workers.reports[0]
 
 
-def test_replacements_are_bounded(crew):
-    """A worker that dies again and again without ending a trial ends the run, with its log file and what it holds."""
+def test_restarts_are_limited(workers):
+    """A worker that keeps crashing without finishing a trial ends the run; the error shows the end of its log."""
     for _ in range(3):
-        assert crew.ends(KILLED)
-    with pytest.raises(WorkerError, match=r"killed by SIGKILL, as did the 3 before.*worker-1.log(.|\n)*the last line"):
-        crew.ends(KILLED)
-    assert len(crew.children) == 4
+        assert workers.exit(KILLED)
+    with pytest.raises(WorkerError, match=r"crashed 4 times(.|\n)*SIGKILL(.|\n)*the last line(.|\n)*worker-1.log"):
+        workers.exit(KILLED)
+    assert len(workers.children) == 4
 
 
-@pytest.mark.parametrize("retries", [0, 2, 9])
-def test_two_deadly_trials_do_not_end_the_run(retries):
-    """Each may take as many workers with it as the study lets it, before the next worker ends a trial."""
-    crew = Crew(most_crashes=max_restarts(retries))
-    crew.supervisor.tick()
-    for _ in range(2 * (retries + 1)):
-        assert crew.ends(KILLED)
-    crew.productive.add(len(crew.children))
-    assert crew.ends(KILLED)
+@pytest.mark.parametrize("max_retries", [0, 2, 9])
+def test_two_crashing_trials_do_not_end_the_run(max_retries):
+    """Each may crash as many workers as the study allows before a worker finishes a trial."""
+    workers = FakeWorkers(max_restarts=max_restarts(max_retries))
+    for _ in range(2 * (max_retries + 1)):
+        assert workers.exit(KILLED)
+    workers.productive.add(len(workers.children))
+    assert workers.exit(KILLED)
 
 
-def test_a_dead_worker_is_judged_by_what_is_known_after_its_death(crew):
-    """It may have ended a trial a moment before; whoever does not answer is not waited for."""
+def test_crash_is_judged_by_what_the_database_shows_after_it(workers):
+    """The process may have finished a trial just before; an unreachable database is not waited for without end."""
     for _ in range(3):
-        crew.ends(KILLED)
-    crew.looked_at = crew.now - 1.0
-    crew.children[-1].code = KILLED
-    assert crew.supervisor.tick()
-    assert len(crew.children) == 4
-    crew.productive.add(4)
-    crew.looked_at = crew.now
-    assert crew.supervisor.tick()
-    assert crew.supervisor.tick()
-    assert len(crew.children) == 5
-    crew.looked_at = crew.now - 1.0
-    assert crew.ends(KILLED)
-    crew.now += 10.0
-    assert crew.supervisor.tick()
-    assert len(crew.children) == 6
+        workers.exit(KILLED)
+    workers.database_read_at = workers.now - 1.0
+    workers.children[-1].code = KILLED
+    assert workers.supervisor.tick()
+    assert len(workers.children) == 4
+    workers.productive.add(4)
+    workers.database_read_at = workers.now
+    assert workers.supervisor.tick()
+    assert workers.supervisor.tick()
+    assert len(workers.children) == 5
+    workers.database_read_at = workers.now - 1.0
+    assert workers.exit(KILLED)
+    workers.now += 10.0
+    assert workers.supervisor.tick()
+    assert len(workers.children) == 6
 
 
-@pytest.mark.parametrize(("joined", "said"), [(False, None), (True, "the database is away")])
-def test_what_is_no_trials_fault_ends_the_run_soon(joined, said):
-    """A worker that never joined the study, or that says why it ends."""
-    crew = Crew(joined=joined, most_crashes=20)
-    crew.supervisor.tick()
+@pytest.mark.parametrize(("joined", "message"), [(False, None), (True, "the database is away")])
+def test_crashes_that_no_trial_causes_end_the_run_soon(joined, message):
+    """A worker that never joined the study, or that reports an error, is restarted three times."""
+    workers = FakeWorkers(joined=joined, max_restarts=20)
     for _ in range(3):
-        assert crew.ends(KILLED)
+        assert workers.exit(KILLED)
     with pytest.raises(SearchError):
-        crew.ends(6, message=said)
+        workers.exit(6, message=message)
 
 
-def test_a_worker_that_ends_trials_may_die_more_often(crew):
-    """Whoever makes progress between its deaths is replaced without end."""
+@pytest.mark.parametrize(("finishes_trials", "seconds"), [(True, 0.0), (False, 250.0)])
+def test_productive_workers_and_rare_crashes_are_restarted_without_limit(workers, finishes_trials, seconds):
+    """Only crashes in a row without a finished trial count, and only those of the last ten minutes."""
     for number in range(1, 20):
-        crew.productive.add(number)
-        assert crew.ends(KILLED)
+        if finishes_trials:
+            workers.productive.add(number)
+        assert workers.exit(KILLED, after=seconds)
 
 
-def test_deaths_long_ago_are_forgotten(crew):
-    """Only the last ten minutes count."""
-    for _ in range(20):
-        assert crew.ends(KILLED, after=250.0)
-
-
-def test_replacements_wait_longer_each_time(crew):
+def test_restarts_are_delayed_more_each_time(workers):
     """The first comes at once, the next ones after a while."""
-    waited = []
+    delays = []
     for count in range(1, 4):
-        crew.children[-1].code = KILLED
-        died = crew.now
-        while len(crew.children) == count:
-            crew.supervisor.tick()
-            crew.now += 0.5
-        waited.append(crew.now - died)
-    assert waited == sorted(waited)
-    assert waited[0] <= 1.0
-    assert waited[-1] > 5.0
+        workers.children[-1].code = KILLED
+        crashed_at = workers.now
+        while len(workers.children) == count:
+            workers.supervisor.tick()
+            workers.now += 0.5
+        delays.append(workers.now - crashed_at)
+    assert delays == sorted(delays)
+    assert delays[0] <= 1.0
+    assert delays[-1] > 5.0
 
 
-def test_a_recycled_worker_has_not_crashed(crew):
-    """A fresh process starts at once, as often as it takes, and nobody is told."""
+def test_recycled_worker_has_not_crashed(workers):
+    """A new process starts at once, any number of times, without a message."""
     for _ in range(10):
-        assert crew.ends(RECYCLED)
-    assert crew.told == []
-    assert crew.given_up == []
-    assert crew.supervisor.slots[0].is_replacement
+        assert workers.exit(RECYCLED)
+    assert (workers.reports, workers.lost) == ([], [])
+    assert workers.supervisor.slots[0].is_replacement
 
 
-@pytest.mark.parametrize("code", [3, 4, 6, 1])
-def test_what_no_worker_can_begin_with_ends_the_run_at_once(crew, code):
-    """While none has joined the study, the first worker's own message is the run's, with its exit code."""
-    crew.joined = False
-    with pytest.raises(SearchError, match=r"^there are no images$") as error:
-        crew.ends(code, message="there are no images")
+@pytest.mark.parametrize(("code", "joined"), [(3, False), (4, False), (6, False), (1, False), (9, True), (4, True)])
+def test_errors_of_every_worker_end_the_run_at_once(workers, code, joined):
+    """Before any worker has joined, and for failed studies and lost images, the worker's message and code are used."""
+    workers.joined = joined
+    with pytest.raises(SearchError, match=r"^no images$") as error:
+        workers.exit(code, message="no images")
     assert error.value.exit_code == code
-    assert crew.told == []
+    assert workers.reports == []
 
 
-def test_a_search_without_results_ends_the_run(crew):
-    """That all trials fail is no fault of the process, which would find the same again."""
-    with pytest.raises(SearchError, match="the first 5 trials") as error:
-        crew.ends(9, message="the first 5 trials all failed")
-    assert error.value.exit_code == 9
-
-
-def test_images_that_are_lost_end_the_run(crew):
-    """Another worker would read the same folder."""
-    with pytest.raises(SearchError, match="no longer be read") as error:
-        crew.ends(4, message="3 image files can no longer be read")
-    assert error.value.exit_code == 4
-
-
-def test_an_error_that_comes_back_is_told_in_its_own_words(crew):
-    """After the last replacement the message and the exit code are those of the worker."""
+def test_repeated_error_keeps_its_message_and_exit_code(workers):
+    """After the last restart the run fails as the worker did."""
     for _ in range(3):
-        crew.ends(6, message="the database is away")
-    with pytest.raises(SearchError, match=r"the database is away(.|\n)*exit code 6") as error:
-        crew.ends(6, message="the database is away")
+        workers.exit(6, message="the database is away")
+    with pytest.raises(SearchError, match=r"code 6: the database is away\nhint: see logs") as error:
+        workers.exit(6, message="the database is away")
     assert error.value.exit_code == 6
 
 
-def test_errors_of_earlier_processes_do_not_count(crew):
-    """A message belongs to the process that sent it: a later crash without one shows the log."""
-    crew.ends(6, message="the database is away")
+def test_message_belongs_to_one_process(workers):
+    """A later crash without a message shows the log instead."""
+    workers.exit(6, message="the database is away")
     for _ in range(2):
-        crew.ends(KILLED)
+        workers.exit(KILLED)
     with pytest.raises(WorkerError, match="the last line"):
-        crew.ends(KILLED)
+        workers.exit(KILLED)
 
 
-def test_events_are_passed_on_before_the_exit_is_judged(crew):
-    """What a process has reported counts, also what is read only after it has ended."""
-    crew.children[0].events = [StudyJoined("a")]
-    crew.ends(0)
-    assert crew.events == [(1, StudyJoined("a"))]
+def test_events_are_read_before_an_exit_is_judged(workers):
+    """Events count even if they are read only after the process has exited."""
+    workers.children[0].events = [StudyJoined("a")]
+    workers.exit(0)
+    assert workers.events == [(1, StudyJoined("a"))]
 
 
-def test_one_that_dies_leaves_the_others_alone():
-    """Each worker has replacements of its own."""
-    crew = Crew(workers=3)
-    crew.supervisor.tick()
-    crew.children[1].code = KILLED
-    assert crew.supervisor.tick()
-    crew.supervisor.tick()
-    assert len(crew.children) == 4
-    assert [child.signals for child in crew.children] == [[]] * 4
+def test_crash_leaves_other_workers_alone():
+    """Each worker has restarts of its own."""
+    workers = FakeWorkers(count=3)
+    workers.children[1].code = KILLED
+    assert workers.supervisor.tick()
+    workers.supervisor.tick()
+    assert len(workers.children) == 4
+    assert [child.signals for child in workers.children] == [[]] * 4
 
 
-def test_ending_asks_first_and_kills_who_does_not_listen():
-    """All are asked at once; after the grace time whoever is left is killed, and its trial handed back."""
-    crew = Crew(workers=3)
-    crew.supervisor.tick()
-    crew.children[1].stubborn = True
+def test_processes_that_ignore_sigterm_are_killed():
+    """All are asked at once; after the grace time those that are left are killed, and their trials requeued."""
+    workers = FakeWorkers(count=3)
+    workers.children[1].ignores_sigterm = True
 
     def sleep(seconds):
-        crew.now += seconds
+        workers.now += seconds
 
-    crew.supervisor.end(sleep)
-    assert [child.signals for child in crew.children] == [["TERM"], ["TERM", "KILL"], ["TERM"]]
-    assert crew.given_up == [2]
-    assert crew.now < 10.0
-    assert not crew.supervisor.tick()
+    workers.supervisor.end(sleep)
+    assert [child.signals for child in workers.children] == [["TERM"], ["TERM", "KILL"], ["TERM"]]
+    assert workers.lost == [2]
+    assert workers.now < 10.0
+    assert not workers.supervisor.tick()
 
 
-def test_nothing_is_started_after_the_end():
-    """A replacement that was due is not started any more."""
-    crew = Crew()
-    crew.supervisor.tick()
-    crew.children[0].code = RECYCLED
-    crew.supervisor.terminate()
-    crew.supervisor.end(lambda seconds: None)
-    assert not crew.supervisor.tick()
-    assert len(crew.children) == 1
+def test_nothing_starts_after_the_end(workers):
+    """A restart that was due does not happen any more."""
+    workers.children[0].code = RECYCLED
+    workers.supervisor.terminate()
+    workers.supervisor.end(lambda seconds: None)
+    assert not workers.supervisor.tick()
+    assert len(workers.children) == 1
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
-    [(-9, "was killed by SIGKILL"), (143, "was ended by SIGTERM"), (1, "ended with exit code 1"), (-200, "signal 200")],
+    ("code", "words"), [(-9, "killed by SIGKILL"), (143, "by SIGTERM"), (1, "code 1"), (-200, "signal 200")]
 )
-def test_ends_are_told_in_words(code, words):
+def test_exits_are_described(code, words):
     """A signal has its name."""
     assert words in describe_exit(code)
