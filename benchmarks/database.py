@@ -144,8 +144,8 @@ def _ours(url: str, trials: int) -> tuple[Callable[[], None], Counted]:
         progress(opened.study, taken.claim.trial_budget)
         for epoch in range(1, EPOCHS + 1):
             taken.report(value, epoch)
-            taken.keep_epoch(epoch, {"loss": 0.5, "accuracy": value, "val_loss": 0.5, "val_accuracy": value})
-            taken.should_prune()
+            taken.storage.record_epoch(epoch, {"loss": 0.5, "accuracy": value, "val_loss": 0.5, "val_accuracy": value})
+            taken.trial.should_prune()
             if epoch < EPOCHS:
                 taken.write()
         taken.end(TrialOutcome(COMPLETE, value, EPOCHS, EPOCHS, 1.0))

@@ -8,10 +8,9 @@ from spaces.space import Space, baseline, resolve
 from studies.backend.keras_backend import require_backend
 from studies.data.dataset import Dataset
 from studies.data.folds import check_folds
-from studies.events import RunListener
 from studies.settings import Study
-from studies.trials.dataset_loader import DatasetLoader
 from studies.trials.declared import SpaceDefinition
+from studies.trials.run_context import RunContext
 from studies.trials.samplers import max_trials
 from studies.trials.space_checks import (
     check_fine_tuning,
@@ -42,8 +41,7 @@ class PreflightResult:
 def prepare(
     declared: SpaceDefinition,
     settings: Study,
-    images: DatasetLoader,
-    listener: RunListener,
+    context: RunContext,
     process: WorkerContext,
     *,
     export: bool,
@@ -54,8 +52,7 @@ def prepare(
     Args:
         declared: The space and its folder.
         settings: How it is searched.
-        images: Reads the images.
-        listener: Is told of the images and of downloads.
+        context: What all parts of the run share.
         process: What this process is among the workers of the study.
         export: The best trial will be exported.
         check_time: Called once the images are read; raises if nothing more can come of this run.
@@ -69,8 +66,8 @@ def prepare(
     check_weights(declared.space, declared.folder)
     check_fine_tuning(declared.space)
     notices = check_hypermodel(declared.space, exports=export)
-    dataset = images(resolve(declared.space, baseline(declared.space)))
-    listener.on_data_ready(dataset.summary())
+    dataset = context.datasets(resolve(declared.space, baseline(declared.space)))
+    context.listener.on_data_ready(dataset.summary())
     check_time()
     check_metric(declared.space.metric, dataset)
     if declared.space.folds:
@@ -82,7 +79,8 @@ def prepare(
     from studies.models.weights_check import prepare_weights
     from studies.trials.first_model import check_first_model
 
-    space = prepare_weights(space, declared.folder, dataset.image_shape, partial(listener.on_worker_output, "weights"))
+    notify = partial(context.listener.on_worker_output, "weights")
+    space = prepare_weights(space, declared.folder, dataset.image_shape, notify)
     notices += [*of_precision, *dataset.duplicates.notices()]
     if process.checks_model and not process.is_replacement:
         notices += check_first_model(space, dataset, export=export)

@@ -26,7 +26,7 @@ from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
 from studies.database.transactions import RETRY_TIMEOUT
 from studies.database.urls import sqlite_url
-from studies.database.workers import WorkerActivity, WorkerRegistration
+from studies.database.workers import WorkerRegistration
 from studies.events import RunListener
 from studies.export import election
 from studies.export.election import Exporter
@@ -39,6 +39,7 @@ from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, ensure_study_fold
 from studies.trials.dataset_loader import DatasetLoader
 from studies.trials.declared import SpaceDefinition
 from studies.trials.repeats import most_of
+from studies.trials.run_context import RunContext
 from studies.trials.samplers import initial_assignments
 from studies.trials.space_checks import notices_of_code
 from studies.trials.time_budget import TimeBudget, times_slower, too_short
@@ -79,7 +80,9 @@ def run(
     name = settings.name or declared.name
     folder = ensure_study_folder(output, name)
     url = settings.storage or sqlite_url(folder / DATABASE_FILE)
-    images = DatasetLoader(declared.folder, listener, stop)
+    datasets = DatasetLoader(declared.folder, listener, stop)
+    features = FeatureInputs(declared.folder, datasets.features_progress)
+    context = RunContext(declared.folder, settings.seed, listener, stop, datasets, features)
     timeout: Any = settings.timeout
     started = stop.clock() if process.started is None else process.started
     if timeout is not None:
@@ -87,12 +90,12 @@ def run(
         stop.deadline = started + timeout
     process = replace(process, started=started)
     try:
-        return _Run(declared, settings, name, url, folder, images, listener, stop, export, process).result()
+        return _Run(declared, settings, name, url, folder, context, export, process).result()
     except KeyboardInterrupt:
         if not stop():
             raise
         if not stop.requested:
-            raise NoResultError(too_short(settings.timeout, images.state())) from None
+            raise NoResultError(too_short(settings.timeout, datasets.state())) from None
         # A signal during the preparation: nothing has begun yet.
         metric = declared.space.metric
         return RunResult(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.requested_by)
@@ -105,18 +108,16 @@ class _Run:
     name: str
     url: str
     folder: Path
-    images: DatasetLoader
-    listener: RunListener
-    stop: StopRequest
+    context: RunContext
     export: bool
     process: WorkerContext
     _unfinished: Best | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         # On a clock that does not stop while the machine is suspended.
+        self.stop = self.context.stop
         self.began = uptime() - (self.stop.clock() - (self.process.started or self.stop.clock()))
         self.checkpoints = StudyCheckpoints(store_of_study(self.settings.checkpoints, self.folder))
-        self.features = FeatureInputs(self.declared.folder, self.images.features_progress)
         self._cpu_at_start, self._cpu_seconds = time.thread_time(), 0.0
         self._budget = TimeBudget(self.stop, self.export, lambda: times_slower(self._cpu_seconds))
 
@@ -125,8 +126,7 @@ class _Run:
         prepared = prepare(
             self.declared,
             self.settings,
-            self.images,
-            self.listener,
+            self.context,
             self.process,
             export=self.export,
             check_time=self._check_time,
@@ -135,11 +135,11 @@ class _Run:
         how = (self.settings, identity(prepared.dataset), self._patience, self.process.study)
         opened = create_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.for_study(opened.identity)
+        self.context = replace(self.context, checkpoints=self.checkpoints)
         limit = most_of(space, opened.study.get_trials(deepcopy=False))
         total = int(min(self.settings.trials, limit))
         with translate_errors(self.url), explain_deletion(opened.database, opened.study_id, opened.identity):
             self._steer(opened, total)
-            self._activity = WorkerActivity()
             with self._working(opened) as member:
                 before = opened.progress(TrialQueue(opened.database, member).trial_budget())
                 self._announce(opened, before, limit, prepared.notices)
@@ -194,7 +194,7 @@ class _Run:
         return worker_session(
             opened.database,
             member,
-            self._activity,
+            self.context.activity,
             self.stop,
             seconds=settings.heartbeat_seconds,
             parent_is_alive=self.process.parent_is_alive,
@@ -208,7 +208,7 @@ class _Run:
             what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
             notices.append(f"The {what.format(f'{limit:.0f}')}: {limit:.0f} trials evaluate all of it.")
         event = opening_event(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
-        self.listener.on_study_opened(replace(event, notices=tuple(notices)))
+        self.context.listener.on_study_opened(replace(event, notices=tuple(notices)))
 
     def _search(self, opened: OpenStudy, space: Space, member: WorkerRegistration) -> bool:
         """Evaluate trials; returns whether the search is over for this process."""
@@ -219,22 +219,10 @@ class _Run:
         self._cpu_seconds = time.thread_time() - self._cpu_at_start
         points = initial_assignments(space, settings.sampler, settings.seed)
         queue = TrialQueue(opened.database, member, points, settings.retries)
-        evaluate = TrialEvaluator(
-            settings.seed,
-            self.declared.folder,
-            self.images,
-            self.listener,
-            stop,
-            self.features,
-            self._activity,
-            self.checkpoints,
-            self._budget,
-            exports=self.export,
-        )
+        evaluate = TrialEvaluator(self.context, self._budget, exports=self.export)
         self._budget.begin()
-        keep_time = partial(
-            keep_time_for_best, self._budget, opened.study, space, self.images(resolve(space, baseline(space)))
-        )
+        dataset = self.context.datasets(resolve(space, baseline(space)))
+        keep_time = partial(keep_time_for_best, self._budget, opened.study, space, dataset)
         keep_time(stored_trials.progress(opened.study, settings.trials))
         seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(
@@ -243,9 +231,7 @@ class _Run:
             settings,
             queue,
             evaluate,
-            self.listener,
-            stop,
-            self._activity,
+            self.context,
             can_start=self._budget.has_time_to_begin,
             ended=keep_time,
             should_restart=lambda evaluated: (
@@ -279,18 +265,12 @@ class _Run:
 
     def _exported(self, opened: OpenStudy, space: Space, result: RunResult, member: WorkerRegistration) -> RunResult:
         retrains = self._budget.end_search() and result.progress.best is not None
-        self._activity.activity = "retraining and exporting the best trial"
+        self.context.activity.activity = "retraining and exporting the best trial"
         exporter = Exporter(
             opened=opened,
             worker=member,
-            seed=self.settings.seed,
-            folder=self.declared.folder,
             target=self.folder / EXPORT_FOLDER,
-            images=self.images,
-            features=self.features,
-            listener=self.listener,
-            stop=self.stop,
-            checkpoints=self.checkpoints,
+            context=self.context,
             has_time=self._budget.has_time_to_write,
         )
         return exporter.export(space, result, retrains=retrains, unfinished=self._unfinished)

@@ -41,6 +41,11 @@ class WorkerActivity:
     metric_value: float | None = None
     workers_alive: int = 1
 
+    def show(self, activity: str, trial_number: int | None = None, epochs: int | None = None) -> None:
+        """Show another activity, with the trial it is about."""
+        self.activity, self.trial_number, self.epochs = activity, trial_number, epochs
+        self.epoch = self.metric_value = None
+
     def columns(self) -> dict[str, Any]:
         """Return the columns of the workers table; a value that is not finite is left out."""
         value = self.metric_value if self.metric_value is not None and abs(self.metric_value) < float("inf") else None

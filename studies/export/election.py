@@ -12,8 +12,6 @@ import optuna
 
 from spaces.canonical import to_json
 from spaces.space import Recipe, Space, resolve
-from studies.checkpoints.study_checkpoints import StudyCheckpoints
-from studies.data.dataset import Dataset
 from studies.database import stored_trials
 from studies.database.connection import engine_of
 from studies.database.identities import require
@@ -21,13 +19,11 @@ from studies.database.open_study import OpenStudy
 from studies.database.study_control import ExportClaim, claim_export, exporter_heartbeat, read_control, release_export
 from studies.database.tables import read_epochs
 from studies.database.workers import WorkerRegistration
-from studies.events import RunListener
 from studies.export.export_folder import ExportLockLostError, path_for_other_study, study_of
-from studies.features.inputs import FeatureInputs
 from studies.images.lazy_images import raise_lost_files
 from studies.outcome import Best, Progress, RunResult
-from studies.stop_request import StopRequest
 from studies.training.epochs import second_phase, total_epochs
+from studies.trials.run_context import RunContext
 from studies.trials.samplers import trial_seed
 
 POLL_SECONDS = 0.5
@@ -41,28 +37,16 @@ class Exporter:
     Args:
         opened: The study.
         member: This worker.
-        seed: The study's seed.
-        folder: Where relative paths of weights start.
         target: Where the export goes.
-        images: Gives the images of a recipe.
-        features: Gives the features of frozen backbones.
-        listener: Is told what happens.
-        stop: Asks for an end.
-        checkpoints: Where trials and the retraining are saved.
+        context: What all parts of the run share.
         has_time: Returns whether there is time to write a model with this many layers in a second format.
         wait: Waits so many seconds.
     """
 
     opened: OpenStudy
     worker: WorkerRegistration
-    seed: int
-    folder: Path
     target: Path
-    images: Callable[[Recipe], Dataset]
-    features: FeatureInputs
-    listener: RunListener
-    stop: StopRequest
-    checkpoints: StudyCheckpoints
+    context: RunContext
     has_time: Callable[[int], bool] = lambda layers: True
     wait: Callable[[float], None] = time.sleep
 
@@ -101,27 +85,22 @@ class Exporter:
             direction=result.direction,
             progress=replace(result.progress, best=best),
             recipe=recipe,
-            seed=trial_seed(self.seed, best.number),
+            seed=trial_seed(self.context.seed, best.number),
             search_seconds=stored_trials.total_seconds(self.opened.study),
             epochs=_epochs(self.opened.study, {0, best.number}),
             identity=self.opened.identity,
             attempt=claim.attempt,
         )
         try:
-            dataset = self.images(recipe)
+            dataset = self.context.datasets(recipe)
             with raise_lost_files(dataset.train.images):
                 metrics = retrain_and_export(
                     found,
                     dataset,
-                    folder=self.folder,
+                    self.context,
                     best_folder=self.target,
-                    listener=self.listener,
-                    stop=self.stop,
-                    interrupted=lambda: self.stop.requested,
                     retrains=retrains,
                     has_time=self.has_time,
-                    features=self.features,
-                    checkpoints=self.checkpoints,
                     publish=lambda swap: self._publish(result, claim, swap),
                 )
         except ExportLockLostError:
@@ -130,7 +109,7 @@ class Exporter:
             return replace(result, exported_by=BY_ANOTHER)
         release_export(self.opened.database, claim)
         export = self.target if metrics else None
-        return replace(result, metrics=metrics, export=export, interrupted=self.stop.requested_by)
+        return replace(result, metrics=metrics, export=export, interrupted=self.context.stop.requested_by)
 
     def _is_good_enough(self, stored: dict[str, Any], best: Best, progress: Progress, *, retrains: bool) -> bool:
         """Whether the export that is there needs no other in its place."""
@@ -172,7 +151,7 @@ class Exporter:
         heard_at = exporter_heartbeat(database, study_id)
         while (claim := claim_export(database, study_id, self.worker.worker_id)) is None:
             now = exporter_heartbeat(database, study_id)
-            if self.stop() or now != heard_at:
+            if self.context.stop() or now != heard_at:
                 return None
             self.wait(POLL_SECONDS)
         return claim

@@ -16,7 +16,7 @@ from spaces.space import Recipe
 from studies.checkpoints.best_weights import PATH, params_fingerprint, saved_weights
 from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
 from studies.data.dataset import Dataset, Split
-from studies.events import EpochEnded, RetrainingStarted, RunListener
+from studies.events import EpochEnded, RetrainingStarted
 from studies.export.export_folder import STUDY_ID, Publish, publish_at_once
 from studies.export.plots.curves import Curve, mean_over_folds
 from studies.export.plots.drawing import draw_plots
@@ -24,13 +24,14 @@ from studies.export.search_summary import SearchSummary
 from studies.export.trial_weights import build_with_weights
 from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import FeatureInputs, TrainingInputs, image_inputs
+from studies.features.inputs import TrainingInputs, image_inputs
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
 from studies.training.options import TrainingOptions
 from studies.training.result import DIVERGED, STOPPED, TrainingResult
 from studies.training.scores import class_probabilities, compute_scores
 from studies.trials.recipe_training import inference_model_of, train_recipe
+from studies.trials.run_context import RunContext
 
 SAMPLE_COUNT = 32
 RETRAINING, TRIAL = "retraining", "trial"
@@ -62,16 +63,11 @@ class FinalModel:
 def retrain_and_export(
     found: SearchSummary,
     dataset: Dataset,
+    context: RunContext,
     *,
-    folder: Path,
     best_folder: Path,
-    listener: RunListener,
-    stop: Callable[[], bool],
-    features: FeatureInputs,
-    checkpoints: StudyCheckpoints | None = None,
     publish: Publish = publish_at_once,
     retrains: bool = True,
-    interrupted: Callable[[], bool] | None = None,
     has_time: Callable[[int], bool] = lambda layers: True,
 ) -> dict[str, Any] | None:
     """Retrain, test and export the best recipe; without time to retrain, with the weights that its trial had.
@@ -79,27 +75,22 @@ def retrain_and_export(
     Args:
         found: What the search found.
         dataset: The recipe's images.
-        folder: Where relative paths of weights start.
-        best_folder: Where the export goes; an earlier one is replaced when the new one is whole.
-        listener: Is told what happens.
-        stop: Asked between steps whether to end.
-        features: Gives the features that a frozen backbone's head is trained on.
-        checkpoints: Where the retraining is saved, under the best trial's number, and goes on from after an
-            interruption; None saves nothing.
-        publish: Puts the export in place while it is this worker's.
-        retrains: Whether there is time for it.
-        has_time: Returns whether there is time to write a model with this many layers in a second format.
-        interrupted: Whether it was stopped for another reason than time, so that nothing is exported; None for always.
+        context: What all parts of the run share. The retraining is saved in its checkpoints, under the number of the
+            best trial, and resumes from there.
+        best_folder: Where the export goes; an earlier one is replaced when the new one is complete.
+        publish: Puts the export in place while this worker holds the export lock.
+        retrains: There is time to retrain.
+        has_time: Returns True if there is time to write a model with this number of layers in a second format.
 
     Returns:
-        What stands in `metrics.json`, or None when it was stopped before.
+        The content of `metrics.json`, or None when stopped before.
 
     Raises:
         ExportLockLostError: Another worker has claimed the export.
     """
     started = time.monotonic()
-    exporting = _Exporting(found, dataset, folder, listener, stop, features, checkpoints)
-    final = exporting.final(retrains, interrupted or stop)
+    features, checkpoints, listener = context.features, context.checkpoints, context.listener
+    final = _Exporting(found, dataset, context).final(retrains)
     if final is None:
         return None
     prepared = final.prepared
@@ -148,27 +139,23 @@ class _Exporting:
 
     found: SearchSummary
     dataset: Dataset
-    folder: Path
-    listener: RunListener
-    stop: Callable[[], bool]
-    features: FeatureInputs
-    checkpoints: StudyCheckpoints | None
+    context: RunContext
 
-    def final(self, retrains: bool, interrupted: Callable[[], bool]) -> FinalModel | None:
+    def final(self, retrains: bool) -> FinalModel | None:
         """The model: retrained if there is time, else as its trial left it; None when it was interrupted."""
         retrained = self._retrain_best() if retrains else None
         if retrained is not None and retrained.weights["complete"]:
             return retrained
-        if self.stop() and interrupted():
+        if self.context.stop.requested:
             return None
         # Without weights of the trial, a short retraining is better than no model.
         return self._from_trial() or retrained or self._retrain_best()
 
     def _retrain_best(self) -> FinalModel | None:
-        prepared = _prepared(self.features, self.found.recipe, self.dataset, self.stop)
+        prepared = _prepared(self.context, self.found.recipe, self.dataset)
         if prepared is None:
             return None
-        trained = _retrain(self.found, self.dataset, prepared, self.folder, self.listener, self.stop, self.checkpoints)
+        trained = _retrain(self.found, prepared, self.context)
         weights = {
             "from": RETRAINING,
             "trial": self.found.best.number,
@@ -180,17 +167,14 @@ class _Exporting:
     def _from_trial(self) -> FinalModel | None:
         """The best trial's model with the weights of its best epoch, if they were saved."""
         best, recipe = self.found.best, self.found.recipe
-        saved = (
-            self.checkpoints.best_weights.load(best.number, params_fingerprint(best.params))
-            if self.checkpoints
-            else None
-        )
+        checkpoints, features = self.context.checkpoints, self.context.features
+        saved = checkpoints.best_weights.load(best.number, params_fingerprint(best.params)) if checkpoints else None
         if saved is None:
             return None
-        is_on_images = saved.state.get(PATH) == IMAGES
-        prepared = (
-            image_inputs(self.dataset, self.folder) if is_on_images else self.features.for_trial(recipe, self.dataset)
-        )
+        if saved.state.get(PATH) == IMAGES:
+            prepared = image_inputs(self.dataset, self.context.folder)
+        else:
+            prepared = features.for_trial(recipe, self.dataset)
         model = build_with_weights(saved_weights(saved), recipe, prepared)
         if model is None:
             return None
@@ -204,27 +188,18 @@ def _curves(found: SearchSummary) -> tuple[Curve, Curve]:
     return best, Curve(0, None, mean_over_folds(found.epochs.get(0, ())))
 
 
-def _prepared(
-    features: FeatureInputs, recipe: Recipe, dataset: Dataset, stop: Callable[[], bool]
-) -> TrainingInputs | None:
-    """What is trained on; None when a signal ended its preparation."""
+def _prepared(context: RunContext, recipe: Recipe, dataset: Dataset) -> TrainingInputs | None:
+    """Return what is trained on; None when a signal ended its preparation."""
     try:
-        return features.for_retraining(recipe, dataset)
+        return context.features.for_retraining(recipe, dataset)
     except KeyboardInterrupt:
-        if stop():
+        if context.stop():
             return None
         raise
 
 
-def _retrain(
-    found: SearchSummary,
-    dataset: Dataset,
-    prepared: TrainingInputs,
-    folder: Path,
-    listener: RunListener,
-    stop: Callable[[], bool],
-    checkpoints: StudyCheckpoints | None,
-) -> TrainingResult:
+def _retrain(found: SearchSummary, prepared: TrainingInputs, context: RunContext) -> TrainingResult:
+    listener = context.listener
     inputs, epochs = prepared.all_images, found.best.epochs
     listener.on_retraining(RetrainingStarted(found.best.number, sum(epochs), len(inputs.train)))
 
@@ -240,8 +215,8 @@ def _retrain(
             second_epochs=epochs[1],
             cooldown=COOLDOWN,
             on_epoch=show,
-            stop=stop,
-            checkpoints=_retraining_checkpoints(checkpoints, found, seed),
+            stop=context.stop,
+            checkpoints=_retraining_checkpoints(context.checkpoints, found, seed),
         )
         trained = train_recipe(found.recipe, inputs, options)
         if trained.end_reason != DIVERGED:

@@ -70,7 +70,7 @@ def fold_data(recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: 
 def train_folds(
     data: FoldData,
     train_fold: TrainFold,
-    on_epoch: Callable[[int, Mapping[str, float]], None],
+    on_epoch: OnEpoch,
     on_fold: Callable[[int, float], bool],
     checkpoints: FoldCheckpoints | None = None,
     on_restored: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
@@ -124,16 +124,13 @@ def _with(model: Any, weights: Sequence[np.ndarray]) -> Any:
     return model
 
 
-def _kept(
-    history: list[Mapping[str, float]], before: int, fold: int, on_epoch: Callable[[int, Mapping[str, float]], None]
-) -> OnEpoch:
+def _kept(history: list[Mapping[str, float]], before: int, fold: int, on_epoch: OnEpoch) -> OnEpoch:
     """What keeps the epochs of a fold, which begins after so many, and hands them on."""
 
     def keep(epoch: int, metrics: Mapping[str, float]) -> bool:
         # A fold whose checkpoint does not fit begins again.
         history[before + epoch - 1 :] = [{**metrics, "fold": float(fold)}]
-        on_epoch(len(history), history[-1])
-        return True
+        return on_epoch(len(history), history[-1])
 
     return keep
 

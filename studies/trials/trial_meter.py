@@ -1,11 +1,75 @@
 """Measures a trial while it trains, so that the time limit leaves room for its export."""
 
+import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from studies.models.layers import all_layers
 from studies.outcome import Costs
-from studies.trials.time_budget import TimeBudget, TrialClock
+from studies.trials.time_budget import TimeBudget
+
+
+@dataclass
+class TrialClock:
+    """Measures one training while it runs.
+
+    Args:
+        batch_size: Images in one step.
+        images: Images that an epoch goes over, those of the validation included.
+        clock: Seconds that only ever grow.
+    """
+
+    batch_size: int
+    images: int
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    layers: int | None = None
+    _first_step: tuple[float, int] | None = field(default=None, init=False)
+    _last_step: tuple[float, int] | None = field(default=None, init=False)
+    _epochs: list[float] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._begun = self._last_epoch = self.clock()
+
+    def step_ended(self, steps: int) -> None:
+        """Note how many steps of the epoch are done."""
+        now = self.clock()
+        if self._first_step is None:
+            self._first_step = now, steps
+            self._last_epoch = now
+        if not self._epochs:
+            self._last_step = now, steps
+
+    def epoch_ended(self) -> None:
+        """Note that an epoch with its validation is done."""
+        now = self.clock()
+        self._epochs.append(now - self._last_epoch)
+        self._last_epoch = now
+
+    @property
+    def costs(self) -> Costs | None:
+        """What is known so far; None before the first step."""
+        if self._first_step is None:
+            if not self._epochs:
+                return None
+            # The training tells of no steps: all that is known are its epochs.
+            return Costs(0.0, max(self._epochs), max(self._epochs) / max(1, self.images), self.layers)
+        start = self._first_step[0] - self._begun
+        if not self._epochs:
+            image = self._seconds_of_image()
+            return Costs(start, image * self.images, image, self.layers)
+        epoch = max(statistics.median(self._epochs), self._epochs[-1])
+        return Costs(start, epoch, epoch / max(1, self.images), self.layers)
+
+    def _seconds_of_image(self) -> float:
+        """From the steps after the first, which compiles; the first alone is an upper bound."""
+        if self._first_step is None or self._last_step is None:
+            return 0.0
+        (first, before), (last, done) = self._first_step, self._last_step
+        if done > before:
+            return (last - first) / ((done - before) * self.batch_size)
+        return (first - self._begun) / max(1, before * self.batch_size)
 
 
 @dataclass

@@ -8,6 +8,8 @@ from spaces.errors import EveryTrialError, ModelError, OneTrialError, SearchErro
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.backend.error_text import error_reason
+from studies.database.enqueued import RefusedValues
+from studies.database.errors import DATABASE_ERRORS
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Progress, TrialOutcome
 from studies.stop_request import StopReason, StopRequest
@@ -17,21 +19,20 @@ from studies.training.result import DIVERGED, REFUSED, STOPPED, TrainingResult
 def after_training(
     trained: TrainingResult, recipe: Recipe, epochs: int, seconds: float, before: Progress, stop: StopRequest
 ) -> TrialOutcome:
-    """Return how a trial ended whose training ended without an error.
+    """Return how a trial ended whose training raised no error.
 
     Args:
-        trained: Its training.
-        recipe: What it trained.
-        epochs: Epochs that it was to be trained for.
-        seconds: How long it took.
-        before: How far the study was.
-        stop: Says why it was stopped.
+        trained: Result of the training.
+        recipe: What was trained.
+        epochs: Maximum number of epochs.
+        seconds: Duration of the trial in seconds.
+        before: Progress of the study before the trial.
+        stop: Says why the training was stopped.
     """
     value = trained.best_value if trained.best_epoch else None
     reached = (value, trained.best_epoch, len(trained.history), seconds)
     if trained.end_reason == STOPPED:
-        # Some of the folds, or of what a user's `fit` does, compare with no whole trial: they count only where there
-        # is nothing else.
+        # A part of the folds, or of a user's own `fit`, compares with no whole trial: it counts only if there is none.
         comparable = (recipe.folds is None and trained.is_comparable) or before.best is None
         is_best = value is not None and (before.best is None or beats(value, before.best.value, recipe.metric))
         if comparable and is_best and not stop.requested:
@@ -45,16 +46,16 @@ def after_training(
     return TrialOutcome(COMPLETE, *reached, loss=trained.best_loss)
 
 
-def after_error(error: Exception, steps: Mapping[int, float], seconds: float, path: str) -> TrialOutcome:
-    """Return how a trial ended that raised: a sampler learns from a pruned trial, never from a failed one.
+def after_error(error: Exception, steps: Mapping[int, float], seconds: float, trained_on: str) -> TrialOutcome:
+    """Return how a trial ended whose training raised: a sampler learns from a pruned trial, never from a failed one.
 
     Args:
-        error: What it raised.
-        steps: What it had reported.
-        seconds: How long it took.
-        path: What it was trained on.
+        error: What was raised.
+        steps: Reported values, by step.
+        seconds: Duration of the trial in seconds.
+        trained_on: What it was trained on.
     """
-    state, epochs = FAILED, 0
+    state, epochs, is_refused = FAILED, 0, isinstance(error, RefusedValues)
     reason = error_reason(error)
     if isinstance(error, optuna.TrialPruned):
         state, epochs, text = PRUNED, max(steps, default=0), str(error)
@@ -63,23 +64,29 @@ def after_error(error: Exception, steps: Mapping[int, float], seconds: float, pa
         reason = str(error)
     elif is_out_of_memory(error):
         state, reason = PRUNED, f"out of memory ({type(error).__name__})"
-    return TrialOutcome(state, None, None, epochs, seconds, reason, trained_on=path)
+    return TrialOutcome(state, None, None, epochs, seconds, reason, trained_on=trained_on, refused=is_refused)
 
 
-def ends_the_run(error: SearchError, before: Progress) -> bool:
-    """Whether an error concerns more than its trial: while no trial has ended, any that the user can fix does."""
+def ends_the_run(error: Exception, before: Progress) -> bool:
+    """Return True if an error concerns more than its trial.
+
+    Errors of the database, of the images and of every trial do; while no trial has ended, so does a recipe that cannot
+    be built, since the user can fix it.
+    """
+    if not isinstance(error, SearchError) or isinstance(error, RefusedValues):
+        return isinstance(error, DATABASE_ERRORS)
     if not isinstance(error, ModelError) or isinstance(error, EveryTrialError):
         return True
     return before.done == 0 and not isinstance(error, OneTrialError)
 
 
 def beats(value: float, other: float, metric: str) -> bool:
-    """Whether a value is better than another."""
+    """Return True if a value is better than another."""
     return value > other if METRICS[metric] == "maximize" else value < other
 
 
 def _reached(trained: TrainingResult, recipe: Recipe, epochs: int) -> str:
-    """The last step of a trial, in words."""
+    """Return the last step of a trial, in words."""
     if recipe.folds:
         return f"fold {trained.history[-1]['fold']:.0f} of {recipe.folds}"
     return f"epoch {len(trained.history)} of {epochs}"

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import optuna
@@ -14,15 +14,14 @@ from studies.database import stored_trials
 from studies.database.claims import ClaimLostError, NoTrialLeft, TrialQueue
 from studies.database.enqueued import RefusedValues
 from studies.database.imported import Imports
-from studies.database.workers import WorkerActivity
-from studies.events import RunListener, TrialEnded, TrialStarted
+from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, Progress, TrialOutcome
 from studies.settings import Study
-from studies.stop_request import StopRequest
-from studies.training.epochs import max_epochs, total_epochs
+from studies.training.epochs import max_epochs
 from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
 from studies.trials.pruners import make_pruner
 from studies.trials.repeats import Recipes, most_of, size_of
+from studies.trials.run_context import RunContext
 from studies.trials.samplers import make_sampler, trial_seed
 
 MOST_FAILURES_AT_FIRST = 5
@@ -41,9 +40,7 @@ class Worker:
         settings: How.
         queue: Where its trials are taken.
         evaluate: Evaluates one trial: called with the trial that was taken, its recipe and the progress before it.
-        listener: Is told what happens.
-        stop: Asked between trials whether to end.
-        activity: What this worker does, as shown to others.
+        context: What all parts of the run share.
         may_begin: Asked before each trial: whether there is time for one more.
         ended: Called with the progress after each trial.
         has_enough: Whether this process should make room for a fresh one after so many trials.
@@ -56,9 +53,7 @@ class Worker:
     settings: Study
     queue: TrialQueue
     evaluate: Evaluate
-    listener: RunListener
-    stop: StopRequest
-    activity: WorkerActivity = field(default_factory=WorkerActivity)
+    context: RunContext
     can_start: Callable[[], bool] = lambda: True
     ended: Callable[[Progress], None] = lambda progress: None
     should_restart: Callable[[int], bool] = lambda evaluated: False
@@ -76,16 +71,18 @@ class Worker:
         """
         self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or max_epochs(self.space))
         evaluated = 0
-        while not self.stop() and self.can_start():
+        while not self.context.stop() and self.can_start():
             if self.should_restart(evaluated):
                 return False
-            taken = claim_next_trial(self.study, self.queue, self._sampler, self._most())
+            taken = claim_next_trial(
+                self.study, self.queue, self._sampler, self._max_trials(), self.context.listener, self.context.activity
+            )
             if isinstance(taken, NoTrialLeft):
                 if taken.study_finished:
                     return True
                 # The others may yet be lost, and their trials wait then.
-                self._note("waiting for the other workers")
-                self.listener.on_waiting()
+                self.context.activity.show("waiting for the other workers")
+                self.context.listener.on_waiting()
                 self.wait(IDLE_SECONDS)
                 continue
             self._evaluate(taken)
@@ -96,8 +93,8 @@ class Worker:
     def _recipes(self) -> Recipes:
         return Recipes(self.space, self.settings, self.queue)
 
-    def _most(self) -> float:
-        """How many trials there can be, which a finite space limits."""
+    def _max_trials(self) -> float:
+        """Return the number of trials that can differ, which a finite space limits."""
         if math.isinf(size_of(self.space)):
             return math.inf
         return most_of(self.space, self.study.get_trials(deepcopy=False))
@@ -107,7 +104,7 @@ class Worker:
 
     def _evaluate(self, taken: ClaimedTrial) -> None:
         outcome = TrialOutcome(WAITING, None, None, 0, 0.0, "interrupted")
-        self.listener.on_worker_count(self.activity.workers_alive)
+        self.context.listener.on_worker_count(self.context.activity.workers_alive)
         try:
             try:
                 outcome = self._outcome(taken)
@@ -117,7 +114,7 @@ class Worker:
         except ClaimLostError as error:
             outcome = TrialOutcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
-            self._note("between trials")
+            self.context.activity.show("between trials")
         now = self._progress(taken)
         self.ended(now)
         self._tell(taken.number, outcome, now)
@@ -129,18 +126,8 @@ class Worker:
             recipe = self._recipes.of(taken)
         except RefusedValues as error:
             return TrialOutcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
-        epochs = total_epochs(recipe) * (recipe.folds or 1)
-        self._note("training", taken.number, epochs)
-        taken.write()
-        started = TrialStarted(
-            taken.number, stored_trials.params_of(taken.trial), epochs, bool(taken.last_reported_step)
-        )
-        self.listener.on_trial_started(started)
+        taken.begin(recipe)
         return self.evaluate(taken, recipe, self._progress(taken))
-
-    def _note(self, doing: str, trial: int | None = None, epochs: int | None = None) -> None:
-        now = self.activity
-        now.activity, now.trial_number, now.epoch, now.epochs, now.metric_value = doing, trial, None, epochs, None
 
     def _progress(self, taken: ClaimedTrial) -> Progress:
         now = stored_trials.progress(self.study, taken.claim.trial_budget)
@@ -149,7 +136,7 @@ class Worker:
         return now
 
     def _tell(self, number: int, outcome: TrialOutcome, now: Progress) -> None:
-        self.listener.on_trial_ended(
+        self.context.listener.on_trial_ended(
             TrialEnded(
                 number=number,
                 state=outcome.state,

@@ -15,9 +15,11 @@ from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerRegistration
 from studies.events import EpochEnded, RetrainingStarted, RunListener, StudyOpened, TrialEnded, TrialStarted
+from studies.features.inputs import FeatureInputs
 from studies.outcome import COMPLETE, PRUNED, Progress, TrialOutcome
 from studies.stop_request import StopRequest
 from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
+from studies.trials.run_context import RunContext
 from studies.trials.samplers import initial_assignments, make_sampler
 from studies.workers.worker import Worker
 
@@ -72,7 +74,7 @@ class CurveObjective:
         for epoch in range(1, EPOCHS + 1):
             value = 1.0 - recipe.dropout - abs(recipe.learning_rate - 0.01) - 1 / (epoch + 1)
             trial.report(value, epoch)
-            if trial.number and epoch < EPOCHS and trial.should_prune():
+            if trial.number and epoch < EPOCHS and trial.trial.should_prune():
                 return TrialOutcome(PRUNED, value, epoch, epoch, 0.0, "pruned")
         return TrialOutcome(COMPLETE, value, EPOCHS, EPOCHS, 0.0)
 
@@ -107,6 +109,16 @@ def taken_from(study: optuna.Study, queue: TrialQueue, sampler: str = "random") 
     return taken
 
 
+def run_context(
+    listener: RunListener | None = None, stop: StopRequest | None = None, dataset=None, folder: Path = Path(), **more
+) -> RunContext:
+    """The context of a run, on a data set that is in memory."""
+    more = {"seed": 0, "features": FeatureInputs(folder)} | more
+    return RunContext(
+        folder, listener=listener or Recorder(), stop=stop or StopRequest(), datasets=lambda recipe: dataset, **more
+    )
+
+
 def run_tiny(
     folder: Path, settings: Study, evaluate=None, space: Space = TINY, stop: StopRequest | None = None, listener=None
 ) -> optuna.Study:
@@ -119,8 +131,7 @@ def run_tiny(
         settings,
         queue,
         evaluate or CurveObjective(),
-        listener or Recorder(),
-        stop or StopRequest(),
+        run_context(listener, stop),
         imports=opened.imports,
     )
     try:

@@ -25,7 +25,7 @@ from studies.stop_request import StopRequest, signals
 from studies.trials.claimed_trial import ClaimedTrial
 from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
-from tests.support.fakes import DATA, TINY
+from tests.support.fakes import DATA, TINY, run_context
 
 NAME = "sleeping"
 
@@ -72,7 +72,7 @@ class SleepingEvaluator:
             time.sleep(self.plan.seconds)
             value = value_of(recipe.dropout, epoch)
             trial.report(value, epoch)
-            trial.keep_epoch(epoch, {"loss": 1.0 - value})
+            trial.storage.record_epoch(epoch, {"loss": 1.0 - value})
             if epoch < epochs and not trial.write():
                 raise trial.claim_lost or RuntimeError("not written")
             if epoch < epochs and self.stop():
@@ -109,16 +109,8 @@ def work(plan: SleepSettings) -> None:
                 sys.stdin.readline()
             # It is killed on purpose, again and again.
             queue = TrialQueue(opened.database, member, max_retries=1000)
-            Worker(
-                opened.study,
-                TINY,
-                settings,
-                queue,
-                SleepingEvaluator(plan, stop),
-                PrintingListener(),
-                stop,
-                activity,
-            ).run()
+            context = run_context(PrintingListener(), stop, activity=activity)
+            Worker(opened.study, TINY, settings, queue, SleepingEvaluator(plan, stop), context).run()
     print(f"{time.time():.3f} over", flush=True)
     sys.exit(143 if stop.requested else 0)
 

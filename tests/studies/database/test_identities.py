@@ -21,10 +21,9 @@ from studies.status.listing import list_studies
 from studies.status.monitor import StudyMonitor
 from studies.status.status import read_status
 from studies.status.trial_table import summarize_trials
-from studies.stop_request import StopRequest
 from studies.study_folder import StudyRef
 from studies.workers.worker import Worker
-from tests.support.fakes import DATA, TINY, CurveObjective, Recorder, joined, taken_from
+from tests.support.fakes import DATA, TINY, CurveObjective, joined, run_context, taken_from
 
 # What only looks at a study leaves its connections to be collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -74,7 +73,7 @@ def searched(opened, trials=2):
     for _ in range(trials):
         taken = taken_from(opened.study, queue)
         taken.report(0.5, 1)
-        taken.keep_epoch(1, {"val_accuracy": 0.5})
+        taken.storage.record_epoch(1, {"val_accuracy": 0.5})
         taken.write()
         taken.end(DONE)
     queue.worker.deregister(opened.database)
@@ -110,7 +109,7 @@ def test_another_study_of_the_database(open_worker, open_other, delete):
     delete()
     for _ in range(3):
         taken = taken_from(other.study, queue)
-        taken.keep_epoch(1, {"val_accuracy": 0.1})
+        taken.storage.record_epoch(1, {"val_accuracy": 0.1})
         taken.end(DONE)
     with other.database.engine.connect() as connection:
         rows = connection.execute(
@@ -185,7 +184,7 @@ def test_a_whole_worker_ends_with_one_message(open_worker, delete):
         return CurveObjective()(trial, recipe, before)
 
     settings, queue = Study(trials=6, sampler="random", pruner="none"), joined(opened, Study())
-    worker = Worker(opened.study, TINY, settings, queue, evaluate, Recorder(), StopRequest())
+    worker = Worker(opened.study, TINY, settings, queue, evaluate, run_context())
     explained = explain_deletion(opened.database, opened.study_id, opened.identity)
     with pytest.raises(StudyDeletedError, match="run the same command again to start a new study"), explained:
         worker.run()

@@ -15,14 +15,13 @@ from studies.database.errors import translate_errors
 from studies.database.lookup import open_study
 from studies.database.study_control import Limits, set_limits
 from studies.database.workers import WorkerActivity, WorkerRegistration
-from studies.events import RunListener
 from studies.settings import Study
 from studies.status.status import read_status
 from studies.stop_request import StopRequest
 from studies.study_folder import StudyRef
 from studies.workers.heartbeat import worker_session
 from studies.workers.worker import Worker
-from tests.support.fakes import DATA, TINY
+from tests.support.fakes import DATA, TINY, run_context
 from tests.support.invariants import faults
 from tests.support.sleeping_workers import NAME, SleepingEvaluator, SleepSettings
 
@@ -77,7 +76,8 @@ def work_as(url, trials=2):
                 opened.database, WorkerRegistration(opened.study_id, "none"), WorkerActivity(), stop
             ) as member:
                 queue = TrialQueue(opened.database, member)
-                Worker(opened.study, TINY, settings, queue, SleepingEvaluator(plan, stop), RunListener(), stop).run()
+                evaluate = SleepingEvaluator(plan, stop)
+                Worker(opened.study, TINY, settings, queue, evaluate, run_context(stop=stop)).run()
     finally:
         opened.database.engine.dispose()
 

@@ -42,7 +42,7 @@ def test_what_others_report_is_seen_with_the_next_report(worker):
     """Not before: one look at the database for each step."""
     mine, other = worker()(), worker()()
     mine.report(0.5, 1)
-    assert not mine.should_prune()
+    assert not mine.trial.should_prune()
     other.report(0.25, 1)
     other.write()
     mine.report(0.5, 2)
@@ -69,7 +69,7 @@ def test_pruners_judge_as_with_plain_optuna(worker, open_plainly, pruner):
             value = ((number * 7) % 10) / 10 + step / 100
             taken.report(value, step)
             trial.report(value, step)
-            ours.append(taken.should_prune())
+            ours.append(taken.trial.should_prune())
             theirs.append(trial.should_prune())
             taken.write()
             if ours[-1] or theirs[-1]:

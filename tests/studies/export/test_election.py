@@ -1,7 +1,6 @@
 """Who exports the best trial when several could, and when the one that does has died."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,10 +15,8 @@ from studies.database.study_control import claim_export, read_control, release_e
 from studies.database.tables import WORKERS
 from studies.export.election import Exporter, notices, stored_metrics
 from studies.export.export_folder import ExportLockLostError
-from studies.features.inputs import FeatureInputs
 from studies.outcome import RunResult
-from studies.stop_request import StopRequest
-from tests.support.fakes import TINY, Recorder, joined, opened_tiny, run_tiny
+from tests.support.fakes import TINY, joined, opened_tiny, run_context, run_tiny
 
 SETTINGS = Study(trials=2, sampler="random")
 
@@ -47,18 +44,14 @@ def export(opened, tmp_path, monkeypatch):
         already_finished=True,
     )
 
+    dataset = SimpleNamespace(train=SimpleNamespace(images=np.zeros((1, 8, 8, 1), np.uint8)))
+
     def run(wait):
         exporter = Exporter(
             opened=opened,
             worker=joined(opened, SETTINGS).worker,
-            seed=0,
-            folder=Path(),
             target=tmp_path / "best",
-            images=lambda recipe: SimpleNamespace(train=SimpleNamespace(images=np.zeros((1, 8, 8, 1), np.uint8))),
-            features=FeatureInputs(Path()),
-            listener=Recorder(),
-            stop=StopRequest(),
-            checkpoints=StudyCheckpoints(tmp_path / "checkpoints"),
+            context=run_context(dataset=dataset, checkpoints=StudyCheckpoints(tmp_path / "checkpoints")),
             wait=wait,
         )
         return exporter.export(TINY, result)

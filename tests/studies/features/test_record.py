@@ -10,9 +10,7 @@ from spaces import CustomData, Float
 from spaces.errors import NoResultError
 from studies import Study
 from studies.database.stored_trials import outcome_of
-from studies.events import RunListener
 from studies.features.eligibility import FEATURES
-from studies.features.inputs import FeatureInputs
 from studies.outcome import Best, Progress
 from studies.run import run
 from studies.status.trial_table import summarize_trials
@@ -20,7 +18,7 @@ from studies.stop_request import StopRequest
 from studies.trials.evaluate import TrialEvaluator
 from tests.studies.features.tiny import RECIPE, dataset
 from tests.studies.test_run import Declared
-from tests.support.fakes import Recorder, run_tiny
+from tests.support.fakes import Recorder, run_context, run_tiny
 
 SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
 """So that no heartbeat sets the time limit anew in the middle of a test."""
@@ -30,7 +28,7 @@ def test_a_study_on_features_says_so(folder, warm, tmp_path):
     """What a trial was trained on stands in its outcome in the database."""
     space = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1)
     settings, data = Study(trials=1, pruner="none", seed=0), dataset()
-    evaluate = TrialEvaluator(0, folder, lambda recipe: data, RunListener(), StopRequest())
+    evaluate = TrialEvaluator(run_context(dataset=data, folder=folder))
     study = run_tiny(tmp_path, settings, evaluate, space)
     assert outcome_of(study.trials[0]).trained_on == FEATURES
 
@@ -73,15 +71,7 @@ def test_the_whole_network_is_exported(folder, warm, tmp_path):
 
     data = dataset()
     found = SearchSummary("tiny", "val_accuracy", "maximize", Progress(1, 1, best=Best(0, 1.0, 2, {})), RECIPE, 1, 1.0)
-    metrics = retrain_and_export(
-        found,
-        data,
-        folder=folder,
-        best_folder=tmp_path / "best",
-        listener=RunListener(),
-        stop=lambda: False,
-        features=FeatureInputs(folder),
-    )
+    metrics = retrain_and_export(found, data, run_context(folder=folder), best_folder=tmp_path / "best")
     assert metrics["features"]["path"] == FEATURES
     assert 0 <= metrics["features"]["max_abs_difference"] < 1e-4
     answers = keras.models.load_model(tmp_path / "best" / "model.keras")(data.test.images)

@@ -65,7 +65,7 @@ def trained(checkpoints, recipe=RECIPE, **more):
 
     more.setdefault("on_fold", lambda fold, mean: folds.append((fold, mean)) or True)
     data = fold_data(recipe, DATASET, FeatureInputs(Path()), FOLDS)
-    found = train_folds(data, train_fold, lambda *epoch: told.append(epoch), checkpoints=kept, **more)
+    found = train_folds(data, train_fold, lambda *epoch: told.append(epoch) or True, checkpoints=kept, **more)
     return found, told, folds
 
 

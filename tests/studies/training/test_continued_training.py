@@ -38,13 +38,13 @@ from studies.data.dataset import Dataset, Split
 from studies.events import EpochEnded
 from studies.export.retraining import SearchSummary, retrain_and_export
 from studies.features.heads import build_head
-from studies.features.inputs import FeatureInputs
 from studies.models.build import build_model
 from studies.outcome import Best, Progress
+from studies.stop_request import StopReason, StopRequest
 from studies.training import result
 from studies.training.callbacks import checkpoint
 from studies.training.model_cache import CompiledModelCache
-from tests.support.fakes import Recorder
+from tests.support.fakes import Recorder, run_context
 from tests.support.fitting import fit
 
 SIDE = 8
@@ -356,30 +356,33 @@ def test_hypermodels_begin_again(tmp_path):
     assert checkpoints.for_trial(0).load() is None
 
 
+class StopAtSecondEpoch(Recorder):
+    """Asks for an end at the second epoch that it sees."""
+
+    def on_epoch_ended(self, event):
+        super().on_epoch_ended(event)
+        if len(self.of(EpochEnded)) == 2:
+            self.stop.request(StopReason.SIGINT)
+
+
 @pytest.mark.slow
 def test_a_retraining_goes_on_and_leaves_nothing(tmp_path, always_due):
     """Stopped in its last epoch, the next one trains that epoch only; after the export no checkpoint is left."""
     recipe, best = replace(AUGMENTED, epochs=3), Best(5, 1.0, 3, {})
     dataset = Dataset(noise(40, 0), noise(16, 1), noise(8, 2), ("dark", "bright"))
     found = SearchSummary("tiny", "val_accuracy", "maximize", Progress(6, 6, best=best), recipe, 1, 1.0)
-    recorder = Recorder()
+    recorder = StopAtSecondEpoch()
 
     def retrain(stop):
-        return retrain_and_export(
-            found,
-            dataset,
-            folder=tmp_path,
-            best_folder=tmp_path / "best",
-            listener=recorder,
-            stop=stop,
-            features=FeatureInputs(tmp_path),
-            checkpoints=StudyCheckpoints(tmp_path / "checkpoints"),
-        )
+        recorder.stop = stop
+        checkpoints = StudyCheckpoints(tmp_path / "checkpoints")
+        context = run_context(recorder, stop, folder=tmp_path, checkpoints=checkpoints)
+        return retrain_and_export(found, dataset, context, best_folder=tmp_path / "best")
 
-    assert retrain(lambda: len(recorder.of(EpochEnded)) == 2) is None
+    assert retrain(StopRequest()) is None
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
     recorder.events.clear()
-    assert retrain(lambda: False)["test"]["images"] == 8
+    assert retrain(StopRequest())["test"]["images"] == 8
     assert [event.epoch for event in recorder.of(EpochEnded)] == [3]
     assert list((tmp_path / "checkpoints").iterdir()) == []
 

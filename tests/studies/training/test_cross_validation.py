@@ -1,7 +1,6 @@
 """Trials over folds: the mean is the value, and the running mean is what the pruner judges."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -20,7 +19,7 @@ from studies.stop_request import StopReason, StopRequest
 from studies.training.result import FINISHED, TrainingResult
 from studies.trials import evaluate
 from studies.trials.evaluate import TrialEvaluator
-from tests.support.fakes import TINY, Recorder, run_tiny
+from tests.support.fakes import TINY, Recorder, run_context, run_tiny
 
 FOLDS = 3
 SPACE = replace(TINY, epochs=2, batch_size=16, folds=FOLDS)
@@ -41,9 +40,8 @@ def search(folder, space=SPACE, trials=1, stop=None, recorder=None, pruner="none
     """Run trials over folds of images that cost nothing to load."""
     stop, recorder = stop or StopRequest(), recorder or Recorder()
     settings = Study(trials=trials, pruner=pruner, seed=0)
-    return run_tiny(
-        folder, settings, TrialEvaluator(0, Path(), lambda recipe: DATASET, recorder, stop), space, stop, recorder
-    )
+    evaluate = TrialEvaluator(run_context(recorder, stop, DATASET))
+    return run_tiny(folder, settings, evaluate, space, stop, recorder)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """One trial with Keras: what it stores, and how it ends when something breaks."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -24,7 +23,7 @@ from studies.trials import evaluate
 from studies.trials.evaluate import TrialEvaluator
 from studies.trials.recipe_training import train_recipe
 from tests.studies.training.test_fit import TRAIN, VALIDATION
-from tests.support.fakes import TINY, Recorder, run_tiny
+from tests.support.fakes import TINY, Recorder, run_context, run_tiny
 
 SPACE = replace(TINY, epochs=3, batch_size=32, learning_rate=Float(1e-3, 1e-1, log=True))
 DATASET = Dataset(TRAIN, VALIDATION, VALIDATION, ("dark", "bright"))
@@ -33,7 +32,7 @@ DATASET = Dataset(TRAIN, VALIDATION, VALIDATION, ("dark", "bright"))
 def search(folder, space=SPACE, trials=1, stop=None, recorder=None, seed=0):
     """Run trials that train for real, on images that cost nothing to load."""
     stop, recorder = stop or StopRequest(), recorder or Recorder()
-    evaluate = TrialEvaluator(seed, Path(), lambda recipe: DATASET, recorder, stop)
+    evaluate = TrialEvaluator(run_context(recorder, stop, DATASET, seed=seed))
     return run_tiny(folder, Study(trials=trials, pruner="none", seed=seed), evaluate, space, stop, recorder)
 
 

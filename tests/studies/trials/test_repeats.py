@@ -14,10 +14,9 @@ from studies.database.connection import open_storage
 from studies.database.stored_trials import key_of, progress
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
-from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted, most_of
 from studies.workers.worker import Worker
-from tests.support.fakes import Recorder, joined, opened_tiny, run_tiny
+from tests.support.fakes import joined, opened_tiny, run_context, run_tiny
 
 FINITE = Space(
     data=Digits(),
@@ -112,7 +111,7 @@ def test_several_workers_share_the_recipes(tmp_path):
     def work(_):
         opened = opened_tiny(tmp_path, settings, FINITE)
         queue = joined(opened, settings, FINITE)
-        Worker(opened.study, FINITE, settings, queue, ends_at_once, Recorder(), StopRequest()).run()
+        Worker(opened.study, FINITE, settings, queue, ends_at_once, run_context()).run()
         queue.worker.deregister(opened.database)
 
     with ThreadPoolExecutor(4) as pool:

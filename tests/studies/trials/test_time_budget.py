@@ -13,7 +13,6 @@ from studies.trials.time_budget import (
     MARGIN,
     MOST_OF_THE_TIME,
     TimeBudget,
-    TrialClock,
     export_seconds,
     has_time_to_retrain,
     reserve_seconds,
@@ -21,6 +20,7 @@ from studies.trials.time_budget import (
     retraining_seconds,
     times_slower,
 )
+from studies.trials.trial_meter import TrialClock
 
 COSTS = Costs(start_seconds=2.0, epoch_seconds=3.0, image_seconds=0.01, layers=20)
 

@@ -193,7 +193,7 @@ def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_pat
     def stolen(trial, recipe, before):
         if trial.number == 1 and trial.claim.attempt == 1:
             opened.database.run(lambda connection: end_worker(connection, trial.queue.worker.worker_id, "lost"))
-            trial.keep_epoch(1, {"loss": 1.0})
+            trial.storage.record_epoch(1, {"loss": 1.0})
             assert not trial.write()
             raise trial.claim_lost
         return CurveObjective()(trial, recipe, before)
