@@ -1,4 +1,4 @@
-"""Takes trials so that each one is evaluated once, whatever dies; and writes what a worker finds out about its own."""
+"""Claims trials so that each is evaluated once, and writes the results of claimed trials."""
 
 import itertools
 import math
@@ -25,18 +25,18 @@ from studies.database.workers import WorkerRegistration, record_heartbeat
 
 
 class ClaimLostError(SearchError):
-    """This worker was given up for lost, and its trial was taken by another one."""
+    """This worker counted as lost, and another one has claimed its trial."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A trial that this worker has taken.
+    """A trial that this worker has claimed.
 
     Args:
-        trial_id: The trial in the database.
-        number: Its number.
-        attempt: For the how manieth time it was taken.
-        wanted: How many trials the study was to have then.
+        trial_id: Id of the trial in the database.
+        number: Number of the trial in its study.
+        attempt: Number of the claim of this trial, counted from 1.
+        trial_budget: Number of trials of the study at the time of the claim.
     """
 
     trial_id: int
@@ -47,21 +47,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class NoTrialLeft:
-    """There is no trial to take; `over` when all have ended, else others are still at work and may be lost yet."""
+    """There is no trial to claim: all are finished (`study_finished`), or other workers evaluate the last ones."""
 
     study_finished: bool
 
 
 @dataclass(frozen=True)
 class TrialQueue:
-    """The trials of a study as one of its workers sees them.
+    """The trials of a study, for one of its workers.
 
     Args:
         database: The database.
-        member: The worker.
-        points: Assignments that are laid down, by trial number.
-        retries: How often a trial is taken again whose worker was lost before it had finished one more epoch; then
-            the trial has failed.
+        worker: The worker.
+        assignments: Initial assignments, by trial number.
+        max_retries: Number of times that a trial is retried after a crash without a further epoch; then it fails.
     """
 
     database: Database
@@ -69,53 +68,53 @@ class TrialQueue:
     assignments: Sequence[Mapping[str, Scalar]] = ()
     max_retries: int = 2
 
-    def claim(self, most: float = math.inf) -> Claim | NoTrialLeft:
-        """Take a trial that waits, or a new one while there are fewer than the study is to have.
+    def claim(self, max_trials: float = math.inf) -> Claim | NoTrialLeft:
+        """Claim a waiting trial, or create one while the study has fewer trials than its budget.
 
         Args:
-            most: How many trials there can be, as far as is known; with the last one the study is over.
+            max_trials: Number of distinct trials that the space allows; the study ends with the last of them.
         """
-        request, tries = str(uuid.uuid4()), itertools.count()
+        claim_token, tries = str(uuid.uuid4()), itertools.count()
         return self.database.run(
-            lambda connection: self._claim_trial(connection, request, most, is_again=next(tries) > 0)
+            lambda connection: self._claim_trial(connection, claim_token, max_trials, is_retry=next(tries) > 0)
         )
 
     def _claim_trial(
-        self, connection: sa.Connection, request: str, most: float, *, is_again: bool
+        self, connection: sa.Connection, claim_token: str, max_trials: float, *, is_retry: bool
     ) -> Claim | NoTrialLeft:
         study_id = self.worker.study_id
         if connection.dialect.name == "postgresql":
-            # Others wait for this commit. One that a crash of the server forgets, with all that follows from it, is of
-            # a trial that nobody has: its worker finds out when it writes.
+            # Other workers wait for this commit. If a server crash loses it, the trial is unclaimed again, and this
+            # worker notices when it writes.
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-        # One at a time: the number of trials is counted here. Optuna's own programs lock the second row when they
-        # create a trial. SQLite's transactions are alone anyway.
+        # One worker at a time, since the trials are counted here. Optuna locks the second row when it creates a
+        # trial. SQLite runs one transaction at a time anyway.
         both = sa.join(STUDIES, OPTUNA_STUDIES, STUDIES.c.study_id == OPTUNA_STUDIES.c.study_id)
         query = sa.select(STUDIES.c.trial_budget).select_from(both).where(STUDIES.c.study_id == study_id)
-        wanted = connection.scalar(query.where(is_employed(self.worker.worker_id)).with_for_update())
-        if wanted is None:
+        trial_budget = connection.scalar(query.where(is_employed(self.worker.worker_id)).with_for_update())
+        if trial_budget is None:
             raise StudyDeletedError
-        if is_again and (mine := self._claimed_before(connection, request, wanted)) is not None:
-            return mine
+        if is_retry and (own := self._claimed_before(connection, claim_token, trial_budget)) is not None:
+            return own
         record_heartbeat(connection, self.worker)
         counts = _counts(connection, study_id)
-        if not _is_any_free(counts, wanted):
+        if not _is_any_free(counts, trial_budget):
             mark_lost_workers(connection, study_id)
             requeue_orphaned_trials(connection, study_id)
             counts = _counts(connection, study_id)
         if counts[TrialState.WAITING] and fail_crashing_trials(connection, study_id, self.max_retries):
             counts = _counts(connection, study_id)
-        if not _is_any_free(counts, wanted):
-            return NoTrialLeft(study_finished=_ended(counts) >= wanted)
+        if not _is_any_free(counts, trial_budget):
+            return NoTrialLeft(study_finished=_ended(counts) >= trial_budget)
         if counts[TrialState.WAITING]:
-            taken = self._claim_waiting(connection, request)
-            return Claim(*taken, wanted) if taken is not None else NoTrialLeft(study_finished=False)
-        if sum(counts.values()) >= most:
+            claimed = self._claim_waiting(connection, claim_token)
+            return Claim(*claimed, trial_budget) if claimed is not None else NoTrialLeft(study_finished=False)
+        if sum(counts.values()) >= max_trials:
             return self._nothing_left(connection, counts)
-        return Claim(*self._create(connection, sum(counts.values()), request), wanted)
+        return Claim(*self._create(connection, sum(counts.values()), claim_token), trial_budget)
 
     def _nothing_left(self, connection: sa.Connection, counts: Mapping[TrialState, int]) -> NoTrialLeft:
-        """No new trial can differ from those that there are: with the last of them the study is over."""
+        """Return that no new trial can differ from the existing ones; the study ends with the last of them."""
         if counts[TrialState.RUNNING]:
             return NoTrialLeft(study_finished=False)
         row = sa.update(STUDIES).where(STUDIES.c.study_id == self.worker.study_id)
@@ -123,29 +122,29 @@ class TrialQueue:
         return NoTrialLeft(study_finished=True)
 
     def trial_budget(self) -> int:
-        """How many trials the study is to have, which may grow while it runs."""
+        """Return the number of trials of the study, which may grow while it runs."""
         query = sa.select(STUDIES.c.trial_budget).where(STUDIES.c.study_id == self.worker.study_id)
         return self.database.read(lambda connection: connection.scalar(query)) or 0
 
     def require_study(self) -> None:
-        """Make sure that the study that the worker joined is there.
+        """Check that the worker's study still exists.
 
         Raises:
-            StudyDeleted: It is gone.
+            StudyDeletedError: It has been deleted.
         """
         query = sa.select(is_employed(self.worker.worker_id))
         if not self.database.read(lambda connection: connection.scalar(query)):
             raise StudyDeletedError
 
-    def _claimed_before(self, connection: sa.Connection, request: str, wanted: int) -> Claim | None:
-        """What this same request took before its answer got lost."""
+    def _claimed_before(self, connection: sa.Connection, claim_token: str, trial_budget: int) -> Claim | None:
+        """Return the claim of an earlier try of this transaction whose answer was lost."""
         joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
         query = sa.select(CLAIMS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined)
-        query = query.where(CLAIMS.c.claim_token == request, CLAIMS.c.study_id == self.worker.study_id)
-        return Claim(*found, wanted) if (found := connection.execute(query).one_or_none()) else None
+        query = query.where(CLAIMS.c.claim_token == claim_token, CLAIMS.c.study_id == self.worker.study_id)
+        return Claim(*found, trial_budget) if (found := connection.execute(query).one_or_none()) else None
 
-    def _claim_waiting(self, connection: sa.Connection, request: str) -> tuple[int, int, int] | None:
-        """Take the first trial that waits; None if a program of Optuna's own has taken them in the meantime."""
+    def _claim_waiting(self, connection: sa.Connection, claim_token: str) -> tuple[int, int, int] | None:
+        """Claim the first waiting trial; None if another Optuna program has started all of them."""
         waiting = (TRIALS.c.study_id == self.worker.study_id) & (TRIALS.c.state == TrialState.WAITING)
         joined = sa.outerjoin(TRIALS, CLAIMS, is_of_trial())
         query = sa.select(TRIALS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt, crash_count().label("crash_count"))
@@ -163,57 +162,57 @@ class TrialQueue:
             if connection.execute(change).rowcount:
                 if found.attempt is None:
                     _forget_epochs(connection, trial_id)
-                row = self._claim_row(trial_id, request, attempt)
+                row = self._claim_row(trial_id, claim_token, attempt)
                 row |= {"epochs_at_claim": epochs, "crash_count": found.crash_count or 0}
                 upsert(connection, CLAIMS, [row], keys=("trial_id",))
                 return trial_id, found.number, attempt
             tried.append(trial_id)
         return None
 
-    def _create(self, connection: sa.Connection, number: int, request: str) -> tuple[int, int, int]:
+    def _create(self, connection: sa.Connection, number: int, claim_token: str) -> tuple[int, int, int]:
         study_id = self.worker.study_id
         row = {"study_id": study_id, "number": number, "state": TrialState.RUNNING, "datetime_start": now_utc()}
         created = connection.execute(sa.insert(TRIALS).values(row)).inserted_primary_key
         trial_id = int(created[0]) if created else 0
         if number < len(self.assignments):
             PendingWrites(system_attrs={"fixed_params": dict(self.assignments[number])}).write(connection, trial_id)
-        upsert(connection, CLAIMS, [self._claim_row(trial_id, request, 1)], keys=("trial_id",))
+        upsert(connection, CLAIMS, [self._claim_row(trial_id, claim_token, 1)], keys=("trial_id",))
         _forget_epochs(connection, trial_id)
         return trial_id, number, 1
 
-    def _claim_row(self, trial_id: int, request: str, attempt: int) -> dict[str, Any]:
+    def _claim_row(self, trial_id: int, claim_token: str, attempt: int) -> dict[str, Any]:
         return {
             "trial_id": trial_id,
             "study_id": self.worker.study_id,
             "worker_id": self.worker.worker_id,
             "attempt": attempt,
-            "claim_token": request,
+            "claim_token": claim_token,
             "last_write_at": 0.0,
             "epochs_at_claim": 0,
             "crash_count": 0,
         }
 
     def save(self, claim: Claim, changes: PendingWrites) -> None:
-        """Write what was found out about a trial.
+        """Write changes of a claimed trial.
 
         Raises:
-            ClaimLostError: The trial is another worker's by now.
-            StudyDeleted: The study is gone.
+            ClaimLostError: Another worker has claimed the trial.
+            StudyDeletedError: The study has been deleted.
         """
         self._write_if_claimed(claim, changes)
 
     def finish(self, claim: Claim, changes: PendingWrites, state: TrialState, value: float | None, epochs: int) -> None:
-        """Write how a trial ended, and all that was not written yet.
+        """Write the end of a trial and its pending changes.
 
         Args:
-            claim: The trial.
-            changes: What was not written yet.
-            state: A finished one.
-            value: Its value, or None.
-            epochs: Its epochs; those that an earlier attempt had gone beyond are removed.
+            claim: Claim of the trial.
+            changes: Pending changes.
+            state: A finished state.
+            value: Value of the trial, or None.
+            epochs: Number of its epochs; later epochs of an earlier attempt are deleted.
 
         Raises:
-            ClaimLostError: The trial is another worker's by now.
+            ClaimLostError: Another worker has claimed the trial.
         """
         if claim.attempt > 1:
             changes = replace(changes, epochs={n: each for n, each in changes.epochs.items() if n <= epochs})
@@ -222,7 +221,7 @@ class TrialQueue:
         )
 
     def _write_if_claimed(self, claim: Claim, changes: PendingWrites, end: TrialEnd | None = None) -> None:
-        held = ClaimKey(claim.trial_id, self.worker.worker_id, claim.attempt)
+        key = ClaimKey(claim.trial_id, self.worker.worker_id, claim.attempt)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         write, run = (
             (write_if_claimed_postgresql, self.database.run_one)
@@ -230,25 +229,25 @@ class TrialQueue:
             else (write_if_claimed, self.database.run)
         )
         try:
-            is_held = run(lambda connection: write(connection, held, changes, end))
+            is_claimed_here = run(lambda connection: write(connection, key, changes, end))
         except exc.IntegrityError:
-            # Its trials may be deleted while this is written.
+            # The study may be deleted meanwhile.
             self.require_study()
             raise
-        if not is_held:
+        if not is_claimed_here:
             self.require_study()
             raise ClaimLostError(
-                f"trial {claim.number} was taken by another worker, since nothing was heard of this one for "
-                f"{self.worker.lost_after_seconds:g} seconds: going on with another trial"
+                f"lost the claim on trial {claim.number} after {self.worker.lost_after_seconds:g} s "
+                "without a heartbeat; continuing with another trial"
             )
 
     def release(self, claim: Claim, changes: PendingWrites) -> None:
-        """Let a trial wait for whichever worker is free; nothing happens if it is another one's by now."""
+        """Return a trial to the queue, unless another worker has claimed it."""
 
         def work(connection: sa.Connection) -> None:
-            mine = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.worker.worker_id)
-            held = sa.update(CLAIMS).where(mine, CLAIMS.c.attempt == claim.attempt, is_of_its_study())
-            if connection.execute(held.values(worker_id=None)).rowcount:
+            own = (CLAIMS.c.trial_id == claim.trial_id) & (CLAIMS.c.worker_id == self.worker.worker_id)
+            release = sa.update(CLAIMS).where(own, CLAIMS.c.attempt == claim.attempt, is_of_its_study())
+            if connection.execute(release.values(worker_id=None)).rowcount:
                 changes.write(connection, claim.trial_id)
                 running = (TRIALS.c.trial_id == claim.trial_id) & (TRIALS.c.state == TrialState.RUNNING)
                 connection.execute(sa.update(TRIALS).where(running).values(state=TrialState.WAITING))
@@ -257,12 +256,12 @@ class TrialQueue:
 
 
 def _forget_epochs(connection: sa.Connection, trial_id: int) -> None:
-    """Remove the epochs of a trial that had this id before, in a study that was deleted since."""
+    """Delete the epochs of an earlier trial with this id, of a deleted study."""
     connection.execute(sa.delete(EPOCHS).where(EPOCHS.c.trial_id == trial_id))
 
 
 def is_claimed(database: Database, trial_id: int) -> bool:
-    """Return True if a worker has ever taken a trial."""
+    """Return True if any worker has ever claimed a trial."""
     query = sa.select(sa.func.count()).where(CLAIMS.c.trial_id == trial_id)
     return bool(database.read(lambda connection: connection.scalar(query)))
 
@@ -277,6 +276,6 @@ def _ended(counts: Mapping[TrialState, int]) -> int:
     return sum(counts[state] for state in FINISHED)
 
 
-def _is_any_free(counts: Mapping[TrialState, int], wanted: int) -> bool:
-    """Whether a trial can be taken: some may wait beyond those that are wanted, which somebody has enqueued."""
-    return _ended(counts) + counts[TrialState.RUNNING] < wanted
+def _is_any_free(counts: Mapping[TrialState, int], trial_budget: int) -> bool:
+    """Return True if a trial can be claimed; trials enqueued beyond the budget do not count."""
+    return _ended(counts) + counts[TrialState.RUNNING] < trial_budget

@@ -1,4 +1,4 @@
-"""Keeps from Optuna's samplers what two trials have stored under one name with different values to choose from."""
+"""Hides parameters from Optuna's samplers that two trials have stored with different distributions."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,10 @@ from optuna.trial import FrozenTrial
 
 
 class Agreement:
-    """Knows for each parameter's name the values that the first trial with it could choose from.
+    """The distribution of each parameter, by the first trial that has it.
 
-    Two workers that begin at once may each store options of their own under a name that is new to both, as a
-    hypermodel's `fit` may ask for; Optuna refuses to sample from such a study. The trial of the lower number counts.
+    Two workers that start at once may store different distributions under a new name, such as those of a hypermodel's
+    `fit`. Optuna refuses to sample from such a study. The trial with the lower number counts.
     """
 
     def __init__(self) -> None:
@@ -19,31 +19,31 @@ class Agreement:
         self._differing: dict[int, set[str]] = {}
 
     def note(self, trials: Iterable[FrozenTrial], known: Iterable[FrozenTrial]) -> None:
-        """Take in trials that were read.
+        """Add trials that have been read.
 
         Args:
-            trials: Those that are new, or have changed.
-            known: All that are known, the new ones among them.
+            trials: New and changed trials.
+            known: All known trials, including the new ones.
         """
-        moved = False
+        has_changed = False
         for trial in trials:
             for name, distribution in trial.distributions.items():
                 number, first = self._first.setdefault(name, (trial.number, distribution))
                 if trial.number < number:
                     self._first[name] = trial.number, distribution
-                    moved = moved or first != distribution
+                    has_changed = has_changed or first != distribution
             self._compare(trial)
-        if moved:
+        if has_changed:
             for trial in known:
                 self._compare(trial)
 
     def distribution(self, name: str) -> BaseDistribution | None:
-        """What the first trial with a parameter of that name could choose from; None while there is none."""
+        """Return the distribution of a parameter in the first trial that has it; None without one."""
         first = self._first.get(name)
         return first[1] if first else None
 
     def of(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """The trials without the parameters that differ from the first of their name."""
+        """Return the trials without parameters whose distribution differs from the first one."""
         if not self._differing:
             return list(trials)
         return [self._without(trial, self._differing.get(trial.number, set())) for trial in trials]

@@ -1,4 +1,4 @@
-"""Checks the values that a trial was enqueued with: those outside the space fail that trial alone."""
+"""Checks the values of enqueued trials: values outside the space fail that trial only."""
 
 import difflib
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from spaces.space import Space, fixed_values, flatten
 
 
 class RefusedValues(SearchError):
-    """A trial was enqueued with values that the space does not have."""
+    """A trial was enqueued with values outside the space."""
 
 
 def given_values(trial: optuna.Trial) -> dict[str, Any]:
     """Return the values that a trial was enqueued with, by name.
 
     Raises:
-        RefusedValues: They are no values by name.
+        RefusedValues: They are not a dict of values by name.
     """
     given: Any = trial._fixed_params
     if not isinstance(given, dict):
-        raise RefusedValues(f"enqueued with {short_repr(given)}, which are no parameters by name")
+        raise RefusedValues(f"enqueued with {short_repr(given)}, which is not a dict of parameters")
     return dict(given)
 
 
 def accept_values(trial: optuna.Trial, name: str, parameter: Parameter, given: Mapping[str, Any]) -> None:
-    """Let a trial take the value that it was enqueued with, if there is one for this parameter.
+    """Use the value that a trial was enqueued with, if there is one for this parameter.
 
     Raises:
         RefusedValues: It is not one of the parameter's values.
@@ -46,7 +46,7 @@ def accept_values(trial: optuna.Trial, name: str, parameter: Parameter, given: M
 
 
 def possible_value(parameter: Parameter, value: Any) -> Any:
-    """Return the value of a parameter that equals another one, such as 32 for 32.0, or MISSING if there is none."""
+    """Return the parameter's value that equals a given one, such as 32 for 32.0; MISSING if there is none."""
     value = to_python(value)
     if isinstance(parameter, Float):
         return parameter.exact(value) if parameter.contains(value) else MISSING
@@ -59,15 +59,15 @@ def possible_value(parameter: Parameter, value: Any) -> Any:
 
 
 def refuse_unused(space: Space, given: Mapping[str, Any], taken: Mapping[str, Scalar]) -> None:
-    """Make sure that every value that a trial was enqueued with has been used.
+    """Check that every enqueued value of a trial has been used.
 
     Args:
         space: The space.
-        given: The values.
-        taken: The parameters that exist under the options that were taken, with their values.
+        given: The enqueued values.
+        taken: Values of the parameters that exist under the selected options.
 
     Raises:
-        RefusedValues: A value is of a parameter that is fixed, unknown, or does not exist under those options.
+        RefusedValues: A value belongs to a fixed or unknown parameter, or to one that these options do not have.
     """
     fixed = fixed_values(space)
     values = given if isinstance(given, Mapping) else {}

@@ -1,4 +1,4 @@
-"""Trials that were added to a study from outside: as recipes of its space, or failed with a reason."""
+"""Maps trials that other programs added to recipes of the space, or to failed trials."""
 
 import copy
 import math
@@ -38,14 +38,14 @@ def distribution_of(parameter: Parameter) -> BaseDistribution:
 
 @dataclass
 class Imports:
-    """Sees every trial as one of the space, whatever distributions it was added with.
+    """Maps every trial to the space, whatever distributions it was added with.
 
-    A trial that was evaluated elsewhere, and is no recipe of the space, is seen as failed: neither a sampler can learn
-    from it nor can it be retrained.
+    A trial that another program evaluated, and that is not a recipe of the space, becomes a failed trial: samplers
+    cannot learn from it, and it cannot be retrained.
 
     Args:
-        space: What is searched.
-        is_claimed: Tells whether a trial of that id was evaluated by a worker of this study.
+        space: The search space.
+        is_claimed: Returns True if a worker of this study has claimed the trial of that id.
     """
 
     space: Space
@@ -58,7 +58,7 @@ class Imports:
         self._has_hypermodel = isinstance(self.space.model, KerasTunerModel)
 
     def seen(self, trial: FrozenTrial) -> FrozenTrial:
-        """Return a trial as it is to be seen."""
+        """Return a trial as a recipe of the space, or as failed."""
         is_judged = trial.state in JUDGED
         if (self._fits(trial) and not (is_judged and outcome_of(trial) is None)) or self.is_claimed(trial._trial_id):
             return trial
@@ -75,7 +75,7 @@ class Imports:
         return _with(trial, params=params, distributions={name: self._distributions[name] for name in params})
 
     def taken(self, trial: FrozenTrial) -> FrozenTrial:
-        """Return a trial that a worker takes for the first time: what it was created with counts as enqueued."""
+        """Return a trial at its first claim: the values that it was created with count as enqueued."""
         if self._fits(trial):
             return trial
         enqueued = trial.system_attrs.get("fixed_params", {})
@@ -83,7 +83,7 @@ class Imports:
         return _with(trial, system_attrs={**trial.system_attrs, "fixed_params": given})
 
     def write(self, database: Database) -> None:
-        """Let the trials that were refused fail in the database too, each with its reason."""
+        """Mark the refused trials as failed in the database too, each with its reason."""
         refused, self._refused = self._refused, {}
         if refused:
             database.run(lambda connection: _fail(connection, refused))
@@ -92,7 +92,7 @@ class Imports:
         """Return True if a trial has the distributions of the space."""
         known = self._distributions
         if self._has_hypermodel:
-            # Those of its hyperparameters are found while it is built.
+            # The distributions of its hyperparameters are found while it is built.
             return all(known.get(name, each) == each for name, each in trial.distributions.items())
         return all(known.get(name) == each for name, each in trial.distributions.items())
 
@@ -102,7 +102,7 @@ class Imports:
         return value if accepted is MISSING else accepted
 
     def _problem(self, trial: FrozenTrial, params: Mapping[str, Any]) -> str | None:
-        """Return why a trial that was evaluated elsewhere cannot count here, or None."""
+        """Return why a trial that another program evaluated cannot be used, or None."""
         if self._has_hypermodel:
             return None if PARAMS in trial.user_attrs else "a hypermodel's trials can only be added by search itself"
         if trial.state == TrialState.COMPLETE and (found := _problem_of_value(trial.value, self.space.metric)):
@@ -123,7 +123,7 @@ def _problem_of_value(value: float | None, metric: str) -> str | None:
 
 
 def _with(trial: FrozenTrial, **changes: Any) -> FrozenTrial:
-    """Return a trial with other values, and without parameters unless they are among them."""
+    """Return a changed copy of a trial, without parameters unless they are passed."""
     changed = copy.copy(trial)
     for name, value in ({"params": {}, "distributions": {}} | changes).items():
         setattr(changed, name, value)

@@ -1,4 +1,4 @@
-"""Processes of this machine: which machine this is, when a process started, and whether one is gone."""
+"""Processes of this machine: when a process started, and whether it has ended."""
 
 import contextlib
 import os

@@ -146,7 +146,7 @@ def _requeue_trials(
     changes: dict[str, Any] = {worker_id: {} for worker_id in worker_ids}
     for trial_id, worker_id, is_stopping in connection.execute(running.order_by(CLAIMS.c.trial_id)).all():
         is_crash = state == LOST and not is_stopping and worker_id not in blameless
-        requeued = requeue_trial(connection, trial_id, worker_id, is_loss=is_crash, waits=waits)
+        requeued = requeue_trial(connection, trial_id, worker_id, is_crash=is_crash, waits=waits)
         if requeued is None and not waits:
             changes.pop(worker_id, None)
         elif requeued is not None and requeued.was_counted and worker_id in changes:
@@ -167,4 +167,4 @@ def requeue_orphaned_trials(connection: sa.Connection, study_id: int) -> None:
     running = (TRIALS.c.study_id == study_id) & (TRIALS.c.state == TrialState.RUNNING)
     query = sa.select(TRIALS.c.trial_id, CLAIMS.c.worker_id).select_from(joined).where(running, orphaned)
     for trial_id, worker_id in connection.execute(query.order_by(TRIALS.c.trial_id)).all():
-        requeue_trial(connection, trial_id, worker_id, is_loss=True)
+        requeue_trial(connection, trial_id, worker_id, is_crash=True)

@@ -21,7 +21,7 @@ VALUES: Any = models.TrialValueModel.__table__
 STEPS: Any = models.TrialIntermediateValueModel.__table__
 USER_ATTRIBUTES: Any = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRIBUTES: Any = models.TrialSystemAttributeModel.__table__
-_MOST_IDS = 500
+_MAX_IDS = 500
 
 _ValueKind: Any = models.TrialValueModel.TrialValueType
 _StepKind: Any = models.TrialIntermediateValueModel.TrialIntermediateValueType
@@ -32,16 +32,16 @@ _stored_step = models.TrialIntermediateValueModel.stored_repr_to_intermediate_va
 def read_trials(
     connection: sa.Connection, study_id: int, *, after: int = -1, among: Collection[int] = ()
 ) -> list[FrozenTrial]:
-    """The trials of a study, by number.
+    """Return the trials of a study, by number.
 
     Args:
         connection: Inside a transaction.
         study_id: The study.
         after: Only trials with a larger id, and those of `among`.
-        among: Ids of trials that are wanted too.
+        among: Ids of further trials to read.
     """
     chunks = _chunks([trial_id for trial_id in among if trial_id <= after]) or [()]
-    # Those that are new come with the first.
+    # The first statement also reads the new trials.
     newer = {"study": study_id, "after": after}
     rows = [*connection.execute(_SOME_TRIALS, newer | {"ids": chunks[0]})]
     for ids in chunks[1:]:
@@ -51,19 +51,19 @@ def read_trials(
 
 
 class _Details:
-    """What hangs on some trials, by their ids: all of it in one statement, since each one is a message to a server."""
+    """Parameters, values and attributes of trials by id, read in one statement to save round trips."""
 
     def __init__(self, connection: sa.Connection, ids: Sequence[int], *, is_all: bool, study_id: int) -> None:
         self._found: dict[tuple[str, int], list[Any]] = defaultdict(list)
-        # Of a whole study they are found by a join; of a few trials by their ids.
-        wanted: Any = [{"study": study_id}] if is_all else [{"ids": chunk} for chunk in _chunks(ids)]
-        for given in wanted:
-            found = connection.execute(_DETAILS_OF_ALL if is_all else _DETAILS_OF_SOME, given)
+        # A whole study is read with a join, a few trials by their ids.
+        selected: Any = [{"study": study_id}] if is_all else [{"ids": chunk} for chunk in _chunks(ids)]
+        for values in selected:
+            found = connection.execute(_DETAILS_OF_ALL if is_all else _DETAILS_OF_SOME, values)
             for row in sorted(found, key=lambda row: row.place):
                 self._found[row.kind, row.trial_id].append(row)
 
     def of(self, kind: str, trial_id: int) -> list[Any]:
-        """The rows of one kind, in order, with `name`, `number`, `text` and `place`."""
+        """Return the rows of one kind, in order, with `name`, `number`, `text` and `place`."""
         return self._found.get((kind, trial_id), [])
 
 
@@ -75,13 +75,13 @@ def _ids() -> Any:
     return sa.bindparam("ids", expanding=True)
 
 
-def _details(wanted: Any) -> Any:
-    """The statement that reads all that hangs on the wanted trials."""
+def _details(selected: Any) -> Any:
+    """Return the statement that reads the details of trials."""
 
     def part(kind: str, table: Any, name: Any, number: Any, text: Any, place: Any) -> Any:
         columns = {"kind": sa.literal(kind), "name": name, "number": number, "text": text, "place": place}
         query = sa.select(table.c.trial_id, *(column.label(label) for label, column in columns.items()))
-        return query.where(table.c.trial_id.in_(wanted))
+        return query.where(table.c.trial_id.in_(selected))
 
     none, zero = sa.null(), sa.literal(0)
     step_kind, value_kind = (sa.cast(c, sa.String(10)) for c in (STEPS.c.intermediate_value_type, VALUES.c.value_type))
@@ -94,7 +94,7 @@ def _details(wanted: Any) -> Any:
     )
 
 
-# Built once: that takes longer than most databases take to run them.
+# Built once, which takes longer than most databases take to run them.
 _STATES = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
 _SOME_TRIALS = _trials(*_STATES).where((TRIALS.c.trial_id > sa.bindparam("after")) | TRIALS.c.trial_id.in_(_ids()))
 _DETAILS_OF_ALL, _DETAILS_OF_SOME = _details(_trials(TRIALS.c.trial_id)), _details(_ids())
@@ -133,24 +133,24 @@ def _attributes(rows: Iterable[Any]) -> dict[str, Any]:
 
 
 def _local(stored: datetime.datetime | None) -> datetime.datetime | None:
-    """Optuna stores times in UTC without saying so, and gives them in local time."""
+    """Return Optuna's stored time, which is in UTC, as the local time that Optuna's trials have."""
     if stored is None:
         return None
     return stored.replace(tzinfo=datetime.UTC).astimezone().replace(tzinfo=None)
 
 
 def as_utc_seconds(local: datetime.datetime) -> float:
-    """Seconds since 1970 of a time as the trials here have it."""
+    """Return the seconds since 1970 of a trial's local time."""
     return local.astimezone(datetime.UTC).timestamp()
 
 
 def now_utc() -> datetime.datetime:
-    """The time as Optuna stores it."""
+    """Return the current time as Optuna stores it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
 def _chunks(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[start : start + _MOST_IDS] for start in range(0, len(ids), _MOST_IDS)]
+    return [ids[start : start + _MAX_IDS] for start in range(0, len(ids), _MAX_IDS)]
 
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -1,4 +1,4 @@
-"""Lets all threads of a process share one connection to a database server, whose connections are counted."""
+"""Lets all threads of a process share one connection to a database server, which limits its connections."""
 
 import math
 import threading
@@ -11,15 +11,15 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 PING_AFTER_SECONDS = 2.0
 TURN_SECONDS = 20
-"""How long a thread waits while another one of its process uses their connection; longer than a link takes to break."""
+"""Seconds for which a thread waits for the shared connection; longer than it takes to detect a cut link."""
 LOCK_SECONDS, IDLE_TRANSACTION_SECONDS = 5, 15
 
 
 class FewConnections(QueuePool):
-    """Connections for which threads wait in turn.
+    """A pool whose threads wait in turn.
 
-    SQLAlchemy's own pool lets a thread wait for its whole time-out when another one has failed to connect: nothing is
-    given back then. Here the next in turn tries at once.
+    In SQLAlchemy's pool a thread waits for the whole timeout if another thread has failed to connect. Here the next
+    one tries at once.
     """
 
     def __init__(self, creator: Any, pool_size: int = 1, max_overflow: int = 0, **settings: Any) -> None:
@@ -27,14 +27,14 @@ class FewConnections(QueuePool):
         self._turn = threading.Semaphore(pool_size + max_overflow)
 
     def keep_to_one(self) -> None:
-        """Allow one connection from now on; to be called while none is in use."""
+        """Allow one connection from now on. Call this while none is in use."""
         while self._max_overflow > 0 and self._turn.acquire(blocking=False):
             self._max_overflow -= 1
 
     def _do_get(self) -> ConnectionPoolEntry:
         if not self._turn.acquire(timeout=self._timeout):
             raise exc.TimeoutError(
-                f"another thread of this process has used its connection to the database for {self._timeout:g} seconds"
+                f"another thread of this process has used the database connection for {self._timeout:g} s"
             )
         try:
             return super()._do_get()
@@ -50,13 +50,13 @@ class FewConnections(QueuePool):
 
 
 def share_one_connection(engine: Engine) -> None:
-    """Let all threads use one connection, of which neither the owner nor others wait for locks without end.
+    """Let all threads use one connection, with bounded waits for locks.
 
-    A lock is waited for `LOCK_SECONDS`, and then tried again. The server ends a transaction that says nothing for
-    `IDLE_TRANSACTION_SECONDS`: its process was suspended in the middle of it.
+    A lock is waited for `LOCK_SECONDS`, and then tried again. The server ends a transaction that is idle for
+    `IDLE_TRANSACTION_SECONDS`, since its process has been suspended.
 
     Args:
-        engine: One whose connections none uses, with `FewConnections`. Optuna needs two while it creates its tables.
+        engine: Engine with `FewConnections`, none of them in use. Optuna needs two while it creates its tables.
     """
     engine.dispose()
     if isinstance(engine.pool, FewConnections):
@@ -77,7 +77,7 @@ def _set_bounds(connection: Any, record: Any) -> None:
 
 
 def ping_rarely(engine: Engine) -> None:
-    """Ask a connection whether it lives only after a while: a trial makes many small transactions."""
+    """Check a connection only if the last check is some seconds old: a trial makes many small transactions."""
     ping = engine.dialect.do_ping
     pinged: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 

@@ -1,4 +1,4 @@
-"""Writes about a trial in one message to a PostgreSQL server; a transaction of several waits for each answer."""
+"""Writes changes of a trial to PostgreSQL in one round trip; a transaction would need several."""
 
 import enum
 import json
@@ -14,14 +14,14 @@ from studies.database.trial_writes import KEYS, TOUCH_CLAIM, ClaimKey, PendingWr
 
 
 def write_if_claimed_postgresql(
-    connection: sa.Connection, held: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
+    connection: sa.Connection, key: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
 ) -> bool:
-    """As `write_held`, in one statement, which needs no transaction around it."""
-    rows = {table.name: json.dumps(found, default=_json) for table, found in changes.rows(held.trial_id).items()}
-    given = held.parameters | rows
+    """Write changes of a trial as `write_if_claimed` does, in one statement that needs no transaction."""
+    rows = {table.name: json.dumps(found, default=_json) for table, found in changes.rows(key.trial_id).items()}
+    values = key.parameters | rows
     if end is not None:
-        given |= {"end": end.state, "ended": now_utc(), "end_epochs": end.epochs}
-    return bool(connection.scalar(_statement(is_end=end is not None), given))
+        values |= {"end": end.state, "ended": now_utc(), "end_epochs": end.epochs}
+    return bool(connection.scalar(_statement(is_end=end is not None), values))
 
 
 @lru_cache
@@ -37,10 +37,10 @@ def _statement(*, is_end: bool) -> Any:
 
 
 def _upserted(table: sa.Table, keys: tuple[str, ...], held: Any) -> Any:
-    """Inserts or changes the rows of one table, which are given as JSON; none where the trial is not held."""
+    """Return the upsert of one table's rows, passed as JSON; it does nothing if the trial is not claimed."""
     columns = [column for column in table.c if column.name in keys or not column.primary_key]
-    given = sa.func.json_to_recordset(sa.cast(sa.bindparam(table.name, type_=sa.Text), postgresql.JSON))
-    rows = given.table_valued(*(sa.column(column.name, column.type) for column in columns))
+    values = sa.func.json_to_recordset(sa.cast(sa.bindparam(table.name, type_=sa.Text), postgresql.JSON))
+    rows = values.table_valued(*(sa.column(column.name, column.type) for column in columns))
     rows = rows.render_derived(with_types=True)
     insert = postgresql.insert(table).from_select(
         [column.name for column in columns], sa.select(*rows.c).where(rows.c.trial_id == held.c.trial_id)
@@ -50,5 +50,5 @@ def _upserted(table: sa.Table, keys: tuple[str, ...], held: Any) -> Any:
 
 
 def _json(value: Any) -> Any:
-    """Optuna's kinds of values are stored by their names; numbers may be of NumPy's types."""
+    """Return a value for JSON: enums by name; numbers may have NumPy types."""
     return value.name if isinstance(value, enum.Enum) else float(value)

@@ -1,4 +1,4 @@
-"""Reserves a recipe for one trial, so that no two workers evaluate the same one by chance."""
+"""Reserves a recipe for one trial, so that no two workers evaluate the same one."""
 
 import json
 
@@ -11,15 +11,15 @@ from studies.database.tables import STUDIES
 from studies.database.transactions import Database, upsert
 
 
-def reserve(database: Database, study_id: int, claim: Claim, recipe: str, *, is_wanted: bool) -> bool:
-    """Reserve a recipe for a trial; False if another trial of the study has it.
+def reserve(database: Database, study_id: int, claim: Claim, recipe: str, *, is_requested: bool) -> bool:
+    """Reserve a recipe for a trial; returns False if another trial of the study has it.
 
     Args:
         database: The database.
         study_id: The study.
-        claim: The trial.
-        recipe: What tells the recipe from others.
-        is_wanted: Reserve it even if another trial has it, since it was asked for.
+        claim: Claim of the trial.
+        recipe: Key of the recipe.
+        is_requested: Whether to reserve it even if another trial has it, because a user enqueued it.
     """
 
     def work(connection: sa.Connection) -> bool:
@@ -28,7 +28,7 @@ def reserve(database: Database, study_id: int, claim: Claim, recipe: str, *, is_
         same = (USER_ATTRIBUTES.c.key == RECIPE) & (USER_ATTRIBUTES.c.value_json == json.dumps(recipe))
         others = (TRIALS.c.study_id == study_id) & (TRIALS.c.trial_id != claim.trial_id)
         found = connection.scalar(sa.select(sa.func.count()).select_from(joined).where(same, others))
-        if found and not is_wanted:
+        if found and not is_requested:
             return False
         row = {"trial_id": claim.trial_id, "key": RECIPE, "value_json": json.dumps(recipe)}
         upsert(connection, USER_ATTRIBUTES, [row], keys=("trial_id", "key"))

@@ -1,4 +1,4 @@
-"""Trials in the database: how they ended, and how far the study is."""
+"""Reads outcomes, recipes and progress from Optuna's trials."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from studies.outcome import COMPLETE, FAILED, PRUNED, RUNNING, WAITING, Best, Co
 
 OUTCOME, PARAMS = "search:outcome", "search:params"
 RECIPE = "search:recipe"
-"""The attribute of a trial that tells its recipe from others."""
+"""Attribute of a trial that stores the key of its recipe."""
 
 STATES = {
     TrialState.COMPLETE: COMPLETE,
@@ -26,13 +26,13 @@ STATES = {
 
 
 def params_of(trial: FrozenTrial | optuna.Trial) -> dict[str, Scalar]:
-    """A trial's parameters by their own names; a hypermodel's may have others in Optuna, and other values."""
+    """Return a trial's parameters by their own names, which may differ from those in Optuna for a hypermodel."""
     own = trial.user_attrs.get(PARAMS)
     return dict(own if isinstance(own, dict) else trial.params)
 
 
 def outcome_of(trial: FrozenTrial) -> TrialOutcome | None:
-    """How a trial ended, or None while it has not, and where what is stored is no outcome."""
+    """Return the outcome of a trial; None while it is not finished, or if the stored outcome is invalid."""
     stored = trial.user_attrs.get(OUTCOME)
     if not isinstance(stored, dict) or not trial.state.is_finished():
         return None
@@ -45,7 +45,7 @@ def outcome_of(trial: FrozenTrial) -> TrialOutcome | None:
 
 
 def costs_of(study: optuna.Study, number: int) -> Costs | None:
-    """What the training of a trial cost, or None where that is not known."""
+    """Return the training costs of a trial; None if they are unknown."""
     trial = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == number), None)
     outcome = outcome_of(trial) if trial else None
     try:
@@ -55,13 +55,13 @@ def costs_of(study: optuna.Study, number: int) -> Costs | None:
 
 
 def key_of(params: Mapping[str, Scalar]) -> str:
-    """Return what tells a recipe from the others of its space; the noise of binary fractions does not count."""
+    """Return the key of a recipe within its space; rounding errors of floats do not change it."""
     plain = {name: f"{value:.12g}" if isinstance(value, float) else [value] for name, value in params.items()}
     return short_hash(json.dumps(plain, sort_keys=True))
 
 
 def ended_assignments(trials: Sequence[FrozenTrial], *, but: int = -1) -> dict[int, str]:
-    """Return the recipes of the trials that have one, by number."""
+    """Return the keys of the trials' recipes by trial number, without the trial `but`."""
     found = {}
     for trial in trials:
         outcome = outcome_of(trial)
@@ -75,18 +75,18 @@ def ended_assignments(trials: Sequence[FrozenTrial], *, but: int = -1) -> dict[i
 
 
 def total_seconds(study: optuna.Study) -> float:
-    """Seconds that all trials took together."""
+    """Return the total seconds of all trials."""
     outcomes = (outcome_of(trial) for trial in study.get_trials(deepcopy=False))
     return sum(outcome.seconds for outcome in outcomes if outcome)
 
 
-def progress(study: optuna.Study, trials: int) -> Progress:
-    """How far the study is."""
+def progress(study: optuna.Study, trial_budget: int) -> Progress:
+    """Return the progress of a study towards its trial budget."""
     known = study.get_trials(deepcopy=False)
     complete = [trial for trial in known if trial.state == TrialState.COMPLETE]
     first = next((trial for trial in complete if trial.number == 0), None)
     return Progress(
-        trials=trials,
+        trials=trial_budget,
         complete=len(complete),
         pruned=sum(trial.state == TrialState.PRUNED for trial in known),
         failed=sum(trial.state == TrialState.FAIL for trial in known),
@@ -97,7 +97,7 @@ def progress(study: optuna.Study, trials: int) -> Progress:
 
 
 def _best(study: optuna.Study, complete: Sequence[FrozenTrial]) -> Best | None:
-    """The best complete trial; of equals, the one with the lowest loss, then the earliest."""
+    """Return the best complete trial; among equal values the one with the lowest loss, then the earliest."""
     if not complete:
         return None
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
@@ -109,7 +109,7 @@ def _best(study: optuna.Study, complete: Sequence[FrozenTrial]) -> Best | None:
 
     best = min(complete, key=rank)
     outcome = outcome_of(best)
-    # A trial that was evaluated elsewhere says nothing of its epochs.
+    # A trial that another program evaluated has no epochs.
     epoch = outcome.epoch if outcome and outcome.epoch else 0
     second = outcome.second_phase if outcome else 0
     first = outcome.first_phase if outcome else None

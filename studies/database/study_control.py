@@ -1,4 +1,4 @@
-"""How a study is steered from anywhere: how many trials, until when, whether to end, and who exports its best trial."""
+"""Controls a study across all its workers: limits, stop requests, and which worker exports the best trial."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ from studies.stop_request import StopReason
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds a study over all its workers.
+    """Limits of a study, for all its workers together.
 
     Args:
-        trials: Trials in all.
-        timeout_seconds: When it ends, counted from the start of the first of its workers; None for no limit.
-        device_seconds: What its workers may use of their devices together from that start on, or None.
+        trials: Maximum number of trials.
+        timeout_seconds: Time limit in seconds from the start of the first worker; None for no limit.
+        device_seconds: Limit of the device seconds of all workers from that start on; None for no limit.
     """
 
     trials: int
@@ -44,18 +44,17 @@ def set_limits(
 ) -> StopReason | None:
     """Set the limits of a study.
 
-    While others work on it, a worker that joins them can only extend it: more trials count, and the time limit that is
-    running stays. The first worker after a pause sets all of them, and clears an earlier request to stop;
-    finished trials stay. A worker whose command was started before that request does not clear it: it was still
-    starting then, and stops like the others. Only how long ago that was is compared,
+    While workers are running, a worker that joins can only raise the number of trials; the time limit stays. The first
+    worker after a pause sets all limits and clears an earlier stop request. A worker whose command was started before
+    that request does not clear it: it was still starting, and stops like the others. Both times are compared as ages
     on the database's clock, so that the clocks of the machines do not matter.
 
     Args:
         database: The database.
         study_id: The study.
         limits: The limits.
-        goes_on: There was no pause, although nobody works on it at this moment: a process is being replaced.
-        age_seconds: Returns the seconds since the command of this worker was started; that of this process by default.
+        is_restart: Whether this worker replaces a process, so that there was no pause even if no worker is running.
+        age_seconds: Returns the seconds since the worker's command was started; by default the age of this process.
 
     Returns:
         Why the study was stopped after the command was started; None if it was not.
@@ -90,7 +89,7 @@ def set_limits(
 
 
 def request_stop(database: Database, study_id: int) -> int:
-    """Ask all workers of a study to end, also those that are still starting; returns how many are alive."""
+    """Ask all workers of a study to stop, including those still starting; returns the number of live workers."""
 
     def work(connection: sa.Connection) -> int:
         change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id)
@@ -102,7 +101,7 @@ def request_stop(database: Database, study_id: int) -> int:
 
 
 def extend_budget(database: Database, study_id: int, more: int) -> int:
-    """Let a study have so many trials more; returns how many it has then in all."""
+    """Raise the trial budget of a study; returns the new budget."""
 
     def work(connection: sa.Connection) -> int:
         row = sa.select(STUDIES.c.trial_budget).where(STUDIES.c.study_id == study_id).with_for_update()
@@ -114,19 +113,19 @@ def extend_budget(database: Database, study_id: int, more: int) -> int:
 
 
 def read_control(database: Database, study_id: int) -> Any:
-    """The row that steers a study, or None."""
+    """Return the control row of a study, or None."""
     query = sa.select(STUDIES).where(STUDIES.c.study_id == study_id)
     return database.read(lambda connection: connection.execute(query).one_or_none())
 
 
 @dataclass(frozen=True)
 class ExportClaim:
-    """The right of one worker to export the best trial, until another one claims it.
+    """The export lock: one worker exports the best trial, until another one claims it.
 
     Args:
-        study_id: The study in the database.
+        study_id: Id of the study in the database.
         worker_id: The worker.
-        attempt: Counts the claims of the study's export.
+        attempt: Number of the claim, counted per study.
     """
 
     study_id: int
@@ -135,10 +134,10 @@ class ExportClaim:
 
 
 def claim_export(database: Database, study_id: int, worker_id: str) -> ExportClaim | None:
-    """Claim the export of the best trial for this worker; None while another one that lives has it.
+    """Claim the export of the best trial for this worker; None while another live worker has it.
 
     Raises:
-        StudyDeleted: The study is gone.
+        StudyDeletedError: The study has been deleted.
     """
 
     def work(connection: sa.Connection) -> ExportClaim | None:
@@ -159,7 +158,7 @@ def claim_export(database: Database, study_id: int, worker_id: str) -> ExportCla
 
 
 def exporter_heartbeat(database: Database, study_id: int) -> float | None:
-    """The last sign of life of whoever exports, in seconds on the database's clock; None if nobody does."""
+    """Return the last heartbeat of the exporting worker, in seconds on the database's clock; None without one."""
     joined = sa.join(STUDIES, WORKERS, STUDIES.c.exporter_id == WORKERS.c.worker_id)
     query = sa.select(WORKERS.c.heartbeat_at).select_from(joined).where(STUDIES.c.study_id == study_id)
     return database.read(lambda connection: connection.scalar(query))
@@ -171,14 +170,14 @@ def release_export(
     exported: Mapping[str, Any] | None = None,
     swap: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Record that an export has ended, unless another worker has claimed it since; returns whether it was recorded.
+    """Record the end of an export; returns False if another worker has claimed it since.
 
     Args:
         database: The database.
-        claim: The claim of the worker that exports.
-        exported: What was exported and where, or None if nothing was.
-        swap: Puts the export in place. It is called while nobody can claim the export, and again where the answer of
-            the database got lost.
+        claim: Claim of the exporting worker.
+        exported: Record of the export; None if nothing was exported.
+        swap: Moves the export into place. It is called while no other worker can claim the export, and again if the
+            answer of the database is lost.
     """
     changes: dict[str, Any] = {"exporter_id": None}
     if exported is not None:
@@ -189,7 +188,7 @@ def release_export(
         row = (STUDIES.c.study_id == claim.study_id) & (STUDIES.c.export_attempt == claim.attempt)
         is_ours = STUDIES.c.exporter_id == claim.worker_id
         if next(tries):
-            # The first try may have been committed.
+            # An earlier try may have been committed.
             is_ours |= STUDIES.c.exporter_id.is_(None)
         held = sa.select(STUDIES.c.study_id).where(row, is_ours, is_employed(claim.worker_id))
         if connection.scalar(held.with_for_update()) is None:

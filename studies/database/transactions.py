@@ -1,4 +1,4 @@
-"""Runs transactions that outlive a lost connection, a deadlock and a restart of the server."""
+"""Runs transactions, with retries after a lost connection, a deadlock or a restart of the server."""
 
 import logging
 import random
@@ -21,9 +21,9 @@ LOG = logging.getLogger(__name__)
 RETRY_TIMEOUT = 120.0
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 3.0
 JITTER = random.Random()
-"""Not Python's own generator, which builds the models of a training in another thread."""
+"""Separate from Python's global generator, which another thread uses to build models."""
 READING = "search_reading"
-"""The execution option of connections that only read."""
+"""Execution option of read-only connections."""
 
 PERMANENT_ERRORS = (
     "no such table",
@@ -40,19 +40,19 @@ PERMANENT_ERRORS = (
     "not a database",
     "unable to open",
 )
-"""Words in an operational error that no waiting will mend."""
+"""Words that mark an operational error as permanent."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database, and how long to wait for it.
+    """A database, with retries of transient errors.
 
     Args:
         engine: SQLAlchemy's engine.
-        patience_seconds: How long to repeat a transaction that fails for a reason that may pass; asked at each
-            failure, so that it can shrink when an end is asked for.
-        clock: Seconds that only ever grow.
-        sleep: Waits for a number of seconds.
+        retry_timeout: Returns the seconds for which a transaction with a transient error is retried. It is called at
+            each failure, so that a stop request can shorten it.
+        clock: Monotonic clock, in seconds.
+        sleep: Function that sleeps for a number of seconds.
     """
 
     engine: sa.Engine
@@ -61,20 +61,20 @@ class Database:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def run(self, work: Callable[[sa.Connection], Answer]) -> Answer:
-        """Run a transaction, again and again while the database is away.
+        """Run a transaction, with retries while the database is unreachable.
 
         Args:
-            work: What is done in it. It may be run again after it was committed, when the answer to the commit got
-                lost: it must then find its own work done.
+            work: Function that runs in the transaction. It may run again after a commit whose answer was lost: it must
+                then detect that its work is done.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: The reason will not pass, or has not within the patience.
+            sqlalchemy.exc.SQLAlchemyError: The error is permanent, or the retry timeout has passed.
         """
 
         return self._run(self.engine, work)
 
     def run_one(self, work: Callable[[sa.Connection], Answer]) -> Answer:
-        """As `run`, for one statement: PostgreSQL is spared the messages that begin and end a transaction."""
+        """Run one statement as `run` does, without the messages that begin and end a transaction in PostgreSQL."""
         return self._run(self._autocommitting, work)
 
     def _run(self, engine: sa.Engine, work: Callable[[sa.Connection], Answer]) -> Answer:
@@ -106,7 +106,7 @@ class Database:
         return self.retry(transaction)
 
     def retry(self, call: Callable[[], Answer]) -> Answer:
-        """Call again and again while the database is away; as `run`, for calls that make their own transactions."""
+        """Retry a call that makes its own transactions, as `run` does."""
         started, delay = self.clock(), FIRST_DELAY_SECONDS
         while True:
             pause = delay * JITTER.uniform(0.5, 1.5)
@@ -117,29 +117,29 @@ class Database:
                 if not is_transient(error) or waited + pause > self.retry_timeout():
                     raise
                 if delay == FIRST_DELAY_SECONDS * 8:
-                    LOG.warning("the database does not answer; trying again")
+                    LOG.warning("database unreachable; retrying")
             self.sleep(pause)
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a database error may be gone after a while: a lost connection, a deadlock, a lock, a restart."""
+    """Return True if a database error is transient: a lost connection, a deadlock, a lock or a restart."""
     while isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, exc.TimeoutError):
         return True
     if not isinstance(error, exc.DBAPIError):
         return False
-    # Internal errors: a server that has just become the stand-by of another, answers that came out of step.
-    passing = exc.OperationalError | exc.InterfaceError | exc.InternalError
-    if not (error.connection_invalidated or isinstance(error, passing)):
+    # Internal errors: a server that has just become a stand-by, or answers out of order.
+    transient = exc.OperationalError | exc.InterfaceError | exc.InternalError
+    if not (error.connection_invalidated or isinstance(error, transient)):
         return False
-    said = str(error.orig).lower()
-    return not any(word in said for word in PERMANENT_ERRORS)
+    text = str(error.orig).lower()
+    return not any(word in text for word in PERMANENT_ERRORS)
 
 
 class database_seconds(FunctionElement[float]):
-    """Seconds since 1970 on the database's clock, the only one that all workers share."""
+    """Seconds since 1970 on the database's clock, which all workers share."""
 
     type = sa.Float(53)
     inherit_cache = True
@@ -162,13 +162,13 @@ def _mysql(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
-    """Insert rows, or change those that are there, in one statement.
+    """Insert rows or update existing ones, in one statement.
 
     Args:
         connection: Inside a transaction.
         table: The table.
-        rows: All with the same columns.
-        keys: The columns of a unique index that tell rows apart.
+        rows: The rows, all with the same columns.
+        keys: Columns of a unique index.
     """
     if rows:
         connection.execute(_upserting(connection.dialect.name, table, tuple(rows[0]), tuple(keys)), list(rows))
@@ -176,7 +176,7 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
 
 @lru_cache
 def _upserting(dialect: str, table: sa.Table, columns: Sequence[str], keys: Sequence[str]) -> Any:
-    """The statement of `upsert`; building it takes longer than most databases take to run it."""
+    """Return the statement of `upsert`; building it takes longer than most databases take to run it."""
     changed = [name for name in columns if name not in keys]
     if dialect in ("mysql", "mariadb"):
         of_mysql = mysql.insert(table)

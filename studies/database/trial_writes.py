@@ -1,4 +1,4 @@
-"""What a worker has found out about its trial, and how that is stored."""
+"""The pending changes of a worker's trial, and how they are stored."""
 
 import json
 import time
@@ -23,9 +23,9 @@ TOUCH_CLAIM = (
     .where(CLAIMS.c.attempt == sa.bindparam("held_attempt"), is_of_its_study())
     .values(last_write_at=database_seconds())
 )
-"""The statement that keeps others from taking the trial until the transaction ends.
+"""Statement that keeps other workers from claiming the trial until the transaction ends.
 
-It changes no row once the study was deleted, even if another study has its trial id by now.
+It changes no row if the study has been deleted, even if another study has reused the trial id.
 """
 
 KEYS: Mapping[sa.Table, tuple[str, ...]] = {
@@ -36,12 +36,12 @@ KEYS: Mapping[sa.Table, tuple[str, ...]] = {
     VALUES: ("trial_id", "objective"),
     EPOCHS: ("trial_id", "epoch"),
 }
-"""The tables of what hangs on a trial, and the columns that tell the rows of each apart."""
+"""Tables with the data of a trial, and their key columns."""
 
 
 @dataclass
 class PendingWrites:
-    """What is to be written about a trial, collected until the next transaction."""
+    """Changes of a trial, collected until the next transaction."""
 
     params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
     user_attrs: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class PendingWrites:
     value: float | None = None
 
     def rows(self, trial_id: int) -> dict[sa.Table, list[dict[str, Any]]]:
-        """All of it as it is stored, for each of the tables of `KEYS`."""
+        """Return the rows to store, for each table of `KEYS`."""
         rows = {
             PARAMS: [_param(name, *param) for name, param in self.params.items()],
             USER_ATTRIBUTES: [_attribute(*attribute) for attribute in self.user_attrs.items()],
@@ -63,7 +63,7 @@ class PendingWrites:
         return {table: [{"trial_id": trial_id, **row} for row in found] for table, found in rows.items()}
 
     def write(self, connection: sa.Connection, trial_id: int) -> None:
-        """Write all of it; a second time changes nothing."""
+        """Write all changes; writing them again has no effect."""
         for table, rows in self.rows(trial_id).items():
             upsert(connection, table, rows, keys=KEYS[table])
 
@@ -73,12 +73,12 @@ class PendingWrites:
 
 @dataclass(frozen=True)
 class ClaimKey:
-    """The claim under which something is written.
+    """Key of the claim that permits a write.
 
     Args:
-        trial_id: The trial in the database.
-        worker_id: The worker that has taken it.
-        attempt: For the how manieth time it was taken.
+        trial_id: Id of the trial in the database.
+        worker_id: The worker that has claimed it.
+        attempt: Number of the claim of this trial, counted from 1.
     """
 
     trial_id: int
@@ -87,17 +87,17 @@ class ClaimKey:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Those of `HOLD`."""
+        """Parameters of `TOUCH_CLAIM`."""
         return {"held_trial": self.trial_id, "held_worker": self.worker_id, "held_attempt": self.attempt}
 
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """How a trial ends.
+    """End of a trial.
 
     Args:
-        state: A finished one.
-        epochs: Those beyond are removed; None removes none.
+        state: A finished state.
+        epochs: Number of its epochs; later ones are deleted. None deletes none.
     """
 
     state: TrialState
@@ -105,24 +105,24 @@ class TrialEnd:
 
 
 def write_if_claimed(
-    connection: sa.Connection, held: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
+    connection: sa.Connection, key: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
 ) -> bool:
-    """Write about a trial if the worker still holds it, and perhaps end it; returns whether it does.
+    """Write changes of a trial, and optionally its end; returns False if the claim is lost.
 
     Args:
         connection: Inside a transaction.
-        held: The trial and the worker.
-        changes: What is written.
-        end: How it ends, or None.
+        key: Key of the claim.
+        changes: Changes of the trial.
+        end: End of the trial, or None.
     """
-    if not connection.execute(TOUCH_CLAIM, held.parameters).rowcount:
+    if not connection.execute(TOUCH_CLAIM, key.parameters).rowcount:
         return False
-    changes.write(connection, held.trial_id)
+    changes.write(connection, key.trial_id)
     if end is not None:
         if end.epochs is not None:
-            beyond = (EPOCHS.c.trial_id == held.trial_id) & (EPOCHS.c.epoch > end.epochs)
+            beyond = (EPOCHS.c.trial_id == key.trial_id) & (EPOCHS.c.epoch > end.epochs)
             connection.execute(sa.delete(EPOCHS).where(beyond))
-        change = sa.update(TRIALS).where(TRIALS.c.trial_id == held.trial_id)
+        change = sa.update(TRIALS).where(TRIALS.c.trial_id == key.trial_id)
         connection.execute(change.values(state=end.state, datetime_complete=now_utc()))
     return True
 
@@ -147,6 +147,6 @@ def _value(value: float) -> dict[str, Any]:
 
 
 def _epoch(epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """A metric that is not finite is stored as None, which JSON can hold."""
+    """Return the row of an epoch; JSON stores a metric that is not finite as None."""
     finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
     return {"epoch": epoch, "metrics": finite, "ended_at": time.time()}

@@ -1,4 +1,4 @@
-"""Optuna's view of a study inside one worker: finished trials are read once, its own trial is written in few steps."""
+"""Optuna's view of a study inside one worker: finished trials are read once, its own trial is kept in memory."""
 
 import copy
 import threading
@@ -20,18 +20,18 @@ from studies.database.trial_writes import PendingWrites
 
 
 class WorkerStorage(BaseStorage):
-    """Reads all trials of one study, and collects the changes of the one that the worker has taken.
+    """Reads all trials of one study, and collects the changes of the claimed trial.
 
-    Nothing is written here but attributes of the study: the changes of the trial are handed out by `take_changes`, for
-    whoever holds the claim to write. All of Optuna's own checks of distributions and states stay in force, since the
-    trial that its samplers and pruners see is the one in this memory.
+    It writes only attributes of the study. `pop_changes` returns the changes of the trial, which are written under its
+    claim. Optuna's checks of distributions and states stay in force, since its samplers and pruners see the trial in
+    memory.
 
     Args:
-        backend: Optuna's storage of the same database, for what concerns the study itself.
+        backend: Optuna's storage of the same database, for the study itself.
         database: The database.
         study_id: The study.
-        seen: Gives each trial as it is to be seen: others may have added it with other distributions.
-        taken: The same for a trial that is claimed for the first time.
+        seen: Maps each trial that is read, since other programs may have added it with other distributions.
+        taken: Maps a trial at its first claim.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WorkerStorage(BaseStorage):
         self._lock = threading.RLock()
 
     def attach_claim(self, claim: Claim) -> None:
-        """Make the claimed trial the worker's own."""
+        """Start recording changes of a claimed trial."""
         with self._lock:
             self._own, self._is_fresh = None, False
             self._unfinished.add(claim.trial_id)
@@ -64,18 +64,18 @@ class WorkerStorage(BaseStorage):
             self._changes = PendingWrites()
 
     def pop_changes(self) -> PendingWrites:
-        """What has changed in the own trial since the last call."""
+        """Return the changes of the claimed trial since the last call."""
         with self._lock:
             changes, self._changes = self._changes, PendingWrites()
             return changes
 
     def record_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Keep the metrics of an epoch of the own trial, counted from 1."""
+        """Record the metrics of an epoch of the claimed trial, counted from 1."""
         with self._lock:
             self._changes.epochs[epoch] = metrics
 
     def forget_params(self, *attributes: str) -> None:
-        """Take back the parameters of the own trial, which were not written yet, and attributes that name them."""
+        """Remove the unwritten parameters of the claimed trial, and some of its attributes."""
         with self._lock:
             if self._own is not None:
                 kept = {key: value for key, value in self._own.user_attrs.items() if key not in attributes}
@@ -84,30 +84,30 @@ class WorkerStorage(BaseStorage):
             for key in attributes:
                 self._changes.user_attrs.pop(key, None)
 
-    def look_again(self) -> None:
-        """Read what others have done at the next look at the trials."""
+    def refresh_later(self) -> None:
+        """Read the trials again at the next access."""
         with self._lock:
             self._is_fresh = False
 
     def detach_trial(self) -> None:
-        """The own trial has ended or was handed back."""
+        """Stop recording: the claimed trial is finished or released."""
         with self._lock:
             self._own, self._is_fresh = None, False
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """All trials of the study by number, the own one as it is in this memory."""
+        """Return all trials by number, the claimed one as it is in memory."""
         with self._lock:
             self._refresh_once()
-            # As it is now: a pruner adds what it is about to write to what it has read.
+            # A copy: a pruner adds the value that it is about to write to the trial that it has read.
             own = {self._own._trial_id: copy.copy(self._own)} if self._own else {}
             trials = self._agreement.of(sorted((self._known | own).values(), key=lambda trial: trial.number))
         chosen = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """One trial; the own one may change later."""
+        """Return one trial; the claimed one may change later."""
         with self._lock:
             if self._own is not None and self._own._trial_id == trial_id:
                 return copy.copy(self._own)
@@ -116,12 +116,12 @@ class WorkerStorage(BaseStorage):
             return self._known[trial_id]
 
     def _refresh_once(self) -> None:
-        """Read what others have done; once between two steps of the own trial, and always between trials."""
+        """Read the trials again: once between two steps of the claimed trial, always between trials."""
         if self._own is None or not self._is_fresh:
             self._refresh()
 
     def _refresh(self) -> None:
-        # The own trial stands in this memory.
+        # The claimed trial is in memory.
         others = self._unfinished - ({self._own._trial_id} if self._own else set())
         found = self._database.read(
             lambda connection: read_trials(connection, self._study_id, after=self._newest, among=others)
@@ -135,13 +135,13 @@ class WorkerStorage(BaseStorage):
 
     def _mine(self, trial_id: int) -> FrozenTrial:
         if self._own is None or self._own._trial_id != trial_id:
-            raise optuna.exceptions.UpdateFinishedTrialError(f"trial {trial_id} is not this worker's")
+            raise optuna.exceptions.UpdateFinishedTrialError(f"trial {trial_id} is not claimed by this worker")
         return self._own
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        """Keep a parameter of the own trial, if it agrees with that of the other trials."""
+        """Record a parameter of the claimed trial, if its distribution is compatible with the other trials."""
         with self._lock:
             own = self._mine(trial_id)
             if (before := self._agreement.distribution(param_name)) is not None:
@@ -151,7 +151,7 @@ class WorkerStorage(BaseStorage):
             self._changes.params[param_name] = (param_value_internal, distribution)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Keep what was reported about the own trial."""
+        """Record a reported value of the claimed trial."""
         with self._lock:
             own = self._mine(trial_id)
             self._is_fresh = False
@@ -159,72 +159,72 @@ class WorkerStorage(BaseStorage):
             self._changes.steps[step] = intermediate_value
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Keep an attribute of the own trial."""
+        """Record an attribute of the claimed trial."""
         with self._lock:
             own = self._mine(trial_id)
             own.user_attrs = {**own.user_attrs, key: value}
             self._changes.user_attrs[key] = value
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Keep an attribute of the own trial."""
+        """Record an attribute of the claimed trial."""
         with self._lock:
             own = self._mine(trial_id)
             own.system_attrs = {**own.system_attrs, key: value}
             self._changes.system_attrs[key] = value
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Refuse: trials are taken and ended by whoever holds the claim."""
+        """Refuse: a trial ends through its claim."""
         raise RuntimeError("a trial of this study is ended through its claim, not by study.tell")
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Create a trial that nobody has taken, such as one that is enqueued."""
+        """Create an unclaimed trial, such as an enqueued one."""
         return self._database.retry(lambda: self._backend.create_new_trial(study_id, template_trial))
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """The id of the trial of that number."""
+        """Return the id of the trial with that number."""
         for trial in self.get_all_trials(study_id, deepcopy=False):
             if trial.number == trial_number:
                 return trial._trial_id
         raise KeyError(f"no trial with number {trial_number}")
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """As the backend does."""
+        """Delegate to the backend."""
         return self._backend.create_new_study(directions, study_name)
 
     def delete_study(self, study_id: int) -> None:
-        """As the backend does."""
+        """Delegate to the backend."""
         self._backend.delete_study(study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """As the backend does."""
+        """Delegate to the backend."""
         self._database.retry(lambda: self._backend.set_study_user_attr(study_id, key, value))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """As the backend does."""
+        """Delegate to the backend."""
         self._database.retry(lambda: self._backend.set_study_system_attr(study_id, key, value))
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        """As the backend does."""
+        """Delegate to the backend."""
         return self._database.retry(lambda: self._backend.get_study_id_from_name(study_name))
 
     def get_study_name_from_id(self, study_id: int) -> str:
-        """As the backend does."""
+        """Delegate to the backend."""
         return self._database.retry(lambda: self._backend.get_study_name_from_id(study_id))
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """As the backend does; they never change."""
+        """Return the directions; they never change."""
         if not hasattr(self, "_directions"):
             self._directions = self._database.retry(lambda: self._backend.get_study_directions(study_id))
         return self._directions
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """As the backend does."""
+        """Delegate to the backend."""
         return self._database.retry(lambda: self._backend.get_study_user_attrs(study_id))
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """As the backend does."""
+        """Delegate to the backend."""
         return self._database.retry(lambda: self._backend.get_study_system_attrs(study_id))
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """As the backend does."""
+        """Delegate to the backend."""
         return self._database.retry(self._backend.get_all_studies)

@@ -1,4 +1,4 @@
-"""The studies of a database at a glance, in few statements however many trials they have."""
+"""Lists the studies of a database, in a fixed number of statements."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ class StudySummary:
     """One study as `search status` lists it.
 
     Args:
-        name: Its name.
-        storage: Its database, without a password.
-        trials: How many it is to have, or None if search did not make it.
-        states: Trials by state, in words.
-        best: The best value of a complete trial, or None; always None with several objectives.
-        alive: Workers that are alive.
+        name: Name of the study.
+        storage: URL of its database, without a password.
+        trials: Trial budget; None if search did not create the study.
+        states: Number of trials by state.
+        best: Best value of a complete trial, or None; always None with several objectives.
+        alive: Number of live workers.
     """
 
     name: str
@@ -46,10 +46,10 @@ class StudySummary:
 
 
 def list_studies(url: str) -> list[StudySummary]:
-    """The studies of a database, by name.
+    """Return the studies of a database, ordered by name.
 
     Raises:
-        StudyError: The database cannot be used, holds no studies, or was made by another version.
+        StudyError: The database cannot be used, has no studies, or has another schema version.
     """
     storage, has_own_tables = open_database(url)
     database = Database(storage.engine, retry_timeout=lambda: RETRY_TIMEOUT)
@@ -61,7 +61,7 @@ def _rows(connection: sa.Connection, storage: str, *, has_own_tables: bool) -> l
     states = _states(connection)
     best = _best(connection)
     own = identities(connection) if has_own_tables else {}
-    wanted = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trial_budget)) if own else {}
+    budgets = _by_study(connection, sa.select(STUDIES.c.study_id, STUDIES.c.trial_budget)) if own else {}
     alive = _by_study(connection, _alive()) if own else {}
     studies = connection.execute(
         sa.select(OPTUNA_STUDY.c.study_id, OPTUNA_STUDY.c.study_name).order_by(OPTUNA_STUDY.c.study_name)
@@ -70,8 +70,8 @@ def _rows(connection: sa.Connection, storage: str, *, has_own_tables: bool) -> l
         StudySummary(
             name,
             storage,
-            # What a deleted study has left may stand under the same id.
-            wanted.get(key) if key in own else None,
+            # A deleted study may have left rows with the same id.
+            budgets.get(key) if key in own else None,
             states.get(key, {}),
             best.get(key),
             alive.get(key, 0) if key in own else 0,
@@ -97,7 +97,7 @@ def _best(connection: sa.Connection) -> dict[int, float]:
     joined = sa.join(TRIALS, VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
     joined = sa.join(joined, DIRECTIONS, DIRECTIONS.c.study_id == TRIALS.c.study_id)
     query = sa.select(TRIALS.c.study_id, is_best).select_from(joined).where(TRIALS.c.state == TrialState.COMPLETE)
-    # Of several objectives no trial is the best.
+    # With several objectives there is no best trial.
     with_one = sa.select(DIRECTIONS.c.study_id).group_by(DIRECTIONS.c.study_id).having(sa.func.count() == 1)
     query = query.where(TRIALS.c.study_id.in_(with_one))
     return _by_study(connection, query.group_by(TRIALS.c.study_id, DIRECTIONS.c.direction))

@@ -37,12 +37,12 @@ class StudySnapshot:
     """A study at one moment.
 
     Args:
-        progress: How far it is.
-        workers: The workers that are alive, or were lost lately.
-        ended: The trials that have ended, in the order in which they did.
-        steering: The row that steers it.
-        identity: What no other study has.
-        age_seconds: Time since its first worker joined, on the database's clock.
+        progress: Progress towards the trial budget.
+        workers: Workers that are alive or were lost recently.
+        ended: Finished trials, in the order in which they finished.
+        control: Control row of the study.
+        identity: Identity of the study.
+        age_seconds: Seconds since its first worker registered, on the database's clock.
     """
 
     progress: Progress

@@ -1,4 +1,4 @@
-"""How a study stands: its trials, its workers, how fast it goes, and how long it will take."""
+"""Reads the status of a study: trials, workers, throughput and remaining time."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,23 +24,22 @@ RECENT_TRIALS = 30
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """How a study stands.
+    """Status of a study.
 
     Args:
-        name: Its name.
-        storage: Its database, without a password.
-        made_by_search: Whether search created it; else nothing is known of workers.
-        metric: What is compared, or empty if it is not known.
+        name: Name of the study.
+        storage: URL of its database, without a password.
+        made_by_search: Whether search created it; otherwise its workers are unknown.
+        metric: Metric that is compared; empty if unknown.
         direction: `maximize` or `minimize`.
-        progress: Trials in all and by how they ended, the baseline and the best.
-        running: Trials that are being evaluated.
-        waiting: Trials that wait for a worker.
-        workers: Every process that has worked on it, the first one first.
-        trials_per_hour: How many trials end in an hour at the present pace; None when nobody is at work, or none ended.
-        seconds_left: How long the other trials will take at this pace, or None.
-        deadline_seconds: When the time limit ends it, in seconds from now, or None.
-        device_hours: Hours that its workers used of their devices since it was last started, and those that they may
-            use, or None.
+        progress: Trial budget, finished trials by state, baseline and best trial.
+        running: Number of running trials.
+        waiting: Number of waiting trials.
+        workers: Every worker that the study has had, in the order of registration.
+        trials_per_hour: Current throughput; None without live workers or recently finished trials.
+        seconds_left: Estimated seconds for the remaining trials at this throughput, or None.
+        deadline_seconds: Seconds until the time limit, or None.
+        device_hours: Device hours used since the last start and their limit; None without a limit.
         stop: Why its workers were asked to stop, or None.
         exporting: Host of the worker that exports the best trial, or None.
         exported: What was exported last: `trial`, `host`, `folder`; or None.
@@ -64,12 +63,12 @@ class StudyStatus:
     exported: Mapping[str, Any] | None = None
 
     def count(self, state: str) -> int:
-        """How many workers are in that state."""
+        """Return the number of workers in a state."""
         return sum(worker.state == state for worker in self.workers)
 
 
 def read_status(found: OpenStudy) -> StudyStatus:
-    """How a study stands now.
+    """Return the current status of a study.
 
     Raises:
         StudyError: The database cannot be used.
@@ -77,11 +76,11 @@ def read_status(found: OpenStudy) -> StudyStatus:
     with translate_errors(found.url):
         known = found.study.get_trials(deepcopy=False)
         workers = _workers(found)
-        steering = _steering(found)
-        wanted = steering.trial_budget if steering else len(known)
-        progress = stored_trials.progress(found.study, wanted)
+        control = _read_control(found)
+        trial_budget = control.trial_budget if control else len(known)
+        progress = stored_trials.progress(found.study, trial_budget)
         names = [stored_trials.STATES[trial.state] for trial in known]
-        pace = _pace(known, workers, steering.now) if steering else None
+        throughput = _throughput(known, workers, control.now) if control else None
         return StudyStatus(
             name=found.name,
             storage=redact_url(found.url),
@@ -92,9 +91,9 @@ def read_status(found: OpenStudy) -> StudyStatus:
             running=names.count(RUNNING),
             waiting=names.count(WAITING),
             workers=workers,
-            trials_per_hour=pace,
-            seconds_left=3600 * max(0, wanted - progress.done) / pace if pace else None,
-            **(_steered(steering, workers) if steering else {}),
+            trials_per_hour=throughput,
+            seconds_left=3600 * max(0, trial_budget - progress.done) / throughput if throughput else None,
+            **(_control_fields(control, workers) if control else {}),
         )
 
 
@@ -104,8 +103,8 @@ def _workers(found: OpenStudy) -> tuple[WorkerInfo, ...]:
     return found.database.read(lambda connection: read_workers(connection, found.study_id))
 
 
-def _steering(found: OpenStudy) -> Any:
-    """The row that steers a study, with the database's `now` and what its workers have `used`; or None."""
+def _read_control(found: OpenStudy) -> Any:
+    """Return the control row with the database's `now` and the `used` device seconds, or None."""
     if not found.created_by_search:
         return None
     columns = (STUDIES, database_seconds().label("now"), device_seconds(found.study_id).label("used"))
@@ -113,13 +112,13 @@ def _steering(found: OpenStudy) -> Any:
     return found.database.read(lambda connection: connection.execute(query).one_or_none())
 
 
-def _steered(row: Any, workers: Sequence[WorkerInfo]) -> dict[str, Any]:
-    lives = any(worker.is_alive for worker in workers)
+def _control_fields(row: Any, workers: Sequence[WorkerInfo]) -> dict[str, Any]:
+    is_running = any(worker.is_alive for worker in workers)
     used = (float(row.used) - row.device_seconds_at_start) / 3600
     exporter = {worker.worker_id: worker for worker in workers if worker.is_alive}.get(row.exporter_id)
     return {
-        # The next start sets it anew.
-        "deadline_seconds": float(row.deadline - row.now) if lives and row.deadline is not None else None,
+        # The next start sets another one.
+        "deadline_seconds": float(row.deadline - row.now) if is_running and row.deadline is not None else None,
         "device_hours": None if row.device_seconds_limit is None else (used, row.device_seconds_limit / 3600),
         "stop": StopReason.of_study(row.stop_reason),
         "exporting": exporter.host if exporter else None,
@@ -127,8 +126,8 @@ def _steered(row: Any, workers: Sequence[WorkerInfo]) -> dict[str, Any]:
     }
 
 
-def _pace(known: Sequence[FrozenTrial], workers: Sequence[WorkerInfo], now: float) -> float | None:
-    """Trials an hour: of the last ones that ended since the workers that are alive have been at work."""
+def _throughput(known: Sequence[FrozenTrial], workers: Sequence[WorkerInfo], now: float) -> float | None:
+    """Return the trials per hour, from the trials that finished while the live workers were running."""
     alive = [worker.running_seconds for worker in workers if worker.is_alive]
     since = now - max(alive, default=0.0)
     ended = sorted(as_utc_seconds(trial.datetime_complete) for trial in known if trial.datetime_complete)
@@ -141,7 +140,7 @@ def _pace(known: Sequence[FrozenTrial], workers: Sequence[WorkerInfo], now: floa
 
 
 def _metric(space: Any) -> str:
-    """The metric of a space as the study describes it: text, of which nothing is ever run."""
+    """Return the metric of a stored space; the text is parsed, never executed."""
     try:
         metric = json.loads(space)["metric"]
     except (TypeError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""The trials of a study as rows of a table."""
+"""Reads the trials of a study as rows of a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ class TrialSummary:
     """One trial as `search trials` lists it.
 
     Args:
-        number: Its number.
+        number: Number of the trial.
         state: `complete`, `pruned`, `failed`, `waiting` or `running`.
-        value: Its best epoch's metric, or None.
-        epoch: That epoch, counted from 1, or None.
-        epochs: Epochs that were trained.
-        seconds: How long it took, or None.
-        reason: Why it was pruned or failed; empty when complete.
-        params: Its parameters by dotted name.
-        path: What it was trained on: `images`, `features` or `cached views`; empty while it has not ended.
-        host: The machine that evaluates it, or has evaluated it; empty where that is not known.
-        attempts: How often a worker has taken it: more than once after workers were lost; 0 where that is not known.
+        value: Metric of its best epoch, or None.
+        epoch: Best epoch, counted from 1, or None.
+        epochs: Number of trained epochs.
+        seconds: Duration in seconds, or None.
+        reason: Reason for which it was pruned or failed; empty if complete.
+        params: Parameters by dotted name.
+        trained_on: `images`, `features` or `cached views`; empty while it is not finished.
+        host: Host of its worker; empty if unknown.
+        attempts: Number of times that it was claimed; 0 if unknown.
     """
 
     number: int
@@ -46,20 +46,20 @@ class TrialSummary:
     attempts: int = 0
 
 
-def summarize_trials(name_or_folder: str, output: Path, storage: str | None = None) -> list[TrialSummary]:
-    """List the trials of a study, in order.
+def summarize_trials(name_or_folder: str, runs: Path, storage: str | None = None) -> list[TrialSummary]:
+    """Return the trials of a study, in order.
 
     Args:
         name_or_folder: Name of the study, or its folder.
-        output: Folder of all studies.
-        storage: URL of the database; None takes `study.db` in the study's folder.
+        runs: Folder of all studies.
+        storage: URL of the database; None for `study.db` in the study's folder.
 
     Raises:
-        StudyError: There is no such study, or its database cannot be used.
+        StudyError: The study was not found, or its database cannot be used.
     """
-    found = open_study(resolve_study(name_or_folder, output, storage))
+    found = open_study(resolve_study(name_or_folder, runs, storage))
     with translate_errors(found.url):
-        claims = read_claims(found)
+        claims = _read_claims(found)
         return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
 
 
@@ -80,8 +80,8 @@ def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialSummary:
     )
 
 
-def read_claims(found: OpenStudy) -> dict[int, tuple[str, int]]:
-    """By the id of a trial: the host of the worker that has it or had it last, and how often it was taken."""
+def _read_claims(found: OpenStudy) -> dict[int, tuple[str, int]]:
+    """Return the host of the last worker and the number of attempts, by trial id."""
     if not found.created_by_search:
         return {}
     joined = sa.outerjoin(CLAIMS, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)

@@ -110,9 +110,9 @@ class Recipes:
         others = ended_assignments(self._trials(taken.trial.study), but=taken.number)
         if not is_wanted and key in others.values():
             return False
-        if reserve(self.queue.database, self.queue.worker.study_id, taken.claim, key, is_wanted=is_wanted):
+        if reserve(self.queue.database, self.queue.worker.study_id, taken.claim, key, is_requested=is_wanted):
             return True
-        taken.storage.look_again()
+        taken.storage.refresh_later()
         return False
 
     def _again(self, taken: ClaimedTrial, attempt: int) -> Recipe:

@@ -150,7 +150,7 @@ def test_a_lost_workers_trial_goes_on_with_another_and_is_no_longer_its_own(ledg
     lose(opened, lost)
     again = other.claim()
     assert (again.number, again.attempt) == (0, 2)
-    with pytest.raises(ClaimLostError, match="trial 0 was taken by another worker"):
+    with pytest.raises(ClaimLostError, match="lost the claim on trial 0"):
         lost.save(claim, PendingWrites(steps={9: 9.0}))
     with pytest.raises(ClaimLostError):
         lost.finish(claim, PendingWrites(), TrialState.FAIL, None, 0)

@@ -87,7 +87,7 @@ def test_a_worker_that_vanishes_is_replaced_by_one_that_lives(url, tmp_path, wor
             time.sleep(4.0)
             os.kill(pool.workers[0].pid, signal.SIGCONT)
             pool.wait(60.0)
-            assert "was taken by another worker" in pool.output()
+            assert "lost the claim on trial" in pool.output()
     finally:
         pool.end()
     assert faults(url, NAME, 4, 5) == []

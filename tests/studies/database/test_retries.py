@@ -51,7 +51,7 @@ def test_a_trial_that_three_workers_were_lost_with_has_failed(crew):
     trial = opened.study.trials[0]
     outcome = outcome_of(trial)
     assert (trial.state, outcome.state, outcome.epochs) == (TrialState.FAIL, "failed", 0)
-    assert outcome.reason == "its worker died 3 times in a row, without finishing one more epoch"
+    assert outcome.reason == "3 workers crashed on it without completing an epoch"
     assert trial.datetime_complete is not None
 
 
