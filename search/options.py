@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
@@ -30,28 +31,19 @@ def _one_of(options: tuple[str, ...]) -> Callable[[str | None], str | None]:
     )
 
 
-def _duration_problem(value: str) -> str | None:
-    try:
-        seconds(value)
-    except SpaceError as error:
-        return str(error).removeprefix("timeout: ")
-    return None
+def _problem(check: Callable[[str], Any], prefix: str) -> Callable[[str], str | None]:
+    def problem(value: str) -> str | None:
+        try:
+            check(value)
+        except (SpaceError, UsageError) as error:
+            return str(error).removeprefix(prefix)
+        return None
+
+    return problem
 
 
-def _size_problem(value: str) -> str | None:
-    try:
-        memory_bytes("size", value)
-    except SpaceError as error:
-        return str(error).removeprefix("size: ")
-    return None
-
-
-def _share_problem(value: str) -> str | None:
-    try:
-        share_of_images(value)
-    except UsageError as error:
-        return str(error).removeprefix("--test: ")
-    return None
+_check_duration = _check_option(_problem(seconds, "timeout: "))
+_check_size = _check_option(_problem(partial(memory_bytes, "size"), "size: "))
 
 
 def _devices_problem(value: str) -> str | None:
@@ -100,195 +92,120 @@ def _set_cache(folder: Path | None) -> Path | None:
     return folder
 
 
+def _argument(metavar: str, help: str, **more: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=help, show_default=False, **more)
+
+
+def _option(metavar: str, help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, show_default=False, **more)
+
+
 SpaceArgument: TypeAlias = Annotated[
     str,
-    typer.Argument(
-        metavar="SPACE",
+    _argument(
+        "SPACE",
+        "Space file, folder with one subfolder of images per class, or built-in space.",
         callback=_require_space,
-        help="Space file, folder with one subfolder of images per class, or built-in space.",
-        show_default=False,
     ),
 ]
+Export: TypeAlias = Annotated[Path, _argument("EXPORT", "Folder of an exported model.")]
+StudyArgument: TypeAlias = Annotated[str, _argument("STUDY", "Study name or folder.")]
+OptionalStudyArgument: TypeAlias = Annotated[
+    str | None, _argument("[STUDY]", "Study name or folder. Omit to list all studies.")
+]
 Data: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Folder with one subfolder of images per class, used instead of the space's data.",
-        show_default=False,
-    ),
+    str | None, _option("FOLDER", "Folder with one subfolder of images per class, used instead of the space's data.")
 ]
 Test: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="FRACTION|FOLDER",
-        callback=_check_option(_share_problem),
-        help="Test images: a fraction of the images, for example 0.2, or a folder.",
-        show_default=False,
+    _option(
+        "FRACTION|FOLDER",
+        "Test images: a fraction of the images, for example 0.2, or a folder.",
+        callback=_check_option(_problem(share_of_images, "--test: ")),
     ),
-]
-Export: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="EXPORT", help="Folder of an exported model.", show_default=False)
 ]
 Trials: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=MAX_TRIALS,
-        metavar="N",
-        help="Maximum number of trials, across all runs of the study.",
-        show_default=False,
-    ),
+    int | None, _option("N", "Maximum number of trials, across all runs of the study.", min=1, max=MAX_TRIALS)
+]
+TrialsChange: TypeAlias = Annotated[
+    str | None,
+    _option("N|+N", "New trial limit, or +N to add N trials.", "--trials", callback=_check_option(_trials_problem)),
 ]
 Timeout: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="TIME",
-        callback=_check_option(_duration_problem),
-        help="Time limit for the whole command, for example 90s, 30m or 1h30m. The best trial so far is exported. "
+    _option(
+        "TIME",
+        "Time limit for the whole command, for example 90s, 30m or 1h30m. The best trial so far is exported. "
         "All workers share the limit of the command that starts the study.",
-        show_default=False,
+        callback=_check_duration,
     ),
 ]
 StudyName: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--study",
-        metavar="NAME",
-        callback=_check_option(_name_problem),
-        help="Name of the study (default: the name of the space).",
-        show_default=False,
+    _option(
+        "NAME", "Name of the study (default: the name of the space).", "--study", callback=_check_option(_name_problem)
     ),
 ]
 Storage: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="SEARCH_STORAGE",
-        help="Database URL (default: study.db in the study's folder).",
-        show_default=False,
-    ),
+    str | None, _option("URL", "Database URL (default: study.db in the study's folder).", envvar="SEARCH_STORAGE")
 ]
-StudyArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Study name or folder.", show_default=False)
-]
-OptionalStudyArgument: TypeAlias = Annotated[
-    str | None,
-    typer.Argument(metavar="[STUDY]", help="Study name or folder. Omit to list all studies.", show_default=False),
-]
-TrialsChange: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--trials",
-        metavar="N|+N",
-        callback=_check_option(_trials_problem),
-        help="New trial limit, or +N to add N trials.",
-        show_default=False,
-    ),
-]
-Wait: TypeAlias = Annotated[
-    str,
-    typer.Option(metavar="TIME", callback=_check_option(_duration_problem), help="Time to wait for the workers."),
-]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
-NoWait: TypeAlias = Annotated[bool, typer.Option("--no-wait", help="Request the stop and return immediately.")]
 Sampler: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="|".join(SAMPLERS),
-        callback=_one_of(SAMPLERS),
-        help="How parameters of the next trial are chosen.",
-        show_default=False,
-    ),
+    _option("|".join(SAMPLERS), "How parameters of the next trial are chosen.", callback=_one_of(SAMPLERS)),
 ]
 Pruner: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="|".join(PRUNERS),
-        callback=_one_of(PRUNERS),
-        help="How unpromising trials are stopped early.",
-        show_default=False,
-    ),
+    str | None, _option("|".join(PRUNERS), "How unpromising trials are stopped early.", callback=_one_of(PRUNERS))
 ]
 Seed: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        min=0, metavar="N", help="Random seed. The same seed reproduces the trials on one machine.", show_default=False
-    ),
+    int | None, _option("N", "Random seed. The same seed reproduces the trials on one machine.", min=0)
 ]
-GpuHours: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        min=0.001,
-        metavar="HOURS",
-        help="Total GPU hours for all workers.",
-        show_default=False,
-    ),
-]
+GpuHours: TypeAlias = Annotated[float | None, _option("HOURS", "Total GPU hours for all workers.", min=0.001)]
 Checkpoints: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FOLDER|URL",
-        help="Where to store checkpoints (default: the study's folder).",
-        show_default=False,
-    ),
+    str | None, _option("FOLDER|URL", "Where to store checkpoints (default: the study's folder).")
 ]
-Workers: TypeAlias = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Number of worker processes on this machine.", show_default=False),
-]
+Workers: TypeAlias = Annotated[int | None, _option("N", "Number of worker processes on this machine.", min=1)]
 Devices: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="auto|cpu|0,1",
+    _option(
+        "auto|cpu|0,1",
+        "Devices for the workers; without --workers, one worker per GPU.",
         callback=_check_option(_devices_problem),
-        help="Devices for the workers; without --workers, one worker per GPU.",
-        show_default=False,
     ),
 ]
-WorkersPerGpu: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Number of workers that share a GPU.", show_default=False)
-]
+WorkersPerGpu: TypeAlias = Annotated[int | None, _option("N", "Number of workers that share a GPU.", min=1)]
 OldWorkersPerGpu: TypeAlias = Annotated[int | None, typer.Option("--per-gpu", min=1, hidden=True)]
 GpuMemory: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="SIZE",
-        callback=_check_option(_size_problem),
-        help="GPU memory limit per worker, for example 8GiB.",
-        show_default=False,
-    ),
+    _option("SIZE", "GPU memory limit per worker, for example 8GiB.", callback=_check_size),
 ]
 MaxWorkerMemory: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="SIZE",
-        callback=_check_option(_size_problem),
-        help="Restart a worker process above this memory (default: 80% of the machine's memory divided by the "
-        "workers).",
-        show_default=False,
+    _option(
+        "SIZE",
+        "Restart a worker process above this memory (default: 80% of the machine's memory divided by the workers).",
+        callback=_check_size,
     ),
 ]
 OldMaxWorkerMemory: TypeAlias = Annotated[
-    str | None, typer.Option("--worker-memory", callback=_check_option(_size_problem), hidden=True)
+    str | None, typer.Option("--worker-memory", callback=_check_size, hidden=True)
 ]
-IncludeEnded: TypeAlias = Annotated[
-    bool,
-    typer.Option("--include-ended", help="Include workers that stopped normally."),
-]
-OldIncludeEnded: TypeAlias = Annotated[bool, typer.Option("--all", hidden=True)]
-Output: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that contains the studies.")]
 Cache: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        callback=_set_cache,
-        help="Image cache folder (default: SEARCH_CACHE or the user cache folder).",
-        show_default=False,
-    ),
+    _option("FOLDER", "Image cache folder (default: SEARCH_CACHE or the user cache folder).", callback=_set_cache),
 ]
+Wait: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="TIME", callback=_check_duration, help="Time to wait for the workers."),
+]
+Output: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that contains the studies.")]
+IncludeEnded: TypeAlias = Annotated[
+    bool, typer.Option("--include-ended", help="Include workers that stopped normally.")
+]
+OldIncludeEnded: TypeAlias = Annotated[bool, typer.Option("--all", hidden=True)]
+NoWait: TypeAlias = Annotated[bool, typer.Option("--no-wait", help="Request the stop and return immediately.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
 NoExport: TypeAlias = Annotated[
-    bool,
-    typer.Option("--no-export", help="Search only, without retraining, test or export."),
+    bool, typer.Option("--no-export", help="Search only, without retraining, test or export.")
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the summary.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]

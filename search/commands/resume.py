@@ -54,7 +54,7 @@ def resume(study: str, options: ResumeOptions, *, quiet: bool, debug: bool, star
     folder = find_study_folder(study, options.output)
     if folder is None:
         raise StudyError(
-            f"study {study} not found in {options.output}\nhint: on a new machine, run `search run SPACE --storage URL`"
+            f"study {study!r} not found in {options.output}\nhint: on a new machine, run `search run SPACE --storage URL`"
         )
     saved = load_command(folder)
     command = _command_from_here(saved, folder)
@@ -73,7 +73,7 @@ def _command_from_here(saved: SavedCommand, folder: Path) -> RunCommand:
     """Return the command with absolute paths, unless this is the folder where it was typed."""
     if not saved.folder.is_dir():
         raise StudyError(
-            f"the folder that study {saved.study} was started in no longer exists: {saved.folder}\n"
+            f"the folder that study {saved.study!r} was started in no longer exists: {saved.folder}\n"
             "hint: run `search run SPACE` from the new location"
         )
     command, output = saved.command, _output(saved, folder)
@@ -94,7 +94,7 @@ def _output(saved: SavedCommand, folder: Path) -> Path:
         if home.name == saved.study:
             return home.parent.resolve()
     raise StudyError(
-        f"{folder.resolve()} contains study {saved.study}\nhint: rename the folder to {saved.study} to resume"
+        f"{folder.resolve()} contains study {saved.study!r}\nhint: rename the folder to {saved.study} to resume"
     )
 
 
@@ -110,7 +110,7 @@ def _is_path(saved: SavedCommand, command: RunCommand) -> bool:
 def _require_space(saved: SavedCommand, command: RunCommand) -> None:
     file = saved.folder / command.target
     if (command.target.endswith(".py") or os.sep in command.target) and not file.exists():
-        raise SpaceError(f"the space file of study {saved.study} no longer exists: {file}\nhint: restore the file")
+        raise SpaceError(f"the space file of study {saved.study!r} no longer exists: {file}\nhint: restore the file")
 
 
 def _trials(saved: SavedCommand, folder: Path, storage: str | None, typed: str | None) -> tuple[int, str | None]:
@@ -125,7 +125,7 @@ def _trials(saved: SavedCommand, folder: Path, storage: str | None, typed: str |
     _require_resumable(status)
     if saved.identity not in (None, found.identity):
         raise StudyError(
-            f"{folder / COMMAND_FILE} does not belong to study {saved.study} in {status.storage}, which was created "
+            f"{folder / COMMAND_FILE} does not belong to study {saved.study!r} in {status.storage}, which was created "
             "later\nhint: run `search run SPACE --study NAME`"
         )
     current = status.progress.trials
@@ -164,9 +164,9 @@ def _is_grid(found: "OpenStudy") -> bool:
 
 def _require_resumable(status: "StudyStatus") -> None:
     if not status.made_by_search:
-        raise StudyError(f"study {status.name} was not created by search and cannot be resumed")
+        raise StudyError(f"study {status.name!r} was not created by search and cannot be resumed")
     if status.stop and (running := status.count("alive")):
         raise StudyError(
-            f"study {status.name} is stopping ({stop_text(status.stop)}); {format_count(running, 'worker')} still "
+            f"study {status.name!r} is stopping ({stop_text(status.stop)}); {format_count(running, 'worker')} still "
             f"running\nhint: retry once `search status {status.name}` shows none"
         )

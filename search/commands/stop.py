@@ -49,7 +49,7 @@ def stop_study(
     typed = [study, *location_options(output, storage)]
     found = open_study(resolve_study(study, output, storage_of(study, output, storage)), readonly=False)
     if not found.created_by_search:
-        raise StudyError(f"study {found.name} was not created by search and has no workers to stop")
+        raise StudyError(f"study {found.name!r} was not created by search and has no workers to stop")
     with translate_errors(found.url):
         running = request_stop(found.database, found.study_id)
     if not running:

@@ -44,7 +44,7 @@ def _trial_lines(result: RunResult, command: RunCommand) -> list[Line]:
     if result.interrupted is not None:
         saved = "Finished trials are saved" if progress.done else "Nothing is lost"
         if progress.done < progress.trials:
-            saved += "; the running trial resumes from its last checkpoint (KerasTuner models restart)"
+            saved += "; interrupted trials resume from their last checkpoint (KerasTuner models restart)"
         stopped = ("stopped", f"by {stop_text(result.interrupted)}. {saved}. Resume with:")
         return [trials, stopped, ("", command.rerun_command())]
     if result.timed_out:

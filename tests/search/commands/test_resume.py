@@ -110,7 +110,7 @@ def test_a_stopping_study_is_not_resumed(search, started, tmp_path):
         (lambda file: Path("tiny.py").unlink(), 3, ["no longer exists", "tiny.py"]),
         (lambda file: file.unlink(), 6, ["command.json not found", "search run SPACE --study NAME"]),
         (lambda file: change(file, folder="/gone"), 6, ["no longer exists: /gone", "search run SPACE"]),
-        (lambda file: shutil.rmtree(file.parent), 6, ["study tiny not found", "search run SPACE --storage URL"]),
+        (lambda file: shutil.rmtree(file.parent), 6, ["study 'tiny' not found", "search run SPACE --storage URL"]),
     ],
 )
 def test_missing_files_are_named(search, started, saved, prepare, code, fragments):
@@ -194,7 +194,7 @@ def test_a_renamed_folder_is_refused(search, started, tmp_path, is_copy):
         shutil.rmtree(runs / "tiny")
     done = search("resume", "renamed")
     assert done.exit_code == 6
-    assert f"{runs / 'renamed'} contains study tiny" in done.stderr
+    assert f"{runs / 'renamed'} contains study 'tiny'" in done.stderr
     assert started == []
     assert (runs / "tiny").exists() == is_copy
 
