@@ -204,9 +204,7 @@ IncludeEnded: TypeAlias = Annotated[
 OldIncludeEnded: TypeAlias = Annotated[bool, typer.Option("--all", hidden=True)]
 NoWait: TypeAlias = Annotated[bool, typer.Option("--no-wait", help="Request the stop and return immediately.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
-NoExport: TypeAlias = Annotated[
-    bool, typer.Option("--no-export", help="Search only, without retraining, test or export.")
-]
+NoExport: TypeAlias = Annotated[bool, typer.Option("--no-export", help="Search only; do not retrain, test or export.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the summary.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks and library output.")]

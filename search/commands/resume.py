@@ -54,7 +54,8 @@ def resume(study: str, options: ResumeOptions, *, quiet: bool, debug: bool, star
     folder = find_study_folder(study, options.output)
     if folder is None:
         raise StudyError(
-            f"study {study!r} not found in {options.output}\nhint: on a new machine, run `search run SPACE --storage URL`"
+            f"study {study!r} not found in {options.output}\n"
+            "hint: on a new machine, run `search run SPACE --storage URL`"
         )
     saved = load_command(folder)
     command = _command_from_here(saved, folder)

@@ -12,7 +12,7 @@ import pytest
 from search.commands.run import run
 from search.run_command import RunCommand
 from search.saved_command import load_command, save_command, storage_of
-from spaces.errors import OutputError
+from spaces.errors import OutputError, StudyError
 from tests.support import fake_events
 
 
@@ -61,6 +61,14 @@ def test_a_command_saved_before_options_were_renamed_is_loaded(tmp_path):
     command = load_command(tmp_path).command
     assert command.settings == {"workers": 4, "workers_per_gpu": 2, "max_worker_memory": "6GiB"}
     assert "--workers-per-gpu 2 --max-worker-memory 6GiB" in command.rerun_command()
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", "[" * 100_000, "{"])
+def test_a_file_without_a_command_is_refused(tmp_path, text):
+    """Other JSON and invalid JSON end alike."""
+    (tmp_path / "command.json").write_text(text)
+    with pytest.raises(StudyError, match="cannot read"):
+        load_command(tmp_path)
 
 
 def test_a_refused_run_does_not_save_its_command(monkeypatch, tmp_path):

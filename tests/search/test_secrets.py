@@ -1,4 +1,4 @@
-"""A password is typed or set by the user, and comes out nowhere."""
+"""Passwords are never shown or stored."""
 
 import os
 import subprocess
@@ -30,8 +30,8 @@ study = Study(trials=2, pruner="none")
 @pytest.mark.parametrize("url", UNREACHABLE)
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
 @pytest.mark.parametrize("command", ["status", "workers", "stop", "trials"])
-def test_no_command_shows_the_password_of_a_database_that_does_not_answer(search, monkeypatch, command, debug, url):
-    """Neither typed nor from the environment, neither in the message nor in the traceback."""
+def test_errors_redact_the_password_of_an_unreachable_database(search, monkeypatch, command, debug, url):
+    """The URL is typed or from the environment; message and traceback are checked."""
     typed = search(command, "digits", "--storage", url, *debug)
     monkeypatch.setenv("SEARCH_STORAGE", url)
     set_before = search(command, "digits", *debug)
@@ -40,15 +40,15 @@ def test_no_command_shows_the_password_of_a_database_that_does_not_answer(search
     assert ("Traceback" in typed.output) == bool(debug)
 
 
-def test_the_example_of_a_url_is_shown_whole(search):
-    """It holds nothing that would be hidden as a password is."""
+def test_the_example_url_is_not_redacted(search):
+    """An invalid URL is answered with a complete example."""
     done = search("status", "--storage", f"me:{SECRET}")
     assert "such as postgresql+psycopg://host/name or sqlite:///study.db" in done.stderr
     assert SECRET not in done.stderr
 
 
-def test_help_names_the_variable_without_its_value(search, monkeypatch):
-    """`SEARCH_STORAGE` stands in the help of every command that takes a database."""
+def test_help_shows_the_variable_without_its_value(search, monkeypatch):
+    """Every command with a database names `SEARCH_STORAGE`."""
     monkeypatch.setenv("SEARCH_STORAGE", UNREACHABLE[0])
     for command in ("run", "trials", "status", "workers", "stop", "resume"):
         shown = search(command, "--help").stdout
@@ -58,20 +58,16 @@ def test_help_names_the_variable_without_its_value(search, monkeypatch):
 
 @pytest.mark.slow
 def test_a_whole_run_leaves_no_password_anywhere(tmp_path):
-    """Output, logs, the study's folder, the export, the database and the processes of a run hold no password."""
+    """It is not in output, logs, study folder, export, database or process lists."""
     servers = pytest.importorskip("tests.support.servers")
     pytest.importorskip("pgserver")
     (tmp_path / "mine.py").write_text(SPACE)
     with servers.postgres() as server:
         plain = server.new_database()
         url = sa.make_url(plain)._replace(password=SECRET).render_as_string(hide_password=False)
-        shown = [_run(tmp_path, url, "run", "mine.py")]
-        shown += [
-            _run(tmp_path, url, *words.split()) for words in ("status", "status mine", "workers mine --all --json")
-        ]
-        shown += [
-            _run(tmp_path, url, *words.split()) for words in ("resume mine --trials +1", "stop mine", "trials mine")
-        ]
+        commands = ("run mine.py", "status", "status mine", "workers mine --include-ended --json")
+        commands += ("resume mine --trials +1", "stop mine", "trials mine")
+        shown = [_run(tmp_path, url, *command.split()) for command in commands]
         typed = _run(tmp_path, None, "run", "mine.py", "--storage", url, "--trials", "4", "--debug")
         stored = _rows(plain)
     assert SECRET not in "".join([*shown, typed, stored])

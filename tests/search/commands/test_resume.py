@@ -158,15 +158,6 @@ def test_settings_of_earlier_releases_keep_their_meaning(search, started, tmp_pa
     assert "max_worker_memory: got 'x', expected a size" in search("resume", "tiny").stderr
 
 
-@pytest.mark.parametrize("text", ["[]", "7", "null", "[" * 100_000, "{"])
-def test_a_file_that_is_no_command_is_refused(search, started, saved, text):
-    """Other JSON, and text that is no JSON, end alike."""
-    saved.write_text(text)
-    done = search("resume", "tiny")
-    assert done.exit_code == 6
-    assert "cannot read" in done.stderr
-
-
 def test_paths_are_absolute_from_another_folder(search, started, saved, tmp_path, monkeypatch):
     """The study may be passed as a folder; shown and saved paths are absolute and without `..`."""
     (tmp_path / "elsewhere").mkdir()

@@ -33,18 +33,9 @@ class Clock:
 
 def console(width=80, height=24):
     """A terminal that records its output."""
-    return Console(
-        width=width,
-        height=height,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-        _environ={"TERM": "xterm"},
-    )
+    plain = {"markup": False, "emoji": False, "highlight": False, "legacy_windows": False}
+    terminal = {"force_terminal": True, "color_system": "truecolor", "_environ": {"TERM": "xterm"}}
+    return Console(width=width, height=height, file=io.StringIO(), **plain, **terminal)
 
 
 def drawn(screen, width, height):
