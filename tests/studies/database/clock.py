@@ -1,4 +1,4 @@
-"""A database's clock that a test can set, for all of its workers at once."""
+"""A database clock that a test can set, for all its workers."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The stores that every test of the database runs over, each time with an empty database."""
+"""Databases of every supported kind, each test with an empty one."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The kinds of stores as parameters of tests."""
+"""Kinds of databases as test parameters."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The contract of every store: each trial is evaluated once, and only by the worker that holds it."""
+"""Claims on every database: each trial is evaluated once, by the worker that has claimed it."""
 
 import math
 import threading
@@ -29,7 +29,7 @@ CHANGES = PendingWrites(
 
 
 @pytest.fixture
-def ledger_of(open_worker):
+def queue_of(open_worker):
     """A worker of the study with its own connections, and its queue."""
 
     def new(trials: int = 6):
@@ -50,9 +50,9 @@ def lose(opened, queue):
     opened.database.run(silence)
 
 
-def test_eight_at_once_take_each_trial_once(ledger_of):
-    """Every number from 0 is taken by one worker, and there is never one more than asked for."""
-    workers = [ledger_of(20) for _ in range(8)]
+def test_concurrent_workers_claim_each_trial_once(queue_of):
+    """Eight workers claim every number from 0 once, and never exceed the trial budget."""
+    workers = [queue_of(20) for _ in range(8)]
     taken, failures = [], []
 
     def work(queue):
@@ -75,16 +75,16 @@ def test_eight_at_once_take_each_trial_once(ledger_of):
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
 
 
-def test_the_first_trial_has_what_was_laid_down(ledger_of):
-    """The baseline stands in the trial as plain Optuna would enqueue it."""
-    opened, queue = ledger_of()
+def test_first_trial_is_baseline(queue_of):
+    """The baseline is stored as an enqueued trial of Optuna."""
+    opened, queue = queue_of()
     queue.claim()
     assert opened.study.trials[0].system_attrs["fixed_params"] == baseline(TINY)
 
 
-def test_what_is_written_is_read_by_plain_optuna(ledger_of, open_plainly):
-    """Parameters, attributes, and values that are not finite, by Optuna's own storage on the same database."""
-    _, queue = ledger_of()
+def test_written_trial_is_read_by_optuna(queue_of, open_plainly):
+    """Optuna's own storage reads parameters, attributes and values that are not finite."""
+    _, queue = queue_of()
     claim = queue.claim()
     queue.save(claim, CHANGES)
     queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 4)
@@ -102,16 +102,16 @@ def test_what_is_written_is_read_by_plain_optuna(ledger_of, open_plainly):
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e300, 5e-324, 0.1 + 0.2])
-def test_a_value_is_stored_to_the_last_bit(ledger_of, value):
-    """Also where the database has no such number."""
-    opened, queue = ledger_of()
+def test_value_is_stored_exactly(queue_of, value):
+    """Values that the database cannot represent are stored exactly, too."""
+    opened, queue = queue_of()
     queue.finish(queue.claim(), PendingWrites(), TrialState.COMPLETE, value, 0)
     assert opened.study.trials[0].value == value
 
 
-def test_epochs_are_kept_once_each(ledger_of):
-    """A later write of an epoch replaces the earlier one; what is not a number is none."""
-    opened, queue = ledger_of()
+def test_epoch_is_stored_once(queue_of):
+    """A later write of an epoch replaces the earlier one; NaN is stored as None."""
+    opened, queue = queue_of()
     claim = queue.claim()
     queue.save(claim, CHANGES)
     queue.save(claim, PendingWrites(epochs={4: {"loss": 0.125}}))
@@ -119,32 +119,32 @@ def test_epochs_are_kept_once_each(ledger_of):
     assert found == [{"loss": 1.0}, {"loss": None}, {"loss": None}, {"loss": 0.125}]
 
 
-def test_the_end_removes_epochs_that_an_earlier_attempt_had_gone_beyond(ledger_of):
-    """A curve ends where its trial ended."""
-    opened, queue = ledger_of()
+def test_end_deletes_later_epochs_of_earlier_attempt(queue_of):
+    """The curve of a trial ends at its last epoch."""
+    opened, queue = queue_of()
     claim = queue.claim()
     queue.release(claim, CHANGES)
     queue.finish(queue.claim(), PendingWrites(), TrialState.PRUNED, 0.5, 2)
     assert len(read_epochs(opened.database.engine, claim.trial_id)) == 2
 
 
-def test_a_trial_that_was_handed_back_is_taken_next_with_all_it_has(ledger_of):
-    """Its number, parameters and reports stay; the attempts are counted."""
-    opened, queue = ledger_of()
+def test_released_trial_is_claimed_next(queue_of):
+    """Number, parameters and reports stay; the attempt is counted."""
+    opened, queue = queue_of()
     claim = queue.claim()
     queue.release(claim, CHANGES)
     assert opened.study.trials[0].state == TrialState.WAITING
-    other, others_ledger = ledger_of()
-    again = others_ledger.claim()
+    other, other_queue = queue_of()
+    again = other_queue.claim()
     assert (again.trial_id, again.number, again.attempt) == (claim.trial_id, 0, 2)
     trial = other.study.trials[0]
     assert (trial.state, trial.params, trial.intermediate_values[1]) == (TrialState.RUNNING, {"dropout": 0.25}, 0.5)
 
 
-def test_a_lost_workers_trial_goes_on_with_another_and_is_no_longer_its_own(ledger_of):
-    """Whatever the lost one writes, ends or hands back afterwards is refused and changes nothing."""
-    opened, lost = ledger_of()
-    _, other = ledger_of()
+def test_lost_worker_cannot_write_its_trial(queue_of):
+    """After another worker has claimed the trial, writes, ends and releases of the lost worker have no effect."""
+    opened, lost = queue_of()
+    _, other = queue_of()
     claim = lost.claim()
     lost.save(claim, CHANGES)
     lose(opened, lost)
@@ -162,10 +162,10 @@ def test_a_lost_workers_trial_goes_on_with_another_and_is_no_longer_its_own(ledg
     assert opened.study.trials[0].value == 1.0
 
 
-def test_a_lost_worker_that_takes_its_own_trial_again_holds_only_the_new_claim(ledger_of):
-    """The attempt tells the two claims apart."""
-    opened, queue = ledger_of()
-    ledger_of()  # of a worker that was heard meanwhile, so that the database could be reached
+def test_second_claim_replaces_first_claim_of_same_worker(queue_of):
+    """The attempt distinguishes the two claims."""
+    opened, queue = queue_of()
+    queue_of()  # of a worker that was heard meanwhile, so that the database could be reached
     claim = queue.claim()
     lose(opened, queue)
     again = queue.claim()
@@ -174,17 +174,17 @@ def test_a_lost_worker_that_takes_its_own_trial_again_holds_only_the_new_claim(l
     queue.save(again, CHANGES)
 
 
-def test_finished_trials_of_a_lost_worker_stay_finished(ledger_of):
-    """Only what runs is handed on."""
-    opened, queue = ledger_of()
+def test_finished_trial_of_lost_worker_stays_finished(queue_of):
+    """Only running trials are requeued."""
+    opened, queue = queue_of()
     queue.finish(queue.claim(), PendingWrites(), TrialState.COMPLETE, 1.0, 0)
     lose(opened, queue)
     assert opened.study.trials[0].state == TrialState.COMPLETE
 
 
-def test_there_is_nothing_to_take_while_others_run_the_last_ones(ledger_of):
-    """A worker waits while the others may yet be lost, and ends when all have ended."""
-    _, queue = ledger_of(2)
+def test_no_trial_left_while_others_run(queue_of):
+    """The study is finished once the last trials are."""
+    _, queue = queue_of(2)
     first, second = queue.claim(), queue.claim()
     assert queue.claim() == NoTrialLeft(study_finished=False)
     queue.finish(first, PendingWrites(), TrialState.FAIL, None, 0)
@@ -193,9 +193,9 @@ def test_there_is_nothing_to_take_while_others_run_the_last_ones(ledger_of):
     assert queue.claim() == NoTrialLeft(study_finished=True)
 
 
-def test_trials_that_plain_optuna_enqueued_are_taken_once_and_count(ledger_of, open_plainly):
-    """They come first, with their parameters, and the study has no trial more than asked for."""
-    opened, queue = ledger_of(3)
+def test_enqueued_trials_are_claimed_first(queue_of, open_plainly):
+    """Trials that Optuna enqueued count towards the trial budget."""
+    opened, queue = queue_of(3)
     plain = open_plainly()
     for dropout in (0.1, 0.2, 0.3, 0.4):
         plain.enqueue_trial({"dropout": dropout})
@@ -210,9 +210,9 @@ def test_trials_that_plain_optuna_enqueued_are_taken_once_and_count(ledger_of, o
     assert fixed == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_a_trial_that_plain_optuna_left_running_is_evaluated(ledger_of, open_plainly):
-    """A study from before, whose process died without a word, has no owner for it."""
-    _, queue = ledger_of(2)
+def test_running_trial_without_claim_is_evaluated(queue_of, open_plainly):
+    """Another program has left it running."""
+    _, queue = queue_of(2)
     open_plainly().ask()
     assert sorted([queue.claim().number, queue.claim().number]) == [0, 1]
     assert queue.claim() == NoTrialLeft(study_finished=False)
@@ -226,9 +226,9 @@ class AnswerLost(Database):
         return super().run(work)
 
 
-def test_what_was_committed_but_not_answered_is_not_done_twice(ledger_of):
-    """Each step of a trial's life, run once more after it had succeeded, finds its own work done."""
-    opened, queue = ledger_of(3)
+def test_repeated_transaction_has_no_effect(queue_of):
+    """Every step of a trial detects that an earlier try has been committed."""
+    opened, queue = queue_of(3)
     unsure = replace(queue, database=AnswerLost(opened.database.engine))
     claim = unsure.claim()
     assert (claim.number, claim.attempt) == (0, 1)

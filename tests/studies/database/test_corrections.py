@@ -1,4 +1,4 @@
-"""A study without an evaluated trial accepts what was corrected; one with a result never does."""
+"""A study without an evaluated trial is restarted after a change; one with a result never is."""
 
 import dataclasses
 
@@ -44,8 +44,8 @@ def ended(folder, state, value=None):
 
 
 @pytest.mark.parametrize("change", CORRECTED.values(), ids=CORRECTED)
-def test_a_failed_first_trial_leaves_the_study_open_to_corrections(tmp_path, change):
-    """The corrected search begins with its own baseline, and nothing of the old one is left."""
+def test_changed_study_without_results_is_restarted(tmp_path, change):
+    """It starts with its own baseline, and nothing of the old study is left."""
     ended(tmp_path, FAILED)
     before = opened_tiny(tmp_path, SETTINGS).identity
     opened = corrected(tmp_path, **change)
@@ -57,8 +57,8 @@ def test_a_failed_first_trial_leaves_the_study_open_to_corrections(tmp_path, cha
         run_tiny(tmp_path, SETTINGS)
 
 
-def test_the_corrected_search_runs_to_its_end(tmp_path):
-    """Parameters of the old space do not stand in the way of those of the new one."""
+def test_restarted_study_runs_to_end(tmp_path):
+    """Parameters of the old space do not conflict with the new ones."""
     ended(tmp_path, FAILED)
     space = CORRECTED["space"]["space"]
     corrected(tmp_path, space)
@@ -68,8 +68,8 @@ def test_the_corrected_search_runs_to_its_end(tmp_path):
 
 
 @pytest.mark.parametrize(("state", "value"), [(COMPLETE, 0.5), (PRUNED, 0.5)])
-def test_a_study_with_an_evaluated_trial_is_refused(tmp_path, state, value):
-    """Its value belongs to the space that it was found in."""
+def test_changed_study_with_evaluated_trial_is_refused(tmp_path, state, value):
+    """Its values belong to the old space."""
     ended(tmp_path, state, value)
     with pytest.raises(StudyError, match="has changed"):
         corrected(tmp_path, **CORRECTED["space"])
@@ -77,8 +77,8 @@ def test_a_study_with_an_evaluated_trial_is_refused(tmp_path, state, value):
 
 
 @pytest.mark.parametrize("begun", ["never", "diverged", "handed back"])
-def test_trials_without_a_value_count_as_not_evaluated(tmp_path, begun):
-    """A trial that diverged at once, or was interrupted, has told nothing."""
+def test_trial_without_value_is_not_evaluated(tmp_path, begun):
+    """A diverged or interrupted trial does not prevent a restart."""
     if begun == "diverged":
         ended(tmp_path, PRUNED)
     elif begun == "handed back":
@@ -88,8 +88,8 @@ def test_trials_without_a_value_count_as_not_evaluated(tmp_path, begun):
     assert corrected(tmp_path, **CORRECTED["space"]).study.trials == []
 
 
-def test_a_worker_at_work_is_not_cut_off(tmp_path):
-    """It is named, with the command that stops it."""
+def test_changed_study_with_running_worker_is_refused(tmp_path):
+    """The message names the command that stops the worker."""
     opened = opened_tiny(tmp_path, SETTINGS)
     queue = joined(opened, SETTINGS)
     taken_from(opened.study, queue)
@@ -99,8 +99,8 @@ def test_a_worker_at_work_is_not_cut_off(tmp_path):
     assert corrected(tmp_path, **CORRECTED["space"]).notices
 
 
-def test_enqueued_trials_are_kept_behind_the_baseline(tmp_path):
-    """What the user has asked for is still tried, and checked against the corrected space."""
+def test_enqueued_trials_follow_baseline_after_restart(tmp_path):
+    """They are checked against the new space."""
     ended(tmp_path, FAILED)
     plain = optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(tmp_path / "study.db")))
     plain.enqueue_trial({"dropout": 0.35})

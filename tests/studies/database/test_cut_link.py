@@ -1,4 +1,4 @@
-"""A worker whose link to the database is cut: its trial is taken over once, and it goes on with another."""
+"""A worker with a cut link to the database loses its trial once and continues."""
 
 import os
 import subprocess
@@ -42,8 +42,8 @@ def namespace():
         ip("netns", "del", name, check=False)
 
 
-def test_a_link_that_is_cut_and_restored_costs_no_trial(namespace, tmp_path):
-    """For longer than the heartbeat: the trial goes on elsewhere, and the one that returns says so."""
+def test_cut_link_loses_no_trial(namespace, tmp_path):
+    """Another worker takes over the trial; the returning one reports the lost claim."""
     name, link = namespace
     with postgres(HERE, settings={"fsync": "off"}) as server:
         server.allow(f"{HERE}/24")

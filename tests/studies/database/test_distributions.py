@@ -1,4 +1,4 @@
-"""Parameters that two trials have stored under one name with different options."""
+"""Parameters that two trials have stored with different distributions."""
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -19,8 +19,8 @@ def trial_of(number, **params):
 SMALL, LARGE = CategoricalDistribution((32, 64)), CategoricalDistribution((128, 256))
 
 
-def test_the_first_trial_with_a_name_counts():
-    """Whichever is read first: others keep their other parameters, and the stored trials stay as they are."""
+def test_first_distribution_of_name_counts():
+    """The order of reading does not matter; stored trials stay unchanged."""
     first, third = trial_of(0, size=(32, SMALL)), trial_of(2)
     second = trial_of(1, size=(128, LARGE), kind=(32, SMALL))
     for order in ([first, second, third], [second, third, first]):
@@ -33,7 +33,7 @@ def test_the_first_trial_with_a_name_counts():
 
 
 def test_ranges_may_differ():
-    """Optuna takes whole numbers from other bounds as they are."""
+    """Optuna accepts values from other ranges."""
     agreement = Agreement()
     trials = [trial_of(0, n=(1, IntDistribution(1, 3))), trial_of(1, n=(9, IntDistribution(1, 9)))]
     agreement.note(trials, trials)

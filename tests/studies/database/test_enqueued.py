@@ -1,4 +1,4 @@
-"""A trial that was enqueued with values outside the space fails alone, with a reason; the study goes on."""
+"""Enqueued trials with values outside the space fail with a reason."""
 
 import dataclasses
 import math
@@ -66,16 +66,16 @@ def started(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_values_outside_the_space_fail_their_trial_with_a_reason(started, case):
-    """The reason names the parameter, the value and what is possible."""
+def test_value_outside_space_fails_trial(started, case):
+    """The reason names the parameter, the value and the possible values."""
     trial = started[1 + list(REFUSED).index(case)]
     assert trial.state == TrialState.FAIL
     assert re.search(REFUSED[case][1], outcome_of(trial).reason), outcome_of(trial).reason
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_equal_values_are_taken(started, case):
-    """A value that equals one of the space is that value, and the sampler chooses what was left out."""
+def test_equal_value_is_used(started, case):
+    """A value that equals one of the space is used; the sampler chooses the others."""
     trial = started[1 + len(REFUSED) + list(ACCEPTED).index(case)]
     assert trial.state in (TrialState.COMPLETE, TrialState.PRUNED), outcome_of(trial)
     wanted = ACCEPTED[case][1]
@@ -84,16 +84,16 @@ def test_equal_values_are_taken(started, case):
     assert {"backbone", "dropout", "learning_rate", "batch_size"} <= trial.params.keys()
 
 
-def test_the_study_goes_on(started):
-    """However many were refused, the other trials are evaluated."""
+def test_study_continues_after_refused_trials(started):
+    """The other trials are evaluated."""
     assert started[-1].state.is_finished()
     assert not outcome_of(started[-1]).refused
     assert len(started) == 2 + len(REFUSED) + len(ACCEPTED)
 
 
 @pytest.mark.slow
-def test_a_trial_created_with_parameters_is_checked_as_an_enqueued_one(tmp_path):
-    """It may have other distributions: equal values are taken with those of the space, others fail their trial."""
+def test_created_trial_is_checked_like_enqueued_trial(tmp_path):
+    """Its distributions may differ: equal values are used, others fail the trial."""
     settings = Study(trials=1, sampler="random")
     run_tiny(tmp_path, settings, space=SPACE)
     study = plain(tmp_path)

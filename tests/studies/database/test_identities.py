@@ -1,4 +1,4 @@
-"""A study is told from a deleted one that had its name, its id and the ids of its trials."""
+"""A study is distinguished from a deleted one with the same name and ids."""
 
 import gc
 from pathlib import Path
@@ -79,15 +79,15 @@ def searched(opened, trials=2):
     queue.worker.deregister(opened.database)
 
 
-def test_the_identity_stays(open_worker):
-    """Every process that opens the study finds the same one, which Optuna's row carries too."""
+def test_identity_is_stable(open_worker):
+    """Every process reads the same identity, which Optuna's study carries too."""
     first = open_worker()
     assert open_worker().identity == first.identity == first.study.user_attrs[IDENTITY]
     assert len(first.identity) == 36
 
 
-def test_the_same_name_again(open_worker, delete, url):
-    """A new study begins, with an identity of its own, and nothing is left of the first one."""
+def test_recreated_study_has_new_identity(open_worker, delete, url):
+    """Nothing of the deleted study is left."""
     first = open_worker()
     searched(first)
     delete()
@@ -101,8 +101,8 @@ def test_the_same_name_again(open_worker, delete, url):
     assert read_status(open_study(StudyRef("tiny", url, Path()))).progress.complete == 2
 
 
-def test_another_study_of_the_database(open_worker, open_other, delete):
-    """A study that is being searched takes trial ids which a deleted one has left claims and epochs under."""
+def test_reused_trial_ids_have_no_old_rows(open_worker, open_other, delete):
+    """Rows of a deleted study do not affect another study with its trial ids."""
     other = open_other()
     queue = joined(other, Study())
     searched(open_worker(), trials=3)
@@ -121,8 +121,8 @@ def test_another_study_of_the_database(open_worker, open_other, delete):
         )
 
 
-def test_an_enqueued_trial_starts_without_the_losses_of_a_deleted_one(open_worker, open_other, delete):
-    """A trial that Optuna puts under a used id is claimed for the first time, and fails by nothing that was before."""
+def test_enqueued_trial_has_no_old_crash_count(open_worker, open_other, delete):
+    """A reused trial id starts with its first claim."""
     other = open_other()
     first = open_worker()
     searched(first)
@@ -137,8 +137,8 @@ def test_an_enqueued_trial_starts_without_the_losses_of_a_deleted_one(open_worke
 
 
 @pytest.mark.parametrize("comes_after", ["nothing", "a new study", "another program's study"])
-def test_a_worker_of_a_deleted_study_writes_nothing(open_worker, delete, comes_after, plain):
-    """Whatever it does next is told with one message, also where its ids are of another study by now."""
+def test_worker_of_deleted_study_writes_nothing(open_worker, delete, comes_after, plain):
+    """Every step raises the same error, even if another study has the ids."""
     first = open_worker()
     queue = joined(first, Study())
     taken = taken_from(first.study, queue)
@@ -166,16 +166,16 @@ def test_a_worker_of_a_deleted_study_writes_nothing(open_worker, delete, comes_a
     assert second is None or second.study.trials == []
 
 
-def test_an_export_of_a_deleted_study_is_not_put_in_place(open_worker, delete):
-    """Its claim is over."""
+def test_export_of_deleted_study_is_refused(open_worker, delete):
+    """Its claim is invalid."""
     opened = open_worker()
     claim = claim_export(opened.database, opened.study_id, joined(opened, Study()).worker.worker_id)
     delete()
     assert not release_export(opened.database, claim, {"trial": [0, 1]}, lambda: pytest.fail("put in place"))
 
 
-def test_a_whole_worker_ends_with_one_message(open_worker, delete):
-    """A study that is deleted in the middle of a trial ends its workers, and no trial of it is written."""
+def test_running_worker_ends_when_study_is_deleted(open_worker, delete):
+    """It ends with one message and writes no trial."""
     opened = open_worker()
 
     def evaluate(trial, recipe, before):
@@ -191,8 +191,8 @@ def test_a_whole_worker_ends_with_one_message(open_worker, delete):
     assert count(opened, TRIALS, *HANGING) == [0, 0, 0, 0, 0]
 
 
-def test_what_breaks_for_want_of_the_study_is_explained(open_worker, delete):
-    """Optuna and SQLAlchemy raise all kinds of errors; other errors of a study that is there stay what they are."""
+def test_errors_after_deletion_are_explained(open_worker, delete):
+    """Errors of an existing study stay unchanged."""
     opened = open_worker()
     with pytest.raises(KeyError), explain_deletion(opened.database, opened.study_id, opened.identity):
         raise KeyError(0)
@@ -204,8 +204,8 @@ def test_what_breaks_for_want_of_the_study_is_explained(open_worker, delete):
         raise sa.exc.NoResultFound
 
 
-def test_a_copy_is_another_study(open_worker, url, engines, plain):
-    """Optuna copies the identity with the study; the copy gets one of its own, and the first one keeps it."""
+def test_copied_study_gets_own_identity(open_worker, url, engines, plain):
+    """The original keeps its identity."""
     first = open_worker()
     searched(first)
     storage = plain()
@@ -217,8 +217,8 @@ def test_a_copy_is_another_study(open_worker, url, engines, plain):
     assert open_study(StudyRef("copy", url, Path())).identity == copy.identity
 
 
-def test_what_is_left_is_shown_nowhere(open_worker, delete, plain, url, tmp_path):
-    """A study that another program makes under the same name and ids has no workers, trials or limits of ours."""
+def test_rows_of_deleted_study_are_not_shown(open_worker, delete, plain, url, tmp_path):
+    """A study of another program with the same name and id has no workers, trials or limits."""
     first = open_worker()
     searched(first)
     joined(first, Study())
@@ -232,8 +232,8 @@ def test_what_is_left_is_shown_nowhere(open_worker, delete, plain, url, tmp_path
     assert [(row.host, row.attempts) for row in summarize_trials("tiny", tmp_path, url)] == [("", 0)]
 
 
-def test_a_monitor_notices(open_worker, delete, url):
-    """It shows nothing of the study any more, and tells another one of that name from it."""
+def test_monitor_notices_deletion(open_worker, delete, url):
+    """It distinguishes a new study of the same name."""
     opened = open_worker()
     searched(opened)
     looking = StudyMonitor(url, "tiny")

@@ -1,4 +1,4 @@
-"""Trials that were evaluated elsewhere and added to a study count as its recipes, or fail with a reason."""
+"""Trials that other programs added count as recipes of the space, or fail with a reason."""
 
 import dataclasses
 
@@ -48,8 +48,8 @@ def added(folder, params, value, **others):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
-def test_a_recipe_of_the_space_can_be_the_best(tmp_path, sampler):
-    """It counts as a trial, the sampler learns from it, and its epochs are unknown."""
+def test_imported_recipe_can_be_best(tmp_path, sampler):
+    """It counts as a trial, and the sampler learns from it; its epochs are unknown."""
     run_tiny(tmp_path, Study(trials=2, sampler=sampler))
     added(tmp_path, GOOD, 0.99)
     study = run_tiny(tmp_path, Study(trials=6, sampler=sampler))
@@ -60,8 +60,8 @@ def test_a_recipe_of_the_space_can_be_the_best(tmp_path, sampler):
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_what_is_no_recipe_of_the_space_fails_with_a_reason(tmp_path, case):
-    """It cannot be retrained, so it cannot be the best; the study goes on."""
+def test_imported_trial_outside_space_fails(tmp_path, case):
+    """It cannot be retrained, so it cannot be the best."""
     params, value, reason = UNUSABLE[case]
     run_tiny(tmp_path, Study(trials=2))
     added(tmp_path, params, value)
@@ -73,8 +73,8 @@ def test_what_is_no_recipe_of_the_space_fails_with_a_reason(tmp_path, case):
     assert [trial.state.is_finished() for trial in stored] == [True] * 4
 
 
-def test_states_without_a_value_do_no_harm(tmp_path):
-    """Trials that were added as pruned or failed are left alone."""
+def test_imported_trials_without_value_are_kept(tmp_path):
+    """Pruned and failed trials stay unchanged."""
     run_tiny(tmp_path, Study(trials=1))
     for state in (TrialState.PRUNED, TrialState.FAIL):
         for params in (GOOD, {"dropout": 0.9}):
@@ -85,8 +85,8 @@ def test_states_without_a_value_do_no_harm(tmp_path):
     assert progress(study, 8).best is not None
 
 
-def test_many_that_were_added_as_failed_do_not_end_the_search(tmp_path):
-    """Only trials that failed here say that the search is hopeless."""
+def test_imported_failures_do_not_end_search(tmp_path):
+    """Only trials that failed here count."""
     opened_tiny(tmp_path, Study(trials=9))
     for _ in range(6):
         plain(tmp_path).add_trial(create_trial(state=TrialState.FAIL))
@@ -94,8 +94,8 @@ def test_many_that_were_added_as_failed_do_not_end_the_search(tmp_path):
     assert progress(study, 9).complete
 
 
-def test_a_trial_that_was_evaluated_elsewhere_is_retrained_for_its_recipes_epochs():
-    """Its own epochs are unknown: it is trained as long as a trial of its recipe, over both phases."""
+def test_imported_trial_is_retrained_for_epochs_of_recipe():
+    """Its own epochs are unknown."""
     recipe = resolve(TINY, GOOD)
     best = read_epoch_counts(Best(2, 0.99, 0, GOOD), recipe)
     assert (best.epoch, best.epochs) == (EPOCHS, (EPOCHS, 0))

@@ -1,4 +1,4 @@
-"""How a study is steered and bounded from anywhere, on every store."""
+"""Limits and stop requests of a study, on every database."""
 
 import time
 
@@ -29,8 +29,8 @@ def heard(opened, member, clock=lambda: 100.0):
     return stop
 
 
-def test_the_first_worker_sets_the_limits(open_worker):
-    """The time counts on the database's clock, for all workers alike."""
+def test_first_worker_sets_limits(open_worker):
+    """The deadline is stored on the database's clock."""
     opened = open_worker()
     set_limits(opened.database, opened.study_id, Limits(9, 60.0))
     member = joined(opened, Study()).worker
@@ -38,8 +38,8 @@ def test_the_first_worker_sets_the_limits(open_worker):
     assert 50.0 < heard(opened, member).deadline - 100.0 <= 60.0
 
 
-def test_who_joins_can_only_extend(open_worker):
-    """Fewer trials or another time limit do not count while others work; more trials do."""
+def test_joining_worker_can_only_raise_limits(open_worker):
+    """A lower budget or another time limit has no effect while workers are running."""
     opened = open_worker()
     set_limits(opened.database, opened.study_id, Limits(9, 60.0))
     member = joined(opened, Study()).worker
@@ -55,15 +55,15 @@ def test_who_joins_can_only_extend(open_worker):
     assert (after.trial_budget, after.deadline) == (5, None)
 
 
-def test_trials_that_have_ended_stay_trials_of_the_study(tmp_path):
-    """Fewer are never stored than have ended, whatever was asked for."""
+def test_budget_is_at_least_finished_trials(tmp_path):
+    """A lower budget is raised to the number of finished trials."""
     run_tiny(tmp_path, Study(trials=2, pruner="none"))
     opened = opened_tiny(tmp_path, Study(trials=1, pruner="none"))
     assert read_control(opened.database, opened.study_id).trial_budget == 2
 
 
-def test_more_trials_can_be_added(open_worker):
-    """`add_trials` says how many there are then, and a worker takes them."""
+def test_extend_budget_adds_trials(open_worker):
+    """It returns the new budget, and a worker claims the new trials."""
     opened = open_worker(1)
     queue = joined(opened, Study())
     queue.claim()
@@ -72,8 +72,8 @@ def test_more_trials_can_be_added(open_worker):
     assert queue.trial_budget() == 3
 
 
-def test_a_stop_reaches_every_worker_and_the_next_start_takes_it_back(open_worker):
-    """All that are alive hear it with their next heartbeat."""
+def test_stop_reaches_all_workers(open_worker):
+    """The next start clears the request."""
     opened = open_worker()
     members = [joined(opened, Study()).worker for _ in range(2)]
     assert request_stop(opened.database, opened.study_id) == 2
@@ -85,8 +85,8 @@ def test_a_stop_reaches_every_worker_and_the_next_start_takes_it_back(open_worke
     assert read_control(opened.database, opened.study_id).stop_reason is None
 
 
-def test_a_stop_also_ends_a_process_that_was_still_starting(open_worker):
-    """It joins after the others have ended, but its command is older than the request: it takes nothing back."""
+def test_stop_reaches_starting_process(open_worker):
+    """Its command is older than the request, so it does not clear it."""
     opened = open_worker()
     joined(opened, Study()).worker.deregister(opened.database)
     assert request_stop(opened.database, opened.study_id) == 0
@@ -94,8 +94,8 @@ def test_a_stop_also_ends_a_process_that_was_still_starting(open_worker):
     assert heard(opened, joined(opened, Study()).worker).requested_by is StopReason.STUDY_STOPPED
 
 
-def test_a_later_start_does_not_save_a_process_that_was_still_starting(open_worker):
-    """The request is for all commands that are older than it; the one that takes it back goes on alone."""
+def test_later_start_does_not_clear_stop_for_older_process(open_worker):
+    """Only the later command continues."""
     opened = open_worker()
     request_stop(opened.database, opened.study_id)
     assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 0.0) is None
@@ -105,8 +105,8 @@ def test_a_later_start_does_not_save_a_process_that_was_still_starting(open_work
 
 
 @pytest.mark.parametrize(("share", "is_over"), [(1.0, True), (0.25, False)])
-def test_gpu_hours_count_over_all_workers_by_their_share(open_worker, share, is_over):
-    """Two workers that began 60 s ago have used 120 s of devices of their own, and 30 s of quarters."""
+def test_device_seconds_count_by_share(open_worker, share, is_over):
+    """Two workers use 120 s of whole devices in 60 s, or 30 s of quarters."""
     opened = open_worker()
     set_limits(opened.database, opened.study_id, Limits(6, None, 100.0))
     members = [WorkerRegistration(opened.study_id, "fake", device_share=share) for _ in range(2)]
@@ -122,8 +122,8 @@ def test_gpu_hours_count_over_all_workers_by_their_share(open_worker, share, is_
     assert not heard(opened, members[0]).out_of_time
 
 
-def test_one_worker_exports(open_worker):
-    """The others are told no while it lives, and what came of it afterwards."""
+def test_one_worker_claims_export(open_worker):
+    """Other workers get no claim while it is alive, and the result afterwards."""
     opened = open_worker()
     first, second = (joined(opened, Study()).worker for _ in range(2))
     assert claim_export(opened.database, opened.study_id, first.worker_id)
@@ -136,8 +136,8 @@ def test_one_worker_exports(open_worker):
     assert (row.exporter_id, row.export_info) == (None, {"host": "a", "trial": [3, 9]})
 
 
-def test_a_worker_hears_the_stop_within_a_heartbeat(open_worker):
-    """The thread tells the training, which asks between its steps."""
+def test_heartbeat_delivers_stop_request(open_worker):
+    """The thread passes it to the training."""
     opened = open_worker()
     stop = StopRequest()
     with worker_session(

@@ -1,4 +1,4 @@
-"""Outages, suspended machines and clocks that are set: whoever was not to blame loses no trial, on every store."""
+"""Outages, suspended machines and clock changes lose no trial, on every database."""
 
 from dataclasses import replace
 
@@ -68,8 +68,8 @@ def losses(opened):
 
 
 @pytest.mark.parametrize("seconds", [6.0, 1e7, -3600.0])
-def test_no_worker_is_lost_by_an_outage_or_a_clock_that_is_set(crew, clock, seconds):
-    """Whoever is heard first finds that nobody was heard for long: all of them have their whole time again."""
+def test_outage_or_clock_change_loses_no_worker(crew, clock, seconds):
+    """The first heartbeat after the gap restarts the time of every worker."""
     for _ in range(3):
         clock.move(seconds)
         for worker in crew:
@@ -82,8 +82,8 @@ def test_no_worker_is_lost_by_an_outage_or_a_clock_that_is_set(crew, clock, seco
 
 
 @pytest.mark.parametrize("seconds", [11.0, -3600.0])
-def test_who_stays_silent_for_the_whole_time_after_an_outage_is_lost(crew, clock, seconds):
-    """Neither before, nor hours later where the clock was set back."""
+def test_worker_silent_after_outage_is_lost(crew, clock, seconds):
+    """It counts as lost after its full time, even if the clock was set back."""
     clock.move(seconds)
     for _ in range(5):
         beats(crew[0]), beats(crew[1])
@@ -95,8 +95,8 @@ def test_who_stays_silent_for_the_whole_time_after_an_outage_is_lost(crew, clock
     assert losses(crew[0][0]) == [0, 0, 1]
 
 
-def test_a_worker_suspended_within_its_transaction_gives_nobody_up(crew, clock, monkeypatch):
-    """The others waited for its lock: they are judged at the time at which it looked for an outage."""
+def test_suspended_transaction_marks_nobody_lost(crew, clock, monkeypatch):
+    """It judges other workers at the time at which it checked for an outage."""
     uncount_own_crash = workers._uncount_own_crash
 
     def suspended(*args):
@@ -111,8 +111,8 @@ def test_a_worker_suspended_within_its_transaction_gives_nobody_up(crew, clock, 
     assert [writes(worker) for worker in crew] == [True] * 3
 
 
-def test_another_outage_begins_the_time_again(crew, clock):
-    """A database that is away again and again costs nobody a trial."""
+def test_every_outage_restarts_time(crew, clock):
+    """Repeated outages lose no trial."""
     for _ in range(MOST_MISSED_OUTAGES - 1):
         clock.move(30.0)
         beats(crew[0])
@@ -122,16 +122,16 @@ def test_another_outage_begins_the_time_again(crew, clock):
     assert writes(crew[1])
 
 
-def test_who_misses_every_return_of_the_database_is_lost_at_last(crew, clock):
-    """Where heartbeats are slow, every gap looks like an outage: a dead worker does not keep its trial for that."""
+def test_worker_missing_many_outages_is_lost(crew, clock):
+    """With slow heartbeats every gap looks like an outage; a dead worker is lost all the same."""
     for _ in range(MOST_MISSED_OUTAGES + 1):
         clock.move(7.0)
         beats(crew[0]), beats(crew[1])
     assert [state_of(worker) for worker in crew] == [ALIVE, ALIVE, LOST]
 
 
-def test_who_asks_for_a_trial_or_joins_notices_an_outage_too(crew, clock, open_worker):
-    """Not only a heartbeat may come first after it."""
+def test_claim_and_registration_notice_outage(crew, clock, open_worker):
+    """A heartbeat need not come first."""
     opened, queue, claim = crew[0]
     queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 1.0, 0)
     clock.move(30.0)
@@ -144,8 +144,8 @@ def test_who_asks_for_a_trial_or_joins_notices_an_outage_too(crew, clock, open_w
     assert [state_of(worker) for worker in crew] == [ALIVE] * 3
 
 
-def test_one_that_is_suspended_alone_loses_its_trial_and_is_forgiven_when_it_returns(crew, clock):
-    """The trial goes on elsewhere; it did not kill anybody, and that does not count against it."""
+def test_crash_of_suspended_worker_is_uncounted(crew, clock):
+    """Its trial is requeued, but does not count as crashed once the worker returns."""
     first, second, suspended = crew
     for _ in range(6):
         clock.move(2.0)
@@ -161,8 +161,8 @@ def test_one_that_is_suspended_alone_loses_its_trial_and_is_forgiven_when_it_ret
     assert losses(first[0]) == [0, 0, 0]
 
 
-def test_what_was_lost_after_progress_is_not_forgiven(crew, clock):
-    """A crash of another worker, which counts, stays."""
+def test_crash_of_other_worker_stays_counted(crew, clock):
+    """A returning worker undoes only its own count."""
     first, second, suspended = crew
     for _ in range(6):
         clock.move(2.0)
@@ -180,8 +180,8 @@ def test_what_was_lost_after_progress_is_not_forgiven(crew, clock):
     assert losses(second[0]) == [0, 0, 1]
 
 
-def test_a_process_of_this_machine_that_is_gone_is_lost_before_its_time(crew, clock):
-    """It need not be waited for, even by the first who is heard after an outage: its process id tells."""
+def test_dead_process_of_this_machine_is_lost_at_once(crew, clock):
+    """Its process id shows that it has ended."""
     first, second, dead = crew
     mine = WORKERS.c.worker_id == dead[1].worker.worker_id
     gone = sa.update(WORKERS).where(mine).values(process_start=1)
@@ -193,8 +193,8 @@ def test_a_process_of_this_machine_that_is_gone_is_lost_before_its_time(crew, cl
     assert [state_of(worker) for worker in (second, dead)] == [ALIVE, LOST]
 
 
-def test_a_start_after_a_lone_worker_was_killed_begins_as_after_a_pause(crew, clock):
-    """On the same machine after a moment; on another one when it has been silent for its whole time."""
+def test_start_after_killed_worker_sets_limits(crew, clock):
+    """The dead worker is noticed at once on its machine, after its full time on others."""
     opened = crew[0][0]
     gone = sa.update(WORKERS).values(process_start=1)
     opened.database.run(lambda connection: connection.execute(gone))
@@ -219,8 +219,8 @@ def test_a_start_after_a_lone_worker_was_killed_begins_as_after_a_pause(crew, cl
     assert last.claim().number == 0
 
 
-def test_workers_with_another_patience_are_judged_by_their_own(crew, clock):
-    """One that is lost after two seconds is, while the others with ten are not, and an outage spares it too."""
+def test_each_worker_has_own_timeout(crew, clock):
+    """A worker with a shorter timeout is lost earlier, but not by an outage."""
     opened, queue, _ = crew[0]
     hasty = replace(queue.worker, worker_id="hasty", lost_after_seconds=2.0)
     hasty.register(opened.database)

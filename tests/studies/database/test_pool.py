@@ -1,4 +1,4 @@
-"""One connection for each process, and nothing that is waited for without end."""
+"""One connection per process, and bounded waits."""
 
 import contextlib
 import threading
@@ -34,8 +34,8 @@ def connections_to(url):
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_a_worker_has_one_connection(open_worker, url):
-    """Its heartbeat and its main thread take turns, also while both are busy."""
+def test_worker_uses_one_connection(open_worker, url):
+    """Heartbeat and main thread take turns."""
     opened = open_worker(12)
     # The server takes a moment to end the session that has created the tables.
     until = time.monotonic() + 10.0
@@ -51,8 +51,8 @@ def test_a_worker_has_one_connection(open_worker, url):
 
 
 @pytest.mark.slow
-def test_ninety_workers_share_a_server_that_allows_a_hundred_connections():
-    """PostgreSQL's own limit, of which three are kept for its owner."""
+def test_ninety_workers_fit_into_hundred_connections():
+    """PostgreSQL allows 100 connections by default."""
     with postgres(settings={"fsync": "off", "max_connections": "100"}) as server, contextlib.ExitStack() as working:
         url = server.new_database()
         for _ in range(90):
@@ -65,8 +65,8 @@ def test_ninety_workers_share_a_server_that_allows_a_hundred_connections():
         assert connections_to(url) == 90
 
 
-def test_the_next_in_turn_tries_at_once_when_another_could_not_connect():
-    """It does not wait for a connection that nobody can give back."""
+def test_failed_connection_does_not_block_others():
+    """The next thread tries at once."""
     failing, fail = threading.Event(), threading.Event()
 
     def connect():
@@ -92,8 +92,8 @@ def test_the_next_in_turn_tries_at_once_when_another_could_not_connect():
     assert len(ended) == 2
 
 
-def test_who_waits_for_too_long_is_told():
-    """A connection that another thread keeps is not waited for without end."""
+def test_wait_for_connection_is_bounded():
+    """Another thread may keep the connection."""
     engine = sa.create_engine("sqlite://", poolclass=FewConnections, pool_timeout=0.05)
     with engine.connect(), pytest.raises(exc.TimeoutError, match=r"another thread .* for 0\.05 seconds"):
         engine.connect()
@@ -102,8 +102,8 @@ def test_who_waits_for_too_long_is_told():
 
 
 @SERVERS
-def test_a_lock_is_not_waited_for_without_end(open_worker, monkeypatch):
-    """A heartbeat comes round again, whatever others lock meanwhile."""
+def test_wait_for_lock_is_bounded(open_worker, monkeypatch):
+    """The heartbeat tries again later."""
     monkeypatch.setattr(pool, "LOCK_SECONDS", 1)
     one, other = open_worker(), open_worker()
     with one.database.engine.begin() as holding:
@@ -113,8 +113,8 @@ def test_a_lock_is_not_waited_for_without_end(open_worker, monkeypatch):
 
 
 @SERVERS
-def test_the_locks_of_a_suspended_process_are_freed(open_worker, monkeypatch):
-    """It was suspended in the middle of a transaction, which the server ends after a while."""
+def test_locks_of_suspended_process_are_released(open_worker, monkeypatch):
+    """The server ends its idle transaction."""
     monkeypatch.setattr(pool, "IDLE_TRANSACTION_SECONDS", 1)
     suspended, other = open_worker(), open_worker()
     with suspended.database.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Workers that end trials, beat and retire others at the same moment: nothing that has ended is ever undone."""
+"""Concurrent ends, heartbeats and marking of lost workers never undo a finished trial."""
 
 import threading
 from collections import Counter
@@ -24,9 +24,9 @@ SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 DEADLOCKS = ("deadlock", "lock wait", "lock timeout")
 
 
-def silence(opened, ledgers):
+def silence(opened, queues):
     """Let workers have been silent for too long, while others were heard."""
-    these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in ledgers])
+    these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in queues])
     opened.database.run(
         lambda connection: connection.execute(
             sa.update(WORKERS).where(these).values(heartbeat_at=WORKERS.c.heartbeat_at - 11.0)
@@ -67,8 +67,8 @@ STEPS = {
 @SERVERS
 @pytest.mark.parametrize("step", list(STEPS))
 @pytest.mark.parametrize("how", ["heartbeat", "retire"])
-def test_a_trial_that_ends_while_its_worker_is_retired_stays_ended(open_worker, step, how):
-    """Whoever retires it has read that it runs, and finds out before anything is changed that it has ended."""
+def test_trial_finished_during_marking_stays_finished(open_worker, step, how):
+    """Marking its worker as lost changes nothing after the trial has ended."""
     opened, other = open_worker(2), open_worker(2)
     ending, retiring = joined(opened, Study(trials=2)), joined(other, Study(trials=2))
     claim = ending.claim()
@@ -94,8 +94,8 @@ def test_a_trial_that_ends_while_its_worker_is_retired_stays_ended(open_worker, 
 
 
 @SERVERS
-def test_a_worker_that_returns_while_it_is_retired_keeps_its_trial(open_worker):
-    """Its heartbeat came first: nothing of it is given to another."""
+def test_worker_returning_during_marking_keeps_trial(open_worker):
+    """Its heartbeat came first."""
     opened, other = open_worker(1), open_worker(1)
     returning, retiring = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
     claim = returning.claim()
@@ -116,8 +116,8 @@ def test_a_worker_that_returns_while_it_is_retired_keeps_its_trial(open_worker):
 
 
 @SERVERS
-def test_a_heartbeat_does_not_wait_for_a_worker_that_writes(open_worker):
-    """One that was suspended while it wrote about its trial holds that for long: the others go on."""
+def test_heartbeat_skips_locked_trial(open_worker):
+    """A suspended worker may hold the lock for long."""
     opened, other = open_worker(1), open_worker(1)
     writing, beating = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
     claim = writing.claim()
@@ -131,8 +131,8 @@ def test_a_heartbeat_does_not_wait_for_a_worker_that_writes(open_worker):
 
 
 @SERVERS
-def test_a_trial_that_another_program_has_taken_is_left_to_it(open_worker, open_plainly):
-    """Plain Optuna takes trials that wait as well: the worker finds out, and takes none or the next one."""
+def test_trial_started_by_other_program_is_not_claimed(open_worker, open_plainly):
+    """Optuna may start a waiting trial at the same moment."""
     opened = open_worker(3)
     queue = joined(opened, Study(trials=3))
     claim = queue.claim()
@@ -151,8 +151,8 @@ def test_a_trial_that_another_program_has_taken_is_left_to_it(open_worker, open_
 
 @pytest.mark.slow
 @SERVERS
-def test_many_ends_and_heartbeats_at_once_undo_nothing_and_never_deadlock(open_worker):
-    """Six workers that were silent end their trials while three others retire them, again and again."""
+def test_concurrent_ends_and_heartbeats_never_deadlock(open_worker):
+    """Six silent workers finish trials while three others mark them as lost; no end is undone."""
     enders = [(opened, joined(opened, Study(trials=999))) for opened in (open_worker(999) for _ in range(6))]
     beaters = [(opened, joined(opened, Study(trials=999))) for opened in (open_worker(999) for _ in range(3))]
     counts: Counter[str] = Counter()
@@ -175,10 +175,10 @@ def test_many_ends_and_heartbeats_at_once_undo_nothing_and_never_deadlock(open_w
 
         def keep_beating(opened, queue, together=together):
             together.wait()
-            impatient = Database(opened.database.engine, retry_timeout=lambda: 0.0)
+            without_retry = Database(opened.database.engine, retry_timeout=lambda: 0.0)
             for _ in range(4):
                 try:
-                    impatient.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
+                    without_retry.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
                 except sa.exc.SQLAlchemyError as error:
                     errors.append(str(error))
 

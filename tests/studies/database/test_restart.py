@@ -1,4 +1,4 @@
-"""A database that is restarted, full, or cut off from a worker loses nothing."""
+"""A database that restarts, is full or unreachable loses nothing."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
 pytestmark = pytest.mark.slow
 
 
-def test_a_study_survives_that_its_server_crashes(tmp_path):
-    """Three times in the middle of trials; every worker goes on, and no trial was taken from a living one."""
+def test_study_survives_server_crashes(tmp_path):
+    """The server crashes three times; no trial is evaluated twice."""
     with postgres(settings={"fsync": "off"}) as server:
         plan = SleepSettings(server.new_database(), 24, seconds=0.3, lost_after_seconds=30.0)
         pool = WorkerPool(plan.command, tmp_path, 4, most_starts=4)
@@ -35,8 +35,8 @@ def test_a_study_survives_that_its_server_crashes(tmp_path):
     assert [worker.returncode for worker in pool.workers] == [0] * 4, pool.output()
 
 
-def test_a_full_disk_holds_a_study_up_and_costs_nothing(tmp_path):
-    """When there is room again, the workers go on by themselves."""
+def test_study_survives_full_disk(tmp_path):
+    """The workers resume once there is space."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], capture_output=True)
@@ -72,8 +72,8 @@ def fill(ballast):
 
 
 @pytest.mark.parametrize("worker_signal", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_vanishes_is_replaced_by_one_that_lives(url, tmp_path, worker_signal):
-    """Its trial is evaluated by another, once; one that was only stalled says so and goes on."""
+def test_lost_worker_is_replaced(url, tmp_path, worker_signal):
+    """Its trial is evaluated once; a stalled worker reports the lost claim and continues."""
     plan = SleepSettings(url, 4, seconds=0.5)
     pool = WorkerPool(plan.command, tmp_path, 2, most_starts=2)
     pool.start()

@@ -1,4 +1,4 @@
-"""A trial that takes its workers with it fails after some of them, and the study goes on."""
+"""A trial that keeps crashing its workers fails, and the study continues."""
 
 from dataclasses import replace
 
@@ -42,8 +42,8 @@ def lose_with_it(opened, new, times, epochs=(), **settings):
     return numbers
 
 
-def test_a_trial_that_three_workers_were_lost_with_has_failed(crew):
-    """The fourth takes the next one; the reason stands where that of every failed trial does."""
+def test_trial_fails_after_three_crashes(crew):
+    """The next worker claims another trial; the outcome has the reason."""
     opened, new = crew
     assert lose_with_it(opened, new, 3) == [0, 0, 0]
     assert opened.study.trials[0].state == TrialState.WAITING
@@ -55,8 +55,8 @@ def test_a_trial_that_three_workers_were_lost_with_has_failed(crew):
     assert trial.datetime_complete is not None
 
 
-def test_a_study_whose_last_trial_fails_so_is_over(crew):
-    """There is no trial more than asked for."""
+def test_study_ends_after_last_trial_crashed(crew):
+    """No trial is added beyond the budget."""
     opened, new = crew
     assert lose_with_it(opened, new, 6) == [0, 0, 0, 1, 1, 1]
     assert new().claim() == NoTrialLeft(study_finished=True)
@@ -64,23 +64,23 @@ def test_a_study_whose_last_trial_fails_so_is_over(crew):
 
 
 @pytest.mark.parametrize("retries", [0, 4])
-def test_as_many_workers_retry_as_the_study_says(crew, retries):
-    """None does where there are no retries."""
+def test_number_of_retries_is_configurable(crew, retries):
+    """Zero retries fail the trial after the first crash."""
     opened, new = crew
     assert lose_with_it(opened, new, retries + 1, max_retries=retries) == [0] * (retries + 1)
     assert new(max_retries=retries).claim().number == 1
 
 
-def test_an_epoch_more_begins_the_count_anew(crew):
-    """Workers that are lost for reasons of their own bring a trial on, each by a little."""
+def test_further_epoch_resets_crash_count(crew):
+    """A trial that progresses is retried again and again."""
     opened, new = crew
     for epoch in range(1, 4):
         assert lose_with_it(opened, new, 2, range(1, epoch + 1)) == [0, 0]
     assert new().claim().number == 0
 
 
-def test_an_epoch_done_before_is_no_progress(crew):
-    """A trial that dies in its third epoch fails, with the curve that it has."""
+def test_repeated_epoch_is_no_progress(crew):
+    """A trial that crashes in its third epoch fails and keeps its curve."""
     opened, new = crew
     assert lose_with_it(opened, new, 4, (1, 2)) == [0] * 4
     new().claim()
@@ -88,8 +88,8 @@ def test_an_epoch_done_before_is_no_progress(crew):
     assert len(read_epochs(opened.database.engine, opened.study.trials[0]._trial_id)) == 2
 
 
-def test_a_trial_that_was_handed_back_was_not_lost(crew):
-    """Neither by a signal, nor by a worker that left in order, nor by one that was killed while it was ending."""
+def test_released_trial_has_no_crash(crew):
+    """Neither a release, nor a normal end, nor a kill while stopping counts as a crash."""
     opened, new = crew
     for _ in range(4):
         queue = new()
@@ -106,8 +106,8 @@ def test_a_trial_that_was_handed_back_was_not_lost(crew):
     assert new().claim().number == 0
 
 
-def test_an_epoch_of_a_worker_that_handed_back_counts_too(crew):
-    """The count starts anew after it."""
+def test_released_epoch_resets_crash_count(crew):
+    """Progress before a release counts."""
     opened, new = crew
     lose_with_it(opened, new, 2)
     queue = new()
@@ -116,8 +116,8 @@ def test_an_epoch_of_a_worker_that_handed_back_counts_too(crew):
     assert new().claim().number == 1
 
 
-def test_a_trial_whose_owner_is_gone_from_the_workers_was_lost(crew):
-    """As one whose worker was silent."""
+def test_orphaned_trial_counts_as_crashed(crew):
+    """The row of its worker has been deleted."""
     opened, new = crew
 
     def forget(connection):
@@ -130,8 +130,8 @@ def test_a_trial_whose_owner_is_gone_from_the_workers_was_lost(crew):
     assert new().claim().number == 1
 
 
-def test_failing_and_taking_are_one_step(crew):
-    """Run once more after its answer got lost, it finds both done."""
+def test_repeated_claim_fails_trial_once(crew):
+    """A second try of the transaction finds its work done."""
     opened, new = crew
     lose_with_it(opened, new, 3)
     claim = new(database=AnswerLost(opened.database.engine)).claim()

@@ -1,4 +1,4 @@
-"""What a database user may do: the rights that docs/many-machines.md grants are enough, and none can be left out."""
+"""The database privileges of docs/many-machines.md are sufficient and necessary."""
 
 import contextlib
 import gc
@@ -99,8 +99,8 @@ def look_as(url):
         found.database.engine.dispose()
 
 
-def test_the_rights_of_the_page_are_enough_for_a_worker(urls):
-    """It searches the owner's study to its end, and begins one of its own."""
+def test_documented_privileges_suffice_for_worker(urls):
+    """It runs the owner's study to its end and creates one."""
     work_as(urls[WORKER], trials=4)
     assert faults(urls[WORKER], NAME, 4, epochs=2) == []
     opened = create_study(urls[WORKER], "own", TINY, Study(), DATA)
@@ -108,8 +108,8 @@ def test_the_rights_of_the_page_are_enough_for_a_worker(urls):
     assert not opened.resumed
 
 
-def test_reading_alone_is_enough_to_see_a_study(urls):
-    """The user that may only read sees it, and can begin none."""
+def test_select_privilege_suffices_for_reading(urls):
+    """A read-only user cannot create a study."""
     assert look_as(urls[READER]).progress.complete >= 2
     with refused(r"missing database privileges .*permission denied for table"):
         work_as(urls[READER], trials=100)
@@ -118,8 +118,8 @@ def test_reading_alone_is_enough_to_see_a_study(urls):
 @pytest.mark.parametrize(
     "right", ["USAGE ON ALL SEQUENCES", *(f"{verb} ON ALL TABLES" for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"))]
 )
-def test_none_of_the_rights_can_be_left_out(urls, right):
-    """Without one of them a worker ends with what is refused and where the rights are listed."""
+def test_missing_privilege_is_reported(urls, right):
+    """The message names the privilege and the documentation."""
     execute(urls[OWNER], f"REVOKE {right} IN SCHEMA public FROM {WORKER}")
     try:
         with refused(r"permission denied for \w+ \w+\nhint: see docs/many-machines.md"):
@@ -131,8 +131,8 @@ def test_none_of_the_rights_can_be_left_out(urls, right):
 @pytest.mark.parametrize(
     ("user", "reason"), [(GUEST, "for table version_info"), (NOBODY, "for database .*CONNECT privilege")]
 )
-def test_a_user_without_rights_is_told_so(urls, user, reason):
-    """Whether it works or looks, and without waiting for a database that may come back."""
+def test_user_without_privileges_is_refused(urls, user, reason):
+    """Workers and readers fail without retries."""
     for use in (work_as, look_as):
         with refused(f"permission denied {reason}"):
             use(urls[user])

@@ -1,4 +1,4 @@
-"""The tables beside Optuna's: made once, and refused where another version of search made them."""
+"""The tables of search: created once, and refused if the version differs."""
 
 import multiprocessing
 
@@ -27,16 +27,16 @@ from tests.support.fakes import DATA, TINY, joined
 
 
 @pytest.mark.parametrize(("version", "advice"), [(SCHEMA_VERSION + 1, "upgrade search"), (4, "use a new database")])
-def test_tables_of_another_version_are_refused(open_worker, version, advice):
-    """The message says both versions and what to do."""
+def test_other_schema_version_is_refused(open_worker, version, advice):
+    """The message names both versions and what to do."""
     opened = open_worker()
     opened.database.run(lambda connection: connection.execute(sa.update(VERSION).values(version=version)))
     with pytest.raises(StudyError, match=rf"version {version} is not .* {SCHEMA_VERSION}\)\nhint: {advice}"):
         open_worker()
 
 
-def test_tables_that_had_only_epochs_are_completed(open_worker):
-    """A study from before there were workers goes on, with its epochs."""
+def test_tables_of_version_1_are_completed(open_worker):
+    """The study resumes with its epochs."""
     opened = open_worker()
     queue = joined(opened, Study())
     claim = queue.claim()
@@ -47,16 +47,16 @@ def test_tables_that_had_only_epochs_are_completed(open_worker):
     assert joined(again, Study()).claim().number in (0, 1)
 
 
-def test_creating_twice_changes_nothing(open_worker):
-    """Every worker calls it."""
+def test_tables_are_created_once(open_worker):
+    """Every worker calls `create_tables`."""
     engine = open_worker().database.engine
     create_tables(engine)
     with engine.connect() as connection:
         assert connection.scalars(sa.select(VERSION.c.version)).all() == [SCHEMA_VERSION]
 
 
-def test_plain_optuna_reads_and_lists_the_study(open_worker, open_plainly, url, engines):
-    """Our tables are none of its business, and its own are whole."""
+def test_optuna_lists_study(open_worker, open_plainly, url, engines):
+    """Optuna ignores the tables of search."""
     opened = open_worker()
     queue = joined(opened, Study())
     queue.claim()
@@ -80,8 +80,8 @@ def start(url: str, go, answers) -> None:
 
 
 @pytest.mark.slow
-def test_sixteen_that_start_at_once_make_one_study(url, open_plainly):
-    """On an empty database, without an error; one creates the study and each takes a trial of its own."""
+def test_concurrent_starts_create_one_study(url, open_plainly):
+    """Sixteen processes start on an empty database, and each claims a trial."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     go, answers = context.Event(), context.Queue()

@@ -1,4 +1,4 @@
-"""Processes that create tables and studies wait for one another, but never without end and without a word."""
+"""Processes that create tables and studies wait for one another, for a limited time."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from studies.database.schema_lock import schema_lock
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def without_retry(monkeypatch):
     """Waits for moments in place of minutes."""
     monkeypatch.setattr(module, "WARN_AFTER_SECONDS", 0.0)
     monkeypatch.setattr(module, "CREATION_TIMEOUT_SECONDS", 0.3)
 
 
-def test_waiting_is_bounded_and_reported(url, impatient, caplog):
-    """It is said once; at last the error says how to end the process that holds the database."""
+def test_wait_is_bounded_and_logged(url, without_retry, caplog):
+    """The error says how to stop the process that holds the lock."""
     ending = {"sqlite": "fuser ", "postgresql": "SELECT pg_terminate_backend(", "mysql": "KILL "}
     said = pytest.raises(StudyError, match=r"locked by another process")
     with schema_lock(url), said as told, schema_lock(url):
@@ -24,16 +24,16 @@ def test_waiting_is_bounded_and_reported(url, impatient, caplog):
     assert ["waiting up to" in record.getMessage() for record in caplog.records] == [True]
 
 
-def test_the_database_is_free_afterwards(url, impatient):
-    """Also after an error inside."""
+def test_lock_is_released_after_error(url, without_retry):
+    """An error in the block releases the lock."""
     with pytest.raises(KeyError), schema_lock(url):
         raise KeyError
     with schema_lock(url):
         pass
 
 
-def test_the_wait_ends_with_the_holder(url, monkeypatch):
-    """The next process begins as soon as the one before is done."""
+def test_wait_ends_when_lock_is_released(url, monkeypatch):
+    """The next process continues at once."""
     first = schema_lock(url)
     first.__enter__()
     monkeypatch.setattr(module.time, "sleep", lambda seconds: first.__exit__(None, None, None))

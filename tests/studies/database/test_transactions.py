@@ -1,4 +1,4 @@
-"""Transactions outlive what passes, and nothing else."""
+"""Transactions retry transient errors only."""
 
 import errno
 import random
@@ -130,8 +130,8 @@ def wrapped(kind, error):
 
 
 @pytest.mark.parametrize("case", PASSING)
-def test_what_passes_is_tried_again(case):
-    """A connection, a lock, a server or space may come back; also when Optuna has wrapped the error."""
+def test_transient_error_is_retried(case):
+    """Errors that Optuna has wrapped are retried, too."""
     error = wrapped(*PASSING[case])
     assert is_transient(error)
     by_optuna = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
@@ -140,13 +140,13 @@ def test_what_passes_is_tried_again(case):
 
 
 @pytest.mark.parametrize("case", LASTING)
-def test_what_stays_is_raised_at_once(case):
-    """No waiting mends a wrong password, an absent table or a broken file."""
+def test_permanent_error_is_raised(case):
+    """A wrong password, a missing table and a broken file are permanent."""
     assert not is_transient(wrapped(*LASTING[case]))
 
 
-def test_errors_of_other_kinds_are_not_the_databases():
-    """Only what a database said is tried again."""
+def test_other_errors_are_not_retried():
+    """Only database errors are retried."""
     assert not is_transient(OSError(errno.ENOSPC, "No space left on device"))
     assert not is_transient(ValueError("locked"))
 
@@ -190,8 +190,8 @@ def failing(times, error):
 LOCKED = wrapped(*PASSING["sqlite, locked"])
 
 
-def test_the_waits_grow_and_end(database):
-    """Shortly at first, never longer than a few seconds."""
+def test_delays_grow_up_to_a_limit(database):
+    """They never exceed a few seconds."""
     assert database.run(failing(9, LOCKED)) == 10
     slept = database.sleep.__self__.slept
     assert len(slept) == 9
@@ -199,34 +199,34 @@ def test_the_waits_grow_and_end(database):
     assert 1.0 < max(slept) < 5.0
 
 
-def test_the_patience_is_kept(database):
-    """The error itself is raised when it is over, not much later."""
+def test_retry_timeout_is_respected(database):
+    """The last error is raised when it has passed."""
     with pytest.raises(exc.OperationalError, match="locked"):
         database.run(failing(10**6, LOCKED))
     assert 50.0 < database.clock() <= 60.0
 
 
-def test_pythons_own_generator_is_left_alone(database):
-    """A heartbeat that draws from it would change the weights that the training is building."""
+def test_global_random_generator_is_not_used(database):
+    """A heartbeat that drew from it would change the weights of the training."""
     before = random.getstate()
     database.run(failing(9, LOCKED))
     assert random.getstate() == before
 
 
-def test_no_patience_means_one_try(database):
-    """A heartbeat has its next beat."""
+def test_zero_timeout_tries_once(database):
+    """The next heartbeat follows soon."""
     work = failing(1, LOCKED)
     with pytest.raises(exc.OperationalError):
         Database(database.engine, lambda: 0.0).run(work)
 
 
-def test_the_pool_being_empty_passes(database):
-    """Another thread gives its connection back."""
+def test_empty_pool_is_transient(database):
+    """Another thread returns its connection."""
     assert database.retry(failing(2, exc.TimeoutError("QueuePool limit"))) == 3
 
 
-def test_a_failed_transaction_leaves_nothing(database):
-    """What was written before the error is undone before the next try."""
+def test_failed_transaction_is_rolled_back(database):
+    """The next try starts from the same state."""
     table = sa.Table("t", sa.MetaData(), sa.Column("a", sa.Integer))
     table.create(database.engine)
     work = failing(2, LOCKED)
@@ -239,22 +239,22 @@ def test_a_failed_transaction_leaves_nothing(database):
     assert database.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(table))) == 1
 
 
-def test_reading_does_not_wait_for_whoever_writes(database):
-    """Whoever shows a study never waits for its workers."""
+def test_reader_does_not_wait_for_writer(database):
+    """A view of a study never waits for its workers."""
     with database.engine.begin() as writing:
         writing.exec_driver_sql("CREATE TABLE t (a INTEGER)")
         assert database.read(lambda connection: connection.scalar(sa.text("SELECT 1"))) == 1
 
 
-def test_a_reading_engine_does_not_change_the_other(database):
-    """A later transaction on the same connection writes again."""
+def test_read_does_not_affect_later_write(database):
+    """A later transaction on the same connection can write."""
     database.read(lambda connection: None)
     with database.engine.begin() as connection:
         assert not connection.get_execution_options().get("search_reading")
 
 
-def test_rows_are_inserted_or_changed(open_worker):
-    """In one statement, by whichever key tells them apart."""
+def test_upsert_inserts_or_updates(open_worker):
+    """Each row is identified by its key."""
     engine = open_worker().database.engine
     table = sa.Table(
         "t",

@@ -1,4 +1,4 @@
-"""Which URLs of databases are accepted, and what is said of the others."""
+"""Supported database URLs, and the messages for others."""
 
 import importlib.util
 
@@ -24,8 +24,8 @@ from studies.database.urls import check_url, parse_url
         ("mongodb://u:hunter2@h/d", "mysql+pymysql"),
     ],
 )
-def test_other_databases_and_drivers_are_refused_with_what_to_write(url, written):
-    """The message names the URL that works, and no password."""
+def test_unsupported_url_is_refused(url, written):
+    """The message names a supported URL and no password."""
     with pytest.raises(StudyError, match="is not supported") as refused:
         check_url(url)
     assert written in str(refused.value)
@@ -45,8 +45,8 @@ def test_other_databases_and_drivers_are_refused_with_what_to_write(url, written
         ("mysql+pymysql://u:hunter2@h/d", "pymysql", "pip install pymysql"),
     ],
 )
-def test_the_right_driver_is_named(monkeypatch, url, missing, told):
-    """A URL may stand for a driver that is not the one search recommends."""
+def test_missing_driver_is_named(monkeypatch, url, missing, told):
+    """A URL may select a driver that is not the recommended one."""
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
     with pytest.raises(StudyError, match=told) as refused:
@@ -66,13 +66,13 @@ def test_the_right_driver_is_named(monkeypatch, url, missing, told):
         "sqlite:///study.db?mode=memory",
     ],
 )
-def test_a_database_in_memory_is_refused(url):
-    """It would be lost with the process."""
+def test_in_memory_database_is_refused(url):
+    """It cannot be shared or resumed."""
     with pytest.raises(StudyError, match="in-memory SQLite"):
         parse_url(url)
 
 
-def test_usual_urls_are_accepted():
-    """A file, and the servers that the documentation names."""
+def test_supported_urls_are_accepted():
+    """SQLite files, PostgreSQL and MySQL are supported."""
     for url in ("sqlite:///study.db", "sqlite:////tmp/a b.db", "postgresql+psycopg://h/d", "mysql+pymysql://h/d"):
         check_url(url)

@@ -1,4 +1,4 @@
-"""Samplers and pruners see of other workers what plain Optuna would show them."""
+"""Samplers and pruners see the trials of other workers as in Optuna."""
 
 import optuna
 import pytest
@@ -26,8 +26,8 @@ def worker(open_worker):
     return new
 
 
-def test_parameters_of_running_trials_are_seen_by_others(worker):
-    """TPE's constant liar keeps away from them."""
+def test_parameters_of_running_trials_are_visible(worker):
+    """TPE's constant liar needs them."""
     mine, others = worker()(), worker()
     mine.trial.suggest_float("dropout", 0.0, 0.5)
     mine.write()
@@ -38,8 +38,8 @@ def test_parameters_of_running_trials_are_seen_by_others(worker):
     ]
 
 
-def test_what_others_report_is_seen_with_the_next_report(worker):
-    """Not before: one look at the database for each step."""
+def test_reports_of_others_are_read_once_per_step(worker):
+    """They become visible with the next report."""
     mine, other = worker()(), worker()()
     mine.report(0.5, 1)
     assert not mine.trial.should_prune()
@@ -58,8 +58,8 @@ def test_what_others_report_is_seen_with_the_next_report(worker):
         optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3),
     ],
 )
-def test_pruners_judge_as_with_plain_optuna(worker, open_plainly, pruner):
-    """The same reports of ten trials, side by side: the same ones are pruned at the same steps."""
+def test_pruners_decide_as_in_optuna(worker, open_plainly, pruner):
+    """Equal reports lead to the same pruned steps."""
     plain = optuna.create_study(study_name="tiny", direction="maximize", pruner=pruner)
     ours, theirs = [], []
     take_next = worker(pruner=pruner)
@@ -82,8 +82,8 @@ def test_pruners_judge_as_with_plain_optuna(worker, open_plainly, pruner):
     assert [trial.state for trial in open_plainly().trials] == [trial.state for trial in plain.trials]
 
 
-def test_a_sampler_asks_as_with_plain_optuna(worker):
-    """TPE finds the same parameters, past its random first ten."""
+def test_sampler_suggests_as_in_optuna(worker):
+    """TPE suggests the same parameters, past its random start."""
     plain = optuna.create_study(direction="maximize")
     take_next = worker(optuna.samplers.TPESampler(seed=0))
     plain.sampler = optuna.samplers.TPESampler(seed=0)
@@ -96,8 +96,8 @@ def test_a_sampler_asks_as_with_plain_optuna(worker):
         plain.tell(trial, found[1])
 
 
-def test_a_parameter_keeps_its_distribution_over_all_workers(worker):
-    """As Optuna's own storage holds it."""
+def test_distribution_is_fixed_across_workers(worker):
+    """Incompatible distributions are refused, as in Optuna's storage."""
     mine, other = worker()(), worker()
     mine.trial.suggest_categorical("kind", ("a", "b"))
     mine.write()
@@ -105,8 +105,8 @@ def test_a_parameter_keeps_its_distribution_over_all_workers(worker):
         other().trial.suggest_categorical("kind", ("a", "c"))
 
 
-def test_trials_end_only_through_their_claim(worker):
-    """`study.tell` knows nothing of claims."""
+def test_trial_ends_only_through_claim(worker):
+    """`study.tell` is refused."""
     taken = worker()()
     with pytest.raises(RuntimeError, match="claim"):
         taken.trial.study.tell(taken.trial, 1.0)

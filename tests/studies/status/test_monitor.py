@@ -1,4 +1,4 @@
-"""Looking at a study from outside."""
+"""Monitoring a study."""
 
 from dataclasses import replace
 
@@ -20,8 +20,8 @@ def looking(folder):
     return StudyMonitor(sqlite_url(folder / "study.db"), "tiny")
 
 
-def test_a_study_that_is_not_there_is_waited_for(tmp_path):
-    """Before the first worker has opened the study there is nothing to see, and nothing is created."""
+def test_monitor_waits_for_missing_study(tmp_path):
+    """It creates nothing before a worker has created the study."""
     seen = looking(tmp_path)
     assert seen.look() is None
     assert not (tmp_path / "study.db").exists()
@@ -29,8 +29,8 @@ def test_a_study_that_is_not_there_is_waited_for(tmp_path):
     assert seen.look().progress.done == 4
 
 
-def test_workers_and_trials_are_seen(tmp_path):
-    """A snapshot has what each worker does, which trials have ended in which order, and the progress."""
+def test_snapshot_has_workers_and_trials(tmp_path):
+    """It holds activities, finished trials in order, and the progress."""
     run_tiny(tmp_path, SETTINGS)
     opened = opened_tiny(tmp_path, replace(SETTINGS, trials=6))
     queue = joined(opened, SETTINGS)
@@ -51,8 +51,8 @@ def test_workers_and_trials_are_seen(tmp_path):
     assert (now.progress.done, now.progress.trials) == (4, 6)
 
 
-def test_a_dead_process_is_given_up_at_once(tmp_path):
-    """Whoever started it does not wait for its silence: its trial waits for others, and it is shown as lost."""
+def test_dead_process_is_marked_lost_at_once(tmp_path):
+    """The supervisor need not wait for the timeout; the trial is requeued."""
     opened = opened_tiny(tmp_path, SETTINGS)
     queue = joined(opened, SETTINGS)
     taken_from(opened.study, queue)
@@ -74,8 +74,8 @@ def test_process_of_another_machine_is_not_marked_lost(tmp_path):
     assert looking(tmp_path).look().workers[0].is_alive
 
 
-def test_a_database_that_is_away_leaves_the_last_look(tmp_path):
-    """What was seen last stays until the database is there again."""
+def test_unreachable_database_keeps_last_snapshot(tmp_path):
+    """The last snapshot stays until the database is reachable."""
     run_tiny(tmp_path, SETTINGS)
     seen = looking(tmp_path)
     before = seen.look()
@@ -84,8 +84,8 @@ def test_a_database_that_is_away_leaves_the_last_look(tmp_path):
     assert seen.look() is before
 
 
-def test_the_last_look_is_after_the_end(tmp_path):
-    """What workers wrote last is seen, however soon they ended after the look before."""
+def test_last_snapshot_follows_the_end(tmp_path):
+    """The last writes of the workers are included."""
     seen = looking(tmp_path)
     with seen.resumed():
         run_tiny(tmp_path, SETTINGS)
@@ -93,8 +93,8 @@ def test_the_last_look_is_after_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_a_replacement_keeps_the_limits_of_the_study(tmp_path, goes_on):
-    """With nobody at work for a moment, a replaced process sets no new time limit and takes no end back."""
+def test_replacement_keeps_limits(tmp_path, goes_on):
+    """A replaced process neither sets a new time limit nor clears a stop request."""
     opened = opened_tiny(tmp_path, SETTINGS)
     set_limits(opened.database, opened.study_id, Limits(4, timeout_seconds=100.0))
     first = read_control(opened.database, opened.study_id).deadline
