@@ -1,4 +1,4 @@
-"""The model card: what an exported model is, how good it is and how to use it, for a person to read."""
+"""Writes the model card, which describes an exported model, its test results and its use."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,27 +9,27 @@ from studies.export.formats import FORMATS
 from studies.training.scores import SCORES
 
 _LIMITS = (
-    "- It always answers with one of its classes, also for an image that shows none of them.\n"
-    "- The figures hold for images like the test images; for images from elsewhere they can be much worse.\n"
-    "- The probabilities are the model's own and were not calibrated."
+    "- The model always predicts one of its classes, even for an image that shows none of them.\n"
+    "- The scores hold for images like the test images; they can be much lower for images from other sources.\n"
+    "- The probabilities are not calibrated."
 )
 
-_MEASURES = {"f1": "F1", "auc": "AUC", "top_5_accuracy": "among the five most probable"}
+_MEASURES = {"f1": "F1", "auc": "AUC", "top_5_accuracy": "top-5 accuracy"}
 _PICTURES = {
     "samples.png": "training images with their classes",
     "confusion_matrix.png": "confusion matrix of the test images",
-    "mistakes.png": "test images that are surest and wrong",
-    "curves.png": "loss and metric by epoch, of the best trial and of the baseline",
+    "mistakes.png": "misclassified test images with the highest confidence",
+    "curves.png": "loss and metric by epoch of the best trial and the baseline",
 }
 
 
 def model_card(metrics: Mapping[str, Any], form: Mapping[str, Any], pictures: Collection[str] = ()) -> str:
-    """The card in Markdown.
+    """Return the model card in Markdown.
 
     Args:
-        metrics: What `metrics.json` holds; parts that are missing are left out.
-        form: What `labels.json` holds: `labels`, `image_shape` and `resize`.
-        pictures: Names of the pictures that stand beside the card.
+        metrics: Content of `metrics.json`; missing parts are omitted from the card.
+        form: Content of `labels.json`: `labels`, `image_shape` and `resize`.
+        pictures: File names of the plots next to the card.
     """
     samples, confusion, mistakes, curves = (_picture(name, pictures) for name in _PICTURES)
     sections = (
@@ -61,12 +61,12 @@ def _opening(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
 def _input(form: Mapping[str, Any]) -> str:
     height, width, channels = form["image_shape"]
     colour = "grey" if channels == 1 else "colour" if channels == 3 else f"{channels} channels"
-    answer = "the probability of the second class" if len(form["labels"]) == 2 else "a probability for each class"
+    output = "the probability of the second class" if len(form["labels"]) == 2 else "a probability for each class"
     return (
-        f"## Input and output\n\nImages of {height} x {width} pixels ({colour}), values 0 to 255 as whole numbers or "
-        f"floats, shape (n, {height}, {width}, {channels}). Rescaling is part of the model. Images of another size "
-        f"are brought to this one by `{form['resize']}`; `read_pixels` below reads any image file as in training. "
-        f"The output is {answer}."
+        f"## Input and output\n\nImages of {height} x {width} pixels ({colour}), values 0 to 255 as integers or "
+        f"floats, shape (n, {height}, {width}, {channels}). Rescaling is part of the model. Images of other sizes "
+        f"are resized with `{form['resize']}`; `read_pixels` below reads any image file as in training. "
+        f"The output is {output}."
     )
 
 
@@ -75,8 +75,8 @@ def _test(test: Mapping[str, Any] | None) -> str:
         return ""
     rows = [(_MEASURES.get(name, name), test.get(name)) for name in SCORES]
     images = f" on {test['images']} images" if "images" in test else ""
-    text = f"## Test\n\nMeasured once{images} that no trial had seen.\n\n"
-    text += _table(("measure", "value"), [(name, f"{value:.4f}") for name, value in rows if value is not None])
+    text = f"## Test\n\nMeasured once{images} that the search never used.\n\n"
+    text += _table(("metric", "value"), [(name, f"{value:.4f}") for name, value in rows if value is not None])
     return text + "".join(f"\n\n{part}" for part in (_per_class(test), _confusion(test)) if part)
 
 
@@ -111,9 +111,9 @@ def _origin(metrics: Mapping[str, Any]) -> str:
 def _origin_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     if trials := metrics.get("trials"):
         counts = ", ".join(f"{count} {state}" for state, count in trials.items())
-        yield f"- Study `{metrics.get('study')}`, compared by `{metrics.get('metric')}`; trials: {counts}."
+        yield f"- Study `{metrics.get('study')}`, optimizing `{metrics.get('metric')}`; trials: {counts}."
     if best := metrics.get("best"):
-        yield f"- Best trial: number {best['number']}, {_number(best['value'])} in epoch {best['epoch']}."
+        yield f"- Best trial: trial {best['number']}, {_number(best['value'])} in epoch {best['epoch']}."
     baseline = (metrics.get("baseline") or {}).get("value")
     if baseline is not None:
         yield f"- Baseline (all defaults): {_number(baseline)}."
@@ -121,31 +121,30 @@ def _origin_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _weights(weights: Mapping[str, Any] | None) -> str:
-    """How the exported weights came about."""
-    retrained = "The best trial's recipe, in `recipe.json`, was trained once more on training and validation images"
+    """Return a sentence on the origin of the exported weights."""
+    retrained = "The best trial's recipe (`recipe.json`) was retrained on the training and validation images"
     if not weights or (weights["from"] == "retraining" and weights["complete"]):
         return f"{retrained}."
     if weights["from"] == "retraining":
-        return f"{retrained}, until the time limit ended it in epoch {weights['epochs'] + 1}: it is **not finished**."
+        return f"{retrained}. It is **not finished**: the time limit stopped it in epoch {weights['epochs'] + 1}."
     if weights["complete"]:
         return (
-            f"The weights are those of trial {weights['trial']} after epoch {weights['epoch']}, trained on the "
-            "training images alone: the time limit left no time to train its recipe, in `recipe.json`, on the "
-            "validation images too."
+            f"The weights are those of trial {weights['trial']} after epoch {weights['epoch']}, trained only on the "
+            "training images: there was no time to retrain its recipe (`recipe.json`) with the validation images."
         )
     return (
-        f"The weights are those of trial {weights['trial']} when the time limit stopped it within its first epoch: "
-        "it is **not finished**. Its recipe is in `recipe.json`."
+        f"The weights are those of trial {weights['trial']}, which is **not finished**: the time limit stopped it "
+        "within its first epoch. Its recipe is in `recipe.json`."
     )
 
 
 def _use(form: Mapping[str, Any]) -> str:
     usage = "\n\n".join(each.usage for each in FORMATS.values() if each.usage)
     return (
-        "## Use\n\nFrom the command line, with the path of this folder:\n\n"
+        "## Use\n\nOn the command line, with the path of this folder:\n\n"
         "```console\nsearch predict FOLDER photo.jpg\nsearch evaluate FOLDER labelled_images/\n```\n\n"
-        f"With Keras and Pillow alone, in this folder:\n\n```python\n{usage_code(form)}```\n\n"
-        "The model is saved without its training, so `evaluate` needs it compiled first, with labels as integers:\n\n"
+        f"In Python with Keras and Pillow, run in this folder:\n\n```python\n{usage_code(form)}```\n\n"
+        "The model is saved uncompiled; to use `evaluate`, compile it first, with integer labels:\n\n"
         f"```python\n{evaluation_code(form)}```\n\n{usage}"
     )
 
@@ -159,7 +158,7 @@ def _versions(metrics: Mapping[str, Any]) -> str:
         for name, export in metrics.get("exports", {}).items()
     )
     text = f"## Versions\n\n{versions}." if versions else "## Versions"
-    return f"{text}\n\nLargest difference from the model in memory: {differences}." if differences else text
+    return f"{text}\n\nMaximum difference from the trained model: {differences}." if differences else text
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -168,7 +167,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A class's name as Markdown shows it in a table: it may hold anything that a folder's name may."""
+    """Escape a class name for Markdown; it may contain any character of a folder name."""
     return re.sub(r"([\\|<*`\[])", r"\\\1", " ".join(str(text).split()))
 
 

@@ -1,4 +1,4 @@
-"""Python in the model card: what it reads from an image file are the pixels that the model was trained on."""
+"""Python code for the model card that reads image files exactly as in training."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _RESIZED = {
     "pad": 'ImageOps.pad(image.convert("{mode}"), ({width}, {height}), Image.Resampling.BILINEAR)',
 }
 
-# Step for step as in `studies.images.decoding`, on which a test holds it.
+# Repeats `studies.images.decoding` step by step; a test compares both.
 _READ = """\
 import json
 
@@ -20,11 +20,11 @@ import keras
 import numpy as np
 from PIL import Image, ImageOps
 
-Image.MAX_IMAGE_PIXELS = {most_pixels}  # the photos of some phones are above Pillow's own limit
+Image.MAX_IMAGE_PIXELS = {most_pixels}  # some phones take photos above Pillow's default limit
 
 
 def read_pixels(path):
-    \"\"\"An image file as in training: upright, 8 bits, transparency on white, {height} x {width} pixels.\"\"\"
+    \"\"\"Read an image file as in training: upright, 8 bits, transparency on white, {height} x {width} pixels.\"\"\"
     with Image.open(path, formats={formats}) as file:
         file.draft("{mode}", {draft})  # large JPEG files are decoded at a fraction of their size
         image = ImageOps.exif_transpose(file)
@@ -52,13 +52,13 @@ probabilities = model.predict(pixels[None], verbose=0)[0].tolist()
 """
 
 _BOTH = """\
-if len(probabilities) == 1:  # that of the second class
+if len(probabilities) == 1:  # the probability of the second class
     probabilities = [1 - probabilities[0], probabilities[0]]
 """
 
 _EVALUATE = """\
 images = np.stack([read_pixels(path) for path in ["photo.jpg"]])
-classes = np.array([0])  # for each image the position of its class in labels
+classes = np.array([0])  # position of each image's class in labels
 {loss}model.compile(loss={name}, metrics=["accuracy"])
 print(model.evaluate(images, classes, verbose=0, return_dict=True))
 """
@@ -69,7 +69,7 @@ loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categor
 
 
 def usage_code(form: Mapping[str, Any]) -> str:
-    """Python that classifies `photo.jpg` when it runs in the exported folder."""
+    """Return Python code that classifies `photo.jpg` when run in the exported folder."""
     height, width, channels = form["image_shape"]
     mode = "L" if channels == 1 else "RGB"
     resized = _RESIZED[form["resize"]].format(height=height, width=width, mode=mode)
@@ -87,7 +87,7 @@ def usage_code(form: Mapping[str, Any]) -> str:
 
 
 def evaluation_code(form: Mapping[str, Any]) -> str:
-    """Python that compiles the model and evaluates it on labelled images, after `usage_code`."""
+    """Return Python code that evaluates the model on labelled images, to run after `usage_code`."""
     if len(form["labels"]) == 2:
         return _EVALUATE.format(loss=_LOSS, name="loss")
     return _EVALUATE.format(loss="", name='"sparse_categorical_crossentropy"')

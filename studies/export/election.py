@@ -1,4 +1,4 @@
-"""What is done with the best trial after the search: retrained, tested and exported, by one worker alone."""
+"""Elects the one worker that retrains, tests and exports the best trial after the search."""
 
 import json
 import time
@@ -36,11 +36,11 @@ class Exporter:
 
     Args:
         opened: The study.
-        member: This worker.
-        target: Where the export goes.
-        context: What all parts of the run share.
-        has_time: Returns whether there is time to write a model with this many layers in a second format.
-        wait: Waits so many seconds.
+        worker: This worker.
+        target: Folder of the export.
+        context: Shared parts of the run.
+        has_time: Returns True if there is time to write a model with this many layers in a second format.
+        wait: Waits for a number of seconds.
     """
 
     opened: OpenStudy
@@ -53,13 +53,13 @@ class Exporter:
     def export(
         self, space: Space, result: RunResult, *, retrains: bool = True, unfinished: Best | None = None
     ) -> RunResult:
-        """The result with its export: the one that is there if it is of the same trial, else a new one.
+        """Return the result with its export: the existing one if it fits, else a new one.
 
         Args:
-            space: What was searched.
-            result: The outcome of the search.
+            space: The searched space.
+            result: Result of the search.
             retrains: Whether there is time to retrain the best trial.
-            unfinished: What a trial reached within its first epoch, exported where no trial is complete.
+            unfinished: Result of a trial within its first epoch, exported if no trial is complete.
         """
         from studies.export.retraining import retrain_and_export
         from studies.export.search_summary import SearchSummary
@@ -71,7 +71,7 @@ class Exporter:
         if result.progress.best is not None:
             best = read_epoch_counts(best, recipe)
             result = replace(result, progress=replace(result.progress, best=best))
-        stored = stored_metrics(self.target, recipe, self.opened.identity)
+        stored = read_stored_metrics(self.target, recipe, self.opened.identity)
         if stored and self._is_good_enough(stored, best, result.progress, retrains=retrains):
             return replace(result, metrics=stored, export=self.target)
         claim = self._claim()
@@ -87,7 +87,7 @@ class Exporter:
             recipe=recipe,
             seed=trial_seed(self.context.seed, best.number),
             search_seconds=stored_trials.total_seconds(self.opened.study),
-            epochs=_epochs(self.opened.study, {0, best.number}),
+            epochs=_read_epochs(self.opened.study, {0, best.number}),
             identity=self.opened.identity,
             attempt=claim.attempt,
         )
@@ -112,32 +112,32 @@ class Exporter:
         return replace(result, metrics=metrics, export=export, interrupted=self.context.stop.requested_by)
 
     def _is_good_enough(self, stored: dict[str, Any], best: Best, progress: Progress, *, retrains: bool) -> bool:
-        """Whether the export that is there needs no other in its place."""
+        """Return True if the existing export need not be replaced."""
         if stored["best"] != asdict(best):
             return False
         if not retrains:
-            # It is of the same trial, and may even be a retrained one.
+            # The export is of the same trial, and may even be retrained.
             return True
         weights = stored.get("weights", {"from": "retraining", "complete": True})
-        # What was left out for lack of time is written now.
+        # Formats that were skipped for lack of time are written now.
         is_whole = all(export.get("skipped") != "no time left" for export in stored.get("exports", {}).values())
         is_retrained: bool = weights["from"] == "retraining" and weights["complete"] and is_whole
         counts: dict[str, int] = stored["trials"]
         return is_retrained and counts == _trial_counts(progress)
 
     def _publish(self, result: RunResult, claim: ExportClaim, swap: Callable[[], None]) -> bool:
-        """Put the export in place while the claim is held, and tell others where it is."""
+        """Move the export into place while the claim is held, and tell other workers where it is."""
         what = {"trial": self._trial(result), "host": gethostname(), "folder": str(self.target.absolute())}
         return release_export(self.opened.database, claim, what, swap)
 
     def _trial(self, result: RunResult) -> list[int]:
-        """The best trial's number, and how many had ended."""
+        """Return the best trial's number and the number of finished trials."""
         return [result.progress.best.number if result.progress.best else -1, result.progress.done]
 
     def _elsewhere(self, result: RunResult, claim: ExportClaim) -> str:
-        """Who has exported the best trial while this process was at work; else empty.
+        """Return where another worker exported the best trial during this run; empty if nobody did.
 
-        A process that finds the study finished, and no export in its own folder, makes one.
+        A process that starts when the study is finished and has no export in its folder makes its own.
         """
         known = read_control(self.opened.database, self.opened.study_id).export_info or {}
         if not result.already_finished and known.get("trial") == self._trial(result):
@@ -146,7 +146,7 @@ class Exporter:
         return ""
 
     def _claim(self) -> ExportClaim | None:
-        """Claim the export; None where another worker has it, as soon as that one has shown to be alive."""
+        """Claim the export; return None once another worker that holds the claim sends a heartbeat."""
         database, study_id = self.opened.database, self.opened.study_id
         heard_at = exporter_heartbeat(database, study_id)
         while (claim := claim_export(database, study_id, self.worker.worker_id)) is None:
@@ -158,7 +158,7 @@ class Exporter:
 
 
 def read_epoch_counts(best: Best, recipe: Recipe) -> Best:
-    """Return the best trial; one that was evaluated elsewhere is retrained for as many epochs as its recipe has."""
+    """Return the best trial with its epoch counts; those of its recipe if the trial was evaluated elsewhere."""
     if best.epoch > 0:
         return best
     second = second_phase(recipe)
@@ -171,10 +171,10 @@ def read_epoch_counts(best: Best, recipe: Recipe) -> Best:
 
 
 def notices(export: Path, identity: str) -> list[str]:
-    """What to say before the search of the export that is in the study's folder.
+    """Return notices about an existing export in the study's folder.
 
     Args:
-        export: Where the best trial will be exported.
+        export: Folder to which the best trial will be exported.
         identity: Identity of the study.
     """
     if not export.exists() or (other := study_of(export)) == identity:
@@ -185,13 +185,13 @@ def notices(export: Path, identity: str) -> list[str]:
     ]
 
 
-def stored_metrics(export: Path, recipe: Recipe, identity: str) -> dict[str, Any] | None:
-    """What an earlier export says of itself, or None when it is of another study or recipe, incomplete or unreadable.
+def read_stored_metrics(export: Path, recipe: Recipe, identity: str) -> dict[str, Any] | None:
+    """Return the metrics of an earlier export; None if it has another study or recipe, is incomplete or unreadable.
 
     Args:
-        export: Its folder.
-        recipe: What it must be trained as.
-        identity: Identity of the study that it must be of.
+        export: Folder of the export.
+        recipe: The expected recipe.
+        identity: Identity of the expected study.
     """
     if not (export / "model.keras").is_file() or study_of(export) != identity:
         return None
@@ -203,8 +203,8 @@ def stored_metrics(export: Path, recipe: Recipe, identity: str) -> dict[str, Any
     return stored if same and {"best", "trials", "test"} <= stored.keys() else None
 
 
-def _epochs(study: optuna.Study, numbers: Collection[int]) -> dict[int, list[dict[str, float | None]]]:
-    """The metrics of the epochs of some trials, by number."""
+def _read_epochs(study: optuna.Study, numbers: Collection[int]) -> dict[int, list[dict[str, float | None]]]:
+    """Return the metrics of each epoch of some trials, by trial number."""
     found = study.get_trials(deepcopy=False)
     return {number: read_epochs(engine_of(study), found[number]._trial_id) for number in numbers}
 

@@ -1,4 +1,4 @@
-"""The folder of an export: written apart under a name of its own, then put in place of the earlier one in one step."""
+"""Replaces the folder of an export atomically: a new folder is written next to it and renamed when complete."""
 
 import contextlib
 import errno
@@ -18,40 +18,40 @@ from spaces.errors import OutputError, SearchError
 
 METRICS = "metrics.json"
 STUDY_ID = "study_id"
-"""The key in `metrics.json` of the identity of the study that an export is of."""
+"""Key of the study's identity in `metrics.json`."""
 
 STALE_EXPORT_SECONDS = 24 * 3600
-"""An unfinished export that is older, and that no process holds, is removed."""
+"""Age in seconds after which an unfinished export that no process has locked is removed."""
 
 POLL_SECONDS = 0.05
 SWAP_SECONDS = 60.0
-"""How long to wait for another process that is putting its export into the same place."""
+"""Time limit for waiting for another process that replaces the same export."""
 
 Publish: TypeAlias = Callable[[Callable[[], None]], bool]
-"""Calls its argument, perhaps twice, while the export is still this process's; returns whether it is."""
+"""Calls its argument once or twice if this process still holds the export lock; returns whether it does."""
 
 
 class ExportLockLostError(SearchError):
-    """This worker was given up for lost, and its export was claimed by another one."""
+    """This worker was considered lost, and another worker has claimed the export."""
 
 
 def publish_at_once(swap: Callable[[], None]) -> bool:
-    """Put an export in place that no other process can claim."""
+    """Move an export into place without a lock."""
     swap()
     return True
 
 
 @contextmanager
 def replace_folder(folder: Path, study: str = "", publish: Publish = publish_at_once) -> Iterator[Path]:
-    """A new folder next to `folder`, which takes its place if all goes well and is removed if not.
+    """Yield a new folder that replaces `folder` on success and is removed on failure.
 
     Args:
-        folder: Where the export goes. An earlier export of the same study is replaced, that of another one is moved.
-        study: Identity of the study; empty for an export of none.
-        publish: Puts the new folder in place.
+        folder: The export. An earlier export of the same study is replaced, one of another study is moved.
+        study: Identity of the study; empty for none.
+        publish: Moves the new folder into place.
 
     Raises:
-        ExportLockLostError: The export is another worker's by now.
+        ExportLockLostError: Another worker has claimed the export.
         OutputError: The folder cannot be written.
     """
     new = folder.with_name(f".{folder.name}.new-{uuid.uuid4().hex}")
@@ -66,13 +66,13 @@ def replace_folder(folder: Path, study: str = "", publish: Publish = publish_at_
                 )
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"the exported model cannot be written to {folder}: {reason}") from error
+        raise OutputError(f"cannot write the exported model to {folder}: {reason}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
 def study_of(export: Path) -> str:
-    """Return the identity of the study that an export is of; empty if it does not say."""
+    """Return the identity of an export's study; empty if unknown."""
     try:
         found = json.loads((export / METRICS).read_text(encoding="utf-8"))[STUDY_ID]
     except (OSError, ValueError, KeyError, TypeError):
@@ -81,16 +81,16 @@ def study_of(export: Path) -> str:
 
 
 def previous_export(folder: Path) -> Path:
-    """Where the earlier export is in the instant in which a new one takes its place."""
+    """Return the path of the earlier export during its replacement."""
     return folder.with_name(f".{folder.name}.previous")
 
 
 def path_for_other_study(folder: Path, study: str) -> Path:
-    """Where the export of another study goes when a new one takes its place; nothing is there yet.
+    """Return an unused path to which the export of another study is moved when it is replaced.
 
     Args:
-        folder: Where it is now.
-        study: Identity of that study, which may be anything that a file says; empty if it does not say.
+        folder: Current path of that export.
+        study: Identity of that study, read from a file, so it may be any text; empty if unknown.
     """
     short = study[:8] if study[:8].isalnum() else "earlier"
     names = (f"{folder.name}-{short}{f'-{count}' if count > 1 else ''}" for count in range(1, 10_000))
@@ -98,13 +98,13 @@ def path_for_other_study(folder: Path, study: str) -> Path:
 
 
 def _swap(new: Path, folder: Path, study: str) -> None:
-    """Put the new folder in place; a second call finds it there."""
+    """Move the new folder into place; a second call does nothing."""
     with _folder_lock(folder.parent, SWAP_SECONDS):
         if not new.exists():
             return
         previous = previous_export(folder)
         if not folder.exists() and previous.exists():
-            # A process was killed between the two steps.
+            # A process was killed between the two renames.
             previous.rename(folder)
         _dispose(previous, folder, study)
         if folder.exists():
@@ -119,7 +119,7 @@ def _swap(new: Path, folder: Path, study: str) -> None:
 
 
 def _dispose(previous: Path, folder: Path, study: str) -> None:
-    """Remove the earlier export of the same study; keep that of another one under a name of its own."""
+    """Remove the earlier export of the same study; move one of another study aside."""
     if not previous.exists():
         return
     other = study_of(previous)
@@ -130,7 +130,7 @@ def _dispose(previous: Path, folder: Path, study: str) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what exports that were killed long ago have left next to the folder, never that of a living process."""
+    """Remove the folders of exports that were killed long ago, but never those of running processes."""
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.new-*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > STALE_EXPORT_SECONDS:
@@ -140,21 +140,23 @@ def _remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def _folder_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
-    """Hold a folder as long as this process lives; a file system that cannot lock folders does without.
+    """Lock a folder until the end of the block or of this process, if the file system supports it.
 
     Args:
-        folder: It may be renamed meanwhile.
-        wait_seconds: How long to wait for another process that holds it.
+        folder: The folder, which may be renamed while it is locked.
+        wait_seconds: Time limit for waiting for another process that holds the lock.
 
     Raises:
-        TimeoutError: Another process has held it for that long.
+        TimeoutError: Another process held the lock for that long.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         until = time.monotonic() + wait_seconds
         while not _try_lock(descriptor):
             if time.monotonic() >= until:
-                raise TimeoutError(errno.ETIMEDOUT, f"another process has held {folder} for {wait_seconds:g} seconds")
+                raise TimeoutError(
+                    errno.ETIMEDOUT, f"{folder} is locked by another process (waited {wait_seconds:g} s)"
+                )
             time.sleep(POLL_SECONDS)
         yield
     finally:
@@ -162,12 +164,12 @@ def _folder_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Lock an open folder; False while another process holds it."""
+    """Lock an open folder; return False if another process holds the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        # Some network file systems lock nothing that is not open for writing.
+        # Some network file systems only lock files that are open for writing.
         return True
     return True

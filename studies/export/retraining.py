@@ -1,4 +1,4 @@
-"""After the search: the best recipe trained on all images but the test split's, tested once, and exported."""
+"""Retrains the best recipe on all images except the test split, tests it once and exports it."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from studies.checkpoints.best_weights import PATH, params_fingerprint, saved_weights
 from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpoints
-from studies.data.dataset import Dataset, Split
+from studies.data.dataset import Dataset
 from studies.events import EpochEnded, RetrainingStarted
 from studies.export.export_folder import STUDY_ID, Publish, publish_at_once
 from studies.export.plots.curves import Curve, mean_over_folds
@@ -24,7 +24,7 @@ from studies.export.search_summary import SearchSummary
 from studies.export.trial_weights import build_with_weights
 from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import TrainingInputs, image_inputs
+from studies.features.inputs import TrainingInputs, image_inputs, spaced_rows
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
 from studies.training.options import TrainingOptions
@@ -33,35 +33,34 @@ from studies.training.scores import class_probabilities, compute_scores
 from studies.trials.recipe_training import inference_model_of, train_recipe
 from studies.trials.run_context import RunContext
 
-SAMPLE_COUNT = 32
 RETRAINING, TRIAL = "retraining", "trial"
-"""Where the weights of an export come from."""
+"""Origin of the weights of an export."""
 
 MAX_RETRAIN_ATTEMPTS = 3
-"""How often a retraining that diverges is tried, each time with another seed."""
+"""Attempts of a retraining that diverges, each with another seed."""
 
 COOLDOWN = 0.3
-"""Share of the retraining in which the learning rate falls to zero. A trial keeps its best epoch; without validation
-images the last weights have to do, and under a constant rate those are wherever the last steps leave them."""
+"""Fraction of the retraining in which the learning rate falls to zero. A trial keeps its best epoch, but without
+validation images the retraining must use its last weights, which are noisy at a constant rate."""
 
 
 @dataclass(frozen=True)
 class FinalModel:
-    """The trained model that is exported.
+    """Trained model to export.
 
     Args:
-        model: The network, or its head where features were trained on.
-        prepared: What it was trained on.
-        weights: Where its weights come from, for `metrics.json`.
+        model: The network, or its head if it was trained on features.
+        inputs: The training inputs.
+        weights: Origin of the weights, for `metrics.json`.
     """
 
     model: keras.Model
-    prepared: TrainingInputs
+    inputs: TrainingInputs
     weights: Mapping[str, Any]
 
 
 def retrain_and_export(
-    found: SearchSummary,
+    summary: SearchSummary,
     dataset: Dataset,
     context: RunContext,
     *,
@@ -70,48 +69,47 @@ def retrain_and_export(
     retrains: bool = True,
     has_time: Callable[[int], bool] = lambda layers: True,
 ) -> dict[str, Any] | None:
-    """Retrain, test and export the best recipe; without time to retrain, with the weights that its trial had.
+    """Retrain, test and export the best recipe; without time to retrain, use the weights of its trial.
 
     Args:
-        found: What the search found.
+        summary: Result of the search.
         dataset: The recipe's images.
-        context: What all parts of the run share. The retraining is saved in its checkpoints, under the number of the
-            best trial, and resumes from there.
-        best_folder: Where the export goes; an earlier one is replaced when the new one is complete.
-        publish: Puts the export in place while this worker holds the export lock.
-        retrains: There is time to retrain.
+        context: Shared parts of the run. The retraining is saved in its checkpoints under the best trial's number,
+            and resumes from there.
+        best_folder: Target folder; an earlier export is replaced when the new one is complete.
+        publish: Moves the export into place while this worker holds the export lock.
+        retrains: Whether there is time to retrain.
         has_time: Returns True if there is time to write a model with this number of layers in a second format.
 
     Returns:
-        The content of `metrics.json`, or None when stopped before.
+        The content of `metrics.json`, or None if the export was stopped.
 
     Raises:
         ExportLockLostError: Another worker has claimed the export.
     """
     started = time.monotonic()
     features, checkpoints, listener = context.features, context.checkpoints, context.listener
-    final = _Exporting(found, dataset, context).final(retrains)
+    final = _FinalTraining(summary, dataset, context).final(retrains)
     if final is None:
         return None
-    prepared = final.prepared
     retrained = time.monotonic()
-    listener.on_exporting(found.best.number if final.weights["from"] == TRIAL else None)
+    listener.on_exporting(summary.best.number if final.weights["from"] == TRIAL else None)
     shape = dataset.image_shape
-    whole = features.full_model(found.recipe, prepared, final.model, dataset)
-    model = inference_model_of(found.recipe, whole, shape, len(dataset.classes))
-    compared = features.verify_full_model(found.recipe, prepared, final.model, model, dataset)
-    probabilities = model.predict(evaluation_data(dataset.test, found.recipe.batch_size), verbose=0)
+    full = features.full_model(summary.recipe, final.inputs, final.model, dataset)
+    model = inference_model_of(summary.recipe, full, shape, len(dataset.classes))
+    compared = features.verify_full_model(summary.recipe, final.inputs, final.model, model, dataset)
+    probabilities = model.predict(evaluation_data(dataset.test, summary.recipe.batch_size), verbose=0)
     scores = compute_scores(probabilities, dataset.test.labels, dataset.classes)
 
     def metrics(exports: Any) -> dict[str, Any]:
         seconds = {
-            "search": found.search_seconds,
+            "search": summary.search_seconds,
             "retrain": retrained - started if final.weights["from"] == RETRAINING else 0.0,
             "export": time.monotonic() - retrained,
         }
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         tested = {"weights": final.weights, "test": scores.to_json(), "features": compared}
-        return {**_search_metrics(found), **tested, "exports": exports, "seconds": rounded}
+        return {**_search_metrics(summary), **tested, "exports": exports, "seconds": rounded}
 
     exported = export_model(
         model,
@@ -119,77 +117,80 @@ def retrain_and_export(
         labels=dataset.classes,
         image_shape=shape,
         resize=dataset.resize,
-        recipe_json=to_json(found.recipe),
+        recipe_json=to_json(summary.recipe),
         metrics=metrics,
-        samples=_samples(dataset.test),
-        draw=lambda new: draw_plots(new, found.metric, _curves(found), dataset, class_probabilities(probabilities)),
-        study=found.identity,
+        samples=np.asarray(dataset.test.images[spaced_rows(len(dataset.test))]),
+        draw=lambda new: draw_plots(new, summary.metric, _curves(summary), dataset, class_probabilities(probabilities)),
+        study=summary.identity,
         publish=publish,
         has_time=lambda: has_time(sum(1 for _ in all_layers(model))),
     )
     if checkpoints and final.weights["from"] == RETRAINING:
-        checkpoints.for_trial(found.best.number).clear()
+        checkpoints.for_trial(summary.best.number).clear()
         checkpoints.best_weights.delete_except([])
     return exported
 
 
 @dataclass(frozen=True)
-class _Exporting:
-    """What the final model is made of; the arguments are those of `retrain_and_export`."""
+class _FinalTraining:
+    """Training of the final model, with the arguments of `retrain_and_export`."""
 
-    found: SearchSummary
+    summary: SearchSummary
     dataset: Dataset
     context: RunContext
 
     def final(self, retrains: bool) -> FinalModel | None:
-        """The model: retrained if there is time, else as its trial left it; None when it was interrupted."""
+        """Return the retrained model, or the trial's own if there is no time; None if interrupted."""
         retrained = self._retrain_best() if retrains else None
         if retrained is not None and retrained.weights["complete"]:
             return retrained
         if self.context.stop.requested:
             return None
-        # Without weights of the trial, a short retraining is better than no model.
+        # Without the trial's weights, a short retraining is better than no model.
         return self._from_trial() or retrained or self._retrain_best()
 
     def _retrain_best(self) -> FinalModel | None:
-        prepared = _prepared(self.context, self.found.recipe, self.dataset)
-        if prepared is None:
+        inputs = _prepare_inputs(self.context, self.summary.recipe, self.dataset)
+        if inputs is None:
             return None
-        trained = _retrain(self.found, prepared, self.context)
+        trained = _retrain(self.summary, inputs, self.context)
         weights = {
             "from": RETRAINING,
-            "trial": self.found.best.number,
+            "trial": self.summary.best.number,
             "epochs": len(trained.history),
             "complete": trained.end_reason != STOPPED,
         }
-        return FinalModel(trained.model, prepared, weights)
+        return FinalModel(trained.model, inputs, weights)
 
     def _from_trial(self) -> FinalModel | None:
-        """The best trial's model with the weights of its best epoch, if they were saved."""
-        best, recipe = self.found.best, self.found.recipe
+        """Return the best trial's model with the weights of its best epoch; None if they were not saved."""
+        best, recipe = self.summary.best, self.summary.recipe
         checkpoints, features = self.context.checkpoints, self.context.features
         saved = checkpoints.best_weights.load(best.number, params_fingerprint(best.params)) if checkpoints else None
         if saved is None:
             return None
         if saved.state.get(PATH) == IMAGES:
-            prepared = image_inputs(self.dataset, self.context.folder)
+            inputs = image_inputs(self.dataset, self.context.folder)
         else:
-            prepared = features.for_trial(recipe, self.dataset)
-        model = build_with_weights(saved_weights(saved), recipe, prepared)
+            inputs = features.for_trial(recipe, self.dataset)
+        model = build_with_weights(saved_weights(saved), recipe, inputs)
         if model is None:
             return None
         weights = {"from": TRIAL, "trial": best.number, "epoch": best.epoch, "complete": best.epoch > 0}
-        return FinalModel(model, prepared, weights)
+        return FinalModel(model, inputs, weights)
 
 
-def _curves(found: SearchSummary) -> tuple[Curve, Curve]:
-    """How the best trial and the baseline learned."""
-    best = Curve(found.best.number, found.best.epoch or None, mean_over_folds(found.epochs.get(found.best.number, ())))
-    return best, Curve(0, None, mean_over_folds(found.epochs.get(0, ())))
+def _curves(summary: SearchSummary) -> tuple[Curve, Curve]:
+    """Return the learning curves of the best trial and the baseline."""
+
+    def curve(number: int, epoch: int | None) -> Curve:
+        return Curve(number, epoch, mean_over_folds(summary.epochs.get(number, ())))
+
+    return curve(summary.best.number, summary.best.epoch or None), curve(0, None)
 
 
-def _prepared(context: RunContext, recipe: Recipe, dataset: Dataset) -> TrainingInputs | None:
-    """Return what is trained on; None when a signal ended its preparation."""
+def _prepare_inputs(context: RunContext, recipe: Recipe, dataset: Dataset) -> TrainingInputs | None:
+    """Return the training inputs; None if a signal stopped their preparation."""
     try:
         return context.features.for_retraining(recipe, dataset)
     except KeyboardInterrupt:
@@ -198,16 +199,16 @@ def _prepared(context: RunContext, recipe: Recipe, dataset: Dataset) -> Training
         raise
 
 
-def _retrain(found: SearchSummary, prepared: TrainingInputs, context: RunContext) -> TrainingResult:
+def _retrain(summary: SearchSummary, prepared: TrainingInputs, context: RunContext) -> TrainingResult:
     listener = context.listener
-    inputs, epochs = prepared.all_images, found.best.epochs
-    listener.on_retraining(RetrainingStarted(found.best.number, sum(epochs), len(inputs.train)))
+    inputs, epochs = prepared.all_images, summary.best.epochs
+    listener.on_retraining(RetrainingStarted(summary.best.number, sum(epochs), len(inputs.train)))
 
     def show(epoch: int, metrics: Any) -> bool:
         listener.on_epoch_ended(EpochEnded(None, epoch, sum(epochs), metrics))
         return True
 
-    for seed in range(found.seed, found.seed + MAX_RETRAIN_ATTEMPTS):
+    for seed in range(summary.seed, summary.seed + MAX_RETRAIN_ATTEMPTS):
         keras.utils.clear_session()
         options = TrainingOptions(
             seed,
@@ -216,39 +217,33 @@ def _retrain(found: SearchSummary, prepared: TrainingInputs, context: RunContext
             cooldown=COOLDOWN,
             on_epoch=show,
             stop=context.stop,
-            checkpoints=_retraining_checkpoints(context.checkpoints, found, seed),
+            checkpoints=_retraining_checkpoints(context.checkpoints, summary, seed),
         )
-        trained = train_recipe(found.recipe, inputs, options)
+        trained = train_recipe(summary.recipe, inputs, options)
         if trained.end_reason != DIVERGED:
             return trained
     raise ModelError(
-        f"the best recipe, trial {found.best.number}, diverged in {MAX_RETRAIN_ATTEMPTS} retrainings with other seeds: "
-        "narrow the learning rate of the space and search again under another --study name"
+        f"retraining trial {summary.best.number} diverged {MAX_RETRAIN_ATTEMPTS} times\n"
+        "hint: lower the learning-rate range and start a new study"
     )
 
 
 def _retraining_checkpoints(
-    checkpoints: StudyCheckpoints | None, found: SearchSummary, seed: int
+    checkpoints: StudyCheckpoints | None, summary: SearchSummary, seed: int
 ) -> TrialCheckpoints | None:
-    """The checkpoints of one retraining: the trial itself, and other seeds, have other ones."""
-    fingerprint = json.dumps(["retraining", seed, found.best.epochs, to_json(found.recipe)])
-    return checkpoints.for_trial(found.best.number, fingerprint, found.attempt) if checkpoints else None
+    """Return the checkpoints of one retraining; the trial itself and other seeds have their own."""
+    fingerprint = json.dumps(["retraining", seed, summary.best.epochs, to_json(summary.recipe)])
+    return checkpoints.for_trial(summary.best.number, fingerprint, summary.attempt) if checkpoints else None
 
 
-def _search_metrics(found: SearchSummary) -> dict[str, Any]:
-    progress = found.progress
+def _search_metrics(summary: SearchSummary) -> dict[str, Any]:
+    progress = summary.progress
     return {
-        "study": found.study,
-        STUDY_ID: found.identity,
-        "metric": found.metric,
-        "direction": found.direction,
+        "study": summary.study,
+        STUDY_ID: summary.identity,
+        "metric": summary.metric,
+        "direction": summary.direction,
         "trials": {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed},
         "baseline": {"number": 0, "value": progress.baseline},
-        "best": asdict(found.best),
+        "best": asdict(summary.best),
     }
-
-
-def _samples(split: Split) -> np.ndarray:
-    """Some real images, spread over the split."""
-    chosen = np.unique(np.linspace(0, len(split) - 1, SAMPLE_COUNT).astype(int))
-    return np.asarray(split.images[chosen])

@@ -1,4 +1,4 @@
-"""What a search found, as its export needs it."""
+"""Summary of a search for its export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from studies.outcome import Best, Progress
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """What the search found.
+    """Result of a search.
 
     Args:
         study: Name of the study.
-        metric: What was compared.
+        metric: Name of the metric that was optimized.
         direction: `maximize` or `minimize`.
         progress: Trials by state, the baseline's value, the best trial.
         recipe: The best trial's recipe.
         seed: The best trial's seed.
-        search_seconds: Seconds that all trials took together.
-        epochs: The metrics of each epoch, in order, of the best trial and of the baseline, by number.
-        identity: What no other study has.
-        attempt: How often the export has been claimed: two workers that both believe it is theirs never write the same
-            checkpoint.
+        search_seconds: Total duration of all trials in seconds.
+        epochs: Metrics of each epoch of the best trial and of the baseline, by trial number.
+        identity: Unique identity of the study.
+        attempt: Number of claims of the export, so that two workers that both believe they hold it never write the
+            same checkpoint.
     """
 
     study: str
@@ -39,7 +39,7 @@ class SearchSummary:
 
     @property
     def best(self) -> Best:
-        """The best trial."""
+        """Best trial."""
         if self.progress.best is None:
-            raise ValueError("there is no best trial")
+            raise ValueError("no completed trial yet")
         return self.progress.best

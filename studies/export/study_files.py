@@ -1,4 +1,4 @@
-"""The files of one study: what each kind takes on the disk, and their removal; files of others are left alone."""
+"""Lists and removes the files of one study, without touching other files."""
 
 import contextlib
 import os
@@ -40,12 +40,12 @@ EXPORT_FILES = {
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A file of a study.
+    """File of a study.
 
     Args:
         kind: `database`, `checkpoints`, `export`, `logs` or `command`.
-        path: Where it is.
-        bytes: What it takes on the disk; nothing for a symbolic link, which is not followed.
+        path: Path of the file.
+        bytes: Size in bytes; 0 for a symbolic link, which is not followed.
     """
 
     kind: str
@@ -57,9 +57,9 @@ def files_of(folder: Path, identity: str, *, is_home: bool) -> list[StudyFile]:
     """Return the files of a study in its folder.
 
     Args:
-        folder: The folder, which may be gone.
-        identity: The study's identity: checkpoints and exports that carry another one are not its own.
-        is_home: Whether the folder is known to be this study's, so that its logs and its command are, too.
+        folder: The folder, which may no longer exist.
+        identity: The study's identity; checkpoints and exports with another identity are not included.
+        is_home: Whether the folder certainly belongs to this study, so that its logs and command do too.
     """
     found = [*_in_checkpoints(folder / CHECKPOINT_FOLDER, identity), *_in_exports(folder, identity)]
     if is_home:
@@ -76,7 +76,7 @@ def is_database_here(folder: Path, url: str) -> bool:
 
 
 def bytes_by_kind(files: list[StudyFile]) -> dict[str, int]:
-    """Return the bytes of some files by kind; kinds without a file are left out."""
+    """Return the total size of files by kind; kinds without files are omitted."""
     found: dict[str, int] = {}
     for file in files:
         found[file.kind] = found.get(file.kind, 0) + file.bytes
@@ -84,28 +84,28 @@ def bytes_by_kind(files: list[StudyFile]) -> dict[str, int]:
 
 
 def remove(files: list[StudyFile], folder: Path) -> list[Path]:
-    """Remove files, then folders that are empty; returns the files that are left in the study's folder.
+    """Remove files and empty folders, and return the files that remain in the study's folder.
 
     Raises:
         OutputError: A file cannot be removed.
     """
     paths = [file.path for file in files]
     if any(file.kind == DATABASE for file in files):
-        # Those of SQLite come and go with its connections.
+        # SQLite creates and removes these files with its connections.
         paths += [folder / f"{DATABASE_FILE}{suffix}" for suffix in ("-wal", "-shm", "-journal")]
     for path in paths:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
-                f"the file {path} cannot be removed: {error.strerror}: make it writable, then the same again"
+                f"cannot remove {path}: {error.strerror}\nhint: make it writable and run the command again"
             ) from error
     _remove_empty(folder)
-    return [path for path in _below(folder) if not _is_folder(path)]
+    return [path for path in _walk(folder) if not _is_folder(path)]
 
 
 def remove_shared_checkpoints(place: str, identity: str) -> int:
-    """Remove a study's checkpoints from a place that several studies share; returns how many there were."""
+    """Remove a study's checkpoints from a store shared by several studies, and return their number."""
     shared = store_at(place)
     own = [name for name in shared.names() if _is_checkpoint_of(name, identity)]
     for name in own:
@@ -140,7 +140,7 @@ def _in_exports(folder: Path, identity: str) -> Iterator[StudyFile]:
 
 
 def _files_below(kind: str, path: Path) -> Iterator[StudyFile]:
-    """Every file below a path; what symbolic links point to is not followed."""
+    """Yield every file below a path without following symbolic links."""
     if not _is_folder(path):
         yield _file(kind, path)
         return
@@ -153,22 +153,22 @@ def _matching(folder: Path, names: re.Pattern[str], kind: str) -> list[StudyFile
     return [_file(kind, file) for file in found if names.fullmatch(file.name) and not _is_folder(file)]
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Everything below a folder, what is deepest first; symbolic links are not followed."""
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield everything below a folder, deepest first, without following symbolic links."""
     for entry in _entries(folder):
         if _is_folder(entry):
-            yield from _below(entry)
+            yield from _walk(entry)
         yield entry
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove the folders that search makes, where they are empty, and at last the study's own."""
+    """Remove the empty folders that search creates, then the study's own folder if it is empty."""
     own = (CHECKPOINT_FOLDER, LOG_FOLDER, EXPORT_FOLDER)
     made = [path for path in _entries(folder) if path.name in own or path.name[0] == "."]
-    within = [path for top in made if _is_folder(top) for path in (*_below(top), top)]
+    within = [path for top in made if _is_folder(top) for path in (*_walk(top), top)]
     for path in [*within, folder]:
         if _is_folder(path):
-            # Something of others may be in it.
+            # The folder may contain other files.
             with contextlib.suppress(OSError):
                 path.rmdir()
 

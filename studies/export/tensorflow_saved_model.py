@@ -1,4 +1,4 @@
-"""The SavedModel form of a Keras model: written, loaded again and asked."""
+"""Writes and loads Keras models in TensorFlow's SavedModel format."""
 
 from pathlib import Path
 
@@ -10,26 +10,26 @@ import tensorflow as tf
 def write_saved_model(model: keras.Model, folder: Path) -> None:
     """Write a SavedModel with the endpoints `serve` (float32) and `serve_uint8`, both for images from 0 to 255."""
     shape = (None, *model.input_shape[1:])
-    # Traced once for both endpoints, which for a large network takes most of the time.
-    answer = tf.function(lambda images: model(images, training=False))
+    # Tracing takes most of the time for a large network, so both endpoints share one trace.
+    call = tf.function(lambda images: model(images, training=False))
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
         "serve",
-        answer,
+        call,
         input_signature=[keras.InputSpec(shape=shape, dtype="float32", name="image")],
     )
     archive.add_endpoint(
         "serve_uint8",
-        lambda images: answer(tf.cast(images, tf.float32)),
+        lambda images: call(tf.cast(images, tf.float32)),
         input_signature=[keras.InputSpec(shape=shape, dtype="uint8", name="image")],
     )
     archive.write_out(str(folder), verbose=False)
 
 
 def saved_model_outputs(folder: Path, images: np.ndarray) -> list[np.ndarray]:
-    """What a SavedModel's endpoints answer to images uint8 (n, height, width, channels)."""
-    # The functions hold no reference to what was loaded, which must outlive them.
+    """Return the outputs of each endpoint of a SavedModel for uint8 images (n, height, width, channels)."""
+    # The endpoints hold no reference to the loaded object, which must outlive them.
     loaded = tf.saved_model.load(str(folder))
     return [
         loaded.serve(tf.constant(images, tf.float32)).numpy(),
@@ -38,6 +38,6 @@ def saved_model_outputs(folder: Path, images: np.ndarray) -> list[np.ndarray]:
 
 
 def saved_model_network(folder: Path, image_shape: tuple[int, ...]) -> keras.Model:
-    """A SavedModel as a Keras model for images float32 (n, height, width, channels)."""
+    """Return a SavedModel as a Keras model for float32 images (n, height, width, channels)."""
     images = keras.Input(image_shape, dtype="float32")
     return keras.Model(images, keras.layers.TFSMLayer(str(folder), call_endpoint="serve")(images))

@@ -1,4 +1,4 @@
-"""Builds a trial's model with the weights that were kept of it."""
+"""Builds a trial's model with its saved weights."""
 
 import logging
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 def build_with_weights(weights: Sequence[np.ndarray], recipe: Recipe, inputs: TrainingInputs) -> keras.Model | None:
-    """Return the model that a trial trained, not compiled; None where the weights do not fit.
+    """Return the uncompiled model of a trial with its saved weights; None if they do not fit.
 
     Args:
-        weights: As `get_weights` gave them.
+        weights: Weights from `get_weights`.
         recipe: The trial's recipe.
-        inputs: What it trained on.
+        inputs: The trial's training inputs.
 
     Raises:
         ModelError: The recipe cannot be built.
@@ -36,8 +36,6 @@ def build_with_weights(weights: Sequence[np.ndarray], recipe: Recipe, inputs: Tr
         with quiet_keras():
             model.set_weights(weights)
     except ValueError as error:
-        logger.warning(
-            "The weights that were kept of the best trial do not fit its model: %s", str(error).splitlines()[0]
-        )
+        logger.warning("the saved weights of the best trial do not fit its model: %s", str(error).splitlines()[0])
         return None
     return model

@@ -1,4 +1,4 @@
-"""Writes the exported model: a folder that answers on new images with plain Keras or TensorFlow."""
+"""Writes an exported model: a folder that plain Keras or TensorFlow can use on new images."""
 
 import json
 import math
@@ -12,7 +12,8 @@ import numpy as np
 
 from studies.export.card import model_card
 from studies.export.export_folder import METRICS, Publish, publish_at_once, replace_folder
-from studies.export.formats import CARD, LABELS, RECIPE, export_formats, outputs_of
+from studies.export.formats import CARD, LABELS, RECIPE, export_formats
+from studies.models.outputs import outputs_on_cpu
 
 
 def export_model(
@@ -30,37 +31,35 @@ def export_model(
     publish: Publish = publish_at_once,
     has_time: Callable[[], bool] = lambda: True,
 ) -> dict[str, Any]:
-    """Write a model in every format, load each again, compare it, and put the folder in place of an earlier one.
+    """Write a model in every format, verify each, and replace an earlier export.
 
     Args:
-        model: An inference model: raw images, 0 to 255, to probabilities.
-        folder: Where it is written. What was there stays until all of the new one is there.
+        model: An inference model from raw images, 0 to 255, to probabilities.
+        folder: Target folder. An earlier export in it stays until the new one is complete.
         labels: Names of the classes.
         image_shape: (height, width, channels) of one image.
-        resize: How images of another size are brought to it: `stretch`, `crop` or `pad`.
+        resize: How images of other sizes are resized: `stretch`, `crop` or `pad`.
         recipe_json: The recipe's canonical form.
-        metrics: Called with the exports, by format `max_abs_difference` (or `skipped`, the reason); returns what
-            `metrics.json` holds, in which `exports` and `versions` are filled in if they are left out.
-        samples: Real images (k, height, width, channels) uint8 to compare the formats on, at least one.
-        draw: Called with the new folder, writes pictures into it; returns the files' names, for the card.
-        study: Identity of the study, of which `metrics` must speak too; an export of another study is moved, not
-            replaced.
-        publish: Puts the new folder in place while the export is this process's.
-        has_time: Asked before what a usable export can do without, the SavedModel and the pictures, whether to write
-            it.
+        metrics: Called with the result of `export_formats`; returns the content of `metrics.json`, to which `exports`
+            and `versions` are added if missing.
+        samples: Real images (k, height, width, channels) uint8 for the comparison of formats, at least one.
+        draw: Called with the new folder; writes plots into it and returns their file names.
+        study: Identity of the study, also part of `metrics`; an export of another study is moved, not replaced.
+        publish: Moves the new folder into place while this process holds the export lock.
+        has_time: Returns True if there is time for optional parts of the export, the SavedModel and the plots.
 
     Returns:
-        What `metrics.json` holds.
+        The content of `metrics.json`.
 
     Raises:
-        ExportError: A format cannot be written or loaded, or answers otherwise than the model in memory.
-        ExportLockLostError: The export is another worker's by now.
+        ExportError: A format cannot be written or loaded, or gives other probabilities than the model in memory.
+        ExportLockLostError: Another worker has claimed the export.
         OutputError: The folder cannot be written.
     """
-    answers = outputs_of(model, samples)
+    expected = outputs_on_cpu(model, samples)
     with replace_folder(folder, study, publish) as new:
-        exports = export_formats(model, new, samples, answers, has_time)
-        written: dict[str, Any] = _strict({"exports": exports, "versions": versions(), **metrics(exports)})
+        exports = export_formats(model, new, samples, expected, has_time)
+        written: dict[str, Any] = _without_nan({"exports": exports, "versions": versions(), **metrics(exports)})
         form = {"labels": list(labels), "image_shape": list(image_shape), "resize": resize, "value_range": [0, 255]}
         _write_json(new / LABELS, form)
         _write_json(new / RECIPE, recipe_json)
@@ -70,7 +69,7 @@ def export_model(
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries that an exported model depends on."""
+    """Return the versions of the libraries that an exported model depends on."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version(), "backend": keras.backend.backend()}
@@ -87,10 +86,10 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _strict(value: Any) -> Any:
-    """The value with None in place of NaN and infinity, for which JSON has no form."""
+def _without_nan(value: Any) -> Any:
+    """Replace NaN and infinity, which JSON does not support, by None."""
     if isinstance(value, Mapping):
-        return {key: _strict(part) for key, part in value.items()}
+        return {key: _without_nan(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(part) for part in value]
+        return [_without_nan(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

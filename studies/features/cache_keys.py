@@ -1,4 +1,4 @@
-"""Names of features, from everything that they depend on: a change of any of it gives another name."""
+"""Computes the cache keys of features from everything that the features depend on."""
 
 import hashlib
 import json
@@ -16,23 +16,23 @@ from studies.images.image_cache import entry_folders
 from studies.models.weights_file import weights_path
 
 VERSION = 1
-"""Of the way in which features are computed; those of another version are never found again."""
+"""Version of the computation; features of other versions are never used."""
 
 _HASHED_IMAGES = 256
 
 
 def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views: int) -> str:
-    """The name of the features of some images.
+    """Return the cache key of the features of some images.
 
     Args:
-        recipe: Its backbone gives the features.
+        recipe: Recipe with the backbone.
         images: (n, height, width, channels).
-        content: What `content_digest` says of the images.
-        folder: Where a relative path of weights starts.
-        views: Changed views of each image, by the recipe's augmentation; 0 for the images as they are.
+        content: Digest of the images from `content_digest`.
+        folder: Folder to which paths of weights are relative.
+        views: Number of augmented views per image; 0 for the original images.
 
     Raises:
-        ModelError: The file of weights does not exist.
+        ModelError: The weights file does not exist.
     """
     import keras
 
@@ -49,22 +49,22 @@ def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views:
 
 
 def content_digest(images: Any, root: Path) -> str:
-    """A digest of all images; of decoded ones in the cache, their place there, which follows from their content.
+    """Return a digest of all images; for cached images their position in the cache, which depends on their content.
 
     Args:
         images: (n, height, width, channels).
-        root: The cache folder of decoded images.
+        root: The image cache folder.
     """
-    if (place := _place_in_cache(images, root)) is not None:
-        return place
+    if (position := _cache_position(images, root)) is not None:
+        return position
     digest = hashlib.blake2b(digest_size=20)
     for start in range(0, len(images), _HASHED_IMAGES):
         digest.update(np.ascontiguousarray(images[start : start + _HASHED_IMAGES]).tobytes())
     return digest.hexdigest()
 
 
-def _place_in_cache(images: Any, root: Path) -> str | None:
-    """The cache entry and the first row of a slice of it; None for any other array."""
+def _cache_position(images: Any, root: Path) -> str | None:
+    """Return the cache entry and the byte offset of a slice of cached images; None for any other array."""
     if not isinstance(images, np.memmap) or not images.flags.c_contiguous or not len(images):
         return None
     file = Path(str(images.filename))
@@ -78,7 +78,7 @@ def _place_in_cache(images: Any, root: Path) -> str | None:
 
 
 def _weights(record: Pretrained, image_shape: tuple[int, ...], folder: Path) -> str:
-    """A digest of the weights; for those that Keras downloads and checks itself its version is enough."""
+    """Return a digest of the weights; for weights that Keras downloads and verifies, its version is enough."""
     from studies.models.pretrained import make_network
     from studies.models.weights_find import digest_of, file_in_folder
 

@@ -1,4 +1,4 @@
-"""What a recipe's model is trained on: images, or the features that its frozen backbone gave once."""
+"""Decides whether a recipe is trained on images or on cached features of its frozen backbone."""
 
 import os
 from dataclasses import fields
@@ -10,14 +10,14 @@ from spaces.training import Augment
 IMAGES, FEATURES, CACHED_VIEWS = "images", "features", "cached views"
 
 FEATURES_ENV = ("SEARCH_FEATURE_CACHE", "SEARCH_FEATURES")
-"""Environment variable that makes every trial train on images if it is `off`, and its old name."""
+"""Environment variable that makes every trial train on images when set to `off`, and its old name."""
 
 
 def training_input(recipe: Recipe) -> str:
-    """What this recipe can be trained on: one of the constants of this module.
+    """Return the training input of a recipe: IMAGES, FEATURES or CACHED_VIEWS.
 
-    Features stand for the images only where the backbone gives the same ones in every epoch and every trial: it is
-    frozen, its weights come from a file or from ImageNet, and the images are not changed anew in every epoch.
+    Features can replace images only if they are the same in every epoch and every trial: the backbone is frozen, its
+    weights come from a file or from ImageNet, and the images are not augmented differently in every epoch.
     """
     if "off" in (os.environ.get(name, "").lower() for name in FEATURES_ENV) or not _is_fixed(recipe):
         return IMAGES

@@ -1,4 +1,4 @@
-"""A frozen backbone over all images, batch by batch."""
+"""Runs a frozen backbone over all images, batch by batch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +14,7 @@ from studies.features.store import FeatureBatches
 from studies.models.augmentation import LAYERS, augmentation_layers
 from studies.models.build import build_model
 
-_PIXELS_PER_BATCH, _LARGEST_BATCH = 2**21, 64
+_PIXELS_PER_BATCH, _MAX_BATCH = 2**21, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,36 +22,36 @@ class FeatureExtractor:
     """Computes features.
 
     Args:
-        model: From raw images (n, height, width, channels), 0 to 255, to pooled features (n, units).
-        recipe: Says how images are changed.
-        progress: Called with the images done and the images in all.
+        model: Maps raw images (n, height, width, channels), 0 to 255, to pooled features (n, units).
+        recipe: Recipe with the augmentation of the views.
+        progress: Called with the number of processed images and the total.
     """
 
     model: keras.Model
     recipe: Recipe
     progress: Callable[[int, int], None]
 
-    def rows(self, images: Any, views: int = 0) -> FeatureBatches:
-        """The features of images that are still to be computed.
+    def features_of(self, images: Any, views: int = 0) -> FeatureBatches:
+        """Return the features of images, not yet computed.
 
         Args:
             images: (n, height, width, channels).
-            views: Changed views of each image, the same ones every time; 0 for the images as they are.
+            views: Number of augmented views per image, the same every time; 0 for the original images.
         """
         units = int(self.model.output_shape[-1])
         shape = (len(images), views, units) if views else (len(images), units)
-        return FeatureBatches(shape, lambda: self._batches(images, views))
+        return FeatureBatches(shape, lambda: self._compute(images, views))
 
-    def _batches(self, images: Any, views: int) -> Iterator[np.ndarray]:
+    def _compute(self, images: Any, views: int) -> Iterator[np.ndarray]:
         height, width = images.shape[1:3]
-        size = max(1, min(_LARGEST_BATCH, _PIXELS_PER_BATCH // (height * width)))
+        size = max(1, min(_MAX_BATCH, _PIXELS_PER_BATCH // (height * width)))
         changes = [augmentation_layers(self.recipe.augment, seed=view * len(LAYERS)) for view in range(views)]
         for start in range(0, len(images), size):
-            # A last batch of another size would be traced anew.
+            # A last batch of another size would be traced again.
             batch = np.zeros((size, *images.shape[1:]), np.float32)
             rows = len(images[start : start + size])
             batch[:rows] = images[start : start + size]
-            # Features must be those of the exported network, which may answer on another device.
+            # The features must match the exported network, which may run on another device.
             with _full_precision():
                 found = [self.model.predict_on_batch(_augment(batch, layers)) for layers in changes or [[]]]
             yield (np.stack(found, axis=1) if views else np.asarray(found[0]))[:rows]
@@ -61,10 +61,10 @@ class FeatureExtractor:
 def make_extractor(
     recipe: Recipe, image_shape: tuple[int, int, int], folder: Path, progress: Callable[[int, int], None]
 ) -> FeatureExtractor:
-    """The part of a recipe's model up to its pooling, with its weights, in float32 as in the exported model.
+    """Build a recipe's model up to its pooling, with its weights, in float32 like the exported model.
 
     Raises:
-        ModelError: The backbone cannot be built for such images, or its weights are absent or do not fit.
+        ModelError: The backbone cannot be built for such images, or its weights are missing or do not fit.
     """
     plain = replace(recipe, augment=None, precision="float32", backbone=replace(recipe.backbone, dense_units=0))
     whole = build_model(plain, image_shape, classes=2, folder=folder)

@@ -1,4 +1,4 @@
-"""The head on features, and the whole network that it becomes part of."""
+"""Builds the head that is trained on features, and the full network with a trained head."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +16,19 @@ from studies.models.precision import precision
 def build_head(
     recipe: Recipe, features_shape: tuple[int, ...], classes: int, *, folder: Path | None = None
 ) -> keras.Model:
-    """The uncompiled head of a recipe with a `Pretrained` backbone.
+    """Build the uncompiled head of a recipe with a `Pretrained` backbone.
 
-    Equal seeds of `keras.utils.set_random_seed` before the call give equal weights.
+    The same seed of `keras.utils.set_random_seed` before the call gives the same weights.
 
     Args:
         recipe: The recipe.
-        features_shape: (units,) of one image's features, or (views, units) of those of its changed views.
+        features_shape: Shape of one image's features: (units,), or (views, units) for augmented views.
         classes: Number of classes, at least 2.
-        folder: Not used: a head has no file of weights.
+        folder: Not used, since a head has no weights file.
 
     Returns:
-        A model from features to what `build_model`'s gives. Of several views it trains on one by chance, and
-        answers on the first.
+        A model from features to the outputs of `build_model`'s model. It trains on a random view and uses the first
+        view in inference.
     """
     views, units = (None, *features_shape)[-2:]
     features = keras.Input((units,) if views is None else (None, units), dtype="float32", name="features")
@@ -41,20 +41,20 @@ def build_head(
 def build_full_model(
     recipe: Recipe, head: keras.Model, image_shape: tuple[int, int, int], classes: int, folder: Path
 ) -> keras.Model:
-    """The model of `build_model` with a trained head in place of its own.
+    """Build the model of `build_model` with the weights of a trained head.
 
     Raises:
-        ModelError: The weights of the backbone are absent or do not fit.
+        ModelError: The weights of the backbone are missing or do not fit.
     """
-    whole = build_model(recipe, image_shape, classes, folder=folder)
+    full = build_model(recipe, image_shape, classes, folder=folder)
     for layer in head.layers:
         if layer.weights:
-            whole.get_layer(layer.name).set_weights(layer.get_weights())
-    return whole
+            full.get_layer(layer.name).set_weights(layer.get_weights())
+    return full
 
 
 def head_probabilities(recipe: Recipe, head: keras.Model, features: np.ndarray, classes: int) -> np.ndarray:
-    """What a trained head says of features (n, units), in float32: probabilities (n, 1) or (n, classes)."""
+    """Return a trained head's probabilities (n, 1) or (n, classes) for features (n, units), in float32."""
     plain = build_head(replace(recipe, precision="float32"), features.shape[1:], classes)
     plain.set_weights(head.get_weights())
     with keras.device("cpu:0"):
@@ -65,10 +65,10 @@ def head_probabilities(recipe: Recipe, head: keras.Model, features: np.ndarray, 
 
 
 class OneView(keras.layers.Layer):  # type: ignore[misc]
-    """Of several views of each image (n, views, units), one by chance in training, else the first (n, units).
+    """Selects one view (n, units) of each image (n, views, units): a random one in training, else the first.
 
     Args:
-        views: Views of each image in training.
+        views: Number of views per image in training.
     """
 
     def __init__(self, views: int, **named: Any) -> None:
@@ -77,7 +77,7 @@ class OneView(keras.layers.Layer):  # type: ignore[misc]
         self._seeds = keras.random.SeedGenerator()
 
     def call(self, features: Any, training: bool | None = None) -> Any:
-        """Choose."""
+        """Return the selected views (n, units)."""
         if not training:
             return features[:, 0]
         chosen = keras.random.randint((keras.ops.shape(features)[0],), 0, self._views, seed=self._seeds)

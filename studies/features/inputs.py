@@ -1,4 +1,4 @@
-"""What a trial or the retraining trains on: the images themselves, or the features of a frozen backbone."""
+"""Provides the training inputs of a trial or the retraining: images, or cached features of a frozen backbone."""
 
 import functools
 import logging
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 
 
 DEFAULT_IMAGE_SECONDS = 0.01
-"""For one image through a backbone whose features were computed by an earlier run."""
+"""Estimate for one image through a backbone whose features an earlier run computed."""
 
 MAX_BYTES = 2 * 2**30
-"""Features of one split that would take more are not computed: the backbone runs as usual."""
+"""Larger features of one split are not computed; the trial trains on images instead."""
 
 MAX_DIFFERENCE = 1e-3
-"""A whole network whose probabilities differ by more from those of its head on features is wrong."""
+"""Maximum difference between the probabilities of the full network and those of its head on features."""
 
-_COMPARED_IMAGES = 32
+_SAMPLES = 32
 
 logger = logging.getLogger(__name__)
 
 
 MAX_OPEN_ARRAYS = 8
-"""How many arrays of features a run keeps open: those of two data sets, trained on and judged by."""
+"""Feature arrays that a run keeps open: train and validation of a few data sets."""
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a recipe is trained on.
+    """Data that a recipe is trained on, with its model.
 
     Args:
-        train: Images, or features (n, units) or (n, views, units) in their place, with their labels.
-        validation: What the metric is measured on after each epoch, in the same form; None trains without.
-        build: Builds the model that is trained on them.
+        train: Images, or features (n, units) or (n, views, units) of images, with their labels.
+        validation: Validation split in the same form; None to train without validation.
+        build: Builds the model to train.
         trained_on: `images`, `features` or `cached views`.
         classes: Number of classes.
-        folder: Folder where relative paths of weights start.
+        folder: Folder to which paths of weights are relative.
     """
 
     train: Split
@@ -66,7 +66,7 @@ class TrainingInputs:
 
     @property
     def splits(self) -> tuple[Split, Split]:
-        """Train and validation.
+        """Training and validation split.
 
         Raises:
             ValueError: There is no validation split.
@@ -77,7 +77,7 @@ class TrainingInputs:
 
     @property
     def all_images(self) -> "TrainingInputs":
-        """Train and validation as one, to train without validation."""
+        """Inputs with both splits concatenated, to train without validation."""
         return replace(self, train=concatenate(*self.splits), validation=None)
 
     def build_model(self, recipe: Recipe) -> "keras.Model":
@@ -90,11 +90,11 @@ class TrainingInputs:
 
 
 class _TooSlowError(Exception):
-    """There is no time to compute the features."""
+    """The time limit does not allow computing the features."""
 
 
 def image_inputs(dataset: Dataset, folder: Path) -> TrainingInputs:
-    """Return the images themselves as what a recipe is trained on."""
+    """Return the images themselves as training inputs."""
     from studies.models.build import build_model
 
     return TrainingInputs(dataset.train, dataset.validation, build_model, IMAGES, len(dataset.classes), folder)
@@ -102,26 +102,26 @@ def image_inputs(dataset: Dataset, folder: Path) -> TrainingInputs:
 
 @dataclass
 class _Timing:
-    """When a backbone had read how many images: after its first batch, which compiles, and after its last."""
+    """Times and image counts after a backbone's first batch, which compiles, and after its latest batch."""
 
     first: tuple[float, int]
     last: tuple[float, int] = (0.0, 0)
 
     @property
     def seconds_per_image(self) -> float | None:
-        """None while there was one batch only."""
+        """Seconds per image, or None after only one batch."""
         images = self.last[1] - self.first[1]
         return (self.last[0] - self.first[0]) / images if images > 0 else None
 
 
 @dataclass(eq=False)
 class FeatureInputs:
-    """Computes features once, and keeps those of this run at hand.
+    """Computes features once, and keeps the arrays of this run open.
 
     Args:
-        folder: Where the relative path of a file of weights starts.
-        progress: Called with the images done and the images in all; what it raises ends the computing.
-        cache: Where features are kept; None takes SEARCH_CACHE, else the user's cache folder.
+        folder: Folder to which paths of weights are relative.
+        progress: Called with the number of processed images and the total; an exception stops the computation.
+        cache: Cache folder; None for SEARCH_CACHE or the user's cache folder.
     """
 
     folder: Path
@@ -140,44 +140,44 @@ class FeatureInputs:
     def for_trial(
         self, recipe: Recipe, dataset: Dataset, fits: Callable[[float, Costs], bool] = lambda seconds, backbone: True
     ) -> TrainingInputs:
-        """What a trial of this recipe is trained and judged on.
+        """Return the training inputs of a trial.
 
         Args:
-            recipe: What is trained.
-            dataset: Its images.
-            fits: Asked while features are computed with the seconds that this will still take, and the backbone's
-                costs: whether there is time. Without it the trial trains on images.
+            recipe: The trial's recipe.
+            dataset: The recipe's images.
+            fits: Called during the computation of features with the remaining seconds and the backbone's costs;
+                returns True if there is time. If not, the trial trains on images.
 
         Raises:
-            ModelError: The backbone cannot be built, or its weights are absent or do not fit.
+            ModelError: The backbone cannot be built, or its weights are missing or do not fit.
         """
         self._fits = fits
         try:
             return self._prepare(recipe, dataset, views_of_validation=0)
         except _TooSlowError:
-            logger.warning("The time limit leaves no time to compute features: this trial trains on images.")
+            logger.warning("not enough time to compute features; training this trial on images")
             return image_inputs(dataset, self.folder)
         finally:
             self._fits = lambda seconds, backbone: True
 
     def for_retraining(self, recipe: Recipe, dataset: Dataset) -> TrainingInputs:
-        """What the best recipe is trained on once more: the validation images are training images here.
+        """Return the inputs of the retraining, where validation images are training images.
 
         Raises:
-            ModelError: The backbone cannot be built, or its weights are absent or do not fit.
+            ModelError: The backbone cannot be built, or its weights are missing or do not fit.
         """
         return self._prepare(recipe, dataset, views_of_validation=_views(recipe))
 
     @property
     def backbone_costs(self) -> Costs:
-        """What the frozen backbone costs that this run has computed features with last, or what one may cost."""
+        """Costs of the frozen backbone that this run used last, or an estimate."""
         return Costs(self._start_seconds, 0.0, self._image_seconds, self._layers, is_whole=False)
 
     def full_model(
-        self, recipe: Recipe, prepared: TrainingInputs, trained: "keras.Model", dataset: Dataset
+        self, recipe: Recipe, inputs: TrainingInputs, trained: "keras.Model", dataset: Dataset
     ) -> "keras.Model":
-        """The network from images to answers, whatever part of it was trained."""
-        if prepared.trained_on == IMAGES:
+        """Return the full network from images to outputs, whatever part of it was trained."""
+        if inputs.trained_on == IMAGES:
             return trained
         from studies.features.heads import build_full_model
 
@@ -186,51 +186,51 @@ class FeatureInputs:
     def verify_full_model(
         self,
         recipe: Recipe,
-        prepared: TrainingInputs,
+        inputs: TrainingInputs,
         trained: "keras.Model",
         inference: "keras.Model",
         dataset: Dataset,
     ) -> dict[str, Any]:
-        """How far the whole network's probabilities are from those of its head on features.
+        """Compare the full network's probabilities with those of its head on features.
 
-        Compared on test images, whose features are computed now, and on validation images with the features that the
-        search has used, so that features of other images or other weights are noticed.
+        Uses test images, whose features are computed now, and validation images with the features of the search, to
+        detect features of other images or other weights.
 
         Args:
-            recipe: What was trained.
-            prepared: What it was trained on.
-            trained: The model that was trained.
-            inference: The whole network, from images to probabilities.
+            recipe: The trained recipe.
+            inputs: The training inputs.
+            trained: The trained model.
+            inference: The full network, from images to probabilities.
             dataset: The recipe's images.
 
         Returns:
-            `path`, and for features `max_abs_difference`.
+            `path`, and `max_abs_difference` for features.
 
         Raises:
-            ExportError: They differ by more than rounding.
+            ExportError: The probabilities differ by more than rounding.
         """
-        if prepared.trained_on == IMAGES:
+        if inputs.trained_on == IMAGES:
             return {"path": IMAGES}
         from studies.features.heads import head_probabilities
+        from studies.models.outputs import outputs_on_cpu
 
         extractor = self._extractor(recipe, dataset, lambda done, total: None)
-        test = np.asarray(dataset.test.images[_spaced_rows(len(dataset.test))])
-        chosen = _spaced_rows(len(dataset.validation))
+        test = np.asarray(dataset.test.images[spaced_rows(len(dataset.test))])
+        chosen = spaced_rows(len(dataset.validation))
         used = self._features_of(recipe, dataset.validation, 0, extractor)
         images = [test, np.asarray(dataset.validation.images[chosen])]
-        features = [compute_in_memory(extractor().rows(test)), None if used is None else used[chosen]]
+        features = [compute_in_memory(extractor().features_of(test)), None if used is None else used[chosen]]
         difference = 0.0
         for pictures, found in zip(images, features, strict=True):
             if found is not None:
                 head = head_probabilities(recipe, trained, found, len(dataset.classes))
-                difference = max(difference, float(np.abs(head - _predict(inference, pictures)).max()))
+                difference = max(difference, float(np.abs(head - outputs_on_cpu(inference, pictures)).max()))
         if not difference <= MAX_DIFFERENCE:
             raise ExportError(
-                f"the whole network answers otherwise than its head on cached features, by {difference:.2g} where "
-                f"{MAX_DIFFERENCE:g} is allowed: remove the cached features with search cache --clear, or train "
-                "without them with SEARCH_FEATURE_CACHE=off"
+                f"cached features do not match the full model (difference {difference:.2g}, allowed "
+                f"{MAX_DIFFERENCE:g})\nhint: run `search cache --clear` or set SEARCH_FEATURE_CACHE=off"
             )
-        return {"path": prepared.trained_on, "max_abs_difference": difference}
+        return {"path": inputs.trained_on, "max_abs_difference": difference}
 
     def _prepare(self, recipe: Recipe, dataset: Dataset, views_of_validation: int) -> TrainingInputs:
         path, views = training_input(recipe), _views(recipe)
@@ -256,7 +256,7 @@ class FeatureInputs:
     def _extractor(
         self, recipe: Recipe, dataset: Dataset, progress: Callable[[int, int], None]
     ) -> "Callable[[], FeatureExtractor]":
-        """Makes the backbone when it is first needed: mostly the features are there."""
+        """Return a function that builds the backbone on its first call, since features are mostly in the cache."""
         from studies.features.extraction import make_extractor
 
         return functools.cache(lambda: make_extractor(recipe, dataset.image_shape, self.folder, progress))
@@ -275,7 +275,7 @@ class FeatureInputs:
     def _features_of(
         self, recipe: Recipe, split: Split, views: int, extractor: "Callable[[], FeatureExtractor]"
     ) -> np.ndarray | None:
-        """The features of a split; None when they would be too large."""
+        """Return the features of a split; None if they would be too large."""
         root = cache_root(self.cache)
         if split not in self._contents:
             self._contents[split] = content_digest(split.images, root)
@@ -286,28 +286,30 @@ class FeatureInputs:
                 from studies.models.layers import all_layers
 
                 self._layers = sum(1 for _ in all_layers(extractor().model))
-                found = _computed(root, key, split, views, extractor())
+                found = _load_or_compute(root, key, split, views, extractor())
                 save_costs(root, key, {"image_seconds": self._image_seconds, "layers": self._layers})
             elif costs := load_costs(root, key):
                 self._image_seconds, layers = costs.get("image_seconds", self._image_seconds), costs.get("layers")
                 self._layers = self._layers if layers is None else int(layers)
             self._open_arrays[key] = found
-        kept_features = self._open_arrays[key]
-        # A study over augmentations meets new features in every trial: only the last few are kept open.
+        features = self._open_arrays[key]
+        # A study over augmentations has new features in every trial, so only the last few stay open.
         while len(self._open_arrays) > MAX_OPEN_ARRAYS:
             del self._open_arrays[next(iter(self._open_arrays))]
-        return kept_features
+        return features
 
 
-def _computed(root: Path, key: str, split: Split, views: int, extractor: "FeatureExtractor") -> np.ndarray | None:
-    rows = extractor.rows(split.images, views)
-    if rows.bytes <= MAX_BYTES:
-        return load_or_compute(root, key, rows, lambda: extractor.progress(0, len(split)))
+def _load_or_compute(
+    root: Path, key: str, split: Split, views: int, extractor: "FeatureExtractor"
+) -> np.ndarray | None:
+    features = extractor.features_of(split.images, views)
+    if features.bytes <= MAX_BYTES:
+        return load_or_compute(root, key, features, lambda: extractor.progress(0, len(split)))
     logger.warning(
-        "The features of %d images would take %.1f GB: the backbone runs in every epoch instead. Pooling by "
-        "average, or fewer cached_views, makes them smaller.",
+        "the features of %d images would take %.1f GB; running the backbone in every epoch instead\n"
+        "hint: use average pooling or fewer cached_views",
         len(split),
-        rows.bytes / 1e9,
+        features.bytes / 1e9,
     )
     return None
 
@@ -316,14 +318,6 @@ def _views(recipe: Recipe) -> int:
     return (recipe.augment.cached_views or 0) if training_input(recipe) == CACHED_VIEWS and recipe.augment else 0
 
 
-def _spaced_rows(rows: int) -> np.ndarray:
-    """Some rows, spread evenly."""
-    return np.unique(np.linspace(0, rows - 1, _COMPARED_IMAGES).astype(int))
-
-
-def _predict(inference: "keras.Model", images: np.ndarray) -> np.ndarray:
-    import keras
-
-    # On the CPU, since some GPUs round products of float32 to ten bits.
-    with keras.device("cpu:0"):
-        return np.asarray(keras.ops.convert_to_numpy(inference(images, training=False)))
+def spaced_rows(rows: int) -> np.ndarray:
+    """Return up to 32 evenly spaced row indices."""
+    return np.unique(np.linspace(0, rows - 1, _SAMPLES).astype(int))

@@ -1,6 +1,6 @@
-"""Features on disk: entries of the cache of decoded images, with its locks and its limit of size.
+"""Stores features on disk as entries of the image cache, with its locks and its size limit.
 
-<cache>/decoded/entries/<key>/    features.npy, float32, and entry.json, which makes the entry valid
+<cache>/decoded/entries/<key>/    features.npy, float32, and entry.json, which marks the entry as valid
 """
 
 import contextlib
@@ -25,24 +25,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FeatureBatches:
-    """Features that are still to be computed.
+    """Features that have not been computed yet.
 
     Args:
-        shape: (n, units), or (n, views, units).
+        shape: Shape of the features: (n, units) or (n, views, units).
         batches: Computes them, some rows at a time, in order.
     """
 
     shape: tuple[int, ...]
-    batches: Callable[[], Iterator[np.ndarray]]
+    compute: Callable[[], Iterator[np.ndarray]]
 
     @property
     def bytes(self) -> int:
-        """What they take, in float32."""
+        """Size of the features in float32."""
         return prod(self.shape) * 4
 
 
 def load_features(root: Path, key: str) -> np.ndarray | None:
-    """The features of that name, memory-mapped and read-only; None when they are absent or damaged."""
+    """Return the features of a key, memory-mapped and read-only; None if they are missing or damaged."""
     folder = root / "entries" / key
     shape = cache_entry.features_shape(folder)
     if shape is None:
@@ -59,33 +59,32 @@ def load_features(root: Path, key: str) -> np.ndarray | None:
 
 
 def load_or_compute(
-    root: Path, key: str, rows: FeatureBatches, waiting: Callable[[], None] = lambda: None
+    root: Path, key: str, features: FeatureBatches, waiting: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """The features of that name: those that another process computes meanwhile, else computed and kept.
+    """Return the features of a key, computing and storing them unless another process does so first.
 
-    Where the cache cannot be written they are computed into memory, with a warning. While another process computes
-    them `waiting` is called; what it raises ends the waiting.
+    If the cache cannot be written, compute them in memory and log a warning. While another process computes them,
+    `waiting` is called repeatedly; an exception ends the waiting.
     """
     try:
-        return _compute_once(root, key, rows, waiting)
+        return _compute_once(root, key, features, waiting)
     except OSError as error:
         logger.warning(
-            "The cache folder %s cannot be used (%s): the features of the frozen backbone are computed into memory, "
-            "and again by every run. SEARCH_CACHE names another folder.",
+            "cache folder %s unavailable (%s); computing features in memory for this run\nhint: set SEARCH_CACHE",
             root.parent,
             (error.strerror or str(error)).lower(),
         )
-        return compute_in_memory(rows)
+        return compute_in_memory(features)
 
 
 def save_costs(root: Path, key: str, costs: Mapping[str, float]) -> None:
-    """Keep what the features of that name cost beside them; where that cannot be written it is not known later."""
+    """Store the costs of computing features next to them; ignore errors, since costs are optional."""
     with contextlib.suppress(OSError):
         (root / "entries" / key / COSTS).write_text(json.dumps(dict(costs)))
 
 
 def load_costs(root: Path, key: str) -> dict[str, float]:
-    """What the features of that name cost; empty where that is not known."""
+    """Return the costs of computing the features of a key; empty if unknown."""
     try:
         found = json.loads((root / "entries" / key / COSTS).read_text())
         return {str(name): float(value) for name, value in found.items()}
@@ -93,42 +92,42 @@ def load_costs(root: Path, key: str) -> dict[str, float]:
         return {}
 
 
-def compute_in_memory(rows: FeatureBatches) -> np.ndarray:
-    """The features, computed now."""
-    found = np.empty(rows.shape, np.float32)
+def compute_in_memory(features: FeatureBatches) -> np.ndarray:
+    """Compute the features."""
+    found = np.empty(features.shape, np.float32)
     start = 0
-    for batch in rows.batches():
+    for batch in features.compute():
         found[start : start + len(batch)] = batch
         start += len(batch)
     return found
 
 
-def _compute_once(root: Path, key: str, rows: FeatureBatches, waiting: Callable[[], None]) -> np.ndarray:
+def _compute_once(root: Path, key: str, features: FeatureBatches, waiting: Callable[[], None]) -> np.ndarray:
     with image_cache.build_lock(root, key, "computing these features", waiting=waiting):
         found = load_features(root, key)
         if found is not None:
             return found
-        if shutil.disk_usage(root).free < rows.bytes:
+        if shutil.disk_usage(root).free < features.bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with image_cache.scratch_folder(root, key) as folder:
-            _write(folder, rows)
+            _write(folder, features)
             image_cache.publish(folder, root / "entries" / key)
         found = load_features(root, key)
     if found is None:
-        raise OSError(None, "what was written cannot be read again")
+        raise OSError(None, "cannot read the written features")
     image_cache.evict(root, keep=key)
     return found
 
 
-def _write(folder: Path, rows: FeatureBatches) -> None:
+def _write(folder: Path, features: FeatureBatches) -> None:
     with (folder / ARRAY).open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
+        header = {"descr": "<f4", "fortran_order": False, "shape": features.shape}
         np.lib.format.write_array_header_2_0(file, header)
-        for batch in rows.batches():
+        for batch in features.compute():
             file.write(np.ascontiguousarray(batch, "<f4").tobytes())
         file.flush()
         os.fsync(file.fileno())
-    content = {"kind": "features", "shape": rows.shape, "sample": cache_entry.sample_digest(folder / ARRAY)}
+    content = {"kind": "features", "shape": features.shape, "sample": cache_entry.sample_digest(folder / ARRAY)}
     with (folder / cache_entry.DESCRIPTION).open("w") as described:
         json.dump(content, described)
         described.flush()

@@ -1,4 +1,4 @@
-"""Products of float32 in full precision on TensorFlow, where a GPU would round them to ten bits."""
+"""Computes float32 products in full precision with TensorFlow, where a GPU would round them to ten bits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Do without TensorFloat-32; what was set before is put back."""
+    """Disable TensorFloat-32 and restore the previous setting afterwards."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:

@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def inference_outputs(name: str, model: keras.Model, images: np.ndarray) -> np.n
 def custom_objects(model: keras.Model) -> list[str]:
     """Return the names of the user's registered classes and functions that must be imported to load a model."""
     registered = keras.saving.get_custom_objects()
-    return sorted({str(name).split(">")[-1] for name in _registered_names(model.get_config()) if name in registered})
+    return sorted({name.split(">")[-1] for name in registered_names(model.get_config()) if name in registered})
 
 
 def _save_and_load(model: keras.Model) -> keras.Model | None:
@@ -122,8 +123,12 @@ def _short(error: Exception) -> str:
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
-def _registered_names(config: Any) -> list[Any]:
+def registered_names(config: Any) -> Iterator[str]:
+    """Yield the registered names of all classes and functions in a model's configuration."""
     if isinstance(config, dict):
-        own = [config["registered_name"]] if config.get("registered_name") else []
-        return own + [name for value in config.values() for name in _registered_names(value)]
-    return [name for each in config for name in _registered_names(each)] if isinstance(config, list | tuple) else []
+        if isinstance(name := config.get("registered_name"), str):
+            yield name
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        for each in config:
+            yield from registered_names(each)

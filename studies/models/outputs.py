@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from spaces.errors import ModelError
@@ -60,6 +61,15 @@ def returns_logits(model: keras.Model) -> bool:
 def ends_in(model: keras.Model, activation: str) -> bool:
     """Return True if the model's last layer has this activation."""
     return any(_activation_name(operation) == activation for operation in _last_operations(model))
+
+
+def outputs_on_cpu(model: keras.Model, images: Any) -> np.ndarray:
+    """Return a model's outputs for images (n, height, width, channels) in inference mode.
+
+    Some GPUs round float32 products to ten bits, so the model runs on the CPU.
+    """
+    with keras.device("cpu:0"):
+        return np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
 
 
 def _activation_name(operation: Any) -> str:

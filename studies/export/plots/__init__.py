@@ -1,1 +1,1 @@
-"""Pictures of a search and its model, as PNG files beside the export; the only place that draws."""
+"""Plots of a search and its model as PNG files in the export."""

@@ -1,4 +1,4 @@
-"""An empty picture, and how it becomes a file."""
+"""Creates empty figures and saves them."""
 
 import textwrap
 from pathlib import Path
@@ -11,14 +11,14 @@ _NOTE_SIZE = 7.5
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure of this size in inches, without touching pyplot's global state."""
+    """Return a figure of this size in inches, independent of pyplot's global state."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """Write a sentence below everything else."""
+    """Add a sentence at the bottom of the figure."""
     width = max(40, int(figure.get_figwidth() * 72 / (0.55 * _NOTE_SIZE)))
     figure.supxlabel("\n".join(textwrap.wrap(note, width)), fontsize=_NOTE_SIZE, color="#555555")
 

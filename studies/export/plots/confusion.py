@@ -1,4 +1,4 @@
-"""`confusion_matrix.png`: which classes the model takes for which."""
+"""Draws `confusion_matrix.png`: the predicted classes of each true class."""
 
 import math
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 _MAX_CLASSES_WITH_COUNTS = 25
 _MAX_CLASSES_WITH_NAMES = 120
 _MAX_HORIZONTAL_INCHES = 3.0
-"""Of all names side by side, if they are not turned."""
+"""Maximum total width of the names below the columns without rotation."""
 
 _LINE_TOLERANCE = 1.2
-"""What a line may be longer than if all lines of a name were equal."""
+"""Allowed length of a line relative to equal lines of a name."""
 
 _NAME_INCHES = 1.2
-"""Length of names that the picture always has room for."""
+"""Length of names that always fits into the figure."""
 
 _LINE_HEIGHT = 1.25
-"""In parts of the size of its letters."""
+"""Line height relative to the font size."""
 
 _MATRIX_FRACTION = 0.75
-"""Part of the picture's side that the matrix takes, at least, where names are short."""
+"""Minimum fraction of the figure's side for the matrix if the names are short."""
 
 
 def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
-    """Draw a confusion matrix: the colour is the share of the true class, the number how many images.
+    """Plot a confusion matrix: colours show the fraction of the true class, numbers count images.
 
     Args:
         path: The file to write.
@@ -43,19 +43,19 @@ def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> No
     Raises:
         OSError: The file cannot be written.
     """
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(3.2 + 0.45 * len(classes), 4.5, 14.0))
     ticks = _Ticks.of(classes, side)
     extra = ticks.extra_inches
     figure = new_figure(side + 1.2 + extra, side + (0.0 if ticks.are_upright else extra))
     axes = figure.subplots()
-    drawn = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    figure.colorbar(drawn, ax=axes, label="share of the true class", fraction=0.045)
+    drawn = axes.imshow(fractions, cmap="Blues", vmin=0.0, vmax=1.0)
+    figure.colorbar(drawn, ax=axes, label="fraction of the true class", fraction=0.045)
     ticks.write(axes)
     if len(classes) <= _MAX_CLASSES_WITH_COUNTS:
-        _write_counts(axes, counts, shares)
+        _write_counts(axes, counts, fractions)
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title(f"{np.trace(counts):,} of {counts.sum():,} test images are right")
+    axes.set_title(f"{np.trace(counts):,} of {counts.sum():,} test images correct")
     if needs_note(classes):
         add_note(figure, NOTE)
     save(figure, path)
@@ -63,14 +63,14 @@ def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> No
 
 @dataclass(frozen=True)
 class _Ticks:
-    """Names beside the rows and below the columns.
+    """Class names next to the rows and below the columns.
 
     Args:
-        positions: The rows that are named: all, or every few where there is no room for all.
-        names: As they are drawn, in lines that fit into a row.
-        size: Of the letters, in points.
-        families: Fonts that hold the letters.
-        are_upright: Whether there is room for the names below the columns without turning them.
+        positions: Rows with a name: all, or every k-th if there is not enough room.
+        names: Names, wrapped to fit into a row.
+        size: Font size in points.
+        families: Font families that contain the characters.
+        are_upright: Whether the names below the columns fit without rotation.
     """
 
     positions: Sequence[int]
@@ -97,7 +97,7 @@ class _Ticks:
 
     @property
     def extra_inches(self) -> float:
-        """How much longer the longest line is than the names that there is always room for."""
+        """Length of the longest line beyond the length that always fits, in inches."""
         return max(0.0, *(text_inches(name, self.size, self.families) - _NAME_INCHES for name in self.names))
 
     def write(self, axes: "Axes") -> None:
@@ -109,8 +109,8 @@ class _Ticks:
         axes.tick_params(length=0)
 
 
-def _write_counts(axes: "Axes", counts: np.ndarray, shares: np.ndarray) -> None:
+def _write_counts(axes: "Axes", counts: np.ndarray, fractions: np.ndarray) -> None:
     size = float(np.clip(130 / len(counts), 5.5, 11.0))
     for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.5 else "black" if count else "#bbbbbb"
+        colour = "white" if fractions[row, column] > 0.5 else "black" if count else "#bbbbbb"
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=size)

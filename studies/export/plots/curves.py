@@ -1,4 +1,4 @@
-"""`curves.png`: how the best trial and the baseline learned, epoch by epoch."""
+"""Draws `curves.png`: the learning curves of the best trial and the baseline."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Epochs: TypeAlias = Sequence[Mapping[str, float | None]]
-"""The metrics of each epoch, in order; None where one was not finite."""
+"""Metrics of each epoch, in order; None for values that were not finite."""
 
 _TRAIN, _VALIDATION, _BASELINE = "#4477aa", "#cc6633", "#868b91"
 _LOG_SCALE_RATIO = 50.0
-"""A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
+"""Ratio of the largest to the smallest loss above which the scale is logarithmic."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How one trial learned.
+    """Learning curve of one trial.
 
     Args:
-        number: The trial's number.
-        epoch: Its best epoch, counted from 1, or None.
-        epochs: The metrics of each epoch.
+        number: Trial number.
+        epoch: Best epoch, counted from 1, or None.
+        epochs: Metrics of each epoch.
     """
 
     number: int
@@ -38,13 +38,13 @@ class Curve:
 
 
 def plot_curves(path: Path, metric: str, best: Curve, baseline: Curve | None) -> None:
-    """Draw the loss and the metric of the best trial, on training and validation images, beside the baseline's.
+    """Plot the training and validation loss and metric of the best trial, and the baseline's validation curves.
 
     Args:
         path: The file to write.
-        metric: What was compared, such as `val_accuracy`.
+        metric: Metric of the study, such as `val_accuracy`.
         best: The best trial.
-        baseline: Trial 0; None, or the best trial itself, for none.
+        baseline: Trial 0; None, or the best trial itself, to omit it.
 
     Raises:
         OSError: The file cannot be written.
@@ -54,12 +54,12 @@ def plot_curves(path: Path, metric: str, best: Curve, baseline: Curve | None) ->
     other = None if baseline is None or baseline.number == best.number else baseline
     for axes, name in zip(figure.subplots(1, 2), names, strict=True):
         _panel(axes, name, best, other)
-    figure.suptitle(f"Trial {best.number}, the best by {metric}")
+    figure.suptitle(f"Trial {best.number} (best by {metric})")
     save(figure, path)
 
 
 def mean_over_folds(rows: Epochs) -> Epochs:
-    """The metrics of each epoch, in the mean over the folds that reached it."""
+    """Return the metrics of each epoch, averaged over the folds that reached it."""
     folds: dict[float, list[Mapping[str, float | None]]] = {}
     for row in rows:
         folds.setdefault(row.get("fold") or 0.0, []).append(row)
@@ -97,7 +97,7 @@ def _line(axes: "Axes", curve: Curve, name: str, **look: Any) -> None:
 
 
 def _mark(axes: "Axes", curve: Curve, name: str) -> None:
-    """Mark the best epoch, with its value."""
+    """Mark the best epoch and its value."""
     values = _values(curve, name)
     if curve.epoch is None or curve.epoch > len(values) or not math.isfinite(values[curve.epoch - 1]):
         return

@@ -1,4 +1,4 @@
-"""All pictures of one export."""
+"""Draws all plots of one export."""
 
 from pathlib import Path
 
@@ -15,17 +15,17 @@ SAMPLES, CONFUSION, MISTAKES, CURVES = "samples.png", "confusion_matrix.png", "m
 def draw_plots(
     folder: Path, metric: str, curves: tuple[Curve, Curve], dataset: Dataset, probabilities: np.ndarray
 ) -> list[str]:
-    """Draw what there is to draw.
+    """Draw all plots for which there is data.
 
     Args:
-        folder: Where the files are written.
-        metric: What was compared.
-        curves: How the best trial and the baseline learned.
-        dataset: The images; training images are shown as samples, test images as mistakes.
-        probabilities: Each class's probability for the test images (n, classes).
+        folder: Folder to write to.
+        metric: Metric of the study.
+        curves: Learning curves of the best trial and the baseline.
+        dataset: The images; samples show training images, mistakes show test images.
+        probabilities: Class probabilities (n, classes) of the test images.
 
     Returns:
-        The names of the files.
+        The file names.
 
     Raises:
         OSError: A file cannot be written.

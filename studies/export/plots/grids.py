@@ -1,4 +1,4 @@
-"""`samples.png` and `mistakes.png`: images beside each other, each with what it is said to show."""
+"""Draws `samples.png` and `mistakes.png`: grids of images with captions."""
 
 import math
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from studies.export.plots.labels import NOTE, fonts_for, needs_note, number_undr
 
 COLUMNS, IMAGES = 4, 16
 _COLUMN_INCHES, _CAPTION_INCHES, _CAPTION_SIZE = 2.3, 2.15, 9
-"""Of a column, of the longest line above an image, and points of its letters."""
+"""Width of a column, maximum width of a caption line, and font size in points."""
 
 
 def plot_samples(path: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
-    """Draw training images of as many classes as there is room for, always the same ones.
+    """Plot training images of as many classes as possible, always the same images.
 
     Args:
         path: The file to write.
         images: (n, height, width, channels) uint8, of which 16 are read.
-        labels: Index of each image's class (n,).
+        labels: Class index of each image (n,).
         classes: Names of the classes.
 
     Raises:
@@ -35,17 +35,17 @@ def plot_samples(path: Path, images: np.ndarray, labels: np.ndarray, classes: Se
 def plot_mistakes(
     path: Path, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
 ) -> bool:
-    """Draw the test images whose wrong class was taken to be most probable.
+    """Plot the misclassified test images with the highest confidence.
 
     Args:
         path: The file to write.
         images: (n, height, width, channels) uint8.
-        labels: Index of each image's true class (n,).
-        probabilities: Each class's probability (n, classes).
+        labels: True class index of each image (n,).
+        probabilities: Class probabilities (n, classes).
         classes: Names of the classes.
 
     Returns:
-        Whether there was any mistake, and so a picture.
+        True if there was a mistake and the file was written.
 
     Raises:
         OSError: The file cannot be written.
@@ -55,22 +55,22 @@ def plot_mistakes(
     chosen = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:IMAGES]
     names = number_undrawable(classes)
     captions = [
-        [f"true: {names[labels[index]]}", f"found: {names[predicted[index]]}, {probabilities[index].max():.0%}"]
+        [f"true: {names[labels[index]]}", f"predicted: {names[predicted[index]]}, {probabilities[index].max():.0%}"]
         for index in chosen
     ]
     if len(chosen):
-        title = f"Surest of {len(wrong):,} mistakes in the test"
+        title = f"Most confident of {len(wrong):,} mistakes on test images"
         _grid(path, [images[index] for index in chosen], captions, title, needs_note(classes))
     return len(chosen) > 0
 
 
 def _choose_samples(labels: np.ndarray) -> np.ndarray:
-    """Sixteen images, or all: one of every class, then a second of every class, in an order by chance."""
+    """Choose up to 16 images at random: one of each class, then a second of each class, and so on."""
     shuffled = np.random.default_rng(0).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     turns = np.arange(len(labels)) - np.repeat(starts, counts)
-    # Which classes come first in a turn is left to chance, since there may be more than there is room for.
+    # The order of classes in a turn is random, since there may be more classes than room.
     chances = np.random.default_rng(1).random(len(labels))
     chosen = by_class[np.lexsort((chances, turns))][:IMAGES]
     return np.random.default_rng(2).permutation(chosen)
@@ -100,5 +100,5 @@ def _grid(
 
 
 def _pixels(image: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """The image as matplotlib shows it: two axes and a grey scale, or colours as they are."""
+    """Return the image and the colour map for matplotlib: two axes and a grey scale, or colours unchanged."""
     return (image[..., 0], "gray") if image.shape[-1] == 1 else (image, None)

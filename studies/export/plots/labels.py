@@ -1,4 +1,4 @@
-"""Names of classes as a picture can show them: whole, in lines, in fonts that hold their characters."""
+"""Prepares class names for plots: complete, wrapped, and in fonts that contain their characters."""
 
 import importlib.util
 import logging
@@ -13,46 +13,46 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
 FONT = "DejaVu Sans"
-"""Comes with matplotlib, so it is always there."""
+"""Included in matplotlib, so always available."""
 
 NOTE = (
-    "A name with a number in front holds characters that no installed font has; CARD.md has it under this number. "
-    "The fonts named Noto Sans have most characters; pip install 'search[cjk]' brings those of Chinese, Japanese and "
+    "Names with a number in front contain characters that no installed font has; see this number in CARD.md. "
+    "The Noto Sans fonts have most characters; pip install 'search[cjk]' installs those for Chinese, Japanese and "
     "Korean."
 )
-"""Below a picture with a name that cannot be drawn."""
+"""Note below a plot with a name that cannot be drawn."""
 
 FONT_PACKAGE = "manimgx_fonts_cjk"
-"""Holds Noto Sans CJK; installed with the extra `cjk`."""
+"""Package with Noto Sans CJK, installed with the extra `cjk`."""
 
 MAX_NAME_LENGTH = 256
-"""Characters; a folder's name is no longer, and of a longer one the middle is left out."""
+"""Maximum number of characters, the limit of folder names; longer names lose their middle."""
 
 _UNKNOWN = "\N{WHITE SQUARE}"
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _CODE = r"\\u[0-9a-f]{4}|\\U[0-9a-f]{8}"
 _TOKENS = re.compile(rf"{_CODE}|[^\s_./-]*?(?=\\[uU])|[^\s_./-]*[\s_./-]+|[^\s_./-]+")
-"""What a line may be broken after."""
+"""Parts of a name after which a line may break."""
 
 
 def drawable_names(names: Iterable[str], length: int = MAX_NAME_LENGTH) -> list[str]:
-    """Names as they can be drawn, each in one line.
+    """Return names that can be drawn, each in one line.
 
     Args:
-        names: Any text that a folder can be called.
-        length: Most characters of one; a longer name loses its middle, since often only the ends tell names apart.
+        names: Any names of folders.
+        length: Maximum number of characters; a longer name loses its middle, since names often differ at the ends.
 
     Returns:
-        The names without line breaks. A character that no installed font holds is written as its code, such as
-        `\\u732b`, and one that cannot be printed as a square.
+        The names without line breaks. Characters that no installed font has are replaced by their code, such as
+        `\\u732b`, and unprintable characters by a square.
     """
     return [_escape_dollars(_replace_undrawable(_shorten(name, length))) for name in names]
 
 
 def number_undrawable(classes: Sequence[str]) -> list[str]:
-    """Names of all classes as they can be written, each in one line, for `wrap_label`.
+    """Return all class names in drawable form, each in one line, for `wrap_label`.
 
-    A name with characters that no installed font holds begins with the number of its class, which `NOTE` explains.
+    Names with characters that no installed font has get the number of their class in front, which `NOTE` explains.
     """
     names = [_shorten(name, MAX_NAME_LENGTH) for name in classes]
     return [
@@ -62,14 +62,14 @@ def number_undrawable(classes: Sequence[str]) -> list[str]:
 
 
 def wrap_label(text: str, inches: float, size: float) -> str:
-    """A text as it is drawn, in lines of at most some inches.
+    """Wrap a text to a maximum width.
 
-    Lines are broken after spaces, underscores, dashes, dots and slashes, else anywhere.
+    Lines break after spaces, underscores, dashes, dots and slashes, or anywhere if necessary.
 
     Args:
-        text: In one line, without characters that cannot be drawn.
-        inches: Most inches of a line.
-        size: Of the letters, in points.
+        text: One line without characters that cannot be drawn.
+        inches: Maximum width of a line.
+        size: Font size in points.
     """
     families = tuple(fonts_for([text]))
     lines, used = [""], 0.0
@@ -85,7 +85,7 @@ def wrap_label(text: str, inches: float, size: float) -> str:
 
 
 def text_inches(text: str, size: float, families: Sequence[str]) -> float:
-    """Length of the longest line of a text, as it is drawn in these fonts and points."""
+    """Return the width of the longest line of a text in these fonts at this font size."""
     return max(_width(line, size, tuple(families)) for line in text.split("\n"))
 
 
@@ -100,12 +100,12 @@ def _width(text: str, size: float, families: tuple[str, ...]) -> float:
 
 
 def needs_note(classes: Sequence[str]) -> bool:
-    """Whether a name cannot be drawn, so that `NOTE` has to stand below the picture."""
+    """Return True if a name cannot be drawn, so that the plot needs `NOTE`."""
     return any(not _is_drawable(name) for name in classes)
 
 
 def fonts_for(names: Iterable[str]) -> list[str]:
-    """The families of fonts that together hold the names' characters, the usual one first."""
+    """Return font families that together contain the characters of the names, the default one first."""
     missing = {ord(each) for name in names for each in name if each.isprintable()} - _characters(_file_of(FONT))
     families = [FONT]
     for font in _fallback_fonts() if missing else ():
@@ -126,7 +126,7 @@ def _shorten(name: str, length: int) -> str:
 
 
 def _escape_dollars(text: str) -> str:
-    # Between two dollar signs matplotlib reads formulas.
+    # Matplotlib reads text between dollar signs as a formula.
     return re.sub(r"\$", r"\\$", text)
 
 
@@ -136,7 +136,7 @@ def _replace_undrawable(name: str) -> str:
 
 def _replace_character(character: str) -> str:
     if unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f":
-        # Joiners and variation selectors have no look of their own.
+        # Joiners and variation selectors are invisible.
         return ""
     if not character.isprintable():
         return _UNKNOWN
@@ -160,7 +160,7 @@ def _file_of(family: str) -> str:
 
 @cache
 def _fallback_fonts() -> tuple[font_manager.FontEntry, ...]:
-    """The other installed fonts of upright letters, regular ones first, without the one of boxes for everything."""
+    """Return the other installed upright fonts, regular weight first, without fonts of placeholder boxes."""
     _add_new_fonts()
     upright = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.name != FONT]
     fonts = [font for font in upright if not font.name.startswith("Last Resort")]
@@ -168,7 +168,7 @@ def _fallback_fonts() -> tuple[font_manager.FontEntry, ...]:
 
 
 def _add_new_fonts() -> None:
-    """Look for fonts that were installed after matplotlib listed them, which it does only once."""
+    """Add fonts that were installed after matplotlib built its list, which it does only once."""
     known = {font.fname for font in font_manager.fontManager.ttflist}
     for file in sorted({*font_manager.findSystemFonts(), *_packaged_fonts()} - known):
         try:
@@ -178,11 +178,11 @@ def _add_new_fonts() -> None:
 
 
 def _packaged_fonts() -> list[str]:
-    """The files of the font package, if it is installed."""
+    """Return the files of the font package, if it is installed."""
     found = importlib.util.find_spec(FONT_PACKAGE)
     if found is None or found.origin is None:
         return []
-    # Its variable fonts come in one weight only, of which matplotlib would warn.
+    # Matplotlib would warn that the package's variable fonts have only one weight.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     return [str(file) for file in Path(found.origin).parent.iterdir() if file.suffix in (".ttc", ".ttf", ".otf")]
 
@@ -194,7 +194,7 @@ def _weight(font: font_manager.FontEntry) -> int:
 
 @cache
 def _characters(file: str) -> frozenset[int]:
-    """The characters that a font can draw; none where the file cannot be used."""
+    """Return the characters of a font; empty if the file cannot be used."""
     try:
         font = ft2font.FT2Font(file)
     except (OSError, RuntimeError):

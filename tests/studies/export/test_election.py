@@ -13,7 +13,7 @@ from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.database import stored_trials
 from studies.database.study_control import claim_export, read_control, release_export
 from studies.database.tables import WORKERS
-from studies.export.election import Exporter, notices, stored_metrics
+from studies.export.election import Exporter, notices, read_stored_metrics
 from studies.export.export_folder import ExportLockLostError
 from studies.outcome import RunResult
 from tests.support.fakes import TINY, joined, opened_tiny, run_context, run_tiny
@@ -142,6 +142,6 @@ def test_an_export_counts_only_for_its_own_study(opened, tmp_path):
     for study, is_own in ((opened.identity, True), ("11111111-other", False), (None, False)):
         stored = {"best": {}, "trials": {}, "test": {}} | ({"study_id": study} if study else {})
         (best / "metrics.json").write_text(json.dumps(stored))
-        assert (stored_metrics(best, TINY, opened.identity) == stored) is is_own
+        assert (read_stored_metrics(best, TINY, opened.identity) == stored) is is_own
         assert len(notices(best, opened.identity)) == (not is_own)
     assert "moved to best-earlier" in notices(best, opened.identity)[0]

@@ -121,7 +121,7 @@ def test_another_process_that_never_ends_its_last_step(tmp_path, monkeypatch):
     monkeypatch.setattr(export_folder, "SWAP_SECONDS", 0.0)
     with (
         export_folder._folder_lock(tmp_path, 0.0),
-        pytest.raises(OutputError, match="another process has held"),
+        pytest.raises(OutputError, match="locked by another process"),
         replace_folder(tmp_path / "best", ONE),
     ):
         pass

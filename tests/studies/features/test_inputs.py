@@ -28,13 +28,13 @@ from tests.support.images import write_classes
 def counted(monkeypatch):
     """How many images each pass through a backbone read."""
     passes = []
-    original = extraction.FeatureExtractor._batches
+    original = extraction.FeatureExtractor._compute
 
     def batches(self, images, views):
         passes.append(len(images))
         return original(self, images, views)
 
-    monkeypatch.setattr(extraction.FeatureExtractor, "_batches", batches)
+    monkeypatch.setattr(extraction.FeatureExtractor, "_compute", batches)
     return passes
 
 
@@ -44,7 +44,7 @@ def unread(monkeypatch):
     passes = []
 
     class Blind(extraction.FeatureExtractor):
-        def _batches(self, images, views):
+        def _compute(self, images, views):
             passes.append(len(images))
             yield np.zeros((len(images), views, 256) if views else (len(images), 256))
 
@@ -218,7 +218,7 @@ def test_features_that_are_too_large_are_left(folder, monkeypatch, caplog, unrea
     assert features.full_model(RECIPE, made, "model", data) == "model"
     assert features.verify_full_model(RECIPE, made, None, None, data) == {"path": IMAGES}
     assert len(caplog.messages) == 1
-    assert "the backbone runs in every epoch" in caplog.text
+    assert "running the backbone in every epoch" in caplog.text
 
 
 def test_features_are_computed_in_full_precision(folder, cache, monkeypatch):

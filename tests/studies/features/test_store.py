@@ -85,13 +85,13 @@ def test_where_they_cannot_be_kept_they_are_held_in_memory(cache, tmp_path, capl
     errors = iter([error, None]) if error else iter([None])
 
     def fails_once():
-        yield from rows(error=next(errors)).batches()
+        yield from rows(error=next(errors)).compute()
 
     with caplog.at_level(logging.WARNING):
         found = load_or_compute(root, KEY, FeatureBatches(VALUES.shape, fails_once))
     np.testing.assert_array_equal(found, VALUES)
     assert len(caplog.messages) == 1
-    assert "SEARCH_CACHE names another folder" in caplog.messages[0]
+    assert "hint: set SEARCH_CACHE" in caplog.messages[0]
 
 
 def test_waiting_for_another_process_can_be_ended(cache):
