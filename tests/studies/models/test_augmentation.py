@@ -16,7 +16,7 @@ def changed(augment, seed=0, training=True):
     return keras.ops.convert_to_numpy(images)
 
 
-def test_nothing_to_change():
+def test_no_changes_give_no_layers():
     """No record, or one of zeros, gives no layers."""
     assert augmentation_layers(None) == []
     assert augmentation_layers(Augment()) == []
@@ -38,14 +38,10 @@ def test_each_change_acts_in_training_only(augment):
     np.testing.assert_array_equal(changed(augment, training=False), IMAGES)
 
 
-def test_equal_seeds_give_equal_changes():
-    """The seed decides all changes, and another one gives others."""
+def test_seed_decides_all_changes():
+    """The same seed gives the same changes; without one, augmentation follows Keras' global seed."""
     np.testing.assert_array_equal(changed(ALL, 3), changed(ALL, 3))
     assert np.abs(changed(ALL, 3) - changed(ALL, 4)).max() > 1
-
-
-def test_the_global_seed_decides_without_one():
-    """Without a seed of its own, augmentation follows Keras' global seed."""
     found = []
     for _ in range(2):
         keras.utils.set_random_seed(5)
@@ -53,13 +49,13 @@ def test_the_global_seed_decides_without_one():
     np.testing.assert_array_equal(*found)
 
 
-def test_flips_are_flips():
+def test_horizontal_flip_mirrors_left_and_right():
     """A horizontal flip mirrors left and right and nothing else."""
     for image, original in zip(changed(Augment(flip="horizontal")), IMAGES, strict=True):
         assert np.array_equal(image, original) or np.array_equal(image, original[:, ::-1])
 
 
-def test_the_border_is_repeated():
+def test_moved_images_have_no_black_corners():
     """A uniform image stays uniform when it is moved: no black corners."""
     augment = Augment(rotation=0.1, zoom=0.2, translation=0.2)
     images = np.full((2, 12, 12, 1), 200, np.float32)

@@ -18,7 +18,7 @@ def kernels(model):
     return {layer.name: layer.kernel.shape for layer in model.layers if hasattr(layer, "kernel")}
 
 
-def test_the_tutorials_two_branches():
+def test_branches_are_concatenated():
     """Each branch has its own kernels, both halve the image, and their maps are put together over the channels."""
     model = build_model(recipe_of(TUTORIAL), (8, 8, 3), 10)
     assert kernels(model) == {
@@ -30,7 +30,7 @@ def test_the_tutorials_two_branches():
     assert model.get_layer("branches").output.shape == (None, 4, 4, 96)
 
 
-def test_every_field_of_a_branch_counts():
+def test_branch_has_its_own_activation_and_pooling():
     """Activation and pooling are those of the branch, computed by hand on one image."""
     record = Branches(Branch(1, 1, activation="tanh", downsample="average"), Branch(1, 1, activation="relu"))
     model = build_model(recipe_of(record), (2, 2, 1), 2)
@@ -42,13 +42,13 @@ def test_every_field_of_a_branch_counts():
     np.testing.assert_allclose(np.ravel(maps), expected, atol=1e-6)
 
 
-def test_a_single_pixel_is_not_halved():
+def test_single_pixel_is_not_downsampled():
     """A feature map that has nothing left to halve keeps its size."""
     assert build_model(recipe_of(TUTORIAL), (1, 8, 1), 3).get_layer("branches").output.shape == (None, 1, 8, 96)
 
 
 @pytest.mark.parametrize("pooling", ["flatten", "average", "max"])
-def test_three_branches_are_exported_as_plain_keras(pooling, tmp_path):
+def test_branches_are_exported_as_plain_keras(pooling, tmp_path):
     """Any number of branches is saved and loaded without custom objects, and answers the same."""
     recipe, shape = recipe_of(Branches(Branch(2), Branch(3, 5), Branch(4, 1), pooling=pooling)), (8, 8, 1)
     model = inference_model(recipe, build_model(recipe, shape, 3), shape, 3)
@@ -59,7 +59,7 @@ def test_three_branches_are_exported_as_plain_keras(pooling, tmp_path):
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
 
 
-def test_branches_are_searched():
+def test_branch_fields_are_parameters():
     """Each branch's filters and kernel are parameters of their own."""
     record = Branches(Branch(Int(2, 8, default=4)), Branch(4, Int(3, 5)), dense_units=Int(0, 8))
     space = recipe_of(record)

@@ -15,7 +15,7 @@ def kinds(record, **more):
     return [type(layer).__name__ for layer in layers_of(record, **more)]
 
 
-def test_the_mnist_tutorials_network():
+def test_keras_mnist_convnet_is_reproduced():
     """Keras' "Simple MNIST convnet" comes out layer by layer, but for the softmax that its loss applies here."""
     record = CNN(32, 2, padding="valid", batch_norm=False)
     found = layers_of(record)
@@ -26,34 +26,21 @@ def test_the_mnist_tutorials_network():
     assert found[-2].rate == 0.5
 
 
-def test_batch_norm_stands_between_convolution_and_activation():
-    """With batch normalisation the convolution has no bias, and the activation comes last."""
-    found = layers_of(CNN(4, 1))
-    assert [type(layer).__name__ for layer in found[2:5]] == ["Conv2D", "BatchNormalization", "Activation"]
-    assert not found[2].use_bias
+def test_block_is_convolutions_downsampling_and_dropout():
+    """Batch normalisation replaces the bias and precedes the activation; filters grow by a factor per block."""
+    record = CNN(10, 3, convolutions=2, downsample="average", block_dropout=0.1, activation="gelu", growth=1.5)
+    found = layers_of(record)
+    convolution = ["Conv2D", "BatchNormalization", "Activation"]
+    assert kinds(record)[2:10] == [*convolution * 2, "AveragePooling2D", "Dropout"]
+    assert (found[2].use_bias, found[9].rate) == (False, 0.1)
+    assert [layer.filters for layer in found if isinstance(layer, layers.Conv2D)] == [10, 10, 15, 15, 22, 22]
 
 
-def test_a_block():
-    """A block is its convolutions, then the downsampling, then the dropout."""
-    record = CNN(4, 1, convolutions=2, batch_norm=False, downsample="average", block_dropout=0.1, activation="gelu")
-    expected = [*["Conv2D", "Activation"] * 2, "AveragePooling2D", "Dropout"]
-    assert kinds(record)[2:8] == expected
-    assert layers_of(record)[7].rate == 0.1
-
-
-def test_growth():
-    """Filters grow by the factor from block to block, rounded."""
-    found = layers_of(CNN(10, 3, growth=1.5))
-    assert [layer.filters for layer in found if isinstance(layer, layers.Conv2D)] == [10, 15, 22]
-
-
-def test_head_with_a_dense_layer():
+def test_head_has_pooling_and_dense_layer():
     """The head is pooling, the dense layer with the record's activation, dropout and logits."""
     found = layers_of(CNN(4, 1, pooling="max", dense_units=6, activation="tanh"))
     assert [type(layer).__name__ for layer in found[-4:]] == ["GlobalMaxPooling2D", "Dense", "Dropout", "Dense"]
-    assert found[-3].units == 6
-    assert found[-3].activation.__name__ == "tanh"
-    assert found[-1].activation.__name__ == "linear"
+    assert (found[-3].units, found[-3].activation.__name__, found[-1].activation.__name__) == (6, "tanh", "linear")
 
 
 def test_small_feature_maps_are_not_downsampled_further():
@@ -62,7 +49,7 @@ def test_small_feature_maps_are_not_downsampled_further():
     assert kinds(CNN(2, 3), shape=(8, 1, 1)).count("MaxPooling2D") == 0
 
 
-def test_a_kernel_that_no_longer_fits():
+def test_kernel_larger_than_the_feature_map_is_refused():
     """Without padding a feature map smaller than the kernel is an error that says where and what to do."""
     with pytest.raises(ModelError, match=r"kernel of 5 pixels .* 2x2 feature map of block 2"):
         layers_of(CNN(2, 3, kernel_size=5, padding="valid"), shape=(8, 8, 1))

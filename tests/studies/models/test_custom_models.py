@@ -25,7 +25,7 @@ def flat(*last):
     return keras.Sequential([layers.Flatten(), *last])
 
 
-def test_what_the_function_is_given():
+def test_function_gets_recipe_shape_and_outputs():
     """The function gets the recipe with its own parameters, the images' shape and the number of outputs."""
     calls = []
 
@@ -38,14 +38,14 @@ def test_what_the_function_is_given():
 
 
 @pytest.mark.parametrize(("rescale", "largest"), [(True, 1.0), (False, 255.0)])
-def test_rescale(rescale, largest):
+def test_rescale_divides_images(rescale, largest):
     """Images arrive from 0 to 1, or from 0 to 255 where that is wanted."""
     model = built(lambda recipe, shape, outputs: keras.Sequential([layers.GlobalMaxPooling2D()]), 2, rescale=rescale)
     answer = keras.ops.convert_to_numpy(model(np.full((1, 8, 8, 1), 255, np.float32)))
     assert answer[0, 0] == pytest.approx(largest)
 
 
-def test_probabilities_are_kept():
+def test_softmax_is_not_applied_twice():
     """A model that ends in a softmax is not given a second one."""
     recipe = recipe_of(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")))
     trained = build_model(recipe, (8, 8, 1), 3)
@@ -55,7 +55,7 @@ def test_probabilities_are_kept():
     np.testing.assert_allclose(model(images), trained(images), atol=1e-6)
 
 
-def test_compiled_and_subclassed_models_are_fine():
+def test_compiled_and_subclassed_models_are_accepted():
     """A compiled model and a subclass of Model are taken as they are."""
 
     class Own(keras.Model):
@@ -75,33 +75,28 @@ def test_compiled_and_subclassed_models_are_fine():
     assert built(lambda recipe, shape, outputs: Own(outputs)).output_shape == (None, 3)
 
 
-def test_an_error_inside_names_its_line():
-    """An error in the function is told with its type, its message and the user's own line."""
+def wrong_field(recipe, input_shape, outputs):
+    return flat(layers.Dense(recipe.model.neurons))
 
-    def broken(recipe, input_shape, outputs):
-        return flat(layers.Dense(recipe.model.neurons))
 
-    line = broken.__code__.co_firstlineno + 1
-    with pytest.raises(
-        ModelError,
-        match=rf"broken\(\) failed in {__file__}, line {line}, with AttributeError: .*no parameter 'neurons'",
-    ):
+def wrong_kernel(recipe, input_shape, outputs):
+    images = keras.Input(input_shape)
+    return keras.Model(images, layers.Conv2D(4, 20)(images))
+
+
+@pytest.mark.parametrize(
+    ("broken", "line", "message"),
+    [(wrong_field, 1, "AttributeError: .*no parameter 'neurons'"), (wrong_kernel, 2, "ValueError")],
+)
+def test_error_names_the_users_line(broken, line, message):
+    """An error in the function, or in Keras below it, is reported with its type and the user's own line."""
+    line += broken.__code__.co_firstlineno
+    with pytest.raises(ModelError, match=rf"{broken.__name__}\(\) failed in {__file__}, line {line}, with {message}"):
         built(broken)
 
 
-def test_an_error_inside_keras_names_the_users_line():
-    """An error that Keras raises is placed where the function called it."""
-
-    def broken(recipe, input_shape, outputs):
-        images = keras.Input(input_shape)
-        return keras.Model(images, layers.Conv2D(4, 20)(images))
-
-    with pytest.raises(ModelError, match=rf"{__file__}, line {broken.__code__.co_firstlineno + 2}, with ValueError"):
-        built(broken)
-
-
-def test_out_of_memory_stays_what_it_is():
-    """A model that is too large is not one that is wrong."""
+def test_out_of_memory_is_not_a_model_error():
+    """A model that is too large is not wrong."""
 
     def huge(recipe, input_shape, outputs):
         raise MemoryError
@@ -110,48 +105,37 @@ def test_out_of_memory_stays_what_it_is():
         built(huge)
 
 
+def two_outputs(recipe, input_shape, outputs):
+    images = keras.Input(input_shape)
+    return keras.Model(images, [layers.Flatten()(images), layers.Flatten()(images)])
+
+
 @pytest.mark.parametrize(
-    ("function", "message"),
+    ("function", "classes", "message"),
     [
-        (lambda recipe, shape, outputs: None, "must return a keras.Model, got None"),
+        (lambda *_: None, 3, "must return a keras.Model, got None"),
+        (lambda *_: flat(layers.Dense(9)), 3, r"\(n, 3\), got outputs of shape \(None, 9\)"),
         (
-            lambda recipe, shape, outputs: flat(layers.Dense(9)),
-            r"\(n, 3\), got outputs of shape \(None, 9\)",
+            lambda *_: keras.Sequential([keras.Input((5, 5, 2)), layers.Flatten()]),
+            3,
+            r"accept images of shape \(8, 8, 1\)",
         ),
-        (
-            lambda recipe, shape, outputs: keras.Sequential([keras.Input((5, 5, 2)), layers.Flatten()]),
-            r"does not accept images of shape \(8, 8, 1\)",
-        ),
+        (two_outputs, 3, "got outputs in a list"),
+        (lambda *_: flat(layers.Dense(1, activation="softmax")), 2, "always 1"),
     ],
+    ids=["no model", "other outputs", "other inputs", "two outputs", "softmax over one output"],
 )
-def test_what_cannot_be_used(function, message):
-    """What is not a model from such images to such outputs is refused with what is wanted."""
+def test_unusable_models_are_refused(function, classes, message):
+    """The function must return a model from such images to such outputs."""
     with pytest.raises(ModelError, match=message):
-        built(function)
-
-
-def test_several_outputs():
-    """A model with several outputs is refused."""
-
-    def two(recipe, input_shape, outputs):
-        images = keras.Input(input_shape)
-        return keras.Model(images, [layers.Flatten()(images), layers.Flatten()(images)])
-
-    with pytest.raises(ModelError, match="got outputs in a list"):
-        built(two)
-
-
-def test_a_softmax_over_one_output():
-    """A softmax over one output is always 1, which no training can change."""
-    with pytest.raises(ModelError, match="always 1"):
-        built(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")), 2)
+        built(function, classes)
 
 
 def wide(units, recipe, input_shape, outputs):
     return keras.Sequential([layers.Flatten(), layers.Dense(units), layers.Dense(outputs)])
 
 
-def test_a_partial_function_builds_a_network():
+def test_partial_function_is_accepted():
     """Values may be bound beforehand; the function's name stays, and the values count in the fingerprint."""
     record = Custom(functools.partial(wide, 8), units=3)
     assert build_network(record, None, (8, 8, 1), 3).layers[1].units == 8

@@ -29,29 +29,27 @@ def network(*last):
         (lambda: (layers.Softmax(), layers.Dropout(0.1)), False),
     ],
 )
-def test_logits_are_told_by_the_last_layer(last, expected):
+def test_logits_are_recognised_by_the_last_layer(last, expected):
     """Only a softmax or sigmoid at the end makes probabilities."""
     assert returns_logits(network(*last())) is expected
 
 
-def test_nested_models_and_plain_operations():
-    """A softmax counts at the end of a nested model and as an operation without a layer."""
-    images = keras.Input((4,))
-    assert not returns_logits(keras.Model(images, network(layers.Softmax())(images)))
-    assert not returns_logits(keras.Model(images, keras.ops.softmax(layers.Dense(3)(images))))
-
-
-def test_an_average_of_probabilities_is_one():
-    """Several networks may vote, and the result may be cast or clipped."""
+def test_outputs_are_traced_through_nested_models_and_operations():
+    """A softmax counts inside a nested model, as an operation, and below a vote, a cast or a clip."""
     images = keras.Input((4,))
     votes = [layers.Dense(3, activation="softmax")(images) for _ in range(2)]
     mean = layers.Average()(votes)
-    assert not returns_logits(keras.Model(images, mean))
-    assert not returns_logits(keras.Model(images, keras.ops.clip(keras.ops.cast(mean, "float32"), 0, 1)))
-    assert returns_logits(keras.Model(images, layers.Average()([votes[0], layers.Dense(3)(images)])))
+    for outputs, expected in (
+        (network(layers.Softmax())(images), False),
+        (keras.ops.softmax(layers.Dense(3)(images)), False),
+        (mean, False),
+        (keras.ops.clip(keras.ops.cast(mean, "float32"), 0, 1), False),
+        (layers.Average()([votes[0], layers.Dense(3)(images)]), True),
+    ):
+        assert returns_logits(keras.Model(images, outputs)) is expected
 
 
-def test_ends_in():
-    """The activation at the end is known by name."""
+def test_ends_in_recognises_an_activation():
+    """The last activation is recognised by name."""
     assert ends_in(network(layers.Dense(1, activation="softmax")), "softmax")
     assert not ends_in(network(layers.Dense(1, activation="sigmoid")), "softmax")

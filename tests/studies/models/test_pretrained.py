@@ -28,7 +28,7 @@ def network_of(model):
 
 
 @pytest.mark.parametrize(("name", "family"), MODES.items())
-def test_preprocessing_is_the_familys_own(name, family):
+def test_preprocessing_matches_the_family(name, family):
     """Inside the model images are prepared as the family's `preprocess_input` prepares arrays."""
     values = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3)).astype(np.float32)
     images = keras.Input((6, 6, 3))
@@ -38,7 +38,7 @@ def test_preprocessing_is_the_familys_own(name, family):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_preprocessing_stands_before_the_network():
+def test_preprocessing_precedes_the_network():
     """The whole model is the network over prepared images: raw in, the same features out."""
     model = model_of("MobileNet", alpha=0.25)
     values = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
@@ -48,23 +48,17 @@ def test_preprocessing_stands_before_the_network():
     np.testing.assert_allclose(features, expected, atol=1e-5)
 
 
-def test_frozen():
-    """Without trainable layers only the head is trained."""
-    model = model_of("MobileNet", alpha=0.25)
-    assert [weight.path for weight in model.trainable_weights] == ["logits/kernel", "logits/bias"]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 1000])
-def test_the_last_layers_are_trained(count):
-    """So many layers are trained, counted from the end of the network, but for batch normalisation."""
+def test_last_layers_are_trainable(count):
+    """N layers are trained, counted from the end of the network, except batch normalization."""
     network = network_of(model_of("MobileNet", alpha=0.25, trainable_layers=count))
     last = network.layers[-count:]
     assert all(layer.trainable != isinstance(layer, keras.layers.BatchNormalization) for layer in last)
     assert not any(layer.trainable for layer in network.layers[:-count])
 
 
-def test_batch_normalisation_keeps_its_statistics():
+def test_batch_normalization_keeps_its_statistics():
     """Also where its layer is trained, batch normalisation does not learn from the batches."""
     model = model_of("MobileNet", alpha=0.25, trainable_layers=1000)
     statistics = [weight for weight in model.weights if "moving" in weight.path]
@@ -75,7 +69,7 @@ def test_batch_normalisation_keeps_its_statistics():
 
 
 @pytest.mark.slow
-def test_the_network_never_acts_as_in_training():
+def test_network_always_runs_in_inference_mode():
     """A network's own dropout is for training it from scratch: here its features are always the same."""
     model = model_of("EfficientNetB0", trainable_layers=1000)
     features = keras.Model(model.input, model.get_layer("pooling").output)
@@ -83,14 +77,15 @@ def test_the_network_never_acts_as_in_training():
     np.testing.assert_array_equal(features(values, training=True), features(values, training=False))
 
 
-def test_pooling_and_dense_units():
-    """The head is as the record says."""
+def test_head_follows_the_record_and_is_trained_alone():
+    """Pooling and dense layer are those of the record; the network is frozen without trainable layers."""
     model = model_of("MobileNet", alpha=0.25, pooling="flatten", dense_units=5)
+    assert {weight.path.partition("/")[0] for weight in model.trainable_weights} == {"dense", "logits"}
     assert [layer.name for layer in model.layers[-4:]] == ["pooling", "dense", "dropout", "logits"]
     assert model.get_layer("dense").activation.__name__ == "relu"
 
 
-def test_grey_becomes_three_equal_channels():
+def test_grey_images_become_three_equal_channels():
     """A grey image is read as the colour image that looks the same."""
     grey, colour = model_of("MobileNet", (32, 32, 1), alpha=0.25), model_of("MobileNet", alpha=0.25)
     colour.set_weights(grey.get_weights())
@@ -107,32 +102,26 @@ def test_grey_becomes_three_equal_channels():
         ("ResNet50", (32, 32, 3), {"alpha": 0.5}, "ResNet50 has no alpha"),
     ],
 )
-def test_what_cannot_be_built(name, shape, fields, message):
+def test_impossible_networks_are_refused(name, shape, fields, message):
     """What a network cannot read is told with what it needs."""
     with pytest.raises(ModelError, match=message):
         model_of(name, shape, **fields)
 
 
-def saves_and_loads(name, side, folder, **fields):
-    model = model_of(name, (side, side, 3), 3, build_inference_model, **fields)
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        pytest.param("MobileNetV3Small", 32, marks=pytest.mark.slow),
+        *(pytest.param(name, 96, marks=pytest.mark.exhaustive) for name in APPLICATIONS),
+    ],
+)
+def test_network_is_saved_and_loaded_by_plain_keras(name, side, tmp_path):
+    """Every network with its preprocessing is loaded by plain Keras and gives the same outputs."""
+    model = model_of(name, (side, side, 3), 3, build_inference_model)
     images = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
     expected = keras.ops.convert_to_numpy(model(images))
     with quiet_keras():
-        model.save(folder / "model.keras")
-    loaded = keras.models.load_model(folder / "model.keras")
+        model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(images), expected, atol=1e-5)
     assert np.isfinite(expected).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["MobileNetV3Small"])
-def test_saved_and_loaded(name, tmp_path):
-    """A network with its preprocessing, in the model or in itself, is loaded by plain Keras."""
-    saves_and_loads(name, 32, tmp_path)
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_every_application(name, tmp_path):
-    """Every network can be built, saved, and loaded by plain Keras."""
-    saves_and_loads(name, 96, tmp_path)

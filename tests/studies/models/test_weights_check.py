@@ -17,14 +17,14 @@ def prepare(folder, name="file", alpha=None):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_the_width_of_a_network_with_another_top_is_found(kind, tmp_path):
-    """A network trained on ten classes is no network of Keras, and still says its width."""
+def test_width_is_found_despite_another_top(kind, tmp_path):
+    """The width of a network trained on ten classes, which is none of Keras', is still found."""
     WRITERS[kind](mobilenet(top=True, classes=10), tmp_path / "file")
     assert prepare(tmp_path).alpha == 0.25
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_weights_that_are_not_finite_are_refused(kind, tmp_path):
+def test_non_finite_weights_are_refused(kind, tmp_path):
     """NaN is refused before the first trial, in every format, with the layer that holds it."""
     network = mobilenet()
     kernel, *others = network.get_weights()
@@ -36,7 +36,7 @@ def test_weights_that_are_not_finite_are_refused(kind, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["current", "archive"])
-def test_a_network_inside_another_model_is_named(kind, tmp_path):
+def test_network_inside_another_model_is_named(kind, tmp_path):
     """The weights of a model around the network are refused with how to save the network alone."""
     images = keras.Input(SHAPE)
     outer = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(mobilenet()(images))))
@@ -66,8 +66,8 @@ def _a_weight_without_a_shape(file):
 @pytest.mark.parametrize(
     "write", [_a_number_of_layers, _a_group_as_a_weight, _a_weight_as_a_layer, _a_weight_without_a_shape]
 )
-def test_other_data_in_the_same_format_is_refused(write, tmp_path):
-    """HDF5 of another program is refused where it is named, and passed over in a folder of weights."""
+def test_hdf5_of_other_programs_is_refused(write, tmp_path):
+    """HDF5 of another program is refused as a file, and ignored in a folder of weights."""
     with h5py.File(tmp_path / "file", "w") as file:
         write(file)
     with pytest.raises(ModelError, match="no Keras weights"):

@@ -22,7 +22,7 @@ NAME = "mobilenet_2_5_224_tf_no_top.h5"
 
 @pytest.fixture(autouse=True)
 def places(monkeypatch, tmp_path):
-    """A SEARCH_WEIGHTS folder and a Keras cache of the test's own, and no way out of the machine."""
+    """A SEARCH_WEIGHTS folder and a Keras cache for the test, without network access."""
     folder, cache = tmp_path / "weights", tmp_path / "keras" / "models"
     folder.mkdir()
     cache.mkdir(parents=True)
@@ -34,7 +34,7 @@ def places(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    """A server on this machine that is asked in place of Keras' own; lists the paths that were asked for."""
+    """A local mirror of Keras' server, and the list of requested paths."""
     root, asked = tmp_path / "served", []
     root.mkdir()
 
@@ -55,7 +55,7 @@ def server(monkeypatch, tmp_path):
 
 
 def serve(root, file, source):
-    """Put a file where Keras' address leads on the mirror."""
+    """Copy a file to the path of Keras' address on the mirror."""
     target = root / file.url.split("/", 3)[3]
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
@@ -82,48 +82,31 @@ def equal(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_the_users_folder_comes_first(places):
-    """A file in SEARCH_WEIGHTS is taken, whatever its name and depth, before the one in Keras' cache."""
+def test_user_folder_precedes_keras_cache(places):
+    """A file in SEARCH_WEIGHTS, whatever its name and depth, precedes Keras' cache, but only if it fits."""
     folder, cache = places
-    source = mobilenet()
-    (folder / "deep").mkdir()
-    write_current(source, folder / "deep" / "any-name")
-    shutil.copy(folder / "deep" / "any-name", cache / NAME)
-    other = mobilenet()
-    other.set_weights([weight + 1 for weight in source.get_weights()])
-    write_legacy(other, cache / NAME)
-    assert equal(loaded(), source.get_weights())
-
-
-def test_keras_cache_comes_second(places):
-    """A file in Keras' cache is taken where the user's folder has none that fits."""
-    folder, cache = places
-    write_current(mobilenet(0.5), folder / NAME)
-    source = mobilenet()
+    source, other = mobilenet(), mobilenet()
     write_legacy(source, cache / NAME)
+    write_current(mobilenet(0.5), folder / NAME)
     assert equal(loaded(), source.get_weights())
+    other.set_weights([weight + 1 for weight in source.get_weights()])
+    (folder / "deep").mkdir()
+    write_current(other, folder / "deep" / "any-name")
+    assert equal(loaded(), other.get_weights())
 
 
-def test_a_file_without_a_top_comes_first(places):
-    """Of two files of one network, the one without its top is taken."""
+@pytest.mark.slow
+def test_ambiguous_files_are_refused(places):
+    """Files without a top precede those with one; several different ones are refused, equal copies are one file."""
     folder, _ = places
     source = mobilenet()
     write_current(mobilenet(top=True), folder / "a.h5")
     write_current(source, folder / "b.h5")
-    assert equal(loaded(), source.get_weights())
-
-
-@pytest.mark.slow
-def test_two_files_that_could_be_meant_are_refused(places):
-    """Nothing is guessed: both names are told, and equal copies are one file."""
-    folder, _ = places
-    source = mobilenet()
-    write_current(source, folder / "a.h5")
-    shutil.copy(folder / "a.h5", folder / "copy.h5")
+    shutil.copy(folder / "b.h5", folder / "copy.h5")
     assert equal(loaded(), source.get_weights())
     source.set_weights([weight + 1 for weight in source.get_weights()])
-    write_current(source, folder / "b.h5")
-    with pytest.raises(ModelError, match=r"fit MobileNet: a\.h5, b\.h5, copy\.h5"):
+    write_current(source, folder / "c.h5")
+    with pytest.raises(ModelError, match=r"fit MobileNet: b\.h5, c\.h5, copy\.h5"):
         loaded()
 
 
@@ -141,24 +124,19 @@ def test_missing_weights_are_downloaded_before_the_first_trial(places, server):
     assert [path.name for path in places[1].iterdir() if not path.name.startswith(".")] == [NAME]
 
 
-def test_a_download_that_fails_is_told_before_the_first_trial(places, server):
-    """The message names the file, the folder variable, and the argument that takes a file."""
-    with pytest.raises(ModelError) as caught:
+def test_failed_download_names_the_file_and_the_alternatives(places, server, monkeypatch):
+    """The error names the cause and the file, and the hint the folder variable and the argument for a file."""
+    with pytest.raises(ModelError, match="404") as caught:
         prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
-    message = str(caught.value)
-    assert "404" in message
-    assert f"put {NAME} into a folder and set SEARCH_WEIGHTS" in message
-    assert 'Pretrained("MobileNet", weights="FILE")' in message
-
-
-def test_without_network(places):
-    """A connection that is refused is told."""
+    assert f"put {NAME} into a folder and set SEARCH_WEIGHTS" in str(caught.value)
+    assert 'Pretrained("MobileNet", weights="FILE")' in str(caught.value)
+    monkeypatch.delenv("SEARCH_WEIGHTS_URL")
     with pytest.raises(ModelError, match=r"download from https://\S+ failed: .*refused"):
         prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
 
 
-def test_a_server_that_never_answers(places, monkeypatch):
-    """The connection is given up after a time limit."""
+def test_silent_server_times_out(places, monkeypatch):
+    """Connecting has a time limit."""
     monkeypatch.setattr(weights_download, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("SEARCH_WEIGHTS_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -166,7 +144,7 @@ def test_a_server_that_never_answers(places, monkeypatch):
             prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
 
 
-def test_a_damaged_download_leaves_nothing(places, server):
+def test_damaged_download_is_removed(places, server):
     """A file with another digest than Keras knows is refused and removed."""
     root, _ = server
     (root / "x").mkdir(parents=True)
@@ -179,20 +157,15 @@ def test_a_damaged_download_leaves_nothing(places, server):
     assert download(file, places[1], lambda _: None).read_bytes() == b"right"
 
 
-def test_the_width_is_taken_from_the_file(places, tmp_path):
-    """Where alpha is left out, the space gets the width that the file has."""
-    write_current(mobilenet(), tmp_path / "mine")
-    space, _ = prepare(space_of(Pretrained("MobileNet", weights=str(tmp_path / "mine"))), tmp_path)
+def test_width_is_taken_from_the_file(places, tmp_path):
+    """A space without alpha gets the width of the file; files of different widths are refused."""
+    files = [str(tmp_path / name) for name in ("quarter", "half")]
+    for file, alpha in zip(files, (0.25, 0.5), strict=True):
+        write_current(mobilenet(alpha), tmp_path / file)
+    space, _ = prepare(space_of(Pretrained("MobileNet", weights=files[0])), tmp_path)
     assert space.backbone.options[0].alpha == 0.25
-
-
-def test_different_widths_of_one_record_are_refused(places, tmp_path):
-    """One record cannot have two widths: nothing is guessed."""
-    write_current(mobilenet(), tmp_path / "quarter")
-    write_current(mobilenet(0.5), tmp_path / "half")
-    files = Choice(str(tmp_path / "quarter"), str(tmp_path / "half"))
     with pytest.raises(ModelError, match=r"different widths \(0.25, 0.5\)"):
-        prepare(space_of(Pretrained("MobileNet", weights=files)), tmp_path)
+        prepare(space_of(Pretrained("MobileNet", weights=Choice(*files))), tmp_path)
 
 
 def test_every_option_is_checked_before_the_first_trial(places, tmp_path):
@@ -203,20 +176,16 @@ def test_every_option_is_checked_before_the_first_trial(places, tmp_path):
         prepare(Space(data=Digits(), backbone=Choice(CNN(), wrong), augment=None), tmp_path)
 
 
-def test_a_width_without_imagenet_weights(places):
-    """A width that was never trained on ImageNet is told as such."""
+def test_impossible_requests_are_refused(places, monkeypatch):
+    """A width without ImageNet weights and a SEARCH_WEIGHTS that is not a folder are errors."""
     with pytest.raises(ModelError, match="MobileNet has no such ImageNet weights"):
         prepare(space_of(Pretrained("MobileNet", alpha=0.3)), places[0])
-
-
-def test_a_folder_that_is_not_there(places, monkeypatch):
-    """SEARCH_WEIGHTS must be a folder."""
     monkeypatch.setenv("SEARCH_WEIGHTS", str(places[0] / "none"))
     with pytest.raises(ModelError, match=r"SEARCH_WEIGHTS: .*none is not a folder"):
         prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
 
 
-def test_keras_is_left_as_it_was(places):
+def test_keras_downloads_are_unchanged(places):
     """Asking Keras for a file's name neither downloads nor changes how Keras downloads."""
     before = keras.utils.get_file, keras.src.utils.file_utils.get_file
     assert keras_file("VGG16", None, (64, 64, 3)).name == "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
