@@ -1,6 +1,7 @@
-"""The weights of the best trials, kept for an export without retraining."""
+"""Weights of the best trials, stored for an export without retraining."""
 
 import numpy as np
+import pytest
 
 from studies.checkpoints.best_weights import saved_weights
 from studies.checkpoints.study_checkpoints import StudyCheckpoints
@@ -8,44 +9,45 @@ from studies.checkpoints.study_checkpoints import StudyCheckpoints
 WEIGHTS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(2.5, np.float32)]
 
 
-def test_weights_come_back_as_they_were(tmp_path):
-    """Shapes, types and order are kept; other recipes and other studies do not get them."""
-    kept = StudyCheckpoints(tmp_path, "one").best_weights
-    kept.save(3, "recipe", 1, WEIGHTS, {})
-    found = kept.load(3, "recipe")
-    for one, other in zip(saved_weights(found), WEIGHTS, strict=True):
+@pytest.fixture
+def best(tmp_path):
+    """The weights of study `one`, with those of trial 3."""
+    best = StudyCheckpoints(tmp_path, "one").best_weights
+    best.save(3, "recipe", 1, WEIGHTS, {})
+    return best
+
+
+def test_weights_are_restored_for_the_same_recipe_only(best, tmp_path):
+    """Shapes, types and order are restored; other recipes, trials and studies do not get them."""
+    for one, other in zip(saved_weights(best.load(3, "recipe")), WEIGHTS, strict=True):
         assert (one.dtype, one.shape, one.tolist()) == (other.dtype, other.shape, other.tolist())
-    assert kept.load(3, "another recipe") is None
-    assert kept.load(4, "recipe") is None
+    assert best.load(3, "another recipe") is best.load(4, "recipe") is None
     assert StudyCheckpoints(tmp_path, "two").best_weights.load(3, "recipe") is None
 
 
-def test_the_last_attempt_that_can_be_read_counts(tmp_path):
-    """A torn file, as of a worker that was killed, is passed over."""
-    kept = StudyCheckpoints(tmp_path).best_weights
-    kept.save(3, "recipe", 1, WEIGHTS[:1], {})
-    kept.save(3, "recipe", 2, WEIGHTS, {})
-    assert len(saved_weights(kept.load(3, "recipe"))) == 2
+def test_last_readable_attempt_is_used(best, tmp_path):
+    """A damaged file, as left by a killed worker, is ignored."""
+    best.save(3, "recipe", 2, WEIGHTS[:1], {})
+    assert len(saved_weights(best.load(3, "recipe"))) == 1
     file = next(tmp_path.glob("*-2.weights"))
     file.write_bytes(file.read_bytes()[:-1])
-    assert len(saved_weights(kept.load(3, "recipe"))) == 1
+    assert len(saved_weights(best.load(3, "recipe"))) == 2
 
 
-def test_only_the_weights_of_other_trials_of_the_study_are_removed(tmp_path):
-    """Checkpoints of trainings, and the files of other studies in the same place, stay."""
-    kept, other = (StudyCheckpoints(tmp_path, name).best_weights for name in ("one", "two"))
-    for number in (1, 2, 3):
-        kept.save(number, "", 1, WEIGHTS, {})
-    other.save(1, "", 1, WEIGHTS, {})
-    kept.delete_except([2])
-    assert [kept.load(number, "") is not None for number in (1, 2, 3)] == [False, True, False]
-    assert other.load(1, "") is not None
+def test_weights_of_other_trials_are_removed(best, tmp_path):
+    """Only the study's own weights are removed."""
+    other = StudyCheckpoints(tmp_path, "two").best_weights
+    for each, number in ((best, 1), (best, 2), (other, 1)):
+        each.save(number, "recipe", 1, WEIGHTS, {})
+    best.delete_except([2])
+    assert [best.load(number, "recipe") is not None for number in (1, 2, 3)] == [False, True, False]
+    assert other.load(1, "recipe") is not None
 
 
-def test_a_place_that_cannot_be_written_ends_no_trial(tmp_path, caplog):
-    """It is logged, and the trial has no weights of its own to export."""
+def test_unwritable_store_does_not_end_a_trial(tmp_path, caplog):
+    """The error is logged, and the trial has no saved weights."""
     (tmp_path / "file").write_text("")
-    kept = StudyCheckpoints(tmp_path / "file").best_weights
-    kept.save(3, "recipe", 1, WEIGHTS, {})
-    assert "could not save the weights of trial 3" in caplog.text
-    assert kept.load(3, "recipe") is None
+    best = StudyCheckpoints(tmp_path / "file").best_weights
+    best.save(3, "recipe", 1, WEIGHTS, {})
+    assert "weights of trial 3" in caplog.text
+    assert best.load(3, "recipe") is None
