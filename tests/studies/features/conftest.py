@@ -10,7 +10,7 @@ import pytest
 from studies.backend.quiet import quiet_keras
 from studies.features.inputs import FeatureInputs
 from tests.studies.data.conftest import cache  # noqa: F401
-from tests.studies.features.tiny import RECIPE, SIDE, dataset
+from tests.studies.features.tiny_backbone import RECIPE, SIDE, dataset
 
 
 def save_weights(folder: Path, seed: int) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from spaces import CNN, Augment
 from spaces.training import FineTune
 from studies.features.eligibility import CACHED_VIEWS, FEATURES, FEATURES_ENV, IMAGES, training_input
-from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
+from tests.studies.features.tiny_backbone import BACKBONE, RECIPE, VIEWS
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ from tests.studies.features.tiny import BACKBONE, RECIPE, VIEWS
         ({"precision": "mixed_bfloat16"}, FEATURES),
     ],
 )
-def test_features_stand_for_images_only_where_they_never_change(changes, path):
-    """Frozen, with known weights, and nothing random before it: else the backbone runs in every epoch."""
+def test_features_replace_images_only_if_they_never_change(changes, path):
+    """The backbone must be frozen, with known weights and no random augmentation before it."""
     assert training_input(replace(RECIPE, **changes)) == path
 
 

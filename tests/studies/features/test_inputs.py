@@ -1,4 +1,4 @@
-"""Features: the same as the whole network's, computed once, named after all that they depend on."""
+"""Features match those of the full network, are computed once, and have a key of all that they depend on."""
 
 from dataclasses import replace
 
@@ -20,27 +20,13 @@ from studies.models.build import build_model, inference_model
 from studies.training.fit import train
 from studies.training.options import TrainingOptions
 from tests.studies.features.conftest import save_weights
-from tests.studies.features.tiny import BACKBONE, RECIPE, SIDE, VIEWS, dataset
+from tests.studies.features.tiny_backbone import BACKBONE, RECIPE, SIDE, VIEWS, dataset
 from tests.support.images import write_classes
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """How many images each pass through a backbone read."""
-    passes = []
-    original = extraction.FeatureExtractor._compute
-
-    def batches(self, images, views):
-        passes.append(len(images))
-        return original(self, images, views)
-
-    monkeypatch.setattr(extraction.FeatureExtractor, "_compute", batches)
-    return passes
-
-
-@pytest.fixture
 def unread(monkeypatch):
-    """Instead of reading images with a backbone, which takes long, give zeros; lists how many were asked for."""
+    """Replace the slow backbone by zeros, and return the number of images of each pass."""
     passes = []
 
     class Blind(extraction.FeatureExtractor):
@@ -61,21 +47,20 @@ def trained_on(features, recipe=RECIPE, seed=1, data=None):
 
 
 @pytest.mark.slow
-def test_features_are_those_of_the_whole_network(folder, warm, counted):
-    """A cached row is what the recipe's own model gives at its pooling, for every image."""
+def test_features_match_the_full_network(folder, warm, monkeypatch):
+    """A cached row is the output of the recipe's own model at its pooling, for every image."""
+    monkeypatch.setattr(extraction, "make_extractor", None)
     data = dataset()
     made = FeatureInputs(folder).for_trial(RECIPE, data)
-    whole = build_model(RECIPE, (SIDE, SIDE, 3), 2, folder=folder)
-    expected = keras.Model(whole.input, whole.get_layer("pooling").output)(data.train.images)
+    full = build_model(RECIPE, (SIDE, SIDE, 3), 2, folder=folder)
+    expected = keras.Model(full.input, full.get_layer("pooling").output)(data.train.images)
     np.testing.assert_allclose(made.train.images, expected, atol=1e-3)
-    assert made.trained_on == FEATURES
-    assert made.train.images.dtype == np.float32
+    assert (made.trained_on, made.train.images.dtype) == (FEATURES, np.float32)
     assert (made.validation.labels == data.validation.labels).all()
-    assert counted == []
 
 
 def test_features_are_computed_once(folder, unread):
-    """A second trial, a second run and the retraining read what the first trial has computed."""
+    """A second trial, a second run and the retraining read the features of the first trial."""
     features, data = FeatureInputs(folder), dataset()
     features.for_trial(RECIPE, data)
     features.for_trial(replace(RECIPE, dropout=0.5, backbone=replace(BACKBONE, dense_units=0)), data)
@@ -84,28 +69,12 @@ def test_features_are_computed_once(folder, unread):
     assert unread == [70, 20]
 
 
-def test_a_trial_on_features_learns_and_repeats(folder, warm):
+def test_trial_on_features_learns_reproducibly(folder, warm):
     """The same seed gives the same values; another seed gives others."""
     first, second = (trained_on(FeatureInputs(folder))[1] for _ in range(2))
     assert first.history == second.history
     assert first.best_value > 0.9
     assert trained_on(FeatureInputs(folder), seed=2)[1].history != first.history
-
-
-@pytest.mark.parametrize(
-    ("change", "passes"),
-    [
-        (lambda recipe, data: (replace(recipe, backbone=replace(BACKBONE, pooling="max")), data), [70, 20]),
-        (lambda recipe, data: (replace(recipe, augment=VIEWS), data), [70]),
-        (lambda recipe, data: (recipe, replace(data, train=_other_pixel(data.train))), [70]),
-    ],
-    ids=["pooling", "views", "images"],
-)
-def test_what_features_depend_on_is_in_their_name(folder, unread, change, passes):
-    """Another pooling, changed views or one other pixel are never mistaken for each other."""
-    FeatureInputs(folder).for_trial(RECIPE, dataset())
-    FeatureInputs(folder).for_trial(*change(RECIPE, dataset()))
-    assert unread[2:] == passes
 
 
 def _other_pixel(split: Split) -> Split:
@@ -114,19 +83,27 @@ def _other_pixel(split: Split) -> Split:
     return Split(images, split.labels)
 
 
-def test_other_weights_in_the_same_file_are_other_features(folder, tmp_path, unread):
-    """It is the content of the file that counts, not its name."""
-    save_weights(tmp_path, seed=7)
-    FeatureInputs(tmp_path).for_trial(RECIPE, dataset())
-    save_weights(tmp_path, seed=8)
-    FeatureInputs(tmp_path).for_trial(RECIPE, dataset())
-    assert unread == [70, 20, 70, 20]
+@pytest.mark.parametrize(
+    ("change", "seed", "passes"),
+    [
+        (lambda recipe, data: (replace(recipe, backbone=replace(BACKBONE, pooling="max")), data), 7, [70, 20]),
+        (lambda recipe, data: (replace(recipe, augment=VIEWS), data), 7, [70]),
+        (lambda recipe, data: (recipe, replace(data, train=_other_pixel(data.train))), 7, [70]),
+        (lambda recipe, data: (recipe, data), 8, [70, 20]),
+    ],
+    ids=["pooling", "views", "images", "weights"],
+)
+def test_key_depends_on_everything_that_features_depend_on(tmp_path, unread, change, seed, passes):
+    """Another pooling, augmented views, a single pixel or other weights in the same file give other features."""
+    FeatureInputs(save_weights(tmp_path, seed=7)).for_trial(RECIPE, dataset())
+    FeatureInputs(save_weights(tmp_path, seed=seed)).for_trial(*change(RECIPE, dataset()))
+    assert unread[2:] == passes
 
 
-def test_a_slice_of_decoded_images_is_named_after_its_place(folder, tmp_path, unread):
-    """Decoded images are not read again to name their features; other slices of them are told apart."""
+def test_cached_images_are_identified_by_their_position(folder, tmp_path, unread):
+    """Cached images are not read to compute the key, and different slices have different keys."""
     root = write_classes(tmp_path / "photos", {"a": 12, "b": 12})
-    data = [load(ImageFolder(root, image_size=SIDE, validation=share), tmp_path) for share in (0.2, 0.2, 0.4)]
+    data = [load(ImageFolder(root, image_size=SIDE, validation=fraction), tmp_path) for fraction in (0.2, 0.2, 0.4)]
     for one in data:
         FeatureInputs(folder).for_trial(RECIPE, one)
     sizes = [(len(one.train), len(one.validation)) for one in data]
@@ -136,8 +113,8 @@ def test_a_slice_of_decoded_images_is_named_after_its_place(folder, tmp_path, un
 
 
 @pytest.mark.slow
-def test_views_are_drawn_once_and_differ(folder, warm, tmp_path):
-    """Each training image has K views, the same ones whenever they are computed; validation images stay as they are."""
+def test_views_are_computed_once_and_differ(folder, warm, tmp_path):
+    """Each training image has K reproducible views; validation images are not augmented."""
     recipe, data = replace(RECIPE, augment=VIEWS), dataset()
     features = FeatureInputs(folder)
     made, plain = features.for_trial(recipe, data), features.for_trial(RECIPE, data)
@@ -149,8 +126,8 @@ def test_views_are_drawn_once_and_differ(folder, warm, tmp_path):
     np.testing.assert_array_equal(again.train.images, made.train.images)
 
 
-def test_training_draws_from_all_views_and_answers_follow_the_first():
-    """Every view is taken about as often, image by image, in an order that follows from the seed."""
+def test_training_draws_random_views_and_inference_uses_the_first():
+    """Views are drawn uniformly for each image, reproducibly for a seed."""
     views = np.broadcast_to(np.arange(3, dtype=np.float32)[None, :, None], (300, 3, 5))
 
     def drawn(seed):
@@ -163,38 +140,32 @@ def test_training_draws_from_all_views_and_answers_follow_the_first():
     np.testing.assert_array_equal(OneView(3)(views, training=False), np.zeros((300, 5)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"augment": VIEWS, "precision": "mixed_bfloat16"}, {"from_logits": False}],
-    ids=["features", "views", "probabilities"],
+    [
+        pytest.param({}, id="features"),
+        pytest.param({"augment": VIEWS, "precision": "mixed_bfloat16"}, id="views", marks=pytest.mark.slow),
+        pytest.param({"from_logits": False}, id="probabilities", marks=pytest.mark.slow),
+    ],
 )
-def test_the_whole_network_answers_as_its_head(folder, warm, changes):
-    """Put together, the network gives for images what the head gives for their features."""
+def test_full_network_matches_its_head(folder, warm, changes):
+    """The full network's outputs for images match the head's for their features; wrong features end the export."""
     recipe, data, features = replace(RECIPE, **changes), dataset(), FeatureInputs(folder)
     made, trained = trained_on(features, recipe, data=data)
-    whole = features.full_model(recipe, made, trained.model, data)
-    inference = inference_model(recipe, whole, (SIDE, SIDE, 3), 2)
+    inference = inference_model(recipe, features.full_model(recipe, made, trained.model, data), (SIDE, SIDE, 3), 2)
     found = features.verify_full_model(recipe, made, trained.model, inference, data)
     assert found["path"] == made.trained_on
     assert found["max_abs_difference"] < 1e-4
-    answers = inference(data.validation.images)
-    assert ((np.asarray(answers)[:, 0] > 0.5) == data.validation.labels).mean() == pytest.approx(trained.best_value)
-
-
-def test_features_of_something_else_are_noticed(folder, warm):
-    """A cache whose rows are not those of the images ends the export."""
-    data, features = dataset(), FeatureInputs(folder)
-    made, trained = trained_on(features, data=data)
-    inference = inference_model(RECIPE, features.full_model(RECIPE, made, trained.model, data), (SIDE, SIDE, 3), 2)
+    outputs = np.asarray(inference(data.validation.images))
+    assert ((outputs[:, 0] > 0.5) == data.validation.labels).mean() == pytest.approx(trained.best_value)
     for key, rows in features._open_arrays.items():
         features._open_arrays[key] = rows[::-1]
     with pytest.raises(ExportError, match="search cache --clear"):
-        features.verify_full_model(RECIPE, made, trained.model, inference, data)
+        features.verify_full_model(recipe, made, trained.model, inference, data)
 
 
-def test_the_images_done_are_told(folder):
-    """After every batch, for the training and for the validation images; what is raised then ends it."""
+def test_progress_is_reported_and_can_interrupt(folder):
+    """Progress is reported after every batch of both splits; an exception stops the computation."""
     told = []
 
     def tell(done, total):
@@ -208,8 +179,8 @@ def test_the_images_done_are_told(folder):
     assert [entry.shape for entry in entries()] == [(70, 256)]
 
 
-def test_features_that_are_too_large_are_left(folder, monkeypatch, caplog, unread):
-    """Beyond the limit the backbone runs as usual, with one warning, and the record says so."""
+def test_too_large_features_are_not_computed(folder, monkeypatch, caplog, unread):
+    """Above the limit the trial trains on images, with one warning."""
     monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
     features, data = FeatureInputs(folder), dataset()
     for _ in range(2):
@@ -222,7 +193,7 @@ def test_features_that_are_too_large_are_left(folder, monkeypatch, caplog, unrea
 
 
 def test_features_are_computed_in_full_precision(folder, cache, monkeypatch):
-    """No device rounds the products of float32 meanwhile; afterwards it may again."""
+    """TensorFloat-32 is disabled during the computation only."""
     switch = tf.config.experimental
     seen = []
     original = keras.Model.predict_on_batch
@@ -237,7 +208,7 @@ def test_features_are_computed_in_full_precision(folder, cache, monkeypatch):
     assert switch.tensor_float_32_execution_enabled()
 
 
-def test_a_missing_file_of_weights_is_told(tmp_path):
-    """Before anything is computed."""
+def test_missing_weights_file_is_refused(tmp_path):
+    """The error names the file before anything is computed."""
     with pytest.raises(ModelError, match=r"tiny.weights.h5 not found"):
         FeatureInputs(tmp_path).for_trial(RECIPE, dataset())

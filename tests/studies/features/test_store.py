@@ -1,4 +1,4 @@
-"""Features on disk: whole or not there, computed by one process, bounded with the decoded images."""
+"""Features on disk are complete or absent, computed by one process, and share the image cache's limit."""
 
 import errno
 import logging
@@ -31,8 +31,8 @@ def rows(values=VALUES, told=None, error=None) -> FeatureBatches:
     return FeatureBatches(values.shape, batches)
 
 
-def test_they_are_kept_as_they_were_computed(cache):
-    """The same values, memory-mapped and read-only, computed once."""
+def test_features_are_computed_once_and_listed(cache):
+    """The same values, memory-mapped and read-only, computed once, as an entry of the cache."""
     told = []
     for _ in range(2):
         found = load_or_compute(cache_root(), KEY, rows(told=told))
@@ -40,26 +40,21 @@ def test_they_are_kept_as_they_were_computed(cache):
         assert isinstance(found, np.memmap)
         assert not found.flags.writeable
     assert told == [1]
-
-
-def test_they_are_listed_among_the_entries(cache):
-    """The cache knows what they are, how large, and counts them."""
-    load_or_compute(cache_root(), KEY, rows())
     (entry,) = entries()
     assert (entry.key, entry.kind, entry.shape) == (KEY, "features", (6, 2))
     assert entry.bytes > VALUES.nbytes
 
 
-def test_the_least_recently_used_ones_give_way(cache, monkeypatch):
-    """Beyond the limit older entries go; the newest stays."""
+def test_least_recently_used_features_are_evicted(cache, monkeypatch):
+    """Above the size limit older entries are removed; the newest stays."""
     monkeypatch.setenv("SEARCH_CACHE_GB", "0")
     load_or_compute(cache_root(), KEY, rows())
     load_or_compute(cache_root(), OTHER, rows())
     assert [entry.key for entry in entries()] == [OTHER]
 
 
-def test_an_interrupted_computing_leaves_nothing(cache):
-    """Neither an entry nor a scratch folder."""
+def test_interrupted_computation_leaves_nothing(cache):
+    """Neither an entry nor a scratch folder is left."""
     with pytest.raises(KeyboardInterrupt):
         load_or_compute(cache_root(), KEY, rows(error=KeyboardInterrupt()))
     assert load_features(cache_root(), KEY) is None
@@ -67,8 +62,8 @@ def test_an_interrupted_computing_leaves_nothing(cache):
 
 
 @pytest.mark.parametrize("file", ["features.npy", "entry.json"])
-def test_a_damaged_entry_is_computed_again(cache, file):
-    """A file that was cut short is not used."""
+def test_damaged_entry_is_computed_again(cache, file):
+    """A truncated file is not used."""
     load_or_compute(cache_root(), KEY, rows())
     path = cache_root() / "entries" / KEY / file
     os.truncate(path, path.stat().st_size - 3)
@@ -78,8 +73,8 @@ def test_a_damaged_entry_is_computed_again(cache, file):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), None])
-def test_where_they_cannot_be_kept_they_are_held_in_memory(cache, tmp_path, caplog, error):
-    """A full disk or a folder that cannot be made: one warning that names a way out, and the same values."""
+def test_unwritable_cache_computes_in_memory(cache, tmp_path, caplog, error):
+    """A full disk or an invalid folder gives one warning with a hint, and the same values."""
     (tmp_path / "file").touch()
     root = cache_root() if error else cache_root(tmp_path / "file")
     errors = iter([error, None]) if error else iter([None])
@@ -94,8 +89,8 @@ def test_where_they_cannot_be_kept_they_are_held_in_memory(cache, tmp_path, capl
     assert "hint: set SEARCH_CACHE" in caplog.messages[0]
 
 
-def test_waiting_for_another_process_can_be_ended(cache):
-    """What is called meanwhile is called soon, and may raise."""
+def test_waiting_for_another_process_can_be_interrupted(cache):
+    """The callback is called soon, and its exception ends the waiting."""
     calls = []
 
     def waiting():
@@ -123,8 +118,8 @@ def _compute(cache: Path, results) -> None:
     results.put(float(found.sum()))
 
 
-def test_of_several_processes_one_computes(cache):
-    """The others wait for it and read what it has written."""
+def test_only_one_process_computes(cache):
+    """The others wait for it and read its features."""
     context = get_context("spawn")
     results = context.Queue()
     processes = [context.Process(target=_compute, args=(cache, results)) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""A whole study on features: what its records say, and what is exported."""
+"""A study that trains on features: its records and its export."""
 
 from dataclasses import replace
 
@@ -21,11 +21,11 @@ from tests.studies.test_run import Declared
 from tests.support.fakes import Recorder, run_context, run_tiny
 
 SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
-"""So that no heartbeat sets the time limit anew in the middle of a test."""
+"""Avoids a heartbeat that resets the time limit during a test."""
 
 
-def test_a_study_on_features_says_so(folder, warm, tmp_path):
-    """What a trial was trained on stands in its outcome in the database."""
+def test_outcome_records_training_on_features(folder, warm, tmp_path):
+    """The outcome in the database says what a trial was trained on."""
     space = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1)
     settings, data = Study(trials=1, pruner="none", seed=0), dataset()
     evaluate = TrialEvaluator(run_context(dataset=data, folder=folder))
@@ -34,7 +34,7 @@ def test_a_study_on_features_says_so(folder, warm, tmp_path):
 
 
 class TimeIsOver(Recorder):
-    """Lets the time run out while features are computed."""
+    """Ends the time limit during the computation of features."""
 
     def __init__(self, stop):
         super().__init__()
@@ -45,8 +45,8 @@ class TimeIsOver(Recorder):
 
 
 @pytest.mark.slow
-def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
-    """The run ends as after any time limit: the trial waits, and the next run has all its time again."""
+def test_time_limit_stops_the_computation_of_features(folder, cache, tmp_path):
+    """The trial is requeued, and the next run has its full time limit again."""
 
     def splits():
         data = dataset()
@@ -64,8 +64,8 @@ def test_the_time_limit_ends_the_computing_of_features(folder, cache, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_network_is_exported(folder, warm, tmp_path):
-    """The export reads images, and its metrics hold the difference to the head on features."""
+def test_full_network_is_exported(folder, warm, tmp_path):
+    """The export takes images, and its metrics contain the difference to the head on features."""
     from studies.export.retraining import retrain_and_export
     from studies.export.search_summary import SearchSummary
 
