@@ -1,4 +1,4 @@
-"""The code in a model card sees the pixels that training saw, whatever kind of file it reads."""
+"""The code in a model card reads the same pixels as training, from any kind of file."""
 
 import json
 import warnings
@@ -25,7 +25,7 @@ FORMS = [
 
 @pytest.fixture(scope="module")
 def readers():
-    """`read_pixels` of the card for each form, without its model."""
+    """`read_pixels` of the card for each image format, without its model."""
     largest = Image.MAX_IMAGE_PIXELS
     found = {}
     for form in FORMS:
@@ -38,8 +38,8 @@ def readers():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_card_sees_what_training_saw(readers, tmp_path, kind):
-    """Pixel for pixel, for files of every format, mode, depth and orientation, in every form."""
+def test_card_reads_the_same_pixels_as_training(readers, tmp_path, kind):
+    """The pixels are equal for files of every format, mode, depth and orientation."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(KINDS[kind])
     for form in FORMS:
@@ -49,8 +49,8 @@ def test_the_card_sees_what_training_saw(readers, tmp_path, kind):
         assert np.array_equal(found, expected), form
 
 
-def test_sixteen_bits_keep_their_levels():
-    """A 16-bit image is neither white nor black: its high byte is taken, and its transparent level is white."""
+def test_16_bit_images_keep_their_levels():
+    """The high byte of a 16-bit image is used, and its transparent level is white."""
     values = (np.arange(64, dtype=np.uint16).reshape(8, 8, 1) * 1024).astype(">u2")
     form = ImageFormat(8, 8, 1, "stretch")
     expected = np.arange(0, 256, 4).reshape(8, 8, 1)
@@ -60,8 +60,8 @@ def test_sixteen_bits_keep_their_levels():
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_huge_photo_is_read_by_the_card(readers, tmp_path, orientation):
-    """A JPEG file above Pillow's limit is the same picture for the card, without a warning."""
+def test_card_reads_huge_photos(readers, tmp_path, orientation):
+    """A JPEG file above Pillow's limit is read the same way, without a warning."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "photo.jpg"
@@ -75,8 +75,8 @@ def test_a_huge_photo_is_read_by_the_card(readers, tmp_path, orientation):
 
 
 @pytest.mark.parametrize(("classes", "units"), [(2, 1), (2, 2), (3, 3)])
-def test_the_card_predicts_and_evaluates(classes, units, tmp_path, monkeypatch, capsys):
-    """Both pieces of code run one after the other, for one output and for several."""
+def test_card_code_predicts_and_evaluates(classes, units, tmp_path, monkeypatch, capsys):
+    """Both pieces of code run in sequence, for one output and for several."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     monkeypatch.chdir(tmp_path)
     model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])

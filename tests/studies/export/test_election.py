@@ -1,4 +1,4 @@
-"""Who exports the best trial when several could, and when the one that does has died."""
+"""One worker exports the best trial, and another takes over if it is lost."""
 
 import json
 from types import SimpleNamespace
@@ -23,14 +23,14 @@ SETTINGS = Study(trials=2, sampler="random")
 
 @pytest.fixture
 def opened(tmp_path):
-    """A study whose trials have all ended."""
+    """A study whose trials are all finished."""
     run_tiny(tmp_path, SETTINGS)
     return opened_tiny(tmp_path, SETTINGS)
 
 
 @pytest.fixture
 def export(opened, tmp_path, monkeypatch):
-    """Exports as a new worker would, but for the training; `wait` is called between two looks at another exporter."""
+    """Export like a new worker, without the training; `wait` is called between two checks of another exporter."""
     monkeypatch.setattr("studies.export.retraining.retrain_and_export", lambda *_, **__: {"test": {}})
     result = RunResult(
         study="tiny",
@@ -66,8 +66,8 @@ def heard(opened, later, member=None):
     opened.database.run(lambda connection: connection.execute(change))
 
 
-def test_another_one_that_shows_to_be_alive_goes_on(opened, export):
-    """Whoever comes second leaves it to the first, at its next heartbeat."""
+def test_living_exporter_is_left_alone(opened, export):
+    """The second worker stops waiting at the first one's next heartbeat."""
     other = joined(opened, SETTINGS).worker
     assert claim_export(opened.database, opened.study_id, other.worker_id)
     waits = []
@@ -76,8 +76,8 @@ def test_another_one_that_shows_to_be_alive_goes_on(opened, export):
     assert len(waits) == 1
 
 
-def test_one_that_died_is_replaced_as_soon_as_it_is_lost(opened, export, tmp_path):
-    """A start right after `kill -9` of the exporting process waits until that is noticed, and exports."""
+def test_lost_exporter_is_replaced(opened, export, tmp_path):
+    """A worker that starts right after `kill -9` of the exporter waits until it is lost, then exports."""
     other = joined(opened, SETTINGS).worker
     assert claim_export(opened.database, opened.study_id, other.worker_id)
     waits = []
@@ -85,18 +85,15 @@ def test_one_that_died_is_replaced_as_soon_as_it_is_lost(opened, export, tmp_pat
     def wait(seconds):
         waits.append(seconds)
         if len(waits) == 3:
-            # As if so much time had passed since its last heartbeat.
-            change = sa.update(WORKERS).where(WORKERS.c.worker_id == other.worker_id)
-            silent = change.values(heartbeat_at=WORKERS.c.heartbeat_at - 60.0)
-            opened.database.run(lambda connection: connection.execute(silent))
+            heard(opened, -60.0, other)
 
     result = export(wait)
     assert result.export == tmp_path / "best"
     assert len(waits) == 3
 
 
-def test_an_exporter_that_wakes_up_late_ends_nothing(opened):
-    """Its claim is over once another worker has claimed the export: neither its result nor its files count."""
+def test_late_exporter_changes_nothing(opened):
+    """Once another worker has claimed the export, neither the result nor the files of the first are used."""
     sleeper, other, third = (joined(opened, SETTINGS).worker for _ in range(3))
     first = claim_export(opened.database, opened.study_id, sleeper.worker_id)
     heard(opened, -60.0, sleeper)
@@ -111,8 +108,8 @@ def test_an_exporter_that_wakes_up_late_ends_nothing(opened):
     assert (row.exporter_id, row.export_info["host"], swapped) == (None, "B", ["B"])
 
 
-def test_an_older_claim_of_the_same_worker_is_over(opened):
-    """A claim is told from a later one by its number, not by its worker alone."""
+def test_older_claim_of_the_same_worker_is_void(opened):
+    """Claims differ by their number, not only by their worker."""
     worker = joined(opened, SETTINGS).worker
     older, newer = (claim_export(opened.database, opened.study_id, worker.worker_id) for _ in range(2))
     assert not release_export(opened.database, older)
@@ -120,8 +117,8 @@ def test_an_older_claim_of_the_same_worker_is_over(opened):
     assert not release_export(opened.database, newer)
 
 
-def test_the_loser_reports_who_exports(opened, export, monkeypatch):
-    """A worker that was given up while it exported ends as one that was never the exporter."""
+def test_worker_that_lost_the_lock_reports_the_exporter(opened, export, monkeypatch):
+    """A worker that was considered lost during its export ends as if it had never been the exporter."""
 
     def taken(*_, **__):
         raise ExportLockLostError("another worker has claimed the export")
@@ -132,8 +129,8 @@ def test_the_loser_reports_who_exports(opened, export, monkeypatch):
     assert result.exported_by == "another worker is retraining and exporting the best trial"
 
 
-def test_an_export_counts_only_for_its_own_study(opened, tmp_path):
-    """One of another study, or of none, is not taken for this one's: the search says what becomes of it."""
+def test_export_of_another_study_is_not_reused(opened, tmp_path):
+    """An export of another or unknown study is not reused; a notice says where it is moved."""
     best = tmp_path / "best"
     assert notices(best, opened.identity) == []
     best.mkdir()

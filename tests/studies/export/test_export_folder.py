@@ -1,4 +1,4 @@
-"""An export takes the place of an earlier one of its own study, and touches nothing that another process writes."""
+"""An export replaces an earlier one of its study, and never touches the files of running processes."""
 
 import json
 import os
@@ -15,34 +15,42 @@ ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-22
 
 
 def write(folder, study, text):
-    """An export that holds a text."""
+    """Write an export that contains a text."""
     (folder / "metrics.json").write_text(json.dumps({"study_id": study} if study else {}))
     (folder / "text").write_text(text)
 
 
 def exported(folder, study, text):
-    """Export as a study does."""
+    """Export a text as a study does."""
     with replace_folder(folder, study) as new:
         write(new, study, text)
 
 
 def held(tmp_path):
-    """The texts of all exports that are there, by folder."""
+    """Return the texts of all exports by folder."""
     return {path.name: (path / "text").read_text() for path in tmp_path.iterdir()}
 
 
-def test_the_same_study_replaces_its_export(tmp_path):
-    """One export of a study is kept, and nothing beside it."""
+def twice(swap):
+    """Publish as when the database's reply to the first attempt is lost."""
+    swap()
+    swap()
+    return True
+
+
+def test_study_replaces_its_export(tmp_path):
+    """A study has one export, also if the swap is repeated, and nothing else is left."""
     exported(tmp_path / "best", ONE, "a")
-    exported(tmp_path / "best", ONE, "b")
+    with replace_folder(tmp_path / "best", ONE, twice) as new:
+        write(new, ONE, "b")
     assert held(tmp_path) == {"best": "b"}
 
 
 @pytest.mark.parametrize(
     ("study", "aside"), [(OTHER, "best-22222222"), ("", "best-earlier"), ("../../x", "best-earlier")]
 )
-def test_the_export_of_another_study_is_kept(tmp_path, study, aside):
-    """It is moved, also one that does not say what it is of, and never over one that was moved before."""
+def test_export_of_another_study_is_moved(tmp_path, study, aside):
+    """An export of another or unknown study is moved to an unused name."""
     for text in "ab":
         shutil.rmtree(tmp_path / "best", ignore_errors=True)
         (tmp_path / "best").mkdir()
@@ -51,8 +59,8 @@ def test_the_export_of_another_study_is_kept(tmp_path, study, aside):
     assert held(tmp_path) == {"best": "mine", aside: "a", f"{aside}-2": "b"}
 
 
-def test_two_exporters_with_one_process_id(tmp_path):
-    """Each writes a folder of its own: the later one replaces the earlier one, and both are whole."""
+def test_two_exporters_do_not_mix(tmp_path):
+    """Each writes its own folder, and the later complete export replaces the earlier one."""
     first, second = replace_folder(tmp_path / "best", ONE), replace_folder(tmp_path / "best", ONE)
     one, other = first.__enter__(), second.__enter__()
     write(one, ONE, "first")
@@ -64,8 +72,8 @@ def test_two_exporters_with_one_process_id(tmp_path):
     assert held(tmp_path) == {"best": "second"}
 
 
-def test_an_export_that_was_claimed_by_another_worker_is_not_put_in_place(tmp_path):
-    """It is removed, and what is there stays."""
+def test_export_is_discarded_after_losing_the_lock(tmp_path):
+    """The new folder is removed, and the other worker's export stays."""
     exported(tmp_path / "best", ONE, "theirs")
     with (
         pytest.raises(ExportLockLostError, match="another worker"),
@@ -75,23 +83,9 @@ def test_an_export_that_was_claimed_by_another_worker_is_not_put_in_place(tmp_pa
     assert held(tmp_path) == {"best": "theirs"}
 
 
-def test_putting_it_in_place_twice_changes_nothing(tmp_path):
-    """A database whose answer got lost has it done again."""
-
-    def twice(swap):
-        swap()
-        swap()
-        return True
-
-    exported(tmp_path / "best", ONE, "old")
-    with replace_folder(tmp_path / "best", ONE, twice) as new:
-        write(new, ONE, "new")
-    assert held(tmp_path) == {"best": "new"}
-
-
 @pytest.mark.parametrize("is_between", [True, False], ids=["between the two steps", "after them"])
-def test_a_kill_in_the_last_steps_loses_nothing(tmp_path, is_between):
-    """The export of another study, which a killed process had moved away or not removed yet, is kept."""
+def test_kill_during_the_swap_loses_nothing(tmp_path, is_between):
+    """The export of another study survives a kill between the renames or after them."""
     best = tmp_path / "best"
     exported(best, OTHER, "theirs")
     best.rename(previous_export(best))
@@ -102,8 +96,8 @@ def test_a_kill_in_the_last_steps_loses_nothing(tmp_path, is_between):
     assert held(tmp_path) == {"best": "mine", "best-22222222": "theirs"}
 
 
-def test_leftovers_of_a_living_process_are_left_alone(tmp_path):
-    """However long an export takes: only what no process holds any more is removed."""
+def test_leftovers_of_running_processes_are_kept(tmp_path):
+    """Only old folders that no process has locked are removed, however long an export takes."""
     with replace_folder(tmp_path / "best", ONE) as new:
         dead = tmp_path / ".best.new-dead"
         dead.mkdir()
@@ -116,8 +110,8 @@ def test_leftovers_of_a_living_process_are_left_alone(tmp_path):
     assert held(tmp_path) == {"best": "slow"}
 
 
-def test_another_process_that_never_ends_its_last_step(tmp_path, monkeypatch):
-    """Waiting for it is bounded, and says what is held."""
+def test_waiting_for_the_folder_lock_is_limited(tmp_path, monkeypatch):
+    """After the time limit an error names the locked folder."""
     monkeypatch.setattr(export_folder, "SWAP_SECONDS", 0.0)
     with (
         export_folder._folder_lock(tmp_path, 0.0),

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from spaces.errors import DataError, ExportError, UnreadableImagesError
+from spaces.errors import ExportError, UnreadableImagesError
 from studies.backend.quiet import quiet_keras
 from studies.export.exported_model import evaluate_folder, load_export, predict
 from studies.export.tensorflow_saved_model import write_saved_model
@@ -17,7 +17,7 @@ from tests.support.exports import digit_images, export_digits
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
-    """The folder of an export of ten classes, and the model in memory."""
+    """An export of ten classes and its model in memory."""
     folder = tmp_path_factory.mktemp("runs") / "best"
     return folder, export_digits(folder)[0]
 
@@ -38,32 +38,25 @@ def photos(tmp_path):
     return paths
 
 
-def test_load_export(export):
-    """What was exported is loaded with its classes, its shape and its metrics."""
-    loaded = load_export(export[0])
-    assert loaded.labels == tuple("0123456789")
-    assert loaded.image_shape == (8, 8, 1)
-    assert loaded.resize == "stretch"
-    assert loaded.metrics["study"] == "digits"
-
-
 @pytest.mark.parametrize("batch_size", [2, 64])
-def test_predict(export, photos, batch_size):
-    """Each image has its three most probable classes in order, in batches of any size."""
+def test_predictions_have_the_three_most_probable_classes(export, photos, batch_size):
+    """Each image gets its three most probable classes in order, in batches of any size."""
     folder, model = export
-    found = predict(load_export(folder), photos, batch_size)
-    expected = np.asarray(model(digit_images(5)))
-    for path, prediction, row in zip(photos, found, expected, strict=True):
+    loaded = load_export(folder)
+    assert (loaded.labels, loaded.image_shape, loaded.resize) == (tuple("0123456789"), (8, 8, 1), "stretch")
+    assert loaded.metrics["study"] == "digits"
+    assert predict(loaded, [], batch_size) == []
+    found = predict(loaded, photos, batch_size)
+    for path, prediction, row in zip(photos, found, np.asarray(model(digit_images(5))), strict=True):
         order = np.argsort(-row)[:3]
-        assert prediction.path == str(path)
-        assert prediction.label == str(order[0])
+        assert (prediction.path, prediction.label) == (str(path), str(order[0]))
         assert [label for label, _ in prediction.top] == [str(index) for index in order]
         assert [probability for _, probability in prediction.top] == pytest.approx(row[order], abs=1e-6)
         assert prediction.probability == prediction.top[0][1]
 
 
-def test_predict_two_classes(photos, tmp_path):
-    """Of two classes both are given, and their probabilities sum to 1."""
+def test_two_classes_have_complementary_probabilities(photos, tmp_path):
+    """Both classes are returned, with probabilities that sum to 1."""
     model, _ = export_digits(tmp_path / "best", classes=2)
     (prediction,) = predict(load_export(tmp_path / "best"), photos[:1])
     second = float(np.asarray(model(digit_images(1)))[0, 0])
@@ -73,21 +66,9 @@ def test_predict_two_classes(photos, tmp_path):
     assert set(form["top"][0]) == {"label", "probability"}
 
 
-def test_predict_nothing(export):
-    """No images give no predictions."""
-    assert predict(load_export(export[0]), []) == []
-
-
-def test_predict_what_is_no_image(export, tmp_path):
-    """A file that is not an image is an error that names it."""
-    (tmp_path / "text.jpg").write_text("hello")
-    with pytest.raises(DataError, match=r"text\.jpg"):
-        predict(load_export(export[0]), [tmp_path / "text.jpg"])
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_broken_images_among_others(export, photos, tmp_path, batch_size):
-    """All readable images are classified in their order, and every other one is named with its reason."""
+def test_broken_images_do_not_stop_the_others(export, photos, tmp_path, batch_size):
+    """All readable images are classified in order, and each other one is named with its error."""
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.png").touch()
     (tmp_path / "half.png").write_bytes(photos[0].read_bytes()[:60])
@@ -105,8 +86,8 @@ def test_broken_images_among_others(export, photos, tmp_path, batch_size):
         predict(loaded, broken[:2], batch_size)
 
 
-def test_evaluate_folder(export, tmp_path):
-    """The scores on a labelled folder are the ones on the images it holds, and unreadable files are named."""
+def test_folder_is_scored(export, tmp_path):
+    """The scores are those of the readable images, and unreadable files are named."""
     folder, model = export
     images, labels = digit_images(40), load_digits().target[:40]
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -122,56 +103,47 @@ def test_evaluate_folder(export, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model.keras", "labels.json", "metrics.json"])
-def test_an_incomplete_export(copy, name):
-    """A missing file is named."""
-    (copy / name).unlink()
-    with pytest.raises(ExportError, match=rf"incomplete export in .*best: {name} is missing"):
-        load_export(copy)
-
-
-def test_no_export(tmp_path):
-    """A folder that is absent, or is a file, is no export."""
-    (tmp_path / "file").write_text("")
-    for name in ("nothing", "file"):
-        with pytest.raises(ExportError, match=rf"no exported model in .*{name}"):
-            load_export(tmp_path / name)
-
-
-@pytest.mark.parametrize("name", ["model.keras", "labels.json", "metrics.json"])
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_damaged_export(copy, name, share):
-    """A file that is empty or cut short is named."""
+@pytest.mark.parametrize("fraction", [None, 0.0, 0.5])
+def test_incomplete_export_is_refused(copy, name, fraction):
+    """A file that is missing, empty or truncated is named."""
     content = (copy / name).read_bytes()
-    (copy / name).write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ExportError, match=name):
+    (copy / name).unlink()
+    if fraction is not None:
+        (copy / name).write_bytes(content[: int(len(content) * fraction)])
+    with pytest.raises(ExportError, match=name if fraction is not None else f"{name} is missing"):
         load_export(copy)
 
 
-@pytest.mark.parametrize("form", [[], {"labels": ["a"]}, {"labels": 3, "image_shape": [8, 8, 1], "resize": "stretch"}])
-def test_labels_of_another_make(copy, form):
-    """A `labels.json` that `search` did not write is told as such."""
+@pytest.mark.parametrize("name", ["nothing", "file"])
+def test_folder_without_export_is_refused(tmp_path, name):
+    """A missing folder or a file is not an export."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match=rf"no exported model in .*{name}"):
+        load_export(tmp_path / name)
+
+
+FORM = {"labels": [*"0123456789"], "image_shape": [8, 8, 1], "resize": "stretch"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [[], {"labels": ["a"]}, {**FORM, "labels": 3}, {**FORM, "labels": ["a", "b"]}, {**FORM, "image_shape": [9, 9, 1]}],
+)
+def test_foreign_labels_are_refused(copy, form):
+    """A `labels.json` that has another structure or belongs to another model is named."""
     (copy / "labels.json").write_text(json.dumps(form))
-    with pytest.raises(ExportError, match=r"invalid content in .*labels.json"):
+    with pytest.raises(ExportError, match=r"labels.json(.|\n)*export the model again"):
         load_export(copy)
 
 
-@pytest.mark.parametrize(("key", "value"), [("labels", ["a", "b"]), ("image_shape", [9, 9, 1])])
-def test_labels_of_another_model(copy, key, value):
-    """A `labels.json` that does not belong to the model is told as such."""
-    form = json.loads((copy / "labels.json").read_text())
-    (copy / "labels.json").write_text(json.dumps({**form, key: value}))
-    with pytest.raises(ExportError, match="export the model again"):
-        load_export(copy)
-
-
-def test_a_replacement_that_was_cut_short(copy):
-    """Between the two steps of a replacement the earlier export is still found."""
+def test_interrupted_replacement_still_loads(copy):
+    """Between the two renames of a replacement the earlier export is loaded."""
     copy.rename(copy.with_name(".best.previous"))
     assert load_export(copy).labels == tuple("0123456789")
 
 
-def test_a_model_with_code_of_the_users_own_is_read_from_its_saved_model(copy):
-    """A process without that code asks the SavedModel, which holds none; without one the message names the code."""
+def test_custom_code_is_loaded_from_the_saved_model(copy):
+    """A process without the custom code loads the SavedModel; without one the error names the code."""
 
     @keras.saving.register_keras_serializable("tests", "Halved")
     class Halved(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""The pictures beside an export: what they show, for any names, colours and numbers of classes."""
+"""The plots of an export show the data for any names, colours and numbers of classes."""
 
 import io
 import itertools
@@ -49,8 +49,8 @@ def test_curves_show_the_best_trial_and_the_baseline(tmp_path):
     assert not has(pixels(tmp_path / "alone.png"), "#868b91")
 
 
-def test_the_curve_of_folds_is_their_mean():
-    """Epochs that count on over folds are put side by side; a fold that ended early has no more."""
+def test_curve_of_folds_is_their_mean():
+    """Epochs are averaged over folds; a fold that ended early is missing in later epochs."""
     rows = [{"loss": 4.0, "fold": 1.0}, {"loss": 2.0, "fold": 1.0}, {"loss": 6.0, "fold": 2.0}]
     assert [row["loss"] for row in mean_over_folds(rows)] == [5.0, 2.0]
     assert [row["loss"] for row in mean_over_folds([{"loss": 4.0}, {"loss": None}])] == [4.0, None]
@@ -59,7 +59,7 @@ def test_the_curve_of_folds_is_their_mean():
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "val_auc"])
 @pytest.mark.parametrize("epochs", [0, 1, 40])
 def test_curves_of_any_length_are_drawn(tmp_path, metric, epochs):
-    """Also of no epoch, of a metric that was not recorded, and of values that were not finite."""
+    """Curves without epochs, without the metric or with non-finite values are drawn."""
     curve = Curve(0, 1, history(epochs) and [{"loss": None, "val_loss": 1e9}, *history(epochs)[1:]])
     plot_curves(tmp_path / "a.png", metric, curve, None)
     assert pixels(tmp_path / "a.png").std() > 1
@@ -76,10 +76,8 @@ def test_samples_keep_their_colours(tmp_path, channels):
     assert (channels == 3) or (np.ptp(picture, axis=-1) == 0).all()
 
 
-def test_samples_show_as_many_classes_as_there_is_room_for(tmp_path, monkeypatch):
-    """Sixteen images of sixteen classes, however rare; the same ones each time."""
-    from studies.export.plots import grids
-
+def test_samples_show_as_many_classes_as_possible(tmp_path, monkeypatch):
+    """Sixteen images show sixteen classes, however rare, and are always the same."""
     labels = np.array([0] * 500 + list(range(1, 16)))
     chosen = grids._choose_samples(labels)
     assert sorted(labels[chosen]) == list(range(16))
@@ -88,7 +86,7 @@ def test_samples_show_as_many_classes_as_there_is_room_for(tmp_path, monkeypatch
 
 
 def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path):
-    """Formulas, emoji, control characters, undecodable bytes and long names are text like any other."""
+    """Formulas, emoji, control characters, undecodable bytes and long names are drawn as text."""
     labels = np.arange(40) % len(NAMES)
     plot_samples(tmp_path / "samples.png", noise(40, 3), labels, NAMES)
     plot_confusion(tmp_path / "confusion.png", np.eye(len(NAMES), dtype=int) * 7, NAMES)
@@ -97,7 +95,7 @@ def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path):
 
 
 def test_long_names_keep_their_ends():
-    """Two names that differ only at the end stay different, and no name runs into its neighbour."""
+    """Two names that differ only at the end stay different after shortening."""
     first, second = drawable_names(["a" * 60 + "1", "a" * 60 + "2"], 20)
     assert first != second
     assert {len(first), len(second)} == {20}
@@ -108,7 +106,7 @@ LONG = "the_quite_long_name_of_a_class_as_found_in_botanical_data_sets_with_auth
 
 
 def figures_of(monkeypatch, draw) -> list:
-    """The figures that a function saves, drawn but not written."""
+    """Return the figures that a function saves, drawn but not written."""
     found = []
     for module in (confusion, grids):
         monkeypatch.setattr(module, "save", lambda figure, path: found.append(figure))
@@ -135,7 +133,7 @@ def is_inside(figure, text) -> bool:
     ],
     ids=["two", "25", "60", "longest", "codes", "any"],
 )
-def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
+def test_names_are_complete_and_inside_the_figure(monkeypatch, classes):
     """No name is cut off at an edge, shortened, or drawn over the next one."""
     matrix = np.eye(len(classes), dtype=int)
     (figure,) = figures_of(monkeypatch, lambda: plot_confusion(Path("a.png"), matrix, classes))
@@ -153,8 +151,8 @@ def test_names_are_whole_and_inside_the_picture(monkeypatch, classes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [["a", LONG], NAMES, ["W" * 255, "i" * 255, LONG]], ids=["two", "any", "longest"])
-def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
-    """Above an image the names are broken into lines, none of them wider than its column."""
+def test_captions_are_complete_and_inside_the_figure(monkeypatch, classes):
+    """Captions are wrapped, and no line is wider than its column."""
     labels, probabilities = np.arange(40) % len(classes), np.full((40, len(classes)), 0.1)
 
     def draw():
@@ -170,8 +168,8 @@ def test_captions_are_whole_and_inside_the_picture(monkeypatch, classes):
         assert max(text.get_window_extent().width for text in texts) <= room
 
 
-def test_what_no_font_holds_is_told_by_its_number_and_codes(monkeypatch):
-    """Two names that cannot be drawn stay different, and the picture says where they can be read."""
+def test_undrawable_names_have_numbers_and_codes(monkeypatch):
+    """Undrawable names stay different, and a note says where to read them."""
     monkeypatch.setattr(labels, "_fallback_fonts", lambda: ())
     labels._has_font.cache_clear()
     assert number_undrawable(["cat", "猫", "x 犬"]) == ["cat", r"1: \u732b", r"2: x \u72ac"]
@@ -184,23 +182,24 @@ def test_what_no_font_holds_is_told_by_its_number_and_codes(monkeypatch):
     labels._has_font.cache_clear()
 
 
-def test_characters_without_a_look_are_left_out():
-    """Joiners and variation selectors, as in emoji and Persian, leave no code or square behind."""
+def test_invisible_characters_are_omitted():
+    """Joiners and variation selectors, as in emoji and Persian, leave no code or square."""
     assert number_undrawable(["a\u200db\ufe0f", "\u200fc", "d\x07"]) == ["ab", "c", "d\N{WHITE SQUARE}"]
 
 
-def test_another_installed_font_is_used_for_what_the_usual_one_lacks():
-    """A name with characters that only another font holds is drawn in both fonts, as it is."""
+def test_fallback_font_is_used_for_missing_characters():
+    """A name with characters that only another font has uses both fonts; Latin text only the default font."""
     usual = labels._characters(labels._file_of(FONT))
     font = next(font for font in labels._fallback_fonts() if labels._characters(font.fname) - usual)
     name = "a" + next(chr(code) for code in sorted(labels._characters(font.fname) - usual) if chr(code).isprintable())
     assert number_undrawable([name]) == [name]
     assert fonts_for([name])[0] == FONT
     assert len(fonts_for([name])) == 2
+    assert fonts_for(["Größe", "cat\nlines"]) == [FONT]
 
 
 @pytest.mark.parametrize("name", ["猫", "いぬ", "고양이", "强化学习 cat", "學習"])
-def test_names_in_chinese_japanese_and_korean_are_drawn(name):
+def test_chinese_japanese_and_korean_names_are_drawn(name):
     """With the font package no character is replaced by its code, and no note is needed."""
     assert number_undrawable([name, "dog"]) == [name, "dog"]
     assert not needs_note([name])
@@ -208,15 +207,10 @@ def test_names_in_chinese_japanese_and_korean_are_drawn(name):
     assert len(fonts_for([name])) > 1
 
 
-def test_fonts_are_added_only_where_they_are_needed():
-    """Latin text is drawn in the font that comes with matplotlib."""
-    assert fonts_for(["Größe", "cat\nlines"]) == [FONT]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 10, 100, 300])
 def test_confusion_matrices_of_any_size_are_drawn(tmp_path, classes):
-    """The picture grows with the classes, up to what a screen shows; a class without images is no error."""
+    """The figure grows with the classes up to a screen's size; a class may have no images."""
     counts = np.diag(np.arange(classes))
     plot_confusion(tmp_path / "a.png", counts, [f"class {index}" for index in range(classes)])
     height, width, _ = pixels(tmp_path / "a.png").shape
@@ -224,8 +218,8 @@ def test_confusion_matrices_of_any_size_are_drawn(tmp_path, classes):
     assert 400 < width <= 1800
 
 
-def test_mistakes_are_the_surest_wrong_ones(tmp_path):
-    """Only wrong images are drawn, the most probable first; without any there is no picture."""
+def test_mistakes_have_the_highest_confidence(tmp_path):
+    """Only wrong images are drawn, the most confident first; without any there is no file."""
     images = np.zeros((3, 8, 8, 3), np.uint8)
     images[1], images[2] = (255, 0, 0), (0, 255, 0)
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.8, 0.2]])
@@ -237,8 +231,8 @@ def test_mistakes_are_the_surest_wrong_ones(tmp_path):
     assert not (tmp_path / "b.png").exists()
 
 
-def test_all_pictures_of_an_export_are_named(tmp_path):
-    """What is drawn is what is told, so that the card shows no picture that is not there."""
+def test_drawn_files_are_returned(tmp_path):
+    """The returned names are exactly the written files, so that the card shows no missing plot."""
     part = Split(noise(6, 3), np.arange(6) % 2)
     data = Dataset(part, part, part, ("a", "b"))
     right = np.eye(len(data.classes))[data.test.labels]
