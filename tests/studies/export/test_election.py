@@ -92,29 +92,24 @@ def test_lost_exporter_is_replaced(opened, export, tmp_path):
     assert len(waits) == 3
 
 
-def test_late_exporter_changes_nothing(opened):
-    """Once another worker has claimed the export, neither the result nor the files of the first are used."""
+@pytest.mark.parametrize("is_same_worker", [False, True])
+def test_late_exporter_changes_nothing(opened, is_same_worker):
+    """After a later claim, also of the same worker, neither the result nor the files of the first are used."""
     sleeper, other, third = (joined(opened, SETTINGS).worker for _ in range(3))
     first = claim_export(opened.database, opened.study_id, sleeper.worker_id)
-    heard(opened, -60.0, sleeper)
-    second = claim_export(opened.database, opened.study_id, other.worker_id)
+    if not is_same_worker:
+        heard(opened, -60.0, sleeper)
+    exporter = sleeper if is_same_worker else other
+    second = claim_export(opened.database, opened.study_id, exporter.worker_id)
     swapped = []
     assert not release_export(opened.database, first, {"trial": [0, 2], "host": "A"}, lambda: swapped.append("A"))
     row = read_control(opened.database, opened.study_id)
-    assert (row.exporter_id, row.export_info, swapped) == (other.worker_id, None, [])
+    assert (row.exporter_id, row.export_info, swapped) == (exporter.worker_id, None, [])
     assert claim_export(opened.database, opened.study_id, third.worker_id) is None
     assert release_export(opened.database, second, {"trial": [0, 2], "host": "B"}, lambda: swapped.append("B"))
     row = read_control(opened.database, opened.study_id)
     assert (row.exporter_id, row.export_info["host"], swapped) == (None, "B", ["B"])
-
-
-def test_older_claim_of_the_same_worker_is_void(opened):
-    """Claims differ by their number, not only by their worker."""
-    worker = joined(opened, SETTINGS).worker
-    older, newer = (claim_export(opened.database, opened.study_id, worker.worker_id) for _ in range(2))
-    assert not release_export(opened.database, older)
-    assert release_export(opened.database, newer)
-    assert not release_export(opened.database, newer)
+    assert not release_export(opened.database, second)
 
 
 def test_worker_that_lost_the_lock_reports_the_exporter(opened, export, monkeypatch):

@@ -142,15 +142,22 @@ def test_invalid_folder_is_refused(tmp_path):
         export_digits(tmp_path / "file" / "best")
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("h5: No space left on device")])
-def test_full_disk_leaves_nothing(error, tmp_path, monkeypatch):
-    """A full disk is an output error, however a library reports it, and nothing is left."""
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (OSError(28, "No space left on device"), OutputError, "best: No space left on device"),
+        (RuntimeError("h5: No space left on device"), OutputError, "best: No space left on device"),
+        (ValueError("unknown layer"), ExportError, r"model.keras: .*: unknown layer\nhint: custom layers"),
+    ],
+)
+def test_failed_write_leaves_nothing(error, kind, message, tmp_path, monkeypatch):
+    """A full disk, however a library reports it, is an output error, any other failure an export error with a hint."""
 
-    def full(self, *args, **more):
+    def fail(self, *args, **more):
         raise error
 
-    monkeypatch.setattr(keras.Model, "save", full)
-    with pytest.raises(OutputError, match=r"best: No space left on device"):
+    monkeypatch.setattr(keras.Model, "save", fail)
+    with pytest.raises(kind, match=message):
         export_digits(tmp_path / "best")
     assert list(tmp_path.iterdir()) == []
 
@@ -174,33 +181,6 @@ def test_amplified_rounding_is_allowed(factor, allowed):
     samples = np.full((2, *SHAPE), 128, np.uint8)
     answers = np.asarray(model(samples))
     assert formats.allowed_difference(model, samples, answers) == pytest.approx(allowed)
-
-
-def test_layer_that_keras_cannot_load_is_refused(tmp_path):
-    """The hint says what a custom layer needs to be saved and loaded."""
-
-    class Scale(keras.layers.Layer):
-        def __init__(self, factor):
-            super().__init__()
-            self.factor = factor
-
-        def call(self, images):
-            return images * self.factor
-
-    images = keras.Input(SHAPE)
-    hidden = keras.layers.Flatten()(Scale(2.0)(images))
-    model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(hidden))
-    with pytest.raises(ExportError, match=r"model.keras: the model could not be .*\nhint: .*need get_config\(\)"):
-        writer.export_model(
-            model,
-            tmp_path / "best",
-            labels=list("0123456789"),
-            image_shape=SHAPE,
-            resize="stretch",
-            recipe_json={},
-            metrics=lambda exports: {},
-            samples=digit_images(),
-        )
 
 
 def test_nan_becomes_null(tmp_path):

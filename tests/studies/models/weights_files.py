@@ -1,4 +1,4 @@
-"""Files of weights for tests, in each format that Keras reads."""
+"""Weights files for tests, in each format that Keras reads."""
 
 import shutil
 
@@ -12,7 +12,7 @@ SHAPE = (32, 32, 3)
 
 
 def mobilenet(alpha=0.25, *, top=False, classes=1000, name="MobileNet"):
-    """A small network of Keras whose weights are not those of a new one."""
+    """Return a small network of Keras with random weights of its own."""
     options = {"classes": classes} if top else {}
     with quiet_keras():
         network = getattr(keras.applications, name)(
@@ -23,18 +23,16 @@ def mobilenet(alpha=0.25, *, top=False, classes=1000, name="MobileNet"):
     return network
 
 
-def write_current(network, path):
+def write_current(network, path, save="save_weights", name="written.weights.h5"):
     """Write Keras' current format under any name."""
     with quiet_keras():
-        network.save_weights(path.with_name("written.weights.h5"))
-    shutil.move(path.with_name("written.weights.h5"), path)
+        getattr(network, save)(path.with_name(name))
+    shutil.move(path.with_name(name), path)
 
 
 def write_archive(network, path):
     """Write a `.keras` archive."""
-    with quiet_keras():
-        network.save(path.with_name("written.keras"))
-    shutil.move(path.with_name("written.keras"), path)
+    write_current(network, path, "save", "written.keras")
 
 
 def write_legacy(network, path, *, inside=None):
@@ -51,7 +49,7 @@ def write_legacy(network, path, *, inside=None):
 
 
 def write_legacy_model(network, path):
-    """Write the weights as a whole legacy model holds them."""
+    """Write the weights as in a full legacy model."""
     write_legacy(network, path, inside="model_weights")
 
 
