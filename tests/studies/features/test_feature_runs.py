@@ -16,7 +16,7 @@ from studies.run import run
 from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
 from studies.trials.evaluate import TrialEvaluator
-from tests.studies.features.tiny import RECIPE, dataset
+from tests.studies.features.tiny_backbone import RECIPE, dataset
 from tests.studies.test_run import Declared
 from tests.support.fakes import Recorder, run_context, run_tiny
 
