@@ -34,8 +34,9 @@ def build_entry(
     with image_cache.scratch_folder(root, request.folder_key) as folder:
         order = _initial_order(request)
         found = _decode_resumable(root, request, folder, order, progress)
-        problems = _problems(request, found)
-        decoded, rows = _arrange(request, np.load(folder / IMAGES, mmap_mode="r"), order, found)
+        problems = request.problems(found)
+        images = np.load(folder / IMAGES, mmap_mode="r")
+        decoded, rows = request.arrange_images(images, hash_images(images), np.argsort(order), found)
         if not len(rows):
             return None, CachedImages(decoded, problems)
         if not _is_unchanged(rows, order):
@@ -65,10 +66,10 @@ def decode_in_memory(request: ImageRequest, progress: ProgressCallback | None, r
             "hint: set SEARCH_CACHE to a folder with enough space, or reduce image_size"
         ) from error
     found = _decode(request, order, images, progress)
-    decoded, rows = _arrange(request, images, order, found)
+    decoded, rows = request.arrange_images(images, hash_images(images), np.argsort(order), found)
     if not _is_unchanged(rows, order):
         decoded = replace(decoded, images=images[rows])
-    return CachedImages(decoded, _problems(request, found))
+    return CachedImages(decoded, request.problems(found))
 
 
 def _check_room(root: Path, needed: int) -> None:
@@ -109,32 +110,6 @@ def _decode(
     return [results[row] for row in np.argsort(order)]
 
 
-def _arrange(
-    request: ImageRequest, images: np.ndarray, order: np.ndarray, found: Sequence[DecodeResult]
-) -> tuple[DecodedImages, np.ndarray]:
-    """Leave out unreadable files and duplicates, and find the final order.
-
-    Returns:
-        Labels and hashes in the final order, with `images` still in their current order; and the current row of each
-        image in the final order.
-    """
-    row_of = np.argsort(order)
-    hashes = hash_images(images)
-    kept = np.flatnonzero([result.problem is None for result in found])
-    after = request.arrange(kept, hashes.exact[row_of[kept]])
-    rows = row_of[after.files]
-    decoded = DecodedImages(
-        images=images,
-        labels=request.listing.labels[after.files],
-        counts=after.counts,
-        files=after.files,
-        exact_hashes=hashes.exact[rows],
-        perceptual_hashes=hashes.perceptual[rows],
-        left_out=after.left_out,
-    )
-    return decoded, rows
-
-
 def _is_unchanged(rows: np.ndarray, order: np.ndarray) -> bool:
     return np.array_equal(rows, np.arange(len(order)))
 
@@ -155,8 +130,3 @@ def _description(request: ImageRequest, decoded: DecodedImages, found: Sequence[
     return Description(
         request.form, request.listing.classes, decoded.counts, problems, request.roots[TRAIN], request.likeness
     )
-
-
-def _problems(request: ImageRequest, found: Sequence[DecodeResult]) -> dict[str, str]:
-    files = request.listing.files
-    return {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}

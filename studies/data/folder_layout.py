@@ -141,7 +141,7 @@ def _is_split(path: str, children: Sequence[SubFolder], splits: dict[int, list[S
         if not splits[TRAIN] and not others:
             raise DataError(
                 f"{printable_path(path)} has {quote_folders(named)}, but no folder of training images such as train"
-                f"{_hint(path, children)}"
+                f"{explicit_hint(path, [each.name for each in children])}"
             )
         if not splits[TRAIN] or (others and not any(each.is_labelled for each in splits[TRAIN])):
             raise DataError(_ambiguous(path, named, others, children))
@@ -257,7 +257,7 @@ def _several_candidates(split: int, candidates: Sequence[SubFolder]) -> str:
     parent = str(Path(candidates[0].path).parent)
     return (
         f"{printable_path(parent)} has several folders that may be the {SPLIT_NAMES[split]} folder: "
-        f"{quote_folders(candidates)}{_hint(parent, candidates)}"
+        f"{quote_folders(candidates)}{explicit_hint(parent, [each.name for each in candidates])}"
     )
 
 
@@ -265,7 +265,7 @@ def _no_class_folders(path: str, named: Sequence[SubFolder], children: Sequence[
     return (
         f"{printable_path(path)} looks already split ({quote_folders(named)}), but the training folder has no class "
         "folders, so its images have no labels\nhint: put the images of each class in a sub-folder such as train/cat\n"
-        f"hint: {LABEL_HINT}{_hint(path, children)}"
+        f"hint: {LABEL_HINT}{explicit_hint(path, [each.name for each in children])}"
     )
 
 
@@ -275,9 +275,5 @@ def _ambiguous(
     return (
         f"{printable_path(path)} is ambiguous: {quote_folders(named)} may be a split, or a class like "
         f"{quote_folders(others)}\nhint: to use one of them alone, pass that folder, such as "
-        f"{printable_path(named[0].path)}{_hint(path, children)}"
+        f"{printable_path(named[0].path)}{explicit_hint(path, [each.name for each in children])}"
     )
-
-
-def _hint(path: str, children: Sequence[SubFolder]) -> str:
-    return explicit_hint(path, [each.name for each in children])

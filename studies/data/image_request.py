@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.data.duplicates import find_duplicates
+from studies.data.duplicates import ImageHashes, find_duplicates
 from studies.data.folders import Listing
 from studies.data.split_names import SPLIT_NAMES
 from studies.data.stratify import Counts, storage_order
 from studies.images.cache_entry import VERSION, DecodedImages
+from studies.images.decode_worker import DecodeResult
 from studies.images.decoding import ImageFormat, content_digest
+from studies.images.lazy_images import LazyImages
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,32 @@ class ImageRequest:
         of_rest = None if hashes is None else hashes[rest]
         order, counts = storage_order(splits[rest], labels[rest], self.ranks[kept][rest], self.test_fraction, of_rest)
         return Arrangement(kept[rest[order]], counts, kept[duplicates])
+
+    def arrange_images(
+        self, images: np.ndarray | LazyImages, hashes: ImageHashes, row_of: np.ndarray, results: Sequence[DecodeResult]
+    ) -> tuple[DecodedImages, np.ndarray]:
+        """Leave out unreadable files and duplicates, and find the final order.
+
+        Args:
+            images: Decoded images in their current order.
+            hashes: Hashes of the images in their current order.
+            row_of: (n,) current row of each file.
+            results: Result of each file.
+
+        Returns:
+            Labels and hashes in the final order, with `images` still in their current order; and the current row of
+            each image in the final order.
+        """
+        kept = np.flatnonzero([result.problem is None for result in results])
+        after = self.arrange(kept, hashes.exact[row_of[kept]])
+        rows = row_of[after.files]
+        ordered = self.listing.labels[after.files], after.counts, after.files, hashes.exact[rows]
+        return DecodedImages(images, *ordered, hashes.perceptual[rows], after.left_out), rows
+
+    def problems(self, results: Sequence[DecodeResult]) -> dict[str, str]:
+        """Return the reason for each unreadable file, by path."""
+        files = zip(self.listing.files, results, strict=True)
+        return {file.path: result.problem for file, result in files if result.problem is not None}
 
     def _key_of(self, files: Sequence[Any]) -> str:
         return _key([VERSION, tuple(self.form), self.test_fraction, self.listing.classes, files])

@@ -7,12 +7,12 @@ the cache.
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from studies.data.duplicates import ImageHashes, hash_images
 from studies.data.image_request import CachedImages, ImageRequest
-from studies.images.cache_entry import DecodedImages
 from studies.images.decode_worker import DecodeResult
 from studies.images.lazy_images import ImageFiles, LazyImages, LostFiles
 from studies.images.parallel_decode import DecodeTask, ProgressCallback, decode_files
@@ -28,28 +28,17 @@ def stream_images(request: ImageRequest, max_skipped: float, progress: ProgressC
         max_skipped: Maximum fraction of files that may be unreadable, now or later.
         progress: Callback with the number of files read and the total.
     """
-    files = request.listing.files
-    found, hashes = _hash_files([file.path for file in files], request, progress)
-    kept = np.flatnonzero([result.problem is None for result in found])
-    after = request.arrange(kept, hashes.exact[kept])
+    paths = [file.path for file in request.listing.files]
+    found, hashes = _hash_files(paths, request, progress)
     # The feed decodes in its own thread, where warnings cannot be suppressed for that thread alone.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    problems = {file.path: r.problem for file, r in zip(files, found, strict=True) if r.problem is not None}
-    groups = np.full(len(files), -1)
-    splits = np.repeat(np.arange(len(after.counts)), after.counts)
-    groups[after.files] = splits * len(request.listing.classes) + request.listing.labels[after.files]
-    may_lose = max(0, math.floor(max_skipped * len(files)) - len(problems))
-    source = ImageFiles([file.path for file in files], request.form, LostFiles(may_lose, groups, max_skipped))
-    decoded = DecodedImages(
-        images=LazyImages(source, after.files),
-        labels=request.listing.labels[after.files],
-        counts=after.counts,
-        files=after.files,
-        exact_hashes=hashes.exact[after.files],
-        perceptual_hashes=hashes.perceptual[after.files],
-        left_out=after.left_out,
-    )
-    return CachedImages(decoded, problems)
+    problems, rows = request.problems(found), np.arange(len(paths))
+    may_lose = max(0, math.floor(max_skipped * len(paths)) - len(problems))
+    source = ImageFiles(paths, request.form, LostFiles(may_lose, np.full(len(paths), -1), max_skipped))
+    decoded, rows = request.arrange_images(LazyImages(source, rows), hashes, rows, found)
+    splits = np.repeat(np.arange(len(decoded.counts)), decoded.counts)
+    source.lost.groups[rows] = splits * len(request.listing.classes) + decoded.labels
+    return CachedImages(replace(decoded, images=LazyImages(source, rows)), problems)
 
 
 def _hash_files(

@@ -1,4 +1,4 @@
-"""One image file to pixels."""
+"""Decoding one image file to pixels."""
 
 import io
 import warnings
@@ -51,18 +51,20 @@ def flat(mode: str, color: object) -> Image.Image:
         (encoded(flat("CMYK", (0, 0, 0, 255)), "JPEG"), (0, 0, 0)),
         (encoded(flat("RGB", (10, 20, 30)), "BMP"), (10, 20, 30)),
         (encoded(flat("RGB", (10, 20, 30)), "WEBP", lossless=True), (10, 20, 30)),
-        (encoded(flat("RGB", (255, 0, 0)), "GIF"), (255, 0, 0)),
+        (
+            encoded(flat("RGB", (255, 0, 0)), "GIF", save_all=True, append_images=[flat("RGB", (0, 0, 255))]),
+            (255, 0, 0),
+        ),
     ],
     ids=[
         *("rgb", "l", "1", "opaque", "transparent", "la-transparent", "la", "palette", "palette-transparent", "key"),
-        *("16bit", "cmyk", "bmp", "webp", "gif"),
+        *("16bit", "cmyk", "bmp", "webp", "animation"),
     ],
 )
 def test_every_mode_becomes_colour(content, expected):
-    """Grey, transparent (on white), palette, 16-bit and CMYK images all become RGB of 0 to 255."""
+    """Grey, transparent (on white), palette, 16-bit and CMYK images become RGB from 0 to 255."""
     found = decode_pixels(content, SMALL)
-    assert found.shape == (8, 8, 3)
-    assert found.dtype == np.uint8
+    assert (found.shape, found.dtype) == ((8, 8, 3), np.uint8)
     assert np.abs(found.astype(int) - expected).max() <= 2
 
 
@@ -73,16 +75,10 @@ def test_colour_becomes_grey():
     assert np.all(found == 76)
 
 
-def test_the_first_frame_of_an_animation_is_taken():
-    """An animated GIF is its first picture."""
-    content = encoded(flat("RGB", (255, 0, 0)), "GIF", save_all=True, append_images=[flat("RGB", (0, 0, 255))])
-    assert decode_pixels(content, SMALL)[0, 0].tolist() == [255, 0, 0]
-
-
 @pytest.mark.parametrize("side", [8, 400])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_rotated_photo_is_upright(orientation, side):
-    """EXIF orientation is applied, also where JPEG is decoded at a fraction of its size."""
+    """EXIF orientation is applied, even if JPEG is decoded at a fraction of its size."""
     upright = Image.fromarray(
         np.kron(np.array([[0, 80, 160], [240, 120, 40]], np.uint8), np.ones((side, side), np.uint8))
     )
@@ -104,8 +100,8 @@ def test_a_rotated_photo_is_upright(orientation, side):
         assert np.abs(found[4::8, 4::8].astype(int) - [[0, 80, 160], [240, 120, 40]]).max() < 12
 
 
-def test_stretch_fills_crop_cuts_and_pad_adds_bars():
-    """A wide picture with a white centre third and grey sides, brought to a square."""
+def test_stretch_crop_and_pad_fill_the_format_differently():
+    """A wide image with a white centre third and grey sides becomes a square."""
     wide = np.full((8, 24), 100, np.uint8)
     wide[:, 8:16] = 255
     content = encoded(Image.fromarray(wide))
@@ -119,7 +115,7 @@ def test_stretch_fills_crop_cuts_and_pad_adds_bars():
     assert pad[12, 2] == 100
 
 
-def test_shrinking_does_not_alias():
+def test_downscaling_does_not_alias():
     """A fine checkerboard becomes even grey rather than a coarse pattern."""
     board = np.indices((512, 512)).sum(axis=0) % 2 * 255
     for kind in ("PNG", "JPEG"):
@@ -138,7 +134,7 @@ def test_draft_decoding_is_close_to_full_decoding():
 
 
 def bomb() -> bytes:
-    """The header of a PNG of 30,000 x 30,000 pixels."""
+    """Return the header of a PNG file of 30,000 x 30,000 pixels."""
     content = bytearray(encoded(flat("L", 0)))
     content[16:24] = (30_000).to_bytes(4, "big") * 2
     import zlib
@@ -149,7 +145,7 @@ def bomb() -> bytes:
 
 @cache
 def huge(kind: str, size: tuple[int, int] | None = None, **options: object) -> bytes:
-    """A small file that says it is a picture of many pixels; a JPEG file holds fewer of them."""
+    """Return a small file that claims many pixels; a JPEG file contains fewer of them."""
     width, height = size or ((12_000, 9_000) if kind == "PNG" else (16_320, 12_240))
     if kind == "PNG":
         return encoded(Image.new("1", (width, height)))
@@ -175,7 +171,7 @@ def test_a_huge_photo_is_decoded_at_a_fraction_of_its_size(width, height, tmp_pa
 
 
 def test_a_huge_photo_is_never_decoded_in_full():
-    """Whatever size is wanted, less than the limit is decoded, and no less than the size wanted."""
+    """For any size, it is decoded below the limit, but not below that size."""
     for side in (8, 500, 1_000, 2_048, 3_000, 4_096):
         image = decoding._open(io.BytesIO(huge("JPEG")))
         image.draft("L", draft_size(side, side))
@@ -202,8 +198,8 @@ WHOLE = encoded(Image.fromarray(picture(0, 64, 64)), "JPEG")
     ],
     ids=["empty", "text", "truncated", "header", "bomb", "png", "jpeg", "progressive", "postscript", "tiff"],
 )
-def test_what_is_no_image_is_refused_in_a_few_words(content, reason):
-    """Damaged, huge and foreign files end in one kind of error, and no warning escapes."""
+def test_unusable_files_are_rejected_with_a_reason(content, reason):
+    """Damaged, huge and foreign files raise one kind of error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(UnreadableImageError, match=reason):
@@ -211,8 +207,8 @@ def test_what_is_no_image_is_refused_in_a_few_words(content, reason):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
-def test_a_damaged_png_is_no_picture_with_black_rows(mode):
-    """A PNG file that is cut off, or has one wrong byte among its pixels, is refused as a whole."""
+def test_a_damaged_png_has_no_black_rows(mode):
+    """A truncated PNG file, or one with a wrong byte among its pixels, is rejected as a whole."""
     content = encoded(Image.fromarray(picture(0, 40, 40)).convert(mode))
     decode_pixels(content, SMALL)
     start = content.index(b"IDAT") + 10
@@ -222,8 +218,8 @@ def test_a_damaged_png_is_no_picture_with_black_rows(mode):
                 decode_pixels(damaged, SMALL)
 
 
-def test_noise_never_ends_in_another_error():
-    """Whatever bytes are flipped in a file, the result is an image or `Unreadable`."""
+def test_flipped_bytes_never_raise_another_error():
+    """The result is an image or `UnreadableImageError`."""
     random = np.random.default_rng(0)
     sources = [encoded(Image.fromarray(picture(0, 24, 24)).convert("P"), kind) for kind in ("PNG", "GIF", "BMP")]
     sources += [encoded(Image.fromarray(picture(0, 24, 24)), kind) for kind in ("JPEG", "WEBP")]
@@ -239,16 +235,16 @@ def test_noise_never_ends_in_another_error():
             pass
 
 
-def test_read_image_reads_an_image(tmp_path):
-    """An image file becomes an array of the wanted shape."""
+def test_read_image_returns_the_requested_shape(tmp_path):
+    """The name may contain spaces and any letters."""
     path = write_image(tmp_path / "with space ü.png", height=20, width=10)
     assert read_image(path, (6, 7, 3), "pad").shape == (6, 7, 3)
     assert np.array_equal(read_image(path, (20, 10, 3), "stretch"), picture(0, 20, 10))
 
 
 @pytest.mark.parametrize("name", ["absent.png", "folder", "text.png", "empty.png", "a\nb.png", "nul\0.png"])
-def test_read_image_names_what_is_no_image(tmp_path, name):
-    """One message with the whole path and the reason, without line breaks."""
+def test_read_image_names_unusable_files(tmp_path, name):
+    """The message has the whole path and the reason, without line breaks."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").touch()

@@ -1,4 +1,4 @@
-"""Plain JPEG files, decoded without Pillow's reading of their headers."""
+"""Plain JPEG files, decoded without Pillow's header parsing."""
 
 import io
 
@@ -11,7 +11,7 @@ from studies.images.decoding import ImageFormat, UnreadableImageError, decode_pi
 from studies.images.jpeg import decode_plain_jpeg
 from tests.support.images import picture
 
-MOST = (64, 64)
+MAX_SIZE = (64, 64)
 
 
 def jpeg(height: int = 24, width: int = 17, mode: str = "RGB", **options: object) -> bytes:
@@ -40,9 +40,9 @@ def by_pillow(content: bytes, mode: str) -> np.ndarray:
     ids=["small", "full colour", "progressive", "comment", "restarts"],
 )
 def test_the_pixels_are_those_of_pillow(options, mode, wanted):
-    """To the last bit, whatever the kind of file."""
+    """They are equal bit for bit, for every kind of file."""
     content = jpeg(mode=mode, **options)
-    image = decode_plain_jpeg(content, wanted, MOST)
+    image = decode_plain_jpeg(content, wanted, MAX_SIZE)
     assert image is not None
     assert image.mode == wanted
     assert np.array_equal(np.asarray(image), by_pillow(content, wanted))
@@ -51,38 +51,33 @@ def test_the_pixels_are_those_of_pillow(options, mode, wanted):
 @pytest.mark.parametrize(
     "form", [ImageFormat(12, 9, 3, "crop"), ImageFormat(20, 40, 1, "pad"), ImageFormat(24, 17, 3, "stretch")]
 )
-def test_a_form_is_reached_alike_on_both_ways(form, monkeypatch):
-    """Resizing, cutting and padding do not depend on who decoded."""
+def test_both_decoders_give_the_same_result(form, monkeypatch):
+    """Resizing, cropping and padding do not depend on the decoder."""
     content = jpeg()
     quick = decode_pixels(content, form)
     monkeypatch.setattr(decoding, "decode_plain_jpeg", lambda *_: None)
     assert np.array_equal(quick, decode_pixels(content, form))
 
 
-def test_what_needs_thought_is_left_to_pillow():
-    """Turned, profiled, four-coloured and large pictures, and files that are no JPEG."""
+def test_other_files_are_left_to_pillow():
+    """Rotated, profiled, CMYK and large images, files that are no JPEG, and files truncated anywhere."""
     exif = Image.Exif()
     exif[0x0112] = 6
     png = io.BytesIO()
     Image.new("RGB", (8, 8)).save(png, "PNG")
     left = [jpeg(exif=exif), jpeg(icc_profile=b"profile"), jpeg(mode="CMYK"), jpeg(height=65), png.getvalue(), b""]
-    assert [decode_plain_jpeg(content, "RGB", MOST) for content in left] == [None] * 6
-
-
-def test_every_beginning_of_a_file_is_left_to_pillow():
-    """A file that was cut off anywhere is never taken for a picture, and Pillow says what is wrong."""
     content = jpeg()
-    for length in range(len(content) - 2):
-        assert decode_plain_jpeg(content[:length], "RGB", MOST) is None
+    left += [content[:length] for length in range(len(content) - 2)]
+    assert not any(decode_plain_jpeg(each, "RGB", MAX_SIZE) for each in left)
     with pytest.raises(UnreadableImageError, match="truncated"):
         decode_pixels(content[:-100], ImageFormat(24, 17, 3, "stretch"))
 
 
-def test_damaged_bytes_never_end_the_process():
-    """Whichever byte of the header is wrong, there is a picture of some size or none."""
+def test_damaged_headers_never_crash():
+    """With any wrong byte in the header, the result is an image within the limit or None."""
     content = jpeg(height=8, width=8)
     for at in range(2, content.index(b"\xff\xda")):
         for value in (0, 0x7F, 0xFF):
             damaged = content[:at] + bytes([value]) + content[at + 1 :]
-            image = decode_plain_jpeg(damaged, "RGB", MOST)
+            image = decode_plain_jpeg(damaged, "RGB", MAX_SIZE)
             assert image is None or (image.mode == "RGB" and image.width <= 64 and image.height <= 64)
