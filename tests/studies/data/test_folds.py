@@ -13,12 +13,12 @@ LABELS = np.repeat([0, 1], [30, 10])
 CLASSES = ("many", "few")
 
 
-def dataset(pictures=None) -> Dataset:
+def dataset(hashes=None) -> Dataset:
     """30 images to train on and 10 to validate by, of both classes."""
     mixed = np.random.default_rng(1).permutation(40)
-    hashes = np.arange(40) if pictures is None else np.asarray(pictures)
-    parts = [Split(IMAGES[mixed][rows], LABELS[mixed][rows], hashes[rows]) for rows in (slice(30), slice(30, 40))]
-    return Dataset(*parts, parts[1], CLASSES)
+    hashes = np.arange(40) if hashes is None else np.asarray(hashes)
+    splits = [Split(IMAGES[mixed][rows], LABELS[mixed][rows], hashes[rows]) for rows in (slice(30), slice(30, 40))]
+    return Dataset(*splits, splits[1], CLASSES)
 
 
 def test_every_image_judges_once_and_trains_otherwise():
@@ -37,7 +37,7 @@ def test_every_image_judges_once_and_trains_otherwise():
 
 
 def test_folds_of_a_large_memory_map_are_not_read(tmp_path, monkeypatch):
-    """Neither part is copied where they are large together, whichever of them is small."""
+    """Neither split is copied if they are large together, even if one of them is small."""
     np.save(tmp_path / "images.npy", IMAGES)
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
     data = Dataset(*(Split(images[rows], LABELS[rows]) for rows in (slice(10, 40), slice(10), slice(10))), CLASSES)
@@ -61,14 +61,14 @@ def test_folds_are_stratified_and_fixed():
     assert np.array_equal(numbers, np.concatenate(fold_numbers(dataset(), 5)))
 
 
-def test_equal_pictures_are_in_one_fold():
-    """A picture is never judged by a model that was trained on its copy."""
-    pictures = np.arange(40) % 25
-    numbers = np.concatenate(fold_numbers(dataset(pictures), 3))
-    assert all(len(set(numbers[pictures == picture])) == 1 for picture in range(25))
+def test_duplicates_are_in_one_fold():
+    """An image is never judged by a model that was trained on its duplicate."""
+    hashes = np.arange(40) % 25
+    numbers = np.concatenate(fold_numbers(dataset(hashes), 3))
+    assert all(len(set(numbers[hashes == value])) == 1 for value in range(25))
 
 
-def test_a_class_with_fewer_images_than_folds_is_refused():
+def test_a_class_with_fewer_images_than_folds_is_rejected():
     """The class and the number are named."""
     with pytest.raises(DataError, match=r"folds=11 needs at least 11 different images .* class 'few' has fewer"):
         check_folds(dataset(), 11)

@@ -9,13 +9,7 @@ from studies.images import parallel_decode
 from studies.images.decode_worker import decode_into
 from studies.images.image_cache import clear, entries
 from tests.support.image_folders import all_bytes, load_folder
-from tests.support.images import write_classes, write_image
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder of 40 images."""
-    return write_classes(tmp_path / "photos", {"a": 20, "b": 20})
+from tests.support.images import write_image
 
 
 @pytest.fixture
@@ -59,12 +53,12 @@ def interrupted(photos: Path, decoded: list[str]) -> int:
 
 def test_the_next_run_decodes_only_the_others(photos, decoded, interrupted, cache):
     """Its images are those of an uninterrupted run, its progress continues, and no scratch folder is left."""
-    assert 15 <= interrupted < 40
+    assert 15 <= interrupted < 20
     assert (entries(), list((cache / "decoded").glob("scratch-*"))) == ([], [])
     reports: list[tuple[int, int]] = []
     data = load_folder(photos, progress=lambda *report: reports.append(report))
-    assert len(decoded) == len(set(decoded)) == 40
-    assert reports[-1] == (40, 40)
+    assert len(decoded) == len(set(decoded)) == 20
+    assert reports[-1] == (20, 20)
     assert reports[0][0] >= 15
     assert not list((cache / "decoded" / "unfinished").iterdir())
     clear()
@@ -75,7 +69,7 @@ def test_a_changed_folder_is_decoded_again(photos, decoded, interrupted):
     """The saved images may be of other files."""
     write_image(photos / "a" / "another.png", seed=999)
     load_folder(photos)
-    assert len(decoded) == interrupted + 41
+    assert len(decoded) == interrupted + 21
 
 
 def test_damaged_saved_images_are_decoded_again(photos, decoded, interrupted, cache):
@@ -83,7 +77,7 @@ def test_damaged_saved_images_are_decoded_again(photos, decoded, interrupted, ca
     (file,) = (cache / "decoded" / "unfinished").glob("*/images.npy")
     file.write_bytes(file.read_bytes()[:-10])
     load_folder(photos)
-    assert len(decoded) == interrupted + 40
+    assert len(decoded) == interrupted + 20
 
 
 @pytest.mark.usefixtures("interrupted")

@@ -9,12 +9,6 @@ from spaces.errors import DataError
 from studies.images import image_cache
 from studies.images.image_cache import build_lock, cache_root, clear, entries
 from tests.support.image_folders import load_folder
-from tests.support.images import write_classes
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return write_classes(tmp_path / "photos", {"a": 10, "b": 10})
 
 
 def test_the_cache_folder_is_the_argument_the_variable_or_the_users(monkeypatch, tmp_path):

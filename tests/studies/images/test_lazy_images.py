@@ -9,7 +9,7 @@ import pytest
 
 from spaces.errors import DataError
 from studies.data import dataset
-from studies.data.dataset import Split, concatenate, copy_if_small, identity, subset
+from studies.data.dataset import Split, concatenate, identity
 from studies.images.image_cache import entries
 from studies.images.lazy_images import LazyImages, raise_lost_files
 from studies.training.feed import evaluation_data, training_feed
@@ -46,6 +46,9 @@ def test_splits_are_the_same_without_the_cache(photos, is_spoiled):
     assert (lazy.skipped, lazy.notices) == (eager.skipped, eager.notices)
     assert [Path(path).name for path, _ in lazy.skipped] == ["text.jpg", "b_0000.png"] * is_spoiled
     assert bool(lazy.notices) == is_spoiled
+    joined = concatenate(lazy.train, lazy.validation)
+    assert isinstance(joined.images, LazyImages)
+    assert image_bytes(joined) == image_bytes(lazy.train) + image_bytes(lazy.validation)
 
 
 def test_uncached_images_feed_training_and_evaluation(photos):
@@ -60,14 +63,6 @@ def test_uncached_images_feed_training_and_evaluation(photos):
             seen += 1
     assert seen == len(data.train)
     assert sum(len(batch[0]) for batch in evaluation_data(data.validation, 4)) == len(data.validation)
-
-
-def test_uncached_splits_are_joined_without_being_read(photos):
-    """Train plus validation is one list of files."""
-    data = load_folder(photos, cache=False)
-    joined = concatenate(data.train, data.validation)
-    assert isinstance(joined.images, LazyImages)
-    assert image_bytes(joined) == image_bytes(data.train) + image_bytes(data.validation)
 
 
 def test_too_many_unreadable_files_are_rejected_without_the_cache(photos):
@@ -112,23 +107,6 @@ def test_lost_files_are_reported_although_a_library_hides_the_error(photos):
     feed = training_feed(data.train, 8, 0)
     with pytest.raises(DataError, match="no longer be read"), raise_lost_files(data.train.images):
         list(feed.inputs["x"])
-
-
-def test_small_subsets_are_copied_and_large_ones_are_not(photos, monkeypatch):
-    """A large subset of a memory map stays on disk until it is read."""
-    data = load_folder(photos)
-    rows = np.array([5, 1, 3])
-    copied = copy_if_small(subset(data.train, rows))
-    monkeypatch.setattr(dataset, "MAX_COPIED_BYTES", 0)
-    lazy = copy_if_small(subset(data.train, rows))
-    assert isinstance(copied.images, np.ndarray)
-    assert isinstance(lazy.images, LazyImages)
-    assert image_bytes(copied) == image_bytes(lazy)
-    assert copied.labels.tolist() == lazy.labels.tolist() == data.train.labels[rows].tolist()
-    more = subset(data.validation, np.array([0]))
-    joined = concatenate(lazy, more)
-    assert isinstance(joined.images, LazyImages)
-    assert sorted(image_bytes(joined)) == sorted(image_bytes(lazy) + image_bytes(more))
 
 
 @pytest.mark.parametrize("limit", [0, 2**30])
