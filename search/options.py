@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import typer
 
 from spaces.errors import SpaceError, UsageError
-from spaces.held_out import share_of_images
+from spaces.held_out import read_fraction
 from studies.settings import DEVICES, MAX_TRIALS, PRUNERS, SAMPLERS, valid_devices, valid_name
 from studies.units import memory_bytes, seconds
 
@@ -121,7 +121,7 @@ Test: TypeAlias = Annotated[
     _option(
         "FRACTION|FOLDER",
         "Test images: a fraction of the images, for example 0.2, or a folder.",
-        callback=_check_option(_problem(share_of_images, "--test: ")),
+        callback=_check_option(_problem(read_fraction, "--test: ")),
     ),
 ]
 Trials: TypeAlias = Annotated[

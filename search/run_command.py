@@ -87,5 +87,5 @@ def settings_of(loaded: "LoadedSpace", typed: Mapping[str, Any] | None = None) -
     """
     declared = Study() if loaded.study is None else loaded.study
     if not isinstance(declared, Study):
-        raise SpaceError(f"study: must be a Study(...) from studies, got {declared!r}")
+        raise SpaceError(f"study: got {declared!r}, expected a Study(...) from studies")
     return replace(declared, **(typed or {}))

@@ -1,4 +1,4 @@
-"""Spaces: what may vary in the training of an image classifier, in pure Python."""
+"""Spaces: how to train an image classifier, and which parameters to search, in pure Python."""
 
 from spaces.backbones import CNN, Branch, Branches, Custom, Pretrained
 from spaces.canonical import differences, fingerprint, from_json, to_json

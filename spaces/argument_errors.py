@@ -1,4 +1,4 @@
-"""Constructors that tell wrong arguments in the user's terms: unknown, missing, given twice, or too many."""
+"""Constructor errors in the user's terms: arguments that are unknown, missing, given twice or too many."""
 
 import difflib
 import functools
@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from spaces.errors import SpaceError
+from spaces.scalars import short_repr
 
 T = TypeVar("T")
 
-# Keras gives these to its optimizers, layers or `fit`; here they stand beside the record, not in it.
+# Keras passes these to its optimizers, layers or `fit`; here they are fields of the space.
 OF_THE_SPACE = ("batch_size", "dropout", "epochs", "learning_rate", "metric", "patience")
 
 
 def checked_arguments(cls: type[T]) -> type[T]:
-    """Let a class raise `SpaceError` for arguments that its constructor does not take."""
+    """Decorate a class to raise `SpaceError` for arguments that its constructor does not take."""
     construct: Callable[..., None] = cls.__init__
 
     @functools.wraps(construct)
@@ -38,22 +39,22 @@ def _problem(record: str, signature: inspect.Signature, args: tuple[Any, ...], k
     names = [field.name for field in fields]
     ordered = [field.name for field in fields if field.kind is field.POSITIONAL_OR_KEYWORD]
     if len(args) > len(ordered):
-        taken = ", ".join(ordered) or "nothing"
-        example = f"name the others, as in {names[-1]}=..."
-        return f"{record}(...): takes {taken} by position, got {len(args)} values: {example}"
+        taken, values = ", ".join(ordered) or "nothing", ", ".join(map(short_repr, args))
+        hint = f"\nhint: pass the others by name, as in {names[-1]}=..."
+        return f"{record}(...): got {values} by position, expected {taken}{hint}"
     given = {*ordered[: len(args)], *keywords}
     for name in keywords:
         if name not in names:
-            return f"{record}({name}=...): there is no such field: {_suggestion(name, names)}"
+            return f"{record}({name}=...): no such field\nhint: {_suggestion(name, names)}"
         if name in ordered[: len(args)]:
-            return f"{record}({name}=...): is given twice: remove one"
+            return f"{record}({name}=...): given twice"
     missing = [field.name for field in fields if field.default is field.empty and field.name not in given]
-    return f"{record}(...): needs {' and '.join(missing)}, as in {record}({missing[0]}=...)"
+    return f"{record}(...): missing {' and '.join(missing)}\nhint: write {record}({missing[0]}=...)"
 
 
 def _suggestion(name: str, names: list[str]) -> str:
     if nearest := difflib.get_close_matches(name, names, n=1):
         return f"did you mean {nearest[0]}?"
     if name in OF_THE_SPACE:
-        return f"it is a field of Space itself, as in Space(..., {name}=...)"
-    return f"it has {', '.join(names)}"
+        return f"set it on the space: Space(..., {name}=...)"
+    return f"the fields are {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""What reads the images: one record for each kind of network, up to the vector that the head classifies."""
+"""The networks: one record for each kind, up to the vector that the head classifies."""
 
 import dataclasses
 import os
@@ -36,7 +36,7 @@ APPLICATIONS = (
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class CNN(Record):
-    """A plain convolutional network: blocks of convolutions, each block ended by a downsampling.
+    """A plain convolutional network: blocks of convolutions, each followed by downsampling.
 
     Args:
         filters: Filters of the first block.
@@ -47,8 +47,8 @@ class CNN(Record):
         padding: `same` keeps the size, `valid` loses the border.
         activation: After each convolution and dense layer.
         batch_norm: Batch normalisation between convolution and activation.
-        downsample: Halve height and width after each block by `max` or `average` pooling.
-        block_dropout: Share of values dropped after each block.
+        downsample: Pooling that halves height and width after each block: `max` or `average`.
+        block_dropout: Fraction of values dropped after each block.
         pooling: How the feature maps become one vector: `flatten`, `average` or `max` over all positions.
         dense_units: Units of the dense layer before the head; 0 for none.
     """
@@ -77,7 +77,7 @@ class Branch(Record):
         filters: Filters of the convolution.
         kernel_size: Side of its kernels, in pixels.
         activation: After the convolution.
-        downsample: Halve height and width by `max` or `average` pooling.
+        downsample: Pooling that halves height and width: `max` or `average`.
     """
 
     filters: int = int_field(32, 1)
@@ -90,7 +90,7 @@ class Branch(Record):
 @checked_arguments
 @dataclass(frozen=True, init=False, repr=False)
 class Branches(Record):
-    """Parallel branches over one input, whose feature maps are put together: two or more, each with its own kernels.
+    """Two or more parallel branches over one input, whose feature maps are concatenated.
 
     Args:
         *branches: The branches; their parameters are named `branch_1.filters` and so on.
@@ -103,14 +103,14 @@ class Branches(Record):
     dense_units: int
 
     def __init__(self, *branches: Branch, pooling: str = "flatten", dense_units: int = 0, **named: Branch) -> None:
-        # The keywords branch_1, branch_2, ... are those of `children`, from which the record is made again.
+        # `with_children` passes the branches by the names of `children`: branch_1, branch_2, ...
         if wrong := [name for name in named if not re.fullmatch(r"branch_\d+", name)]:
-            raise SpaceError(f"Branches({wrong[0]}=...): there is no such field: give Branch(...) records one by one")
+            raise SpaceError(f"Branches({wrong[0]}=...): no such field\nhint: pass Branch(...) records one by one")
         object.__setattr__(self, "branches", (*branches, *named.values()))
         object.__setattr__(self, "pooling", pooling)
         object.__setattr__(self, "dense_units", dense_units)
         if len(self.branches) < 2:
-            raise SpaceError(f"Branches(...) needs at least two Branch(...) records, got {len(self.branches)}")
+            raise SpaceError(f"Branches(...): got {len(self.branches)} Branch(...) records, expected at least two")
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -118,13 +118,13 @@ class Branches(Record):
             object.__setattr__(self, name, _BRANCHES_RULES[name].normal(getattr(self, name)))
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
-        """Each branch, the pooling and the dense units."""
+        """Return each branch, the pooling and the dense units."""
         rule = Rule("record", records=(Branch,))
         branches = {f"branch_{index}": (branch, rule) for index, branch in enumerate(self.branches, start=1)}
         return {**branches, **{name: (getattr(self, name), rule) for name, rule in _BRANCHES_RULES.items()}}
 
     def with_children(self, values: Mapping[str, Any]) -> "Branches":
-        """The same network with other values."""
+        """Return the same network with other values."""
         return Branches(**{name: value for name, (value, _) in self.children().items()} | dict(values))
 
     def __repr__(self) -> str:
@@ -139,16 +139,17 @@ _BRANCHES_RULES = {"pooling": Rule("text", options=POOLINGS), "dense_units": Rul
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Pretrained(Record):
-    """A network of `keras.applications`, with the preprocessing it was trained with built into the model.
+    """A network of `keras.applications`; the model includes the preprocessing that it was trained with.
 
     Args:
         name: Name of the network, such as `MobileNetV2`.
-        weights: `imagenet` (from SEARCH_WEIGHTS, Keras' cache, or downloaded once), a file of weights with or without
-            the top, or None for random ones.
-        trainable_layers: How many of the last layers are trained; 0 freezes the network. Batch normalisation
-            always keeps its stored statistics.
+        weights: `imagenet` (from SEARCH_WEIGHTS, Keras' cache, or downloaded once), a file of weights with or
+            without the top, or None for random weights.
+        trainable_layers: Number of last layers that are trained; 0 freezes the network. Batch normalisation always
+            keeps its stored statistics.
         pooling: How the feature maps become one vector: `average`, `max` or `flatten`.
-        alpha: Width multiplier of the MobileNet networks; None for that of the file of weights, or the network's own.
+        alpha: Width multiplier of the MobileNet networks; None takes that of the file of weights, or the
+            network's default.
         dense_units: Units of the dense layer before the head; 0 for none.
     """
 
@@ -162,7 +163,7 @@ class Pretrained(Record):
 
     @property
     def option_name(self) -> str:
-        """The network's name in lower case, so that several networks may be options of one `Choice`."""
+        """The network's name in lower case, so that several networks can be options of one `Choice`."""
         return self.name.lower() if isinstance(self.name, str) else "pretrained"
 
 
@@ -175,8 +176,8 @@ class Custom(Record):
         build: Called as `build(recipe, input_shape, outputs)`, returns an uncompiled `keras.Model` from images
             (n, height, width, channels) to (n, outputs): logits, or probabilities if its last layer has a
             softmax or sigmoid. `outputs` is 1 for two classes. `recipe.model.units` is the value of `units`.
-        rescale: True divides images by 255, so that pixels reach the network from 0 to 1. False passes them from 0 to
-            255. None divides them unless the network rescales its own input.
+        rescale: True divides pixels by 255. False passes them as 0 to 255. None divides them unless the network
+            rescales its own input.
         **parameters: Values and parameters that `build` reads.
     """
 
@@ -187,7 +188,9 @@ class Custom(Record):
     def __init__(self, build: Callable[..., Any], *, rescale: bool | None = None, **parameters: Any) -> None:
         for name in parameters:
             if name in RESERVED or not is_name(name):
-                raise SpaceError(f"Custom({name}=...): a parameter cannot have this name: use another, such as units")
+                raise SpaceError(
+                    f"Custom({name}=...): a parameter cannot have this name\nhint: use another, such as units"
+                )
         object.__setattr__(self, "build", build)
         object.__setattr__(self, "rescale", to_python(rescale))
         object.__setattr__(self, "parameters", tuple((name, ANY.normal(value)) for name, value in parameters.items()))
@@ -200,19 +203,19 @@ class Custom(Record):
 
     @property
     def option_name(self) -> str:
-        """The function's name, so that several networks may be options of one `Choice`."""
+        """The function's name, so that several networks can be options of one `Choice`."""
         return self.function_name if is_name(self.function_name) else "custom"
 
     @property
     def function_name(self) -> str:
-        """The name of the function, or of that which a `functools.partial` calls."""
+        """The name of the function, or of the function that a `functools.partial` calls."""
         function = self.build
         while isinstance(function, partial):
             function = function.func
         return str(getattr(function, "__name__", repr(function)))
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
-        """The function, `rescale` and each parameter."""
+        """Return the function, `rescale` and each parameter."""
         own = {
             "build": (self.build, Rule("function", fixed=True)),
             "rescale": (self.rescale, Rule("switch", optional=True)),
@@ -220,7 +223,7 @@ class Custom(Record):
         return {**own, **{name: (value, ANY) for name, value in self.parameters}}
 
     def with_children(self, values: Mapping[str, Any]) -> "Custom":
-        """The same function with other values."""
+        """Return the same function with other values."""
         return Custom(**{name: value for name, (value, _) in self.children().items()} | dict(values))
 
     def __repr__(self) -> str:
@@ -232,7 +235,7 @@ class Custom(Record):
 
 ANY = Rule("scalar")
 RESERVED = {*dir(Custom), "parameters", "record"}
-"""Names that a parameter of `Custom` would hide, or that the canonical form uses."""
+"""Names that a parameter of `Custom` cannot have: it would hide an attribute or a key of the canonical form."""
 
 BACKBONES = (CNN, Branches, Pretrained)
 MODELS = (Custom, KerasTunerModel)

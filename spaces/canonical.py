@@ -1,6 +1,6 @@
-"""The canonical JSON form of a space, its fingerprint, and what differs between two spaces.
+"""The canonical JSON form of a space, its fingerprint, and the differences between two spaces.
 
-The form holds no code: a function enters it by its name, the hash of its source, and hashes of what it uses.
+The form holds no code: it stores the name of a function, a hash of its source, and hashes of what it uses.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ RECORDS: dict[str, type[Record]] = {record.__name__: record for record in PARTS}
 
 
 def to_json(space: Any) -> Any:
-    """The canonical form of a space, a recipe, or any part of one: dicts, lists and JSON scalars."""
+    """Return the canonical form of a space, a recipe or a part of one: dicts, lists and JSON scalars."""
     if isinstance(space, Record):
         fields = {name: to_json(value) for name, (value, _) in space.children().items()}
         return {"record": type(space).__name__, **fields}
@@ -39,10 +39,10 @@ def to_json(space: Any) -> Any:
 
 
 def from_json(form: Any) -> Any:
-    """The space, recipe or part whose canonical form this is.
+    """Return the space, recipe or part with this canonical form.
 
     Raises:
-        SpaceError: The form holds a function, or is not a canonical form.
+        SpaceError: The form contains a function, or is not a canonical form.
     """
     if isinstance(form, list):
         return tuple(from_json(value) for value in form)
@@ -51,21 +51,21 @@ def from_json(form: Any) -> Any:
     try:
         return _made(form)
     except (KeyError, TypeError, ValueError) as error:
-        raise SpaceError(f"this is not the canonical form of a space: {short_repr(form)}") from error
+        raise SpaceError(f"got {short_repr(form)}, expected the canonical form of a space") from error
 
 
 def fingerprint(space: Space) -> str:
-    """Sixteen hexadecimal digits that are equal if and only if two spaces mean the same."""
+    """Return sixteen hexadecimal digits, which are equal if and only if two spaces mean the same."""
     return short_hash(json.dumps(to_json(space), sort_keys=True, separators=(",", ":")))
 
 
 def differences(old: Any, new: Any, places: Mapping[str, str] | None = None) -> list[str]:
-    """The lines that differ between two canonical forms: `- name = old` and `+ name = new`.
+    """Return the lines that differ between two canonical forms: `- name = old` and `+ name = new`.
 
     Args:
-        old: One form.
-        new: The other.
-        places: File and line of functions that the new form names.
+        old: The earlier form.
+        new: The later form.
+        places: File and line of the functions in the later form.
     """
     before, after = dict(_lines(old, "")), dict(_lines(new, ""))
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
@@ -87,7 +87,7 @@ def _made(form: dict[str, Any]) -> Any:
     if "record" in form:
         return RECORDS[form["record"]](**{key: from_json(value) for key, value in fields.items()})
     if "function" in form:
-        raise SpaceError(f"the function {form['function']!r} is not stored with the space: load the space file instead")
+        raise SpaceError(f"function {form['function']!r} is not stored with the space\nhint: load the space file")
     if form["parameter"] == "Choice":
         names, options = zip(*form["options"], strict=True)
         return Choice.of(names, [from_json(option) for option in options], form["default"])
@@ -95,7 +95,7 @@ def _made(form: dict[str, Any]) -> Any:
 
 
 def _lines(form: Any, name: str) -> Iterator[tuple[str | tuple[str, str], str]]:
-    """The values of a form by dotted name, and what its functions use by the pair of both names."""
+    """Yield the values of a form by dotted name, and the parts that its functions use by the pair of both names."""
     if isinstance(form, dict) and "record" in form:
         yield name or "space", form["record"]
         for key, value in form.items():

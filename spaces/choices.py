@@ -1,4 +1,4 @@
-"""The choice among several options, of which the database sees the names only."""
+"""`Choice`: one of several options, of which the database stores only the name."""
 
 import keyword
 import math
@@ -13,12 +13,12 @@ from spaces.scalars import MISSING, Scalar, same_value, short_repr, to_python
 class Choice:
     """One of several options: plain values, or records that may hold parameters of their own.
 
-    Each option has a name, a JSON scalar, which is all that the database ever sees: the option itself when it is
-    a scalar, a record's own name (`cnn`, `mobilenetv2`), or the keyword it was given under.
+    Each option has a name, a JSON scalar, which is all that the database stores: the option itself if it is a scalar,
+    a record's own name (`cnn`, `mobilenetv2`), or the keyword that it was passed under.
 
     Args:
         *options: Options that name themselves.
-        default: The baseline's option, or its name; when not given, the first.
+        default: The baseline's option, or its name; the default is the first.
         **named: Options named by their keyword, for two records of one kind: `Choice(small=CNN(..), big=CNN(..))`.
     """
 
@@ -32,7 +32,7 @@ class Choice:
 
     @classmethod
     def of(cls, names: Sequence[Scalar], options: Sequence[Any], default: Any) -> "Choice":
-        """A choice among options of these names."""
+        """Return a choice among options with these names."""
         choice = cls.__new__(cls)
         choice._set(tuple(names), tuple(options), default)
         return choice
@@ -44,7 +44,7 @@ class Choice:
         object.__setattr__(self, "default", _default_name(names, options, to_python(default)))
 
     def with_mapped_options(self, change: Callable[[Any], Any]) -> "Choice":
-        """The choice with every option changed; an option that names itself is renamed with it."""
+        """Return the choice with every option changed; an option that names itself is renamed with it."""
         options = [change(option) for option in self.options]
         names = [
             option_name(new) if same_value(name, option_name(old)) else name
@@ -55,43 +55,43 @@ class Choice:
         return Choice.of(names, options, change(self.default))
 
     def problem(self) -> str | None:
-        """What is wrong with this parameter, or None."""
+        """Return the error of this parameter, or None."""
         if not self.names:
-            return "Choice() has no options: give at least one"
+            return "Choice() has no options\nhint: pass at least one"
         for index, (name, option) in enumerate(zip(self.names, self.options, strict=True)):
             if found := _option_problem(name, option):
                 return found
             for earlier, other in zip(self.names[:index], self.options, strict=False):
                 if same_value(option, other):
-                    return f"options {earlier!r} and {name!r} are equal: remove one"
+                    return f"options {earlier!r} and {name!r} are equal\nhint: remove one"
             # Optuna compares options with ==, so 1, 1.0 and True would be one option to it.
             if name in self.names[:index]:
-                return f"option {name!r} stands twice: remove one, or name both, as in Choice(a=..., b=...)"
+                return f"option {name!r} is given twice\nhint: remove one, or name both, as in Choice(a=..., b=...)"
         if not self.contains(self.default):
-            return f"default={short_repr(self.default)} is not one of its options: {', '.join(map(repr, self.names))}"
+            return f"got default={short_repr(self.default)}, expected one of {', '.join(map(repr, self.names))}"
         return None
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is the name of an option."""
+        """Return True if a value is the name of an option."""
         return any(same_value(value, name) for name in self.names)
 
     def option(self, name: Scalar) -> Any:
-        """The option of that name."""
+        """Return the option with this name."""
         return self.options[self.names.index(name)]
 
     def values(self) -> Sequence[Scalar]:
-        """The names of all options, in order."""
+        """Return the names of all options, in order."""
         return self.names
 
     @property
     def count(self) -> float:
-        """How many options there are."""
+        """The number of options."""
         return len(self.names)
 
     def __repr__(self) -> str:
         parts, named = [], False
         for name, option in zip(self.names, self.options, strict=True):
-            # Python allows nothing without a keyword after the first keyword.
+            # Python requires a keyword for every argument after the first keyword.
             named = named or not same_value(name, option_name(option))
             parts.append(f"{name}={option!r}" if named else repr(option))
         if self.names and not same_value(self.default, self.names[0]):
@@ -100,7 +100,7 @@ class Choice:
 
 
 def option_name(option: Any) -> Scalar:
-    """The name under which an option is stored: itself when a JSON scalar, else its own short name."""
+    """Return the name under which an option is stored: itself if it is a JSON scalar, else its own short name."""
     if option is None or isinstance(option, str | int | float | bool):
         return option
     name = getattr(option, "option_name", None)
@@ -109,16 +109,16 @@ def option_name(option: Any) -> Scalar:
 
 def _option_problem(name: Scalar, option: Any) -> str | None:
     if isinstance(name, float) and not math.isfinite(name):
-        return f"an option must be finite, got {name!r}"
+        return f"got the option {name!r}, expected a finite number"
     if isinstance(name, str) and not name.isprintable():
-        return f"an option must be text that can be printed, got {name!r}"
+        return f"got the option {name!r}, expected printable text"
     if not same_value(name, option_name(option)) and not is_name(name):
-        return f"an option's name must be a name in Python, got {name!r}"
+        return f"got the option name {name!r}, expected a Python name"
     return None
 
 
 def is_name(name: object) -> bool:
-    """Whether a field or an option can be called so: a name in Python, so that a dotted name has one meaning."""
+    """Return True for the name of a field or an option: a Python name, so that a dotted name has one meaning."""
     return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
 
 

@@ -1,4 +1,4 @@
-"""The contents of plain values as text that is the same in every process and on every machine."""
+"""Plain values as text that is the same in every process and on every machine."""
 
 import argparse
 import ast
@@ -20,7 +20,7 @@ from typing import Any
 PLAIN = (int, float, complex, type(None), type(...), slice, range)
 EXACT = (decimal.Decimal, fractions.Fraction, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
 KEPT_BY_NAME = (types.BuiltinFunctionType, types.MethodWrapperType, logging.Logger, type(threading.Lock()))
-"""Values that are told by their name alone, since they cannot change what a network is."""
+"""Values that are represented by their name alone, because they cannot change a network."""
 
 
 def short_hash(text: str) -> str:
@@ -31,7 +31,7 @@ def short_hash(text: str) -> str:
 def literal(value: Any) -> str | None:
     """Return a value without parts as text, or None for any other value.
 
-    An absolute path is told by its last part, since it differs between machines.
+    An absolute path is represented by its last part, because it differs between machines.
     """
     if isinstance(value, enum.Enum):
         return f"{type(value).__qualname__}.{value.name}"
@@ -51,7 +51,7 @@ def literal(value: Any) -> str | None:
 
 
 def elements(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """Return the parts of a container, each with its key or place, or None for any other value."""
+    """Return the parts of a container, each with its key or index, or None for any other value."""
     if isinstance(value, list | tuple | collections.deque):
         return list(enumerate(value))
     if isinstance(value, set | frozenset):
@@ -64,7 +64,7 @@ def elements(value: Any) -> Iterable[tuple[Any, Any]] | None:
 
 
 def is_number(text: str) -> bool:
-    """Return True if a text is a number, True, False or None, which may be shown as it is."""
+    """Return True if a text is a number, True, False or None, which is never secret."""
     try:
         return len(text) <= 30 and isinstance(ast.literal_eval(text), int | float | complex | None)
     except (ValueError, SyntaxError):

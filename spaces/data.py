@@ -1,4 +1,4 @@
-"""Where the images come from: one record for each kind of source."""
+"""The sources of images: one record for each kind."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ KERAS_DATASETS = ("cifar10", "cifar100", "fashion_mnist", "mnist")
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Digits(Record):
-    """Scikit-learn's 1,797 handwritten digits, 8x8 grey, ten classes; they come with it and need no network.
+    """Scikit-learn's 1,797 handwritten digits, 8x8 grey, ten classes; they need no download.
 
     Args:
-        validation: Share of the training images that is split off, stratified, to judge the trials by.
-        test: Share of all images that is kept aside, stratified, for the one test at the end.
+        validation: Fraction of the training images for validation, stratified.
+        test: Fraction of all images for the test, stratified.
     """
 
     _: KW_ONLY
@@ -29,28 +29,27 @@ class Digits(Record):
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class ImageFolder(Record):
-    """A folder with one sub-folder of images for each class.
+    """A folder with one subfolder of images per class.
 
-    A relative path is looked up from the folder of the space file. A folder that holds `train` (and `test`,
-    `validation`) with class folders inside is taken as already split, also under names such as `Training` or
-    `test_set`; a single folder around all images is entered. Where `test` names a folder, or `classes` the classes,
-    `train` is exactly the folder of class folders, whatever their names.
+    Relative paths start at the folder of the space file. A folder that contains `train` (and `test`, `validation`) with
+    class folders inside counts as already split, also under names such as `Training` or `test_set`; a single folder
+    around all images is skipped. If `test` is a folder, or `classes` is set, `train` is exactly the folder of class
+    folders, whatever their names.
 
     Args:
         train: The folder of class folders.
-        test: The folder of the test images; or the share of the training images that is split off, stratified and
-            always the same, whatever lies next to them; None takes `test` beside `train`, or else splits off 20%.
+        test: The folder of the test images; or the fraction of the training images for the test, stratified and always
+            the same; None takes `test` next to `train`, or else 20% of the training images.
         validation: The folder of the validation images; `"folder"` for the one named `validation`, `val` or `valid`
-            beside `train`; or the share of the training images that is split off, stratified and always the same,
-            to judge the trials by.
-        image_size: Pixels of the square that images are resized to, or (height, width); None takes the median
+            next to `train`; or the fraction of the training images for validation, stratified and always the same.
+        image_size: Side in pixels of the square that images are resized to, or (height, width); None takes the median
             side of the images, at most 128.
         channels: 3 for colour, 1 for grey.
-        resize: `stretch` ignores the proportions, `crop` cuts the centre, `pad` adds black bars.
-        max_skipped: Largest share of files that may be unreadable before that is an error.
-        cache: Decode the images once into the cache on disk; False decodes them once to check them and again for
-            every batch, which is slower but takes no room.
-        classes: Names of the sub-folders that are the classes; None takes all.
+        resize: `stretch` changes the proportions, `crop` keeps the centre, `pad` adds black bars.
+        max_skipped: Maximum fraction of files that may be unreadable.
+        cache: Whether to decode the images once into the cache on disk; False decodes them once to check them and
+            again for every batch, which is slower but needs no disk space.
+        classes: Names of the subfolders that are the classes; None takes all.
     """
 
     train: str | os.PathLike[str] = field(Rule("path", fixed=True))
@@ -70,16 +69,16 @@ class ImageFolder(Record):
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Npz(Record):
-    """A NumPy archive with `x_train`, `y_train` and, where present, `x_validation`, `x_test` and their `y_`.
+    """A NumPy archive with `x_train`, `y_train` and, optionally, `x_validation`, `x_test` and their `y_`.
 
     Images have the shape (n, height, width) or (n, height, width, channels), values 0 to 255 (or 0 to 1 when they
     are floats), in one range for all splits; labels are integers or texts, one for each image. An array `classes`
-    names the classes. An archive with an array of any other name is refused.
+    names the classes. An array of any other name is an error.
 
     Args:
-        file: Path of the archive, from the folder of the space file.
-        validation: Share of the training images that is split off when the archive has no `x_validation`.
-        test: Share of all images that is kept aside when the archive has no `x_test`.
+        file: Path of the archive, relative to the folder of the space file.
+        validation: Fraction of the training images for validation if the archive has no `x_validation`.
+        test: Fraction of all images for the test if the archive has no `x_test`.
     """
 
     file: str | os.PathLike[str] = field(Rule("path", fixed=True))
@@ -95,7 +94,7 @@ class KerasDataset(Record):
 
     Args:
         name: `cifar10`, `cifar100`, `fashion_mnist` or `mnist`.
-        validation: Share of the training images that is split off, stratified, to judge the trials by.
+        validation: Fraction of the training images for validation, stratified.
     """
 
     name: str = text_field("cifar10", *KERAS_DATASETS, fixed=True)
@@ -109,10 +108,10 @@ class CustomData(Record):
     """Images from a function of your own; `Space(data=function)` is short for it.
 
     Args:
-        load: Returns a dict with `train` and, where there are any, `validation` and `test`, each a pair
-            (images, labels), and optionally `classes`, a list of names. Images and labels as in `Npz`.
-        validation: Share of the training images that is split off when there is no `validation`.
-        test: Share of all images that is kept aside when there is no `test`.
+        load: Returns a dict with `train` and, optionally, `validation` and `test`, each a pair
+            (images, labels), and `classes`, a list of names. Images and labels are those of `Npz`.
+        validation: Fraction of the training images for validation if there is no `validation`.
+        test: Fraction of all images for the test if there is no `test`.
     """
 
     load: Callable[[], dict[str, Any]] = field(Rule("function", fixed=True))

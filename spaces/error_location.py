@@ -1,4 +1,4 @@
-"""Which line of the user's own file an error is about, and how that is told: no traceback, no frames of ours."""
+"""Report an error of a space file by the user's own line, without a traceback."""
 
 import ast
 import difflib
@@ -18,10 +18,10 @@ STANDARD_LIBRARY = Path(os.__file__).parent
 
 
 def locate_error(error: BaseException, file: Path, shown: str) -> SpaceError:
-    """The error of a space file as one message: where, the user's own line, and what is wrong with it.
+    """Return the error of a space file as one message: file and line, the source of that line, and the error.
 
     Args:
-        error: What was raised while the file was compiled or run.
+        error: The error that compiling or running the file raised.
         file: The space file, absolute.
         shown: The space file as the user typed it.
     """
@@ -30,7 +30,7 @@ def locate_error(error: BaseException, file: Path, shown: str) -> SpaceError:
 
 
 def error_at_line(file: Path, line: int, message: str, shown: str) -> SpaceError:
-    """An error about one line of a file; line 0 stands for the whole file."""
+    """Return an error about one line of a file; line 0 is the whole file."""
     source = linecache.getline(str(file), line).strip().expandtabs()
     if not source or not source.isprintable():
         return SpaceError(f"{shown}: {message}")
@@ -38,14 +38,14 @@ def error_at_line(file: Path, line: int, message: str, shown: str) -> SpaceError
 
 
 def is_user_file(file: Path, folder: Path) -> bool:
-    """Whether a file under a folder is the user's own, and no installed package's."""
+    """Return True if a file is in a folder and the user's own, not that of an installed package."""
     installed = {"site-packages", "dist-packages"} & set(file.parts)
     above = (*OWN_PACKAGES, STANDARD_LIBRARY)
     return file.is_relative_to(folder) and not installed and not any(file.is_relative_to(each) for each in above)
 
 
 def last_assignment(file: Path, name: str) -> int:
-    """The last line that assigns, defines or imports a name, or 0."""
+    """Return the last line that assigns, defines or imports a name, or 0."""
     lines = [0]
     for node in ast.walk(_parsed(file)):
         is_assigned = isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
@@ -62,12 +62,12 @@ def _syntax_place(error: BaseException, file: Path) -> tuple[Path, int] | None:
     where = Path(error.filename)
     if where != file and not is_user_file(where, file.parent):
         return None
-    # Python places what an unfinished file lacks after its last line.
+    # Python reports what is missing at the end of a file one line after it.
     return where, min(error.lineno or 0, len(linecache.getlines(str(where))))
 
 
 def _place(error: BaseException, file: Path) -> tuple[Path, int]:
-    """The file and line of the innermost call of the user's, or of the one keyword in it that the error names."""
+    """Return the file and line of the user's innermost call, or of the keyword in it that the error names."""
     calls = _calls(error.__traceback__, file)
     if not calls:
         return file, 0
@@ -85,7 +85,10 @@ def _calls(trace: TracebackType | None, file: Path) -> list[traceback.FrameSumma
 
 
 def _keyword_line(file: Path, first: int, last: int, message: str) -> int | None:
-    """The line of the keyword, within a call, for the last part of the message's dotted name that stands there once."""
+    """Return the line of the keyword in a call that matches the last possible part of the message's dotted name.
+
+    Only a keyword that occurs once in the call counts.
+    """
     named = re.match(r"(?:\w+\()?([\w.]+)", message)
     for part in reversed(named.group(1).split(".") if named else []):
         keywords = (node for node in ast.walk(_parsed(file)) if isinstance(node, ast.keyword) and node.arg == part)
@@ -103,13 +106,13 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SearchError):
         return str(error)
     if isinstance(error, SyntaxError):
-        return f"this is not valid Python: {error.msg}"
+        return f"invalid Python: {error.msg}"
     if isinstance(error, ModuleNotFoundError):
-        return f"there is no module {error.name!r}: install it into this environment, or put it beside the space file"
+        return f"module {error.name!r} not found\nhint: install it, or place it next to the space file"
     if isinstance(error, ImportError):
         return _import_message(error)
     if isinstance(error, SystemExit):
-        return f"the file ends the program ({error!r}): remove that, it is only read for its `space`"
+        return f"the file ends the program with {error!r}\nhint: remove that line"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
@@ -119,5 +122,5 @@ def _import_message(error: ImportError) -> str:
         return f"{type(error).__name__}: {error}"
     public = sys.modules[found[2]].__all__
     nearest = difflib.get_close_matches(found[1], public, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(public)}"
-    return f"spaces has no {found[1]}: {hint}"
+    hint = f"did you mean {nearest[0]}?" if nearest else f"it defines {', '.join(public)}"
+    return f"spaces does not define {found[1]}\nhint: {hint}"

@@ -1,20 +1,20 @@
-"""The errors a user can cause, each with the exit code that `search` ends with.
+"""The errors that a user can cause, each with the exit code of `search`.
 
-    SearchError                1  anything below; on its own, a defect in this program
-    ├── UsageError             2  what was typed asks for something that is not there
+    SearchError                1  base of all others; by itself, a bug in search
+    ├── UsageError             2  the command line asks for something that does not exist
     ├── SpaceError             3  the space file or the space in it is wrong
     ├── DataError              4  the images or labels cannot be used
-    │   └── UnreadableImagesError    some of several images; the others are classified
+    │   └── UnreadableImagesError    some images cannot be read; the others are classified
     ├── ModelError             5  a recipe cannot be built or its weights do not fit
-    │   ├── OneTrialError      5  one combination cannot be built, others can: only its trial fails
-    │   └── EveryTrialError    5  the user's code fails whatever is tried: the run ends
+    │   ├── OneTrialError      5  one combination cannot be built: only its trial fails
+    │   └── EveryTrialError    5  the user's code fails for every trial: the run ends
     ├── StudyError             6  the study or its database cannot be used
     ├── ExportError            7  an exported model is missing, incomplete or wrong
     ├── OutputError            8  results cannot be written (disk full, read-only folder)
-    ├── NoResultError          9  the search ended without one complete trial
-    └── WorkerError           10  a worker process died again and again
+    ├── NoResultError          9  no trial completed
+    └── WorkerError           10  a worker process crashed repeatedly
 
-A wrong command line ends with 2, Ctrl-C with 130, SIGTERM with 143.
+A usage error exits with 2, Ctrl-C with 130, SIGTERM with 143.
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ from typing import Any
 
 
 class SearchError(Exception):
-    """Base of every error that is told to the user in one message and without a traceback.
+    """Base of every error that is reported to the user in one message without a traceback.
 
     Args:
-        message: The rule that was broken, what was received, and what to do about it.
+        message: The field or rule, the value received and, after "\\nhint: ", what to do.
     """
 
     exit_code = 1
 
 
 class UsageError(SearchError):
-    """What was typed asks for something that is not there, such as a device."""
+    """The command line asks for something that does not exist, such as a device."""
 
     exit_code = 2
 
@@ -53,8 +53,8 @@ class UnreadableImagesError(DataError):
     """Some images cannot be read; the others are classified.
 
     Args:
-        predictions: Those of the images that can be read, in their order.
-        problems: One message for each of the others.
+        predictions: The predictions for the readable images, in their order.
+        problems: One message for each unreadable image.
     """
 
     def __init__(self, predictions: Sequence[Any], problems: Sequence[str]) -> None:
@@ -74,11 +74,11 @@ class ModelError(SearchError):
 
 
 class OneTrialError(ModelError):
-    """One combination of hyperparameters cannot be built, while others can."""
+    """One combination of hyperparameters cannot be built; others can."""
 
 
 class EveryTrialError(ModelError):
-    """The user's own code is wrong in a way that every trial meets."""
+    """The user's own code fails in every trial."""
 
 
 class StudyError(SearchError):
@@ -100,12 +100,12 @@ class OutputError(SearchError):
 
 
 class NoResultError(SearchError):
-    """The search ended without one complete trial."""
+    """The search ended and no trial completed."""
 
     exit_code = 9
 
 
 class WorkerError(SearchError):
-    """A worker process died again and again, whatever took its place."""
+    """A worker process crashed repeatedly, also after restarts."""
 
     exit_code = 10

@@ -1,4 +1,4 @@
-"""`--test`: which images of a space are kept for the test, in place of what its file says."""
+"""`--test`: replaces the test images of a space."""
 
 import dataclasses
 import math
@@ -10,25 +10,25 @@ from spaces.errors import DataError, UsageError
 from spaces.loading import LoadedSpace
 from spaces.scalars import short_repr
 
-LARGEST_SHARE = 0.9
+MAX_FRACTION = 0.9
 
 
-def share_of_images(text: str) -> float | None:
-    """Return the number that a text stands for; None where it is a path.
+def read_fraction(text: str) -> float | None:
+    """Return the number in a text; None if the text is a path.
 
     Raises:
-        UsageError: The number is no share of images.
+        UsageError: The number is not a possible fraction of images.
     """
     try:
-        share = float(text)
+        fraction = float(text)
     except ValueError:
         return None
-    if not (math.isfinite(share) and 0 < share <= LARGEST_SHARE):
+    if not (math.isfinite(fraction) and 0 < fraction <= MAX_FRACTION):
         raise UsageError(
-            f"--test: a share must be above 0 and at most {LARGEST_SHARE:g}, got {text}: for a folder of that name "
-            f"write ./{text}"
+            f"--test: got {text}, expected a fraction above 0 and at most {MAX_FRACTION:g}\n"
+            f"hint: for a folder of that name, pass ./{text}"
         )
-    return share
+    return fraction
 
 
 def with_test(loaded: LoadedSpace, test: str) -> LoadedSpace:
@@ -36,17 +36,18 @@ def with_test(loaded: LoadedSpace, test: str) -> LoadedSpace:
 
     Args:
         loaded: The space.
-        test: A share of the images, such as 0.2, or a folder of class folders, from the current folder.
+        test: A fraction of the images, such as 0.2, or a folder of class folders, relative to the current folder.
 
     Raises:
-        UsageError: The space's data cannot be given other test images, or the share is none.
-        DataError: There is no such folder.
+        UsageError: The test images of the space's data cannot be replaced, or the fraction is out of range.
+        DataError: The folder does not exist.
     """
-    data, share = loaded.space.data, share_of_images(test)
+    data, fraction = loaded.space.data, read_fraction(test)
     if isinstance(data, ImageFolder):
-        source: ImageFolder | Digits = dataclasses.replace(data, test=_folder(loaded, test) if share is None else share)
-    elif isinstance(data, Digits) and share is not None:
-        source = dataclasses.replace(data, test=share)
+        value = _folder(loaded, test) if fraction is None else fraction
+        source: ImageFolder | Digits = dataclasses.replace(data, test=value)
+    elif isinstance(data, Digits) and fraction is not None:
+        source = dataclasses.replace(data, test=fraction)
     else:
         raise UsageError(f"--test {test}: {_why_not(data)}")
     return dataclasses.replace(loaded, space=dataclasses.replace(loaded.space, data=source))
@@ -56,8 +57,8 @@ def _folder(loaded: LoadedSpace, test: str) -> str:
     path = Path(os.path.normpath(Path(test).absolute()))
     if not test or not path.is_dir():
         raise DataError(
-            f"--test: {short_repr(test)} must be a fraction such as 0.2, or a folder with one sub-folder of images "
-            "for each class"
+            f"--test: got {short_repr(test)}, expected a fraction such as 0.2, or a folder with one subfolder of "
+            "images per class"
         )
     return test if Path(test).is_absolute() else os.path.relpath(path, loaded.folder)
 
@@ -65,10 +66,7 @@ def _folder(loaded: LoadedSpace, test: str) -> str:
 def _why_not(data: object) -> str:
     kind = type(data).__name__
     if isinstance(data, KerasDataset):
-        return f"{kind}({data.name!r}) comes with test images of its own, so there is nothing to split off"
+        return f"{kind}({data.name!r}) has its own test images"
     if isinstance(data, Npz | CustomData):
-        return (
-            f"{kind} may have test images of its own; where it has none, write the share in the space file: "
-            f"{kind}(..., test=0.2)"
-        )
-    return f"{kind} has no folders of images, so the test images must be a share such as 0.2"
+        return f"{kind} may have its own test images\nhint: set a fraction in the space file: {kind}(..., test=0.2)"
+    return f"{kind} has no folders\nhint: pass a fraction such as 0.2"

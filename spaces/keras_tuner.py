@@ -1,4 +1,4 @@
-"""A model from KerasTuner: a `HyperModel`, used as it is, whose hyperparameters are found while it is built."""
+"""`KerasTunerModel`: a KerasTuner hypermodel, whose hyperparameters are discovered while it is built."""
 
 import functools
 import json
@@ -21,33 +21,36 @@ HYPERMODEL_DEFAULTS: Mapping[str, Any] = {
     "augment": None,
     "batch_size": 32,
 }
-"""What fields of `Space` hold beside a hypermodel where they are left out: single values, so that nothing is searched
-that has no effect. The batch size is Keras' own."""
+"""Defaults of fields of `Space` with a hypermodel: fixed values, so that nothing is searched that has no effect.
+
+The batch size is that of Keras.
+"""
 
 INTEGERS, ONE_HOT = LABELS = ("integers", "one-hot")
-"""Forms in which labels can be passed to a loss."""
+"""The formats of the labels that a loss can take."""
 
 WITHOUT_EFFECT = ("dropout", "augment", "fine_tune")
 COMPILING = ("learning_rate", "optimizer", "schedule")
-"""Fields that count only where the hypermodel leaves its model uncompiled."""
+"""Fields that have an effect only if the hypermodel leaves its model uncompiled."""
 
 
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class KerasTunerModel(Record):
-    """A KerasTuner hypermodel in place of `backbone`: its own network, optimizer, loss and `fit`.
+    """A KerasTuner hypermodel instead of `backbone`, with its own network, optimizer, loss and `fit`.
 
-    Its hyperparameters become the study's, under their own names; their defaults are the baseline.
+    Its hyperparameters become parameters of the study, with the same names; their defaults are the baseline.
 
     Args:
         hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` that returns a `keras.Model`.
-        rescale: True divides images by 255, so that pixels reach the network from 0 to 1. False passes them from 0 to
-            255. None divides them unless the network rescales its own input.
-        labels: How `fit` passes labels: `integers` (n,) or `one-hot` (n, outputs). None tries the compiled loss with
-            both and takes the form that it needs.
-        hyperparameters: `keras_tuner.HyperParameters` that override those of the same names, as a tuner takes them.
-        tune_new_entries: Search also what `hyperparameters` does not hold; False takes its defaults.
-        values: The hyperparameters' values, by name, in a recipe; empty in a space.
+        rescale: True divides pixels by 255. False passes them as 0 to 255. None divides them unless the network
+            rescales its own input.
+        labels: Format of the labels that `fit` passes: `integers` (n,) or `one-hot` (n, outputs). None tries both
+            with the compiled loss and takes the one that it needs.
+        hyperparameters: `keras_tuner.HyperParameters` that override those of the same names, as in a tuner.
+        tune_new_entries: Whether to search hyperparameters that are not in `hyperparameters`; False takes their
+            defaults.
+        values: In a recipe, the values of the hyperparameters by name; empty in a space.
     """
 
     hypermodel: Any = field(Rule("object", fixed=True))
@@ -59,14 +62,14 @@ class KerasTunerModel(Record):
     values: Any = field(Rule("object", fixed=True), ())
 
     def __post_init__(self) -> None:
-        # The fields stay as they are, also those that enter the canonical JSON in another form.
+        # Unlike other records, this one does not normalise its fields.
         pairs = self.values.items() if isinstance(self.values, Mapping) else self.values
         object.__setattr__(self, "values", tuple((name, to_python(value)) for name, value in pairs))
         _check_hypermodel(self.hypermodel)
         if self.hyperparameters is not None and not hasattr(self.hyperparameters, "get_config"):
             raise SpaceError(
-                "KerasTunerModel(hyperparameters=...) must be keras_tuner.HyperParameters, got "
-                f"{short_repr(self.hyperparameters)}"
+                f"KerasTunerModel(hyperparameters=...): got {short_repr(self.hyperparameters)}, expected "
+                "keras_tuner.HyperParameters"
             )
 
     @property
@@ -79,24 +82,24 @@ class KerasTunerModel(Record):
 
     @property
     def is_function(self) -> bool:
-        """Whether it is a function `build(hp)` rather than an object with such a method."""
+        """True for a function `build(hp)`, False for an object with such a method."""
         return not _builds(self.hypermodel)
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
-        """The fields, in the form in which they enter the canonical JSON."""
+        """Return the fields, as the canonical JSON stores them."""
         fields = super().children()
         overriding = self.hyperparameters and json.dumps(self.hyperparameters.get_config(), sort_keys=True)
         fields["hyperparameters"] = overriding, fields["hyperparameters"][1]
         fields["values"] = dict(self.values), fields["values"][1]
-        # A space has no values: they belong to a recipe.
+        # Only a recipe has values.
         return {name: child for name, child in fields.items() if self.values or name != "values"}
 
     def with_children(self, values: Mapping[str, Any]) -> "KerasTunerModel":
-        """The same record; none of its fields holds a parameter."""
+        """Return the same record, since none of its fields holds a parameter."""
         return self
 
     def with_values(self, values: Mapping[str, Scalar]) -> "KerasTunerModel":
-        """The same hypermodel with the values of its hyperparameters, by name."""
+        """Return the same hypermodel with the values of its hyperparameters, by name."""
         return KerasTunerModel(
             self.hypermodel,
             rescale=self.rescale,
@@ -114,33 +117,33 @@ class KerasTunerModel(Record):
 
 
 def apply_hypermodel_defaults(space: Any) -> None:
-    """Give the fields that the hypermodel of a space decides their single values, where they are left out."""
+    """Set the fields that a hypermodel decides to `HYPERMODEL_DEFAULTS`, unless the user has set them."""
     for name, value in HYPERMODEL_DEFAULTS.items():
         if getattr(space, name) == space.__dataclass_fields__[name].default:
             object.__setattr__(space, name, value)
 
 
 def conflict_with_space(space: Any) -> str | None:
-    """What is wrong with the other fields of a space beside a hypermodel, or None."""
+    """Return the error of a space whose fields conflict with its hypermodel, or None."""
     if isinstance(space.model, Choice):
         if any(isinstance(option, KerasTunerModel) for option in space.model.options):
-            return "model: KerasTunerModel(...) cannot be an option of a Choice: let the hypermodel use hp.Choice"
+            return "model: KerasTunerModel(...) cannot be an option of a Choice\nhint: use hp.Choice in the hypermodel"
         return None
     if not isinstance(space.model, KerasTunerModel):
         return None
     for name in WITHOUT_EFFECT:
         if getattr(space, name) != HYPERMODEL_DEFAULTS.get(name):
-            return f"{name}: has no effect beside KerasTunerModel(...), whose build(hp) decides it: leave it out"
+            return f"{name}: has no effect with KerasTunerModel(...): build(hp) sets it\nhint: remove {name}"
     return None
 
 
 def _check_hypermodel(hypermodel: Any) -> None:
-    wanted = "KerasTunerModel(...) takes a keras_tuner.HyperModel or a function build(hp)"
+    wanted = "KerasTunerModel(...): expected a keras_tuner.HyperModel or a function build(hp)"
     if found := misplaced(hypermodel):
         raise SpaceError(f"{wanted}, got {found}")
     if isinstance(hypermodel, type):
-        raise SpaceError(f"{wanted}, got the class {hypermodel.__name__}: write {hypermodel.__name__}(...)")
-    # A Keras model or layer can be called, but takes no hyperparameters.
+        raise SpaceError(f"{wanted}, got the class {hypermodel.__name__}\nhint: write {hypermodel.__name__}(...)")
+    # A Keras model or layer is callable, but takes no hyperparameters.
     if not _builds(hypermodel) and (not callable(hypermodel) or hasattr(hypermodel, "call")):
         raise SpaceError(f"{wanted}, got {short_repr(hypermodel)}")
 

@@ -1,4 +1,4 @@
-"""Load what `search run` is given: a space file, the name of a built-in example, or a folder of images."""
+"""Load the SPACE of `search run`: a space file, the name of a built-in space, or a folder of images."""
 
 import ast
 import dataclasses
@@ -29,13 +29,13 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class LoadedSpace:
-    """A space, and what belongs to it.
+    """A space with its name, study and folder.
 
     Args:
-        name: The name of its study unless another is given: letters, digits, `-`, `_` and `.`.
+        name: Default name of its study: letters, digits, `-`, `_` and `.`.
         space: The space.
-        study: What the file defines as `study`, or None.
-        folder: Where the relative paths of the data start, absolute.
+        study: The value of `study` in the file, or None.
+        folder: Absolute folder from which the relative paths of the data start.
     """
 
     name: str
@@ -48,39 +48,39 @@ def load(target: str, data: str | None = None) -> LoadedSpace:
     """Load a space.
 
     Args:
-        target: Path of a Python file that defines `space` and may define `study`; the name of a built-in example,
+        target: Path of a Python file that defines `space` and may define `study`; the name of a built-in space,
             whose paths start at the current folder; or a folder with one sub-folder of images for each class.
-        data: A folder of images that takes the place of the space's data, from the current folder; None keeps them.
+        data: A folder of images to use instead of the space's data, relative to the current folder; None keeps them.
 
     Raises:
-        SpaceError: There is no such target, or it defines no right space.
-        DataError: `data` is no folder.
+        SpaceError: The target does not exist, or does not define a valid space.
+        DataError: `data` is not a folder.
     """
     loaded = _load(target)
     return loaded if data is None else with_data(loaded, data)
 
 
 def with_data(loaded: LoadedSpace, data: str) -> LoadedSpace:
-    """The same space over the images of another folder.
+    """Return the same space with the images of another folder.
 
     An `ImageFolder` keeps how its images are read and split, such as `image_size`, but not its own folders.
 
     Args:
         loaded: The space.
-        data: The folder, from the current folder.
+        data: The folder, relative to the current folder.
 
     Raises:
-        DataError: There is no such folder.
+        DataError: The folder does not exist.
     """
     path = _absolute(data)
     if not data or not _is(path, stat.S_ISDIR):
-        raise DataError(f"--data: {short_repr(data)} must be a folder with one sub-folder of images for each class")
+        raise DataError(f"--data: got {short_repr(data)}, expected a folder with one subfolder of images per class")
     own = loaded.space.data
     source = ImageFolder(data if Path(data).is_absolute() else os.path.relpath(path, loaded.folder))
     if isinstance(own, ImageFolder):
-        share = own.validation if own.validation == "folder" or isinstance(own.validation, float) else 0.2
+        validation = own.validation if own.validation == "folder" or isinstance(own.validation, float) else 0.2
         test = own.test if isinstance(own.test, float) else None
-        source = dataclasses.replace(own, train=source.train, test=test, validation=share, classes=None)
+        source = dataclasses.replace(own, train=source.train, test=test, validation=validation, classes=None)
     return dataclasses.replace(loaded, space=dataclasses.replace(loaded.space, data=source))
 
 
@@ -97,7 +97,7 @@ def _load(target: str) -> LoadedSpace:
 
 
 def _is(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether a path can be reached and is of a kind."""
+    """Return True if a path can be read and is of a kind."""
     try:
         return kind(path.stat().st_mode)
     except (OSError, ValueError):
@@ -105,30 +105,30 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
 
 
 def built_in() -> list[str]:
-    """The names of the built-in examples."""
+    """Return the names of the built-in spaces."""
     return sorted(file.stem for file in EXAMPLES.glob("[!_]*.py"))
 
 
 def listing() -> str:
-    """The built-in examples, each with what it is in one line."""
+    """List the built-in spaces, each with its description, one a line."""
     width = max(map(len, built_in()))
     return "\n".join(f"  {name:{width}}  {_described(EXAMPLES / f'{name}.py')}" for name in built_in())
 
 
 def _described(file: Path) -> str:
-    """The line of an example's docstring after the command that runs it."""
+    """Return the description of a built-in space: the third line of its docstring."""
     lines = (ast.get_docstring(ast.parse(file.read_bytes())) or "").splitlines()
     return lines[2] if len(lines) > 2 else ""
 
 
 def default_study_name(text: str) -> str:
-    """A safe name for a study and its folder, made from the name of a file or folder."""
+    """Return a safe name for a study and its folder, made from the name of a file or folder."""
     composed = unicodedata.normalize("NFC", text)
     return re.sub(r"[^\w.-]+", "-", composed).strip("-.")[:LONGEST_NAME] or "study"
 
 
 def _absolute(target: str) -> Path:
-    # Not `resolve`, which would name the study after what a symbolic link points to.
+    # Not `resolve`, which would name the study after the target of a symbolic link.
     return Path(os.path.normpath(Path(target).absolute()))
 
 
@@ -138,13 +138,12 @@ def _is_bare(target: str) -> bool:
 
 def _missing(target: str, path: Path) -> str:
     if not target or _is(path, lambda _: True):
-        return f"{target!r} must be a Python file that ends in .py, a folder of images, or a built-in space"
+        return f"got {target!r}, expected a Python file that ends in .py, a folder of images, or a built-in space"
     names = built_in() if _is_bare(target) else []
-    what = "built-in space and no such folder" if names else "file" if target.endswith(".py") else "folder"
     nearest = difflib.get_close_matches(path.name, [*names, *_module_next_to_space(path)], n=2)
-    hint = f"did you mean {' or '.join(nearest)}?" if nearest else "check the path"
+    hint = f"\nhint: did you mean {' or '.join(nearest)}?" if nearest else ""
     listed = f"\nbuilt-in spaces:\n{listing()}" if names else ""
-    return f"{short_repr(target)}: there is no such {what}: {hint}{listed}"
+    return f"{short_repr(target)} not found{hint}{listed}"
 
 
 def _module_next_to_space(path: Path) -> list[str]:
@@ -166,23 +165,23 @@ def _space_of(names: dict[str, Any], file: Path, target: str) -> Space:
     if isinstance(space, Space):
         return space
     if "space" in names:
-        message = f"`space` must be a Space(...), got {short_repr(space)}"
+        message = f"space: got {short_repr(space)}, expected a Space(...)"
         raise error_at_line(file, last_assignment(file, "space"), message, target)
     others = [name for name, value in names.items() if isinstance(value, Space)]
-    what = f"call `{others[-1]}` `space`" if others else "add a line such as space = Space(data=ImageFolder('photos'))"
-    raise SpaceError(f"{target}: the file must define `space`, and does not: {what}")
+    hint = f"rename `{others[-1]}` to `space`" if others else "add a line such as space = Space(ImageFolder('photos'))"
+    raise SpaceError(f"{target} does not define `space`\nhint: {hint}")
 
 
 def _run(file: Path, target: str) -> ModuleType:
-    """Run a file as a module of its own, which stays importable so that its functions keep their source.
+    """Run a file as a module, which stays importable so that its functions keep their source.
 
-    Its name is made from its path, so it is the same in every process.
+    The module's name depends on the path alone, so it is the same in every process.
     """
     name = f"space_{hashlib.sha256(str(file).encode(errors='surrogatepass')).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(file)
     source = _read(file, target)
-    # Without a time stamp the source stays as it was read, also when the file is edited during a search.
+    # Without a time stamp `linecache` keeps the source as it was read, even if the file is edited during a search.
     lines = io.StringIO(source.decode("utf-8-sig", errors="replace"), newline=None).readlines()
     linecache.cache[str(file)] = (len(source), None, lines, str(file))
     sys.modules[name] = module
@@ -192,7 +191,7 @@ def _run(file: Path, target: str) -> ModuleType:
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         del sys.modules[name]
         problem = locate_error(error, file, target)
-        # Ctrl-C comes from outside, at any line but one that raises it.
+        # Ctrl-C interrupts any line, unlike a line that raises KeyboardInterrupt.
         if isinstance(error, KeyboardInterrupt) and "\n    raise" not in str(problem):
             raise
         raise problem from error
@@ -203,15 +202,15 @@ def _read(file: Path, target: str) -> bytes:
     try:
         source = file.read_bytes()
     except OSError as error:
-        raise SpaceError(f"{target}: the file cannot be read: {error.strerror}") from error
-    # Python's releases differ in what they raise for these.
+        raise SpaceError(f"cannot read {target}: {error.strerror}") from error
+    # Which error these raise depends on the release of Python.
     if b"\0" in source:
-        raise SpaceError(f"{target}: this is not valid Python: source code string cannot contain null bytes")
+        raise SpaceError(f"{target}: invalid Python: source code string cannot contain null bytes")
     return source
 
 
 def _import_from(folder: Path) -> None:
-    """Let modules beside the space file be imported, also later, and forget those of the same names from elsewhere."""
+    """Make the modules next to the space file importable, and unload those of the same names from other folders."""
     for name, module in list(sys.modules.items()):
         origin = getattr(module, "__file__", None)
         if origin and "." not in name and _is(folder / f"{name}.py", stat.S_ISREG):

@@ -1,4 +1,4 @@
-"""The functions behind the members of a class, and the values that a function has captured."""
+"""The functions of the members of a class, and the values that a function has captured."""
 
 import functools
 from types import CellType, FunctionType
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def captured_by(function: FunctionType) -> dict[str, Any]:
-    """Return the defaults of a function, by place or name, and the values of the functions around it."""
+    """Return the defaults of a function, by position or name, and the values in its closure."""
     by_place = {str(place): value for place, value in enumerate(function.__defaults__ or ())}
     return {**by_place, **(function.__kwdefaults__ or {}), **_closure(function)}
 
@@ -24,7 +24,7 @@ def _contents(cell: CellType) -> Any:
 
 
 def functions_of(member: Any) -> list[Any] | None:
-    """Return the functions behind a member of a class, or None for an attribute."""
+    """Return the functions of a member of a class, or None for an attribute."""
     if isinstance(member, FunctionType):
         return [member]
     if isinstance(member, staticmethod | classmethod):
@@ -37,6 +37,6 @@ def functions_of(member: Any) -> list[Any] | None:
 
 
 def is_generated(function: Any) -> bool:
-    """Return True for methods that Python writes itself, such as those of a dataclass."""
+    """Return True for a method that Python generated, such as those of a dataclass."""
     code = getattr(function, "__code__", None)
     return code is not None and code.co_filename == "<string>" and function.__name__.startswith("__")

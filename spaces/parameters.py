@@ -1,7 +1,7 @@
 """The kinds of parameters: integers, real numbers and choices, each with a default.
 
-A parameter does not raise for its values when it is made, since it cannot know its own name yet. `Space` checks
-every parameter while the space file is read, and raises with the dotted name and the text that `problem` returns.
+A parameter does not check its values when it is created, because it does not know its name yet. `Space` checks every
+parameter while the space file is read, and raises with the dotted name and the text that `problem` returns.
 """
 
 import math
@@ -20,14 +20,14 @@ __all__ = ["MISSING", "PARAMETERS", "Choice", "Float", "Int", "Parameter", "Scal
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Int:
-    """A whole number between two bounds, both included.
+    """An integer between two bounds, both included.
 
     Args:
         low: Smallest value.
         high: Largest value; `(high - low)` must be a multiple of `step`.
         step: Distance between neighbouring values, at least 1.
-        log: Sample on a logarithmic scale; needs `low >= 1` and no `step`.
-        default: The baseline's value; when not given, the middle of the range (its geometric mean when `log`).
+        log: Sample on a logarithmic scale; requires `low >= 1` and no `step`.
+        default: The baseline's value; the default is the middle of the range (its geometric mean when `log`).
     """
 
     low: int
@@ -48,25 +48,25 @@ class Int:
         return self.low + (self.high - self.low) // self.step // 2 * self.step
 
     def problem(self) -> str | None:
-        """What is wrong with this parameter, or None."""
+        """Return the error of this parameter, or None."""
         for name in ("low", "high", "step"):
             if not is_whole(getattr(self, name)):
-                return f"{name} must be a whole number, got {short_repr(getattr(self, name))}"
+                return f"got {name}={short_repr(getattr(self, name))}, expected an integer"
             if not fits_a_float(getattr(self, name)):
-                return f"{name} must be at most 2**53, which is stored exactly: got {short_repr(getattr(self, name))}"
+                return f"got {name}={short_repr(getattr(self, name))}, expected at most 2**53"
         if self.step < 1:
-            return f"step must be at least 1, got {self.step}"
+            return f"got step={self.step}, expected at least 1"
         if found := _range_problem(self.low, self.high, self.log, self.step != 1):
             return found
         if (self.high - self.low) % self.step:
             reached = self.high - (self.high - self.low) % self.step
-            return f"step={self.step} does not reach high={self.high} from low={self.low}: use high={reached}"
+            return f"step={self.step} does not reach high={self.high} from low={self.low}\nhint: set high={reached}"
         if self.default is not None and not self.contains(self.default):
-            return f"default={short_repr(self.default)} is not one of its values: {self!r}"
+            return f"got default={short_repr(self.default)}, expected a value of {self!r}"
         return None
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is one that this parameter can take."""
+        """Return True if this parameter can take a value."""
         return (
             is_whole(value)
             and self.low <= value <= self.high  # type: ignore[operator]
@@ -74,12 +74,12 @@ class Int:
         )
 
     def values(self) -> Sequence[Scalar]:
-        """Every value, in order."""
+        """Return every value, in order."""
         return range(self.low, self.high + 1, self.step)
 
     @property
     def count(self) -> float:
-        """How many values there are."""
+        """The number of values."""
         return (self.high - self.low) // self.step + 1
 
     def __repr__(self) -> str:
@@ -94,9 +94,9 @@ class Float:
     Args:
         low: Smallest value.
         high: Largest value.
-        step: Distance between neighbouring values; when not given, every value between the bounds is possible.
-        log: Sample on a logarithmic scale; needs `low > 0` and no `step`.
-        default: The baseline's value; when not given, the middle of the range (its geometric mean when `log`).
+        step: Distance between neighbouring values; None for every value between the bounds.
+        log: Sample on a logarithmic scale; requires `low > 0` and no `step`.
+        default: The baseline's value; the default is the middle of the range (its geometric mean when `log`).
     """
 
     low: float
@@ -123,59 +123,59 @@ class Float:
         return min(self.high, max(self.low, float(f"{middle:.6g}")))
 
     def _position(self, value: float) -> float:
-        """How many steps `value` lies above `low`; whole for the values that exist, but for binary noise."""
+        """Return the number of steps from `low` to a value: an integer, but for rounding, if the value exists."""
         return (value - self.low) / self.step if self.step else 0.0
 
     def _steps(self) -> int:
         return round(self._position(self.high))
 
     def _at(self, index: int) -> float:
-        """The value `index` steps above `low`, without the noise of binary fractions."""
+        """Return the value `index` steps above `low`, as the decimal fraction that a reader expects."""
         return float(Decimal(repr(self.low)) + index * Decimal(repr(self.step)))
 
     def exact(self, value: float) -> float:
-        """The value that exists nearest to one that differs from it by binary noise."""
+        """Return the existing value nearest to one that differs from it by rounding."""
         return float(value) + 0.0 if self.step is None else self._at(round(self._position(value)))
 
     def problem(self) -> str | None:
-        """What is wrong with this parameter, or None."""
+        """Return the error of this parameter, or None."""
         for name in ("low", "high"):
             if not is_real(getattr(self, name)):
-                return f"{name} must be a finite number, got {short_repr(getattr(self, name))}"
+                return f"got {name}={short_repr(getattr(self, name))}, expected a finite number"
         if self.step is not None and (not is_real(self.step) or self.step <= 0):
-            return f"step must be a number above 0, got {short_repr(self.step)}"
+            return f"got step={short_repr(self.step)}, expected a number above 0"
         if found := _range_problem(self.low, self.high, self.log, self.step is not None):
             return found
         if found := self._step_problem():
             return found
         if self.default is not None and not self.contains(self.default):
-            return f"default={short_repr(self.default)} is not one of its values: {self!r}"
+            return f"got default={short_repr(self.default)}, expected a value of {self!r}"
         return None
 
     def _step_problem(self) -> str | None:
         position = self._position(self.high)
         if position > 1e9:
-            return f"step={self.step} makes more than 1e9 values: leave it out"
+            return f"step={self.step} makes more than 1e9 values\nhint: remove step"
         if not _is_near_whole(position):
             reached = self._at(math.floor(position))
-            return f"step={self.step} does not reach high={self.high} from low={self.low}: use high={reached}"
+            return f"step={self.step} does not reach high={self.high} from low={self.low}\nhint: set high={reached}"
         return None
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is one that this parameter can take, but for binary noise under a step."""
+        """Return True if this parameter can take a value, which may differ by rounding under a step."""
         if not is_real(value) or not self.low <= value <= self.high:  # type: ignore[operator]
             return False
         return _is_near_whole(self._position(value))  # type: ignore[arg-type]
 
     def values(self) -> Sequence[Scalar]:
-        """Every value, in order; empty when there are infinitely many."""
+        """Return every value, in order; none if there are infinitely many."""
         if self.step is not None:
             return [self._at(index) for index in range(self._steps() + 1)]
         return [self.low] if self.low == self.high else []
 
     @property
     def count(self) -> float:
-        """How many values there are; infinity without a step."""
+        """The number of values; infinity without a step."""
         return math.inf if self.step is None and self.low < self.high else self._steps() + 1
 
     def __repr__(self) -> str:
@@ -188,13 +188,13 @@ PARAMETERS = (Int, Float, Choice)
 
 def _range_problem(low: float, high: float, log: object, stepped: bool) -> str | None:
     if not isinstance(log, bool):
-        return f"log must be True or False, got {short_repr(log)}"
+        return f"got log={short_repr(log)}, expected True or False"
     if log and stepped:
-        return "log and step exclude each other: give one of them"
+        return "got both log and step\nhint: remove one of them"
     if low > high:
-        return f"low must not be above high, got low={low} and high={high}"
+        return f"got low={low} and high={high}, expected low to be at most high"
     if log and low <= 0:
-        return f"log needs low above 0, got low={low}"
+        return f"got low={low} and log=True, expected low above 0"
     return None
 
 

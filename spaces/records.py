@@ -1,4 +1,4 @@
-"""What a recipe's records have in common: fields with a rule, which hold a value or a parameter."""
+"""The base of all records of a space: each field has a rule, and holds a value or a parameter."""
 
 import dataclasses
 import difflib
@@ -17,17 +17,17 @@ from spaces.scalars import is_real, is_whole, same_value, short_repr, to_python
 
 @dataclass(frozen=True)
 class Rule:
-    """What a field may hold.
+    """The rule of one field: the values and parameters that it may hold.
 
     Args:
-        kind: One of the names in `_KINDS`.
+        kind: A key of `_KINDS`.
         low: Smallest number, or None.
         high: Largest number, or None.
-        above: `low` itself is excluded.
-        options: The texts or numbers that are allowed; None for any.
+        above: Whether `low` itself is excluded.
+        options: The only texts or numbers that are allowed; None allows any.
         records: The records that are allowed, for `record`.
-        optional: None is allowed.
-        fixed: A parameter is not allowed, since trials could not be compared.
+        optional: Whether None is allowed.
+        fixed: Whether parameters are refused, because trials could not be compared.
     """
 
     kind: str
@@ -40,20 +40,20 @@ class Rule:
     fixed: bool = False
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with one fixed value, or None."""
+        """Return the error of one fixed value, or None."""
         if (value is None and self.optional) or _KINDS[self.kind](self, value):
             return None
         if isinstance(value, str) and self.options and len(self.options) > 10:
             nearest = difflib.get_close_matches(value, self.options, n=3, cutoff=0.3) or self.options[:3]
-            return f"{short_repr(value)} is not known: did you mean {' or '.join(nearest)}?"
+            return f"got {short_repr(value)}, which is not known\nhint: did you mean {' or '.join(nearest)}?"
         if isinstance(value, type) and value in self.records:
-            return f"must be {self.expected()}, got the class {value.__name__}: write {value.__name__}(...)"
+            return f"got the class {value.__name__}, expected {self.expected()}\nhint: write {value.__name__}(...)"
         if self.kind in ("path", "share_or_folder") and _is_undecoded(value):
-            return f"must be valid UTF-8, got {short_repr(value)}: rename the file or folder"
-        return f"must be {self.expected()}, got {short_repr(value)}"
+            return f"got {short_repr(value)}, expected valid UTF-8\nhint: rename the file or folder"
+        return f"got {short_repr(value)}, expected {self.expected()}"
 
     def expected(self) -> str:
-        """What the field may hold, in words."""
+        """Describe what the field may hold."""
         if self.kind == "record":
             text = " or ".join(f"{record.__name__}(...)" for record in self.records)
         elif self.options is not None:
@@ -63,7 +63,7 @@ class Rule:
         return f"{text} or None" if self.optional else text
 
     def normal(self, value: Any) -> Any:
-        """The field's value, or its parameter, in the one form that equal meanings share."""
+        """Return the field's value or parameter in its normal form, which equal meanings share."""
         return value.with_mapped_options(self._normal) if isinstance(value, Choice) else self._normal(value)
 
     def _normal(self, value: Any) -> Any:
@@ -80,7 +80,7 @@ class Rule:
         return value
 
     def allows(self, parameter: Parameter) -> bool:
-        """Whether this kind of parameter can stand in the field."""
+        """Return True if the field can hold this kind of parameter."""
         if isinstance(parameter, Int):
             return self.kind in ("whole", "real", "size", "scalar")
         return isinstance(parameter, Choice) or self.kind in ("real", "scalar")
@@ -95,7 +95,8 @@ class Rule:
 
     def _range(self) -> str:
         if self.low is not None and self.high is not None:
-            return f" {'above' if self.above else 'from'} {self.low:g} {'up to' if self.above else 'to'} {self.high:g}"
+            first, last = ("above", "and at most") if self.above else ("from", "to")
+            return f" {first} {self.low:g} {last} {self.high:g}"
         if self.low is not None:
             return f" {'above' if self.above else 'of at least'} {self.low:g}"
         return ""
@@ -106,7 +107,7 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_undecoded(value: Any) -> bool:
-    """Return True for a path that cannot be stored as text, since its bytes are no UTF-8."""
+    """Return True for a path that cannot be stored as text because its bytes are not UTF-8."""
     return isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
@@ -136,14 +137,14 @@ _KINDS: Mapping[str, Callable[[Rule, Any], bool]] = {
 }
 
 _WORDS: Mapping[str, str] = {
-    "whole": "a whole number",
+    "whole": "an integer",
     "real": "a number",
     "switch": "True or False",
     "text": "text",
     "path": "a path",
-    "share_or_folder": "a folder, or a share",
-    "size": "a number of pixels, or (height, width), each",
-    "names": "at least two different names of sub-folders",
+    "share_or_folder": "a folder, or a fraction",
+    "size": "an integer or (height, width), in pixels,",
+    "names": "at least two different names of subfolders",
     "function": "a function",
     "object": "an object",
     "scalar": "a number, text, True, False or None",
@@ -151,32 +152,32 @@ _WORDS: Mapping[str, str] = {
 
 
 def field(rule: Rule, default: Any = dataclasses.MISSING) -> Any:
-    """A dataclass field that holds to a rule."""
+    """Declare a dataclass field with a rule."""
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
 def int_field(default: Any = dataclasses.MISSING, low: int = 0, high: int | None = None, **more: Any) -> Any:
-    """A field for a whole number."""
+    """Declare a field for an integer."""
     return field(Rule("whole", low, high, **more), default)
 
 
 def float_field(default: Any = dataclasses.MISSING, low: float = 0.0, high: float | None = None, **more: Any) -> Any:
-    """A field for a real number."""
+    """Declare a field for a real number."""
     return field(Rule("real", low, high, **more), default)
 
 
 def bool_field(default: Any = dataclasses.MISSING, **more: Any) -> Any:
-    """A field for True or False."""
+    """Declare a field for True or False."""
     return field(Rule("switch", **more), default)
 
 
 def text_field(default: Any = dataclasses.MISSING, *options: str, **more: Any) -> Any:
-    """A field for text, one of `options` where they are given."""
+    """Declare a field for text, which must be one of `options` if there are any."""
     return field(Rule("text", options=options or None, **more), default)
 
 
 class Record:
-    """One part of a recipe: a frozen dataclass whose fields may hold parameters."""
+    """One part of a space: a frozen dataclass whose fields may hold parameters."""
 
     def __post_init__(self) -> None:
         for name, (value, rule) in self.children().items():
@@ -193,32 +194,32 @@ class Record:
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def children(self) -> dict[str, tuple[Any, Rule]]:
-        """The value and the rule of every field, by name, in the order of declaration."""
+        """Return the value and the rule of each field, by name, in the order of declaration."""
         return {
             field.name: (getattr(self, field.name), field.metadata["rule"])
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
         }
 
     def with_children(self, values: Mapping[str, Any]) -> Any:
-        """The same record with other values in its fields."""
+        """Return the same record with other values in its fields."""
         return dataclasses.replace(self, **values)  # type: ignore[type-var]
 
 
 def problem_of(value: Any, rule: Rule) -> str | None:
-    """What is wrong with a field's value or with any value its parameter can take, or None."""
+    """Return the error of a field's value, or of any value that its parameter can take, or None."""
     if not isinstance(value, PARAMETERS):
         return rule.problem(value)
     if rule.fixed:
-        return f"must be fixed, since trials could not be compared: got {short_repr(value)}"
+        return f"got {short_repr(value)}, expected a fixed value, since trials could not be compared"
     if not rule.allows(value):
-        return f"must be {rule.expected()}, got {short_repr(value)}"
+        return f"got {short_repr(value)}, expected {rule.expected()}"
     if found := value.problem():
         return found
     return next((found for each in _extremes(value, rule) if (found := _value_problem(each, rule))), None)
 
 
 def _extremes(parameter: Parameter, rule: Rule) -> Iterable[Any]:
-    """The values that tell whether a parameter's values all keep to the rule."""
+    """Return the values that show whether all values of a parameter keep to the rule."""
     if isinstance(parameter, Choice):
         return parameter.options
     return parameter.values() if rule.options else (parameter.low, parameter.high)
@@ -226,5 +227,5 @@ def _extremes(parameter: Parameter, rule: Rule) -> Iterable[Any]:
 
 def _value_problem(value: Any, rule: Rule) -> str | None:
     if isinstance(value, PARAMETERS):
-        return f"an option of a Choice cannot be a parameter itself, got {short_repr(value)}: put it in a record"
+        return f"got the option {short_repr(value)}, but an option of a Choice cannot be a parameter"
     return rule.problem(value)

@@ -1,4 +1,4 @@
-"""The user's code in a space: what it means, kept from the start of a run on, and what of it cannot be traced."""
+"""Fingerprints of the user's code in a space, and what in it cannot be traced."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,19 +13,19 @@ _KEPT: dict[int, tuple[Any, Traced]] = {}
 
 
 def traced(value: Any) -> Traced:
-    """Return what a function or object means: as it was when `keep` was called, else as it is now."""
+    """Return the trace of a function or object: the one that `keep` recorded, else that of its present state."""
     kept = _KEPT.get(id(value))
     return kept[1] if kept else trace(value)
 
 
 def keep(space: Any) -> None:
-    """Keep what the code of a space means now: building a network may change the objects that it reads."""
+    """Record the present traces of the code of a space: building a network may change the objects that it reads."""
     for value in code_in(space):
         _KEPT[id(value)] = (value, trace(value))
 
 
 def form_of(value: Any) -> dict[str, Any]:
-    """Return the canonical form of a function or object: its name, a hash of all of it, and of each part it uses."""
+    """Return the canonical form of a function or object: its name, and hashes of the whole and of each part it uses."""
     found = traced(value)
     everything = [found.source, *(f"{name} {text}" for name, text in found.uses.items())]
     form: dict[str, Any] = {"function": found.name, "source": short_hash("\n".join(everything))}
@@ -52,7 +52,7 @@ def has_code(value: Any) -> bool:
 
 
 def untraced(space: Any) -> list[str]:
-    """Return what the code of a space reads that cannot be traced; what reads data is told apart by its images."""
+    """Return what the code of a space reads that cannot be traced, but for data sources: their images are compared."""
     return list(dict.fromkeys(each for value in code_in(space, with_data=False) for each in traced(value).untraced))
 
 

@@ -41,31 +41,32 @@ DEFAULT_AUGMENT = typed_parameters.Choice(none=None, shift=Augment(rotation=0.03
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Space(Record):
-    """Everything that is needed to train one image classifier; any field may hold a parameter.
+    """How to train an image classifier; any field may hold a parameter.
 
-    Fields that are left out hold small searches of their own, so `Space(data=ImageFolder("photos"))` is complete.
+    The defaults of several fields are small searches, so `Space(data=ImageFolder("photos"))` is complete.
 
     Args:
-        data: Where the images come from; a function stands for `CustomData(function)`.
+        data: Source of the images; a function is short for `CustomData(function)`.
         backbone: The network that reads the images.
-        model: A network of your own in place of `backbone`.
-        augment: Random changes of the training images, or None.
-        dropout: Share of values dropped before the last layer.
-        learning_rate: The optimizer's learning rate (its peak, under a schedule).
-        batch_size: Images in one training step.
+        model: A network of your own, instead of `backbone`.
+        augment: Random changes of the training images; None for none.
+        dropout: Fraction of values dropped before the last layer.
+        learning_rate: Learning rate of the optimizer; with a schedule, its peak.
+        batch_size: Number of images in one training step.
         optimizer: The optimizer.
-        schedule: How the learning rate changes over the epochs.
-        epochs: Most epochs of one trial; None takes 10 to 30, the fewer the more training images there are.
-        patience: Epochs without a better metric after which a trial ends; None trains all epochs.
+        schedule: Schedule of the learning rate.
+        epochs: Maximum number of epochs of a trial; None takes 10 to 30, fewer for more training images.
+        patience: Number of epochs without a better metric after which a trial stops; None trains all epochs.
         fine_tune: A second phase that trains the last layers of a `Pretrained` backbone; None for none. Other
-            backbones that a trial may have instead are trained in one phase.
-        from_logits: The loss is computed from logits; False computes it from probabilities, which gives the same up
-            to rounding.
-        balance: For classes of unequal size: `class_weights` weighs each image by the inverse of its class's share,
-            `sampling` draws every class equally often; None takes the images as they are.
-        precision: What layers compute in: `float32`, `mixed_bfloat16` or `mixed_float16`; weights stay float32.
-        folds: Judge each trial by the mean of so many folds of train plus validation; None by the validation split.
-        metric: What is compared, measured on the validation images after each epoch.
+            backbones are always trained in one phase.
+        from_logits: Whether the loss is computed from logits or, with the same result up to rounding, from
+            probabilities.
+        balance: For classes of different sizes: `class_weights` weights each image by the inverse frequency of its
+            class, `sampling` draws every class equally often; None does neither.
+        precision: Data type of the computation: `float32`, `mixed_bfloat16` or `mixed_float16`; weights stay float32.
+        folds: Number of folds of train plus validation, whose mean is the result of a trial; None uses the validation
+            split.
+        metric: Metric to optimize, measured on the validation images after each epoch.
 
     Raises:
         SpaceError: A field breaks its rule; the message starts with the field's dotted name.
@@ -112,12 +113,12 @@ Recipe: TypeAlias = Space
 
 @dataclass(frozen=True)
 class SpaceParameter:
-    """A parameter at its place in the space.
+    """A parameter of a space, with its name and conditions.
 
     Args:
         name: Dotted name, such as `backbone.cnn.filters`.
-        parameter: What it can be.
-        conditions: The choices (name, option) that must be taken for this parameter to exist.
+        parameter: The parameter.
+        conditions: The pairs (choice, option) that must be selected for this parameter to exist.
     """
 
     name: str
@@ -128,9 +129,9 @@ class SpaceParameter:
 def check(space: Space) -> None:
     """Raise `SpaceError` for the first field that breaks its rule."""
     if space.backbone is not None and space.model is not None:
-        raise SpaceError("model: stands in place of backbone, got both: remove one of them")
+        raise SpaceError("model: got a backbone as well, expected only one of them\nhint: remove one")
     if isinstance(space.epochs, Choice) and None in space.epochs.names:
-        raise SpaceError("epochs: None leaves them to the number of images, so it cannot be an option of a Choice")
+        raise SpaceError("epochs: got the option None (automatic), which cannot be an option of a Choice")
     if found := conflict_with_space(space):
         raise SpaceError(found)
     if found := objective_as_metric(space.metric):
@@ -142,7 +143,7 @@ def check(space: Space) -> None:
 
 
 def flatten(space: Space) -> list[SpaceParameter]:
-    """List the space's parameters, in a stable order: a choice before what depends on it."""
+    """List the parameters of a space, in a stable order: a choice before the parameters that depend on it."""
     return list(_parameters(space, "", ()))
 
 
@@ -151,8 +152,8 @@ def fill(space: Space, choose: Callable[[str, Parameter], Scalar]) -> Recipe:
 
     Args:
         space: The space.
-        choose: Called with a parameter's dotted name and the parameter; returns its value (an option's name for
-            a `Choice`). Parameters of options that are not taken are never asked for.
+        choose: Called with the dotted name of each parameter that exists and the parameter; returns its value (an
+            option's name for a `Choice`).
 
     Raises:
         SpaceError: A value is not one that its parameter can take.
@@ -161,12 +162,12 @@ def fill(space: Space, choose: Callable[[str, Parameter], Scalar]) -> Recipe:
 
 
 def resolve(space: Space, assignment: Mapping[str, Scalar]) -> Recipe:
-    """The recipe that a flat assignment stands for.
+    """Return the recipe of an assignment.
 
     Args:
         space: The space.
-        assignment: The value of every parameter that exists under it, by dotted name. Beside a `KerasTunerModel`,
-            what is no parameter of the space is the value of a hyperparameter.
+        assignment: The value of every parameter that exists under it, by dotted name. With a `KerasTunerModel`, other
+            names are those of hyperparameters.
 
     Raises:
         SpaceError: A parameter is missing, unknown, or has a value it cannot take.
@@ -175,7 +176,7 @@ def resolve(space: Space, assignment: Mapping[str, Scalar]) -> Recipe:
 
     def choose(name: str, parameter: Parameter) -> Scalar:
         if name not in assignment:
-            raise SpaceError(f"{name}: has no value in the assignment: give one of {parameter!r}")
+            raise SpaceError(f"{name}: missing in the assignment, expected a value of {parameter!r}")
         taken.add(name)
         return assignment[name]
 
@@ -185,12 +186,12 @@ def resolve(space: Space, assignment: Mapping[str, Scalar]) -> Recipe:
         values = {name: assignment[name] for name in unknown}
         return recipe.with_children({"model": recipe.model.with_values(values)})  # type: ignore[no-any-return]
     if unknown:
-        raise SpaceError(f"{min(unknown)}: is not a parameter of this space under the given choices")
+        raise SpaceError(f"{min(unknown)}: not a parameter of this space under these choices")
     return recipe
 
 
 def baseline(space: Space) -> dict[str, Scalar]:
-    """The assignment in which every parameter has its default."""
+    """Return the assignment in which every parameter has its default."""
     assignment: dict[str, Scalar] = {}
 
     def choose(name: str, parameter: Parameter) -> Scalar:
@@ -202,12 +203,12 @@ def baseline(space: Space) -> dict[str, Scalar]:
 
 
 def combinations(space: Space) -> float:
-    """How many different recipes the space holds; infinity when a real number has no step."""
+    """Return the number of different recipes; infinity if a `Float` has no step."""
     return _combinations(space)
 
 
 def records_in(value: Any) -> Iterator[Record]:
-    """Every record of a space, also those of options."""
+    """Yield every record of a space, including those of options."""
     for _, record in _records(value, ""):
         yield record
         for child, _ in record.children().values():
@@ -215,13 +216,13 @@ def records_in(value: Any) -> Iterator[Record]:
 
 
 def fixed_values(space: Space) -> dict[str, Any]:
-    """The plain values of all fields without a parameter, by dotted name."""
+    """Return the plain values of all fields without a parameter, by dotted name."""
     fields = ((name, value) for name, value, _ in _fields(space, ""))
     return {name: value for name, value in fields if value is None or isinstance(value, str | int | float | bool)}
 
 
 def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:
-    """Every field of every record in a tree, with its dotted name."""
+    """Yield every field of every record in a tree, with its dotted name."""
     for prefix, record in _records(value, name):
         for name_of_field, (child, rule) in record.children().items():
             dotted = f"{prefix}.{name_of_field}" if prefix else name_of_field
@@ -230,23 +231,23 @@ def _fields(value: Any, name: str) -> Iterator[tuple[str, Any, Rule]]:
 
 
 def _suggest_record(name: str, value: Any) -> str:
-    """What to write for a path, name or hypermodel that is given where a record belongs."""
+    """Return the hint for a path, name or hypermodel in place of a record; empty for anything else."""
     if name == "model" and (found := misplaced(value)):
-        return f": KerasTunerModel(...) takes a hypermodel, and this is {found}"
+        return f", but KerasTunerModel(...) takes a hypermodel, not {found}"
     if name == "model" and callable(getattr(value, "build", None)) and not hasattr(value, "call"):
-        return ": write KerasTunerModel(...) around a hypermodel"
+        return "\nhint: write KerasTunerModel(...) around the hypermodel"
     if name != "data" or not isinstance(value, str | os.PathLike):
         return ""
     text = os.fspath(value)
     if text in KERAS_DATASETS:
-        return f": write KerasDataset({text!r})"
+        return f"\nhint: write KerasDataset({text!r})"
     if text == "digits":
-        return ": write Digits()"
-    return f": write {'Npz' if str(text).endswith('.npz') else 'ImageFolder'}({text!r})"
+        return "\nhint: write Digits()"
+    return f"\nhint: write {'Npz' if str(text).endswith('.npz') else 'ImageFolder'}({text!r})"
 
 
 def _records(value: Any, name: str) -> Iterator[tuple[str, Record]]:
-    """The records that are a field's value or options of it."""
+    """Yield the records that are the value of a field or options of it."""
     if isinstance(value, Record):
         yield name, value
     elif isinstance(value, Choice):
@@ -270,7 +271,7 @@ def _fill(value: Any, name: str, choose: Callable[[str, Parameter], Scalar]) -> 
     if isinstance(value, PARAMETERS):
         chosen = to_python(choose(name, value))
         if not value.contains(chosen):
-            raise SpaceError(f"{name}: {short_repr(chosen)} is not one of its values: {value!r}")
+            raise SpaceError(f"{name}: got {short_repr(chosen)}, expected a value of {value!r}")
         if isinstance(value, Choice):
             return _fill(value.option(chosen), f"{name}.{chosen}", choose)
         return value.exact(chosen) if isinstance(value, Float) else chosen

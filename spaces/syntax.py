@@ -1,4 +1,4 @@
-"""Reads what source code means: its syntax tree as text, and the names and imports in it."""
+"""Analyses source code: its syntax tree as text, and the names and imports in it."""
 
 import ast
 import dis
@@ -120,7 +120,7 @@ def imported_modules(node: ast.AST, package: str) -> list[str]:
 
 
 def outside_reads(node: ast.AST) -> Iterator[tuple[str, int]]:
-    """Yield the calls that read what is no code, such as `open()`, each with its line."""
+    """Yield the calls that read files or other data, such as `open()`, each with its line."""
     for each in ast.walk(node):
         if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id in _READS_BY_NAME:
             yield f"{each.func.id}()", each.lineno
@@ -145,13 +145,13 @@ def _without_docstring(node: ast.AST, field: str, value: Any) -> Any:
 
 
 def _first_line(node: ast.AST) -> int | None:
-    """Return the line where Python says that a function begins: that of its first decorator."""
+    """Return the first line of a function according to Python: that of its first decorator."""
     decorators = getattr(node, "decorator_list", None)
     return decorators[0].lineno if decorators else getattr(node, "lineno", None)
 
 
 def _spans(node: ast.Lambda, code: CodeType) -> bool:
-    """Return True if all of a lambda's code stands within a syntax tree."""
+    """Return True if the code of a lambda is within a syntax tree."""
     begin = (node.body.lineno, node.body.col_offset)
     end = (node.body.end_lineno or node.body.lineno, node.body.end_col_offset or 0)
     places = [(line, column) for line, _, column, _ in code.co_positions() if line and column]

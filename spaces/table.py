@@ -1,4 +1,4 @@
-"""The table of a space's parameters, in words."""
+"""The table of the parameters of a space, as text."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from spaces.space import Space, flatten
 
 @dataclass(frozen=True)
 class Row:
-    """A parameter in words.
+    """A parameter as text.
 
     Args:
         name: Dotted name, such as `backbone.cnn.filters`.
-        values: What it can be, such as `16 to 64 in steps of 16`, `0.0001 to 0.01, log` or `3, 5`.
+        values: Its values, such as `16 to 64 in steps of 16`, `0.0001 to 0.01, log` or `3, 5`.
         default: The baseline's value.
-        condition: The choices under which it exists, such as `backbone = cnn`; empty when it always does.
+        condition: The options that it depends on, such as `backbone = cnn`; empty if it always exists.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Row:
 
 
 def rows(space: Space) -> list[Row]:
-    """One row for each parameter, in the order of `flatten`."""
+    """Return one row for each parameter, in the order of `flatten`."""
     return [
         Row(
             each.name,

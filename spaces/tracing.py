@@ -1,4 +1,4 @@
-"""Follows the user's code from a function or object: the functions, classes, constants and attributes that it reads."""
+"""Traces the user's code from a function or object through the functions, classes and values that it reads."""
 
 import dataclasses
 import enum
@@ -29,14 +29,14 @@ _MADE_BY_PYTHON = {"_abc_impl", "__slots__"}
 
 @dataclass(frozen=True)
 class Traced:
-    """What a function or object means.
+    """The trace of a function or object.
 
     Args:
         name: Its name.
-        source: Its meaning as text.
-        uses: The meaning of everything of the user's that it reaches, by name.
-        places: File and line of what has them, by name; they are no part of the meaning.
-        untraced: What it reads that cannot be traced, in words.
+        source: Its content as text.
+        uses: The content of all the user's code and values that it reaches, by name.
+        places: File and line of those in files, by name; they do not enter the fingerprint.
+        untraced: Descriptions of what it reads that cannot be traced.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Traced:
 
 
 def trace(value: Any) -> Traced:
-    """Trace a function, a class's instance, or anything else that can be called."""
+    """Trace a function, an object or any other callable."""
     tracer = _Tracer()
     source = tracer.value(value, name_of(value))
     if source in tracer.parts:
@@ -57,7 +57,7 @@ def trace(value: Any) -> Traced:
 
 
 def name_of(value: Any) -> str:
-    """Return the name of a function, of what a partial calls, or of an object's class."""
+    """Return the name of a function, of the function that a partial calls, or of an object's class."""
     while isinstance(value, functools.partial):
         value = value.func
     return str(getattr(value, "__qualname__", type(value).__qualname__))
@@ -71,11 +71,11 @@ class _Tracer:
     _seen: dict[int, tuple[Any, str]] = field(default_factory=dict)
 
     def value(self, value: Any, where: str) -> str:
-        """Return the meaning of a value as text; functions and classes of the user's become parts of their own.
+        """Return the content of a value as text; the user's functions and classes become separate parts.
 
         Args:
             value: The value.
-            where: What it is called when it cannot be traced.
+            where: Its name in case it cannot be traced.
         """
         if (text := literal(value)) is not None:
             return text
@@ -87,7 +87,7 @@ class _Tracer:
             return self._class(value)
         if isinstance(value, ModuleType):
             return self._module(value)
-        # An object that holds itself is told by its place among those that were met.
+        # An object that contains itself is represented by the order in which it was found.
         self._seen[id(value)] = (value, f"<{type(value).__qualname__} {len(self._seen)}>")
         return self._object(value, where)
 
@@ -115,7 +115,7 @@ class _Tracer:
         return kind
 
     def _config(self, get_config: Any, where: str) -> str:
-        """Return the meaning of an object of Keras or KerasTuner, which are called by numbers that differ."""
+        """Return the content of an object of Keras or KerasTuner, without its numbered name."""
         try:
             config = get_config()
         except (NotImplementedError, TypeError, ValueError, AttributeError):
@@ -126,7 +126,7 @@ class _Tracer:
         return self.value(known, where)
 
     def _instance(self, value: Any) -> str:
-        """Return the class of an object of the user's; its attributes are parts of their own."""
+        """Return the class of one of the user's objects; its attributes become separate parts."""
         kind = self._class(type(value))
         held = dict(getattr(value, "__dict__", {}))
         for each in type(value).__mro__:
@@ -144,7 +144,7 @@ class _Tracer:
         return ", ".join(f"{name}={self.value(item, f'{where}.{name}')}" for name, item in sorted(held.items()))
 
     def _part(self, label: str, meaning: Any) -> str:
-        """Make something a part of its own; returns its label, which no other part has."""
+        """Add a separate part; returns its label, which is unique."""
         while label in self.parts:
             label += "'"
         self.parts[label] = ""
@@ -179,7 +179,7 @@ class _Tracer:
         return "\n".join(texts)
 
     def _global(self, module: str, name: str, value: Any, chains: Iterable[tuple[str, ...]]) -> list[str]:
-        """Trace a global name of a module; returns what is told of it where it is read."""
+        """Trace a global name of a module; returns the text for the code that reads it."""
         if isinstance(value, ModuleType):
             return [text for chain in sorted(chains) for text in self._chain(value, chain)]
         if isinstance(value, type | FunctionType):
@@ -190,7 +190,7 @@ class _Tracer:
         return [f"{name}={label}"]
 
     def _chain(self, module: ModuleType, chain: tuple[str, ...]) -> list[str]:
-        """Trace what is read of a module, such as `block` of `helpers.block`."""
+        """Trace the attribute of a module that is read, such as `block` in `helpers.block`."""
         if not is_users_module(module):
             return []
         if not chain:
@@ -204,7 +204,7 @@ class _Tracer:
         return self._global(module.__name__, chain[0], found, ())
 
     def _module(self, module: ModuleType) -> str:
-        """Trace a module as a whole, where it cannot be told what is read of it."""
+        """Trace a whole module, if it is unknown which of its attributes are read."""
         if is_users_module(module) and module.__file__:
             self._file(module.__name__, module.__file__)
         return module.__name__
@@ -215,7 +215,7 @@ class _Tracer:
                 self._file(name, file)
 
     def _file(self, name: str, file: str) -> None:
-        """Trace a file of the user's as a whole, and what it imports."""
+        """Trace one of the user's files as a whole, and its imports."""
         label = f"module {name}"
         tree = file_tree(file)
         if label in self.parts or tree is None:
@@ -253,7 +253,7 @@ class _Tracer:
 
 
 def _is_attribute_owner(value: Any) -> bool:
-    """Return True for a hypermodel or a callable object, whose attributes are told one by one."""
+    """Return True for a hypermodel or a callable object, whose attributes are listed one by one."""
     return callable(value) or callable(getattr(value, "build", None))
 
 
@@ -266,6 +266,6 @@ def _default(each: Any) -> Any:
 
 
 def _code(code: CodeType) -> str:
-    """Return a function without source as text."""
+    """Return the code of a function without source as text."""
     consts = [_code(const) if isinstance(const, CodeType) else literal(const) or "" for const in code.co_consts]
     return repr((code.co_code, consts, code.co_names, code.co_varnames))

@@ -1,4 +1,4 @@
-"""How a model is trained: augmentation, optimizers, learning-rate schedules and the metrics to judge by."""
+"""The training: augmentation, optimizers, learning-rate schedules, fine-tuning and metrics."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -14,7 +14,7 @@ METRICS = {
     "val_f1": "maximize",
     "val_top_5_accuracy": "maximize",
 }
-"""The metrics that a search can aim at, and which way is better.
+"""The metrics that a study can optimize, with their directions.
 
 Precision, recall, F1 and AUC (one class against the rest) are means over the classes, as scikit-learn's `macro`; with
 two classes they are those of the second.
@@ -26,17 +26,17 @@ BALANCES = ("class_weights", "sampling")
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Augment(Record):
-    """Random changes of the training images, each drawn anew for every image and epoch.
+    """Random changes of the training images, drawn again for every image and epoch.
 
     Args:
         flip: `horizontal`, `vertical`, `both`, or None.
-        rotation: Largest rotation either way, as a share of a full turn: 0.05 is 18 degrees.
-        zoom: Largest zoom in or out, as a share of the side.
-        translation: Largest shift either way, as a share of the side.
-        contrast: Largest change of contrast, as a share.
-        brightness: Largest change of brightness, as a share of the full range.
-        cached_views: With a frozen backbone, compute the features of so many changed views of each image once,
-            and train on those; None changes every image anew in every epoch.
+        rotation: Maximum rotation either way, as a fraction of a full turn: 0.05 is 18 degrees.
+        zoom: Maximum zoom in or out, as a fraction of the side.
+        translation: Maximum shift either way, as a fraction of the side.
+        contrast: Maximum change of contrast, as a fraction.
+        brightness: Maximum change of brightness, as a fraction of the full range.
+        cached_views: With a frozen backbone, the number of augmented views of each image whose features are computed
+            once and reused; None augments every image in every epoch.
     """
 
     _: KW_ONLY
@@ -55,10 +55,10 @@ class Adam(Record):
     """Adam (Kingma and Ba, 2015).
 
     Args:
-        beta_1: Decay of the mean of the gradients.
-        beta_2: Decay of the mean of their squares.
-        epsilon: Keeps the division finite.
-        clipnorm: Largest norm of one variable's gradient; None for no limit.
+        beta_1: Decay rate of the mean of the gradients.
+        beta_2: Decay rate of the mean of their squares.
+        epsilon: Small number that prevents a division by zero.
+        clipnorm: Maximum norm of one variable's gradient; None for no limit.
     """
 
     _: KW_ONLY
@@ -74,11 +74,11 @@ class AdamW(Record):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 
     Args:
-        weight_decay: Share of each weight that is taken off, per step and learning rate.
-        beta_1: Decay of the mean of the gradients.
-        beta_2: Decay of the mean of their squares.
-        epsilon: Keeps the division finite.
-        clipnorm: Largest norm of one variable's gradient; None for no limit.
+        weight_decay: Fraction by which each weight is reduced, per step and learning rate.
+        beta_1: Decay rate of the mean of the gradients.
+        beta_2: Decay rate of the mean of their squares.
+        epsilon: Small number that prevents a division by zero.
+        clipnorm: Maximum norm of one variable's gradient; None for no limit.
     """
 
     _: KW_ONLY
@@ -95,10 +95,10 @@ class SGD(Record):
     """Stochastic gradient descent.
 
     Args:
-        momentum: Share of the last step that is added to the next.
-        nesterov: Nesterov's momentum.
-        weight_decay: Share of each weight that is taken off, per step and learning rate.
-        clipnorm: Largest norm of one variable's gradient; None for no limit.
+        momentum: Fraction of the last step that is added to the next.
+        nesterov: Whether to use Nesterov's momentum.
+        weight_decay: Fraction by which each weight is reduced, per step and learning rate.
+        clipnorm: Maximum norm of one variable's gradient; None for no limit.
     """
 
     _: KW_ONLY
@@ -114,10 +114,10 @@ class RMSprop(Record):
     """RMSprop (Tieleman and Hinton, 2012).
 
     Args:
-        rho: Decay of the mean of the squared gradients.
-        momentum: Share of the last step that is added to the next.
-        epsilon: Keeps the division finite.
-        clipnorm: Largest norm of one variable's gradient; None for no limit.
+        rho: Decay rate of the mean of the squared gradients.
+        momentum: Fraction of the last step that is added to the next.
+        epsilon: Small number that prevents a division by zero.
+        clipnorm: Maximum norm of one variable's gradient; None for no limit.
     """
 
     _: KW_ONLY
@@ -130,10 +130,10 @@ class RMSprop(Record):
 @checked_arguments
 @dataclass(frozen=True, repr=False)
 class Constant(Record):
-    """One learning rate throughout.
+    """A constant learning rate.
 
     Args:
-        warmup: Share of all steps over which it first grows from 0.
+        warmup: Fraction of all steps over which the learning rate first rises from 0.
     """
 
     _: KW_ONLY
@@ -146,8 +146,8 @@ class Cosine(Record):
     """The learning rate falls along half a cosine over all epochs (Loshchilov and Hutter, 2017).
 
     Args:
-        warmup: Share of all steps over which it first grows from 0.
-        floor: Where it ends, as a share of the learning rate.
+        warmup: Fraction of all steps over which the learning rate first rises from 0.
+        floor: Final learning rate, as a fraction of the peak.
     """
 
     _: KW_ONLY
@@ -161,9 +161,9 @@ class FineTune(Record):
     """A second phase of training, in which the last layers of a `Pretrained` backbone are trained as well.
 
     Args:
-        layers: How many of the backbone's last layers are trained. Batch normalisation keeps its statistics.
-        epochs: Most epochs of this phase, after those of the space.
-        learning_rate: Learning rate of this phase, as a share of the space's.
+        layers: Number of last layers of the backbone that are trained. Batch normalisation keeps its statistics.
+        epochs: Maximum number of epochs of this phase, in addition to those of the space.
+        learning_rate: Learning rate of this phase, as a fraction of that of the space.
     """
 
     _: KW_ONLY

@@ -1,4 +1,4 @@
-"""Recognises KerasTuner's other objects in place of a hypermodel or a metric, and says what replaces each."""
+"""Recognises objects of KerasTuner that are not hypermodels or metrics, and says what to use instead."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from spaces.scalars import short_repr
 from spaces.training import METRICS
 
 _INSTEAD_OF_RUN_TRIAL = (
-    "its run_trial() is not called: move training into fit(hp, model, ...) of the hypermodel, for folds set "
+    "move run_trial(), which is not called, into fit(hp, model, ...) of the hypermodel; for folds set "
     "Space(folds=5), and to search the batch size set Space(batch_size=Choice(16, 32, 64))"
 )
 _KINDS = {
@@ -18,40 +18,40 @@ _KINDS = {
 
 
 def misplaced(value: Any) -> str | None:
-    """What was given in place of a hypermodel, and what to write instead; None for anything but KerasTuner's objects.
+    """Describe an object of KerasTuner that is not a hypermodel, with a hint; None for any other object.
 
-    A hypermodel with a `run_trial` of its own counts too, since only a tuner has one.
+    A hypermodel with its own `run_trial` counts too, since only a tuner has one.
     """
     given = value if isinstance(value, type) else type(value)
     kind = kind_of(value)
     if kind is None:
-        return f"{given.__name__}, but {_INSTEAD_OF_RUN_TRIAL}" if _overrides_run_trial(given) else None
-    got = f"{kind}, {given.__name__}: "
+        return f"{given.__name__}\nhint: {_INSTEAD_OF_RUN_TRIAL}" if _overrides_run_trial(given) else None
+    got = f"{kind}, {given.__name__}\nhint: "
     if kind == "a tuner":
-        passed = "pass the tuner's hypermodel, and set Study(trials=..., sampler=...) and Space(metric=...) beside it"
+        passed = "pass the tuner's hypermodel, and set Study(trials=..., sampler=...) and Space(metric=...)"
         return f"{got}{passed}{f'; {_INSTEAD_OF_RUN_TRIAL}' if _overrides_run_trial(given) else ''}"
     if kind == "an oracle":
-        return f'{got}set Study(sampler="tpe") instead'
+        return f'{got}set Study(sampler="tpe")'
     if kind == "an objective":
-        return f"{got}set Space(metric=...) instead{_meant(value)}"
+        return f"{got}set {_metric_hint(value)} in Space"
     return f"{got}pass them as KerasTunerModel(hypermodel, hyperparameters=...)"
 
 
 def objective_as_metric(value: Any) -> str | None:
-    """What to write in place of an `Objective` of KerasTuner as a metric; None for anything else."""
+    """Return the error of an `Objective` of KerasTuner as a metric; None for any other value."""
     if isinstance(value, list | tuple) and len(value) == 1:
         return objective_as_metric(value[0])
     if isinstance(value, list | tuple) and any(kind_of(each) == "an objective" for each in value):
-        return f"takes one metric, got {len(value)} objectives: choose one of {', '.join(METRICS)}"
+        return f"got {len(value)} objectives, expected one of {', '.join(METRICS)}"
     if kind_of(value) != "an objective":
         return None
     if getattr(value, "name", None) in METRICS:
-        return f"takes the name of a metric, got an objective{_meant(value)}"
-    return f"takes the name of a metric, got {short_repr(str(value))}: choose one of {', '.join(METRICS)}"
+        return f"got an objective, expected the name of a metric\nhint: set {_metric_hint(value)}"
+    return f"got {short_repr(str(value))}, expected one of {', '.join(METRICS)}"
 
 
 def kind_of(value: Any) -> str | None:
-    """Which of KerasTuner's objects, or their classes, a value is; None for none of those that have a replacement."""
+    """Return which kind of KerasTuner object, or class of one, a value is; None for all that have no replacement."""
     given = value if isinstance(value, type) else type(value)
     for each in given.__mro__:
         if each.__module__.partition(".")[0] in ("keras_tuner", "kerastuner") and each.__name__ in _KINDS:
@@ -59,13 +59,13 @@ def kind_of(value: Any) -> str | None:
     return None
 
 
-def _meant(objective: Any) -> str:
+def _metric_hint(objective: Any) -> str:
     name, direction = getattr(objective, "name", None), getattr(objective, "direction", None)
     if name not in METRICS:
-        return ""
+        return "metric=..."
     ours = METRICS[name]
     other = f" ({name} is always {ours}d)" if direction and not ours.startswith(str(direction)) else ""
-    return f': write metric="{name}"{other}'
+    return f'metric="{name}"{other}'
 
 
 def _overrides_run_trial(given: type) -> bool:

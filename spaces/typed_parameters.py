@@ -1,4 +1,4 @@
-"""`Int`, `Float` and `Choice` as a space file calls them: a type checker lets them stand in any field."""
+"""`Int`, `Float` and `Choice` for space files: type checkers accept them in any field."""
 
 from typing import TYPE_CHECKING, Any
 

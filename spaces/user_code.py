@@ -1,4 +1,4 @@
-"""Tells the user's own modules, classes and files from those of Python, of search and of installed packages."""
+"""Distinguishes the user's own modules, classes and files from those of Python, search and installed packages."""
 
 import importlib.machinery
 import sys
@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 
 def is_users_file(file: str) -> bool:
-    """Return True if a source file is the user's own: no part of Python, of search, or of an installed package."""
+    """Return True if a source file is the user's own, not that of Python, search or an installed package."""
     path = Path(file)
     if file.startswith("<frozen") or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
         return False
@@ -29,7 +29,7 @@ def is_users_module(module: Any) -> bool:
 
 
 def is_users_class(kind: type) -> bool:
-    """Return True if a class was defined in a module of the user's."""
+    """Return True if one of the user's modules defines a class."""
     module = sys.modules.get(kind.__module__)
     if kind.__module__ == "__main__":
         return True
@@ -37,12 +37,12 @@ def is_users_class(kind: type) -> bool:
 
 
 def prefix(module: str | None) -> str:
-    """Return the module's name as it begins a part's; a space file is called after its path, which differs."""
+    """Return the prefix of a part's name: its module, but for a space file, whose module name depends on its path."""
     return "" if not module or module == "__main__" or module.startswith("space_") else f"{module}."
 
 
 def module_file(name: str) -> str | None:
-    """Return the file of a module of the user's, which is not imported for it."""
+    """Return the file of one of the user's modules without importing it, or None for any other module."""
     first, *rest = name.split(".")
     spec = importlib.machinery.PathFinder.find_spec(first)
     folders = [Path(each) for each in (spec.submodule_search_locations or ())] if spec else []

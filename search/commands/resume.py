@@ -12,7 +12,7 @@ from search.formatting import format_count, stop_text
 from search.run_command import RunCommand
 from search.saved_command import SavedCommand, load_command
 from spaces.errors import SpaceError, StudyError, UsageError
-from spaces.held_out import share_of_images
+from spaces.held_out import read_fraction
 from studies.settings import MAX_TRIALS
 from studies.study_folder import COMMAND_FILE, DATABASE_FILE, StudyRef, find_study_folder
 
@@ -83,7 +83,7 @@ def _command_from_here(saved: SavedCommand, folder: Path) -> RunCommand:
     target = str(_absolute(saved.folder / command.target)) if _is_path(saved, command) else command.target
     data = None if command.data is None else str(_absolute(saved.folder / command.data))
     test = command.test
-    if test is not None and not share_of_images(test):
+    if test is not None and not read_fraction(test):
         test = str(_absolute(saved.folder / test))
     cache = None if command.cache is None else _absolute(saved.folder / command.cache)
     return replace(command, target=target, data=data, test=test, cache=cache, output=output)

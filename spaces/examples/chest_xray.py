@@ -3,7 +3,7 @@
 Chest X-rays of two classes, from a tutorial upwards.
 
 It reads `chest_xray/train` and `chest_xray/test`, each with a folder for COVID19 and one for NORMAL, here, or another
-folder with `--data FOLDER`. The baseline is the tutorial as it stands: Conv2D 32 and 64 with 5x5 kernels and `same`
+folder with `--data FOLDER`. The baseline is the tutorial unchanged: Conv2D 32 and 64 with 5x5 kernels and `same`
 padding, max pooling and Dropout 0.2 after each, Dense 256, Dropout 0.2, one sigmoid; zoom and horizontal flip on the
 training images; 20% of them for validation; Adam, batches of 32, 30 epochs, patience 20.
 """

@@ -2,7 +2,7 @@
 
 CIFAR-10: the beginners' network and deeper ones.
 
-The baseline is the tutorial as it stands: pixels divided by 255, Conv2D 32 with 3x3 kernels, no padding, max pooling,
+The baseline is the tutorial unchanged: pixels divided by 255, Conv2D 32 with 3x3 kernels, no padding, max pooling,
 Dense 64, Adam, batches of 128, 10 epochs. Keras downloads the images once; `--data FOLDER` reads them from a folder.
 """
 

@@ -3,7 +3,7 @@
 Two convolutions at 64 pixels, and deeper networks.
 
 It reads one folder of images for each class in `photos/` here, or in another folder with `--data FOLDER`. The
-baseline is the tutorial as it stands: Conv2D 32 and 64 with 3x3 kernels, no padding, max pooling, Dense 64, Adam,
+baseline is the tutorial unchanged: Conv2D 32 and 64 with 3x3 kernels, no padding, max pooling, Dense 64, Adam,
 batches of 32, 10 epochs. Softmax with sparse cross entropy or logits with `from_logits=True` give the same result:
 write `from_logits=False` for the former.
 """

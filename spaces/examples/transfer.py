@@ -3,7 +3,7 @@
 Frozen pretrained networks, new heads and fine-tuning.
 
 It reads one folder of images for each class in `photos/` here, or in another folder with `--data FOLDER`. The
-baseline is the tutorial as it stands: MobileNetV2 without its top, frozen, global average pooling, Dense 1024;
+baseline is the tutorial unchanged: MobileNetV2 without its top, frozen, global average pooling, Dense 1024;
 rotation by 20 degrees, shifts by 0.2 and horizontal flip; 224 pixels, Adam, batches of 32, 10 epochs. Fine-tuning,
 where a trial takes it, adds 5 epochs at a hundredth to a twentieth of the learning rate.
 

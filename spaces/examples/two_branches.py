@@ -3,8 +3,8 @@
 Kernels of 3x3 and 5x5 side by side, and other networks.
 
 It reads one folder of images for each class in `photos/` here, or in another folder with `--data FOLDER`. The
-baseline is the tutorial as it stands: Conv2D 32 3x3 and Conv2D 64 5x5, each with `same` padding and max pooling, put
-together, flattened, Dense 128, Adam, batches of 32, 10 epochs.
+baseline is the tutorial unchanged: Conv2D 32 3x3 and Conv2D 64 5x5, each with `same` padding and max pooling,
+concatenated, flattened, Dense 128, Adam, batches of 32, 10 epochs.
 """
 
 from spaces import CNN, Augment, Branch, Branches, Choice, Constant, Cosine, Float, ImageFolder, Int, Space

@@ -1,4 +1,4 @@
-"""The canonical form: what enters the fingerprint, what does not, and the lines that differ."""
+"""The canonical form: what the fingerprint covers, and the lines that differ."""
 
 import subprocess
 import sys
@@ -25,13 +25,13 @@ NETWORK = "def build(recipe, input_shape, outputs):\n    return {body}\n"
 
 
 def custom(tmp_path: Path, name: str, source: str) -> Space:
-    """The space of a file with a network of its own."""
+    """Load a space file with a custom network."""
     file = tmp_path / name
     file.write_text(f"from spaces import *\n{source}\nspace = Space(Digits(), model=Custom(build))\n")
     return load(str(file)).space
 
 
-def test_differences_name_the_lines_as_they_were_and_are():
+def test_differences_show_old_and_new_lines():
     """A changed space shows only what changed, by dotted name."""
     old = Space(Digits(), dropout=Float(0.0, 0.5), batch_size=Choice(16, 32), epochs=3)
     new = Space(Digits(), dropout=Float(0.0, 0.6), batch_size=Choice(16, 32, default=32), epochs=Int(3, 5))
@@ -51,7 +51,7 @@ def test_differences_show_a_changed_value_under_an_unchanged_name():
     assert differences(to_json(old), to_json(new)) == ["- epochs.few = 3", "+ epochs.few = 4"]
 
 
-def test_the_fingerprint_is_the_same_in_every_process():
+def test_fingerprints_are_equal_in_every_process():
     """Workers on other machines compare fingerprints."""
     code = "from spaces import *; print(fingerprint(Space(Digits())))"
     other = subprocess.run(
@@ -60,8 +60,8 @@ def test_the_fingerprint_is_the_same_in_every_process():
     assert other.stdout.strip() == fingerprint(Space(Digits()))
 
 
-def test_a_function_enters_by_its_source_but_not_by_its_comments(tmp_path):
-    """Layout and comments of a function mean nothing; its code does, and so does its name."""
+def test_fingerprint_covers_code_but_not_comments(tmp_path):
+    """Layout and comments of a function have no effect; its code and its name do."""
     first = custom(tmp_path, "a.py", NETWORK.format(body="[1, 2]"))
     same = custom(tmp_path, "b.py", "# a comment\n" + NETWORK.format(body="[1,   2]  # another"))
     other = custom(tmp_path, "c.py", NETWORK.format(body="[1, 3]"))
@@ -70,7 +70,7 @@ def test_a_function_enters_by_its_source_but_not_by_its_comments(tmp_path):
     assert differences(to_json(first), to_json(other))[0].startswith("- model.build = build(), source ")
 
 
-def test_a_function_enters_with_what_it_has_captured(tmp_path):
+def test_fingerprint_covers_captured_values(tmp_path):
     """Two functions of one source that were made with different values are different."""
     made = "def make(n, m):\n    def build(recipe, input_shape, outputs, m=m):\n        return n\n    return build\n"
     spaces = [
@@ -81,8 +81,8 @@ def test_a_function_enters_with_what_it_has_captured(tmp_path):
     assert prints[0] == prints[3]
 
 
-def test_a_lambda_enters_by_its_code_alone(tmp_path):
-    """Two lambdas on one line are told apart, and what stands around them does not count."""
+def test_fingerprint_covers_the_code_of_lambdas(tmp_path):
+    """Two lambdas on one line differ, and the code around them has no effect."""
     both = "f, g = lambda r, i, o: i in {'a', 'b'}, lambda r, i, o: i in {'a', 'c'}\n"
     first = custom(tmp_path, "a.py", both + "build = f")
     second = custom(tmp_path, "b.py", both + "build = g")
@@ -90,13 +90,13 @@ def test_a_lambda_enters_by_its_code_alone(tmp_path):
     assert fingerprint(first) == fingerprint(alone) != fingerprint(second)
 
 
-def test_the_form_holds_no_code():
-    """A function cannot be made from the canonical form."""
+def test_canonical_form_contains_no_code():
+    """A function cannot be restored from it."""
 
     def build(recipe, input_shape, outputs):
         raise NotImplementedError
 
     form = to_json(Space(Digits(), model=Custom(build, units=3)))
     assert set(form["model"]["build"]) == {"function", "source"}
-    with pytest.raises(SpaceError, match="is not stored with the space: load the space file instead"):
+    with pytest.raises(SpaceError, match="is not stored with the space"):
         from_json(form)

@@ -53,8 +53,8 @@ def test_parameters_have_dotted_names_in_a_stable_order_and_conditions():
     ]
 
 
-def test_parameters_of_options_that_are_not_taken_do_not_exist():
-    """Filling asks only for what exists under the choices taken."""
+def test_parameters_of_other_options_do_not_exist():
+    """`fill` asks only for parameters that exist under the selected options."""
     asked = []
 
     def choose(name, parameter):
@@ -69,7 +69,7 @@ def test_parameters_of_options_that_are_not_taken_do_not_exist():
 
 
 def test_a_choice_within_a_choice_has_both_conditions():
-    """Conditions add up along the way to a parameter."""
+    """Conditions accumulate along the path to a parameter."""
     inner = Choice(none=None, noise=Augment(zoom=Float(0.0, 0.3)))
     space = Space(Digits(), augment=Choice(a=Augment(flip=Choice(None, "both")), b=Augment(zoom=0.1)))
     assert [h.conditions for h in flatten(space) if h.name == "augment.a.flip"] == [(("augment", "a"),)]
@@ -101,26 +101,26 @@ def test_the_baseline_is_every_default():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone.cnn.filters": 33}, "backbone.cnn.filters: 33 is not one of its values"),
-        ({"backbone.cnn.filters": 32.0}, "backbone.cnn.filters: 32.0 is not one of its values"),
-        ({"backbone": "vgg16"}, "backbone: 'vgg16' is not one of its values"),
-        ({"backbone.mobilenetv2.trainable_layers": 0}, "backbone.mobilenetv2.trainable_layers: is not a parameter"),
-        ({"unknown": 1}, "unknown: is not a parameter"),
+        ({"backbone.cnn.filters": 33}, "backbone.cnn.filters: got 33, expected a value of Int"),
+        ({"backbone.cnn.filters": 32.0}, "backbone.cnn.filters: got 32.0"),
+        ({"backbone": "vgg16"}, "backbone: got 'vgg16'"),
+        ({"backbone.mobilenetv2.trainable_layers": 0}, "backbone.mobilenetv2.trainable_layers: not a parameter"),
+        ({"unknown": 1}, "unknown: not a parameter"),
     ],
 )
-def test_a_wrong_assignment_is_refused(changes, message):
+def test_wrong_assignments_are_errors(changes, message):
     """Resolving refuses unknown parameters, and values that a parameter cannot take."""
     with pytest.raises(SpaceError, match=f"^{message}"):
         resolve(CONDITIONAL, {**baseline(CONDITIONAL), **changes})
 
 
-def test_an_incomplete_assignment_is_refused():
+def test_incomplete_assignments_are_errors():
     """Resolving needs every parameter that exists."""
-    with pytest.raises(SpaceError, match=r"^data\.image_size: has no value in the assignment"):
+    with pytest.raises(SpaceError, match=r"^data\.image_size: missing in the assignment"):
         resolve(CONDITIONAL, {})
 
 
-def test_a_space_of_nothing_but_data_is_complete():
+def test_spaces_need_only_data():
     """Every other field has a default, most of them a small search."""
     space = Space(data=ImageFolder("photos"))
     assert len(flatten(space)) > 5

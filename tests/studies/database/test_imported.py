@@ -26,11 +26,11 @@ KINDS = {
     "units": IntDistribution(1, 9),
 }
 UNUSABLE = {
-    "no parameters": ({}, 0.99, "has no value in the assignment"),
-    "some parameters": ({"dropout": 0.2}, 0.99, "has no value in the assignment"),
-    "out of range": ({**GOOD, "dropout": 0.9}, 0.99, "dropout: 0.9 is not one of its values"),
-    "off its step": ({**GOOD, "backbone.filters": 5}, 0.99, "backbone.filters: 5 is not one of its values"),
-    "unknown parameter": ({**GOOD, "units": 3}, 0.99, "units: is not a parameter"),
+    "no parameters": ({}, 0.99, "missing in the assignment"),
+    "some parameters": ({"dropout": 0.2}, 0.99, "missing in the assignment"),
+    "out of range": ({**GOOD, "dropout": 0.9}, 0.99, "dropout: got 0.9, expected a value of"),
+    "off its step": ({**GOOD, "backbone.filters": 5}, 0.99, "backbone.filters: got 5, expected"),
+    "unknown parameter": ({**GOOD, "units": 3}, 0.99, "units: not a parameter"),
     "percent": (GOOD, 99.0, "its value is 99, but val_accuracy is between 0 and 1"),
     "infinite": (GOOD, float("inf"), "its value is inf"),
 }

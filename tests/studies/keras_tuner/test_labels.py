@@ -173,7 +173,7 @@ def test_a_form_that_the_loss_rejects_is_refused():
         columns_of(3, "sparse_categorical_crossentropy", "one-hot")
     with pytest.raises(ModelError, match="the model has a single output"):
         columns_of(1, "bce", "one-hot", activation="sigmoid")
-    with pytest.raises(SpaceError, match="labels: must be 'integers' or 'one-hot' or None, got 'numbers'"):
+    with pytest.raises(SpaceError, match="labels: got 'numbers', expected 'integers' or 'one-hot' or None"):
         space_of(labels="numbers")
 
 
