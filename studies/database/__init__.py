@@ -1,1 +1,1 @@
-"""What several workers share in one database: the trials and who has taken them, the workers, and how to steer them."""
+"""The database that all workers of a study share: trials, claims, workers and control."""

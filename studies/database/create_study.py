@@ -115,7 +115,7 @@ def _open(
         database = Database(storage.engine, retry_timeout=retry_timeout)
         identity = Database(storage.engine).run(lambda connection: identify(connection, plain._study_id))
     imports = Imports(space, lambda trial_id: is_claimed(database, trial_id))
-    own = WorkerStorage(storage, database, plain._study_id, imports.seen, imports.taken)
+    own = WorkerStorage(storage, database, plain._study_id, imports.convert, imports.convert_claimed)
     return OpenStudy(
         optuna.load_study(study_name=name, storage=own), url, database, identity, resumed, imports, notices
     )

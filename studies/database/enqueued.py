@@ -58,13 +58,13 @@ def possible_value(parameter: Parameter, value: Any) -> Any:
     return next((name for name in numbers if is_real(value) and name == value), MISSING)
 
 
-def refuse_unused(space: Space, given: Mapping[str, Any], taken: Mapping[str, Scalar]) -> None:
+def refuse_unused(space: Space, given: Mapping[str, Any], active: Mapping[str, Scalar]) -> None:
     """Check that every enqueued value of a trial has been used.
 
     Args:
         space: The space.
         given: The enqueued values.
-        taken: Values of the parameters that exist under the selected options.
+        active: Values of the parameters that exist under the selected options.
 
     Raises:
         RefusedValues: A value belongs to a fixed or unknown parameter, or to one that these options do not have.
@@ -72,17 +72,17 @@ def refuse_unused(space: Space, given: Mapping[str, Any], taken: Mapping[str, Sc
     fixed = fixed_values(space)
     values = given if isinstance(given, Mapping) else {}
     for name in sorted(map(str, given)):
-        if name not in taken and not (name in fixed and _is_equal(fixed[name], values.get(name))):
+        if name not in active and not (name in fixed and _is_equal(fixed[name], values.get(name))):
             raise RefusedValues(
-                f"{name}: enqueued with {short_repr(values.get(name))}, {_unused(space, name, taken, fixed)}"
+                f"{name}: enqueued with {short_repr(values.get(name))}, {_unused(space, name, active, fixed)}"
             )
 
 
-def _unused(space: Space, name: str, taken: Mapping[str, Scalar], fixed: Mapping[str, Any]) -> str:
+def _unused(space: Space, name: str, active: Mapping[str, Scalar], fixed: Mapping[str, Any]) -> str:
     parameters = {each.name: each for each in flatten(space)}
     if name in parameters:
         missed = next(
-            (each for each in parameters[name].conditions if not same_value(taken.get(each[0]), each[1])), None
+            (each for each in parameters[name].conditions if not same_value(active.get(each[0]), each[1])), None
         )
         if missed is not None:
             return f"but it exists only with {missed[0]}={missed[1]!r}: enqueue {missed[0]} too"

@@ -57,7 +57,7 @@ class Imports:
         self._distributions = {name: distribution_of(parameter) for name, parameter in self._parameters.items()}
         self._has_hypermodel = isinstance(self.space.model, KerasTunerModel)
 
-    def seen(self, trial: FrozenTrial) -> FrozenTrial:
+    def convert(self, trial: FrozenTrial) -> FrozenTrial:
         """Return a trial as a recipe of the space, or as failed."""
         is_judged = trial.state in JUDGED
         if (self._fits(trial) and not (is_judged and outcome_of(trial) is None)) or self.is_claimed(trial._trial_id):
@@ -74,7 +74,7 @@ class Imports:
             return trial
         return _with(trial, params=params, distributions={name: self._distributions[name] for name in params})
 
-    def taken(self, trial: FrozenTrial) -> FrozenTrial:
+    def convert_claimed(self, trial: FrozenTrial) -> FrozenTrial:
         """Return a trial at its first claim: the values that it was created with count as enqueued."""
         if self._fits(trial):
             return trial

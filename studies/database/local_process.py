@@ -40,7 +40,7 @@ def machine() -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when a process of this machine started, in clock ticks since the boot; None if that cannot be told."""
+    """Return when a process of this machine started, in clock ticks since the boot; None if unknown."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
 

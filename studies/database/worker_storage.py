@@ -30,8 +30,8 @@ class WorkerStorage(BaseStorage):
         backend: Optuna's storage of the same database, for the study itself.
         database: The database.
         study_id: The study.
-        seen: Maps each trial that is read, since other programs may have added it with other distributions.
-        taken: Maps a trial at its first claim.
+        convert: Maps each trial that is read, since other programs may have added it with other distributions.
+        convert_claimed: Maps a trial at its first claim.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class WorkerStorage(BaseStorage):
         backend: optuna.storages.RDBStorage,
         database: Database,
         study_id: int,
-        seen: Callable[[FrozenTrial], FrozenTrial] = lambda trial: trial,
-        taken: Callable[[FrozenTrial], FrozenTrial] = lambda trial: trial,
+        convert: Callable[[FrozenTrial], FrozenTrial] = lambda trial: trial,
+        convert_claimed: Callable[[FrozenTrial], FrozenTrial] = lambda trial: trial,
     ) -> None:
         self._backend, self._database, self._study_id = backend, database, study_id
-        self._seen, self._taken = seen, taken
+        self._convert, self._convert_claimed = convert, convert_claimed
         self._known: dict[int, FrozenTrial] = {}
         self._agreement = Agreement()
         self._unfinished: set[int] = set()
@@ -60,7 +60,7 @@ class WorkerStorage(BaseStorage):
             self._unfinished.add(claim.trial_id)
             self._refresh()
             own = self._known[claim.trial_id]
-            self._own = copy.deepcopy(self._taken(own) if claim.attempt == 1 else own)
+            self._own = copy.deepcopy(self._convert_claimed(own) if claim.attempt == 1 else own)
             self._changes = PendingWrites()
 
     def pop_changes(self) -> PendingWrites:
@@ -128,7 +128,7 @@ class WorkerStorage(BaseStorage):
         )
         self._is_fresh = True
         for trial in found:
-            self._known[trial._trial_id] = self._seen(trial)
+            self._known[trial._trial_id] = self._convert(trial)
             (self._unfinished.discard if trial.state.is_finished() else self._unfinished.add)(trial._trial_id)
             self._newest = max(self._newest, trial._trial_id)
         self._agreement.note([self._known[trial._trial_id] for trial in found], self._known.values())

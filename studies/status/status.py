@@ -42,7 +42,7 @@ class StudyStatus:
         device_hours: Device hours used since the last start and their limit; None without a limit.
         stop: Why its workers were asked to stop, or None.
         exporting: Host of the worker that exports the best trial, or None.
-        exported: What was exported last: `trial`, `host`, `folder`; or None.
+        exported: Last export: `trial`, `host` and `folder`; or None.
     """
 
     name: str
@@ -67,26 +67,26 @@ class StudyStatus:
         return sum(worker.state == state for worker in self.workers)
 
 
-def read_status(found: OpenStudy) -> StudyStatus:
+def read_status(study: OpenStudy) -> StudyStatus:
     """Return the current status of a study.
 
     Raises:
         StudyError: The database cannot be used.
     """
-    with translate_errors(found.url):
-        known = found.study.get_trials(deepcopy=False)
-        workers = _workers(found)
-        control = _read_control(found)
+    with translate_errors(study.url):
+        known = study.study.get_trials(deepcopy=False)
+        workers = _workers(study)
+        control = _read_control(study)
         trial_budget = control.trial_budget if control else len(known)
-        progress = stored_trials.progress(found.study, trial_budget)
+        progress = stored_trials.progress(study.study, trial_budget)
         names = [stored_trials.STATES[trial.state] for trial in known]
         throughput = _throughput(known, workers, control.now) if control else None
         return StudyStatus(
-            name=found.name,
-            storage=redact_url(found.url),
-            made_by_search=found.created_by_search,
-            metric=_metric(found.study.user_attrs.get(SPACE)),
-            direction=found.study.direction.name.lower(),
+            name=study.name,
+            storage=redact_url(study.url),
+            made_by_search=study.created_by_search,
+            metric=_metric(study.study.user_attrs.get(SPACE)),
+            direction=study.study.direction.name.lower(),
             progress=progress,
             running=names.count(RUNNING),
             waiting=names.count(WAITING),
@@ -97,19 +97,19 @@ def read_status(found: OpenStudy) -> StudyStatus:
         )
 
 
-def _workers(found: OpenStudy) -> tuple[WorkerInfo, ...]:
-    if not found.created_by_search:
+def _workers(study: OpenStudy) -> tuple[WorkerInfo, ...]:
+    if not study.created_by_search:
         return ()
-    return found.database.read(lambda connection: read_workers(connection, found.study_id))
+    return study.database.read(lambda connection: read_workers(connection, study.study_id))
 
 
-def _read_control(found: OpenStudy) -> Any:
+def _read_control(study: OpenStudy) -> Any:
     """Return the control row with the database's `now` and the `used` device seconds, or None."""
-    if not found.created_by_search:
+    if not study.created_by_search:
         return None
-    columns = (STUDIES, database_seconds().label("now"), device_seconds(found.study_id).label("used"))
-    query = sa.select(*columns).where(STUDIES.c.study_id == found.study_id)
-    return found.database.read(lambda connection: connection.execute(query).one_or_none())
+    columns = (STUDIES, database_seconds().label("now"), device_seconds(study.study_id).label("used"))
+    query = sa.select(*columns).where(STUDIES.c.study_id == study.study_id)
+    return study.database.read(lambda connection: connection.execute(query).one_or_none())
 
 
 def _control_fields(row: Any, workers: Sequence[WorkerInfo]) -> dict[str, Any]:

@@ -57,10 +57,10 @@ def summarize_trials(name_or_folder: str, runs: Path, storage: str | None = None
     Raises:
         StudyError: The study was not found, or its database cannot be used.
     """
-    found = open_study(resolve_study(name_or_folder, runs, storage))
-    with translate_errors(found.url):
-        claims = _read_claims(found)
-        return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in found.study.get_trials(deepcopy=False)]
+    study = open_study(resolve_study(name_or_folder, runs, storage))
+    with translate_errors(study.url):
+        claims = _read_claims(study)
+        return [_row(trial, *claims.get(trial._trial_id, ("", 0))) for trial in study.study.get_trials(deepcopy=False)]
 
 
 def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialSummary:
@@ -80,13 +80,13 @@ def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialSummary:
     )
 
 
-def _read_claims(found: OpenStudy) -> dict[int, tuple[str, int]]:
+def _read_claims(study: OpenStudy) -> dict[int, tuple[str, int]]:
     """Return the host of the last worker and the number of attempts, by trial id."""
-    if not found.created_by_search:
+    if not study.created_by_search:
         return {}
     joined = sa.outerjoin(CLAIMS, WORKERS, CLAIMS.c.worker_id == WORKERS.c.worker_id)
     query = sa.select(CLAIMS.c.trial_id, WORKERS.c.host, CLAIMS.c.attempt).select_from(joined)
-    rows = found.database.read(
-        lambda connection: connection.execute(query.where(CLAIMS.c.study_id == found.study_id)).all()
+    rows = study.database.read(
+        lambda connection: connection.execute(query.where(CLAIMS.c.study_id == study.study_id)).all()
     )
     return {row.trial_id: (row.host or "", row.attempt) for row in rows}

@@ -13,17 +13,17 @@ DIALECTS: Mapping[str, str] = {"sqlite": "julianday('now')", "postgresql": "cloc
 
 
 class SetClock:
-    """A clock that stands still until the test moves it: as time does, or as somebody does who sets it."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.now = time.time()
 
     def move(self, seconds: float) -> None:
-        """Move the clock by that many seconds, back if they are negative."""
+        """Move the clock by a number of seconds, back if negative."""
         self.now += seconds
 
     def govern(self, engine: sa.Engine) -> None:
-        """Make it the clock of everything that this engine does from now on."""
+        """Make it the clock of an engine from now on."""
         dialect = "mysql" if engine.dialect.name == "mariadb" else engine.dialect.name
         now = (
             str(sa.select(database_seconds()).compile(dialect=engine.dialect))

@@ -18,14 +18,14 @@ STORES = ("sqlite", "postgresql", MYSQL)
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """One PostgreSQL for all tests of this process; what it writes need not outlive the machine."""
+    """Start one PostgreSQL for all tests of this process, without syncing to disk."""
     with postgres(settings={"fsync": "off"}) as server:
         yield server
 
 
 @pytest.fixture
 def mysql_url():
-    """The URL of an empty database on the MariaDB that was given."""
+    """Return the URL of an empty database on the given MariaDB."""
     server = os.environ.get(MYSQL_VARIABLE)
     if not server:
         pytest.skip(f"no MariaDB: set {MYSQL_VARIABLE}")
@@ -36,7 +36,7 @@ def mysql_url():
 
 @pytest.fixture(params=STORES)
 def url(request, tmp_path):
-    """The URL of an empty database, on each kind of store in turn."""
+    """Return the URL of an empty database of each kind in turn."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "study.db")
     if request.param == "postgresql":
@@ -46,7 +46,7 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def engines():
-    """Engines whose connections are closed after the test."""
+    """Collect engines whose connections are closed after the test."""
     kept = []
     yield kept
     for engine in kept:
@@ -55,7 +55,7 @@ def engines():
 
 @pytest.fixture
 def open_worker(url, engines):
-    """Opens the study as a process of its own would: with its own connections. Give it how many trials there are."""
+    """Open the study with its own connections, as a separate process would; pass the trial budget."""
 
     def opened(trials: int = 6, **settings):
         found = create_study(url, "tiny", TINY, Study(trials=trials, **settings), DATA)
@@ -68,7 +68,7 @@ def open_worker(url, engines):
 
 @pytest.fixture
 def open_plainly(url, engines):
-    """Opens the study as a program that knows only Optuna would."""
+    """Open the study with Optuna alone."""
 
     def opened():
         storage = optuna.storages.RDBStorage(url)

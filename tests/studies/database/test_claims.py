@@ -30,7 +30,7 @@ CHANGES = PendingWrites(
 
 @pytest.fixture
 def queue_of(open_worker):
-    """A worker of the study with its own connections, and its queue."""
+    """Create a worker with its own connections, and return the study and its queue."""
 
     def new(trials: int = 6):
         opened = open_worker(trials)
@@ -40,7 +40,7 @@ def queue_of(open_worker):
 
 
 def lose(opened, queue):
-    """Let a worker have been silent for too long, and the others notice."""
+    """Mark a worker as lost."""
 
     def silence(connection):
         mine = WORKERS.c.worker_id == queue.worker.worker_id
@@ -219,7 +219,7 @@ def test_running_trial_without_claim_is_evaluated(queue_of, open_plainly):
 
 
 class AnswerLost(Database):
-    """A database whose first answer to each commit gets lost."""
+    """A database that loses the first answer to each commit."""
 
     def run(self, work):
         super().run(work)

@@ -27,12 +27,12 @@ CORRECTED = {
 
 
 def corrected(folder, space=TINY, settings=SETTINGS, data=DATA):
-    """The study as the same command opens it after a correction."""
+    """Open the study as the same command does after a change."""
     return create_study(sqlite_url(folder / "study.db"), "tiny", space, settings, data, corrects=True)
 
 
 def ended(folder, state, value=None):
-    """A study whose first trial ended in this way."""
+    """Create a study whose first trial ended in this way."""
     opened = opened_tiny(folder, SETTINGS)
     queue = joined(opened, SETTINGS)
     taken = taken_from(opened.study, queue)

@@ -21,7 +21,7 @@ def ip(*arguments, check=True):
 
 @pytest.fixture
 def namespace():
-    """A network namespace, and the name of this side of the link to it."""
+    """Create a network namespace; returns its name and the name of this end of the link."""
     name, link = f"search-{os.getpid()}", f"s{os.getpid()}"
     try:
         made = ip("netns", "add", name, check=False).returncode == 0
@@ -73,7 +73,7 @@ def test_cut_link_loses_no_trial(namespace, tmp_path):
 
 
 def wait_for(is_so):
-    """Wait until it is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + 60.0
     while not is_so():
         assert time.monotonic() < deadline

@@ -7,7 +7,7 @@ from studies.database.distributions import Agreement
 
 
 def trial_of(number, **params):
-    """A trial that is complete, with options for each parameter."""
+    """Return a complete trial with options for each parameter."""
     distributions = {name: options for name, (_, options) in params.items()}
     trial = optuna.trial.create_trial(
         value=1.0, params={name: value for name, (value, _) in params.items()}, distributions=distributions

@@ -49,13 +49,13 @@ ACCEPTED = {
 
 
 def plain(folder):
-    """The study as Optuna alone sees it."""
+    """Open the study with Optuna alone."""
     return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
 
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
-    """A study with a baseline, then one trial enqueued for each case, and run to its end."""
+    """Run a study with a baseline and one enqueued trial for each case."""
     folder = tmp_path_factory.mktemp("enqueued")
     run_tiny(folder, Study(trials=1, sampler="random"), space=SPACE)
     study = plain(folder)

@@ -34,14 +34,14 @@ HANGING = (PARAMS, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
 
 @pytest.fixture(scope="module", autouse=True)
 def collected():
-    """Those connections are collected here, where their warnings are ignored, and not in the tests of other files."""
+    """Collect leftover connections here, where their warnings are ignored."""
     yield
     gc.collect()
 
 
 @pytest.fixture
 def plain(url, engines):
-    """Opens the database as a program that knows only Optuna does."""
+    """Open the database with Optuna alone."""
 
     def opened():
         storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool})
@@ -53,7 +53,7 @@ def plain(url, engines):
 
 @pytest.fixture
 def delete(plain):
-    """Deletes a study as Optuna and its dashboard do."""
+    """Delete a study as Optuna and its dashboard do."""
 
     def deleted(name="tiny"):
         optuna.delete_study(study_name=name, storage=plain())
@@ -62,13 +62,13 @@ def delete(plain):
 
 
 def count(opened, *tables):
-    """How many rows there are."""
+    """Count the rows of tables."""
     with opened.database.engine.connect() as connection:
         return [connection.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables]
 
 
 def searched(opened, trials=2):
-    """Evaluate some trials, and leave."""
+    """Evaluate some trials and deregister."""
     queue = joined(opened, Study())
     for _ in range(trials):
         taken = taken_from(opened.study, queue)
@@ -248,7 +248,7 @@ def test_monitor_notices_deletion(open_worker, delete, url):
 
 @pytest.fixture
 def open_other(url, engines):
-    """Opens a second study in the same database."""
+    """Open a second study in the same database."""
 
     def opened():
         found = create_study(url, "other", TINY, Study(trials=6), DATA)

@@ -37,7 +37,7 @@ UNUSABLE = {
 
 
 def plain(folder):
-    """The study as Optuna alone sees it."""
+    """Open the study with Optuna alone."""
     return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
 
 

@@ -23,7 +23,7 @@ from tests.support.fakes import joined, opened_tiny, run_tiny
 
 
 def heard(opened, member, clock=lambda: 100.0):
-    """What a worker hears with its next heartbeat."""
+    """Return what a worker's next heartbeat delivers."""
     stop = StopRequest(clock=clock)
     apply_control(opened.database.run(lambda connection: send_heartbeat(connection, member, WorkerActivity())), stop)
     return stop

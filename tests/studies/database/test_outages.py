@@ -22,13 +22,13 @@ from tests.support.fakes import joined
 
 @pytest.fixture
 def clock():
-    """The database's clock, set by the test."""
+    """Return a database clock that the test sets."""
     return SetClock()
 
 
 @pytest.fixture
 def crew(open_worker, clock):
-    """Three workers of a study with ten seconds to be heard, each with a trial."""
+    """Create three workers with a timeout of ten seconds, each with a trial."""
     crew = []
     for _ in range(3):
         opened = open_worker(3)
@@ -39,13 +39,13 @@ def crew(open_worker, clock):
 
 
 def beats(worker):
-    """One heartbeat of a worker."""
+    """Send one heartbeat of a worker."""
     opened, queue, _ = worker
     opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
 
 
 def writes(worker):
-    """Whether a worker still holds its trial."""
+    """Return True if a worker still has the claim on its trial."""
     _, queue, claim = worker
     try:
         queue.save(claim, PendingWrites(user_attrs={"x": 1}))
@@ -55,14 +55,14 @@ def writes(worker):
 
 
 def state_of(worker):
-    """The state of a worker in the database."""
+    """Return the stored state of a worker."""
     opened, queue, _ = worker
     query = sa.select(WORKERS.c.state).where(WORKERS.c.worker_id == queue.worker.worker_id)
     return opened.database.read(lambda connection: connection.scalar(query))
 
 
 def losses(opened):
-    """How many workers in a row count as lost with each trial."""
+    """Return the crash count of each trial."""
     query = sa.select(CLAIMS.c.crash_count).order_by(CLAIMS.c.trial_id)
     return opened.database.read(lambda connection: [*connection.scalars(query)])
 

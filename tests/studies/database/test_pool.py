@@ -26,7 +26,7 @@ SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 
 
 def connections_to(url):
-    """How many connections a PostgreSQL has to a database."""
+    """Return the number of connections to a PostgreSQL database."""
     engine = sa.create_engine(sa.make_url(url).set(database="postgres"), poolclass=sa.NullPool)
     count = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name"
     with engine.connect() as connection:

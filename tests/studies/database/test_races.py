@@ -25,7 +25,7 @@ DEADLOCKS = ("deadlock", "lock wait", "lock timeout")
 
 
 def silence(opened, queues):
-    """Let workers have been silent for too long, while others were heard."""
+    """Set the heartbeats of workers back, while others stay alive."""
     these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in queues])
     opened.database.run(
         lambda connection: connection.execute(
@@ -35,13 +35,13 @@ def silence(opened, queues):
 
 
 def states(opened):
-    """The state of every trial by its id."""
+    """Return the state of every trial by id."""
     query = sa.select(TRIALS.c.trial_id, TRIALS.c.state)
     return opened.database.read(lambda connection: {row.trial_id: row.state for row in connection.execute(query)})
 
 
 class Pause:
-    """Stops a worker before a statement, until it is told to resume."""
+    """Pauses a worker before a statement until `resume`."""
 
     def __init__(self, opened, beginning):
         self.reached, self._resume, self._beginning = threading.Event(), threading.Event(), beginning
@@ -53,7 +53,7 @@ class Pause:
             self._resume.wait(10.0)
 
     def resume(self):
-        """Let it resume."""
+        """Let the worker continue."""
         self._resume.set()
 
 

@@ -63,7 +63,7 @@ def test_study_survives_full_disk(tmp_path):
 
 
 def fill(ballast):
-    """Write until there is no room."""
+    """Write until the disk is full."""
     try:
         while True:
             ballast.write(bytes(4096))

@@ -20,18 +20,18 @@ from tests.support.fakes import joined
 
 @pytest.fixture
 def crew(open_worker):
-    """A study of two trials, and what makes a new worker of it."""
+    """Create a study of two trials, and a function that creates workers."""
     opened = open_worker(2)
     return opened, lambda **settings: replace(joined(opened, Study(trials=2)), **settings)
 
 
 def lose(opened, queue, state=LOST):
-    """Let a worker die, and the others notice."""
+    """End a worker, by default as lost."""
     opened.database.run(lambda connection: end_worker(connection, queue.worker.worker_id, state))
 
 
 def lose_with_it(opened, new, times, epochs=(), **settings):
-    """Let so many workers take a trial and die, each after writing these epochs; returns the numbers they took."""
+    """Let workers claim a trial, write epochs and crash; returns the numbers of their trials."""
     numbers = []
     for _ in range(times):
         queue = new(**settings)

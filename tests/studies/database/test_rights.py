@@ -38,7 +38,7 @@ GRANT USAGE ON SCHEMA public TO {READER}, {GUEST}
 
 @pytest.fixture(scope="module")
 def urls(postgres_server):
-    """The URL of the page's database for each of its users, who have what the page grants; the study is there."""
+    """Return the URL of the database for each user of the documentation; the study exists."""
     made, granted = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[::2]
     before, inside = made.split("\\c search\n")
     execute(postgres_server.url("postgres"), before)
@@ -56,7 +56,7 @@ def urls(postgres_server):
 
 
 def execute(url, statements):
-    """Run SQL, each statement in a transaction of its own."""
+    """Run SQL statements, each in its own transaction."""
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in filter(str.strip, statements.split(";")):
@@ -65,7 +65,7 @@ def execute(url, statements):
 
 
 def work_as(url, trials=2):
-    """Be a worker of the study until it has so many trials."""
+    """Evaluate trials as a worker up to a number of trials."""
     plan, stop = SleepSettings(url, trials, epochs=2, seconds=0.0), StopRequest()
     settings = Study(sampler="random", pruner="none")
     opened = create_study(url, NAME, TINY, settings, DATA)
@@ -84,14 +84,14 @@ def work_as(url, trials=2):
 
 @contextlib.contextmanager
 def refused(reason):
-    """What is done in the block is refused; what it leaves is collected here, not in a later test."""
+    """Expect the block to be refused, and collect its connections here."""
     with pytest.raises(StudyError, match=reason):
         yield
     gc.collect()
 
 
 def look_as(url):
-    """See how the study stands."""
+    """Read the status of the study."""
     found = open_study(StudyRef(NAME, url, Path()))
     try:
         return read_status(found)

@@ -67,7 +67,7 @@ def test_optuna_lists_study(open_worker, open_plainly, url, engines):
 
 
 def start(url: str, go, answers) -> None:
-    """What each of many processes does on an empty database."""
+    """Start a worker on an empty database, in each of many processes."""
     go.wait()
     try:
         opened = create_study(url, "tiny", TINY, Study(), DATA)

@@ -8,13 +8,13 @@ from studies.database.schema_lock import schema_lock
 
 
 @pytest.fixture
-def without_retry(monkeypatch):
-    """Waits for moments in place of minutes."""
+def short_timeouts(monkeypatch):
+    """Shorten the timeouts."""
     monkeypatch.setattr(module, "WARN_AFTER_SECONDS", 0.0)
     monkeypatch.setattr(module, "CREATION_TIMEOUT_SECONDS", 0.3)
 
 
-def test_wait_is_bounded_and_logged(url, without_retry, caplog):
+def test_wait_is_bounded_and_logged(url, short_timeouts, caplog):
     """The error says how to stop the process that holds the lock."""
     ending = {"sqlite": "fuser ", "postgresql": "SELECT pg_terminate_backend(", "mysql": "KILL "}
     said = pytest.raises(StudyError, match=r"locked by another process")
@@ -24,7 +24,7 @@ def test_wait_is_bounded_and_logged(url, without_retry, caplog):
     assert ["waiting up to" in record.getMessage() for record in caplog.records] == [True]
 
 
-def test_lock_is_released_after_error(url, without_retry):
+def test_lock_is_released_after_error(url, short_timeouts):
     """An error in the block releases the lock."""
     with pytest.raises(KeyError), schema_lock(url):
         raise KeyError

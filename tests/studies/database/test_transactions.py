@@ -125,7 +125,7 @@ LASTING = {
 
 
 def wrapped(kind, error):
-    """The error as SQLAlchemy gives it."""
+    """Return an error as SQLAlchemy raises it."""
     return kind("SELECT 1", {}, error)
 
 
@@ -152,7 +152,7 @@ def test_other_errors_are_not_retried():
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self):
         self.now, self.slept = 0.0, []
@@ -167,7 +167,7 @@ class Clock:
 
 @pytest.fixture
 def database(tmp_path):
-    """A SQLite database with a clock that does not wait."""
+    """Return a SQLite database with a clock that does not wait."""
     engine = open_storage(sqlite_url(tmp_path / "a.db")).engine
     clock = Clock()
     yield Database(engine, lambda: 60.0, clock, clock.sleep)
@@ -175,7 +175,7 @@ def database(tmp_path):
 
 
 def failing(times, error):
-    """Work that fails so many times."""
+    """Return a function that fails a number of times."""
     calls = []
 
     def work(connection=None):

@@ -13,7 +13,7 @@ from tests.support.fakes import joined
 
 @pytest.fixture
 def worker(open_worker):
-    """Takes the next trial, as a worker of its own with a given sampler and pruner."""
+    """Create a worker that claims the next trial with a sampler and a pruner."""
 
     def new(sampler=None, pruner=None):
         opened = open_worker(50)

@@ -23,7 +23,7 @@ from tests.support.fakes import joined
 
 
 def rows_of(opened):
-    """The study's workers by their ids."""
+    """Return the study's worker rows by id."""
     return {
         row.worker_id: row
         for row in opened.database.read(lambda connection: connection.execute(sa.select(WORKERS)).all())
@@ -31,7 +31,7 @@ def rows_of(opened):
 
 
 def silence(opened, queue, seconds):
-    """Let a worker have been silent for so long."""
+    """Set a worker's heartbeat back by some seconds."""
     mine = WORKERS.c.worker_id == queue.worker.worker_id
     change = sa.update(WORKERS).where(mine).values(heartbeat_at=database_seconds() - seconds)
     opened.database.run(lambda connection: connection.execute(change))

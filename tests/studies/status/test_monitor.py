@@ -16,7 +16,7 @@ SETTINGS = Study(trials=4, sampler="random", pruner="none")
 
 
 def looking(folder):
-    """Looks at the study of the tests."""
+    """Return a monitor of the test study."""
     return StudyMonitor(sqlite_url(folder / "study.db"), "tiny")
 
 
