@@ -35,26 +35,12 @@ _TOKENS = re.compile(rf"{_CODE}|[^\s_./-]*?(?=\\[uU])|[^\s_./-]*[\s_./-]+|[^\s_.
 """Parts of a name after which a line may break."""
 
 
-def drawable_names(names: Iterable[str], length: int = MAX_NAME_LENGTH) -> list[str]:
-    """Return names that can be drawn, each in one line.
-
-    Args:
-        names: Any names of folders.
-        length: Maximum number of characters; a longer name loses its middle, since names often differ at the ends.
-
-    Returns:
-        The names without line breaks. Characters that no installed font has are replaced by their code, such as
-        `\\u732b`, and unprintable characters by a square.
-    """
-    return [_escape_dollars(_replace_undrawable(_shorten(name, length))) for name in names]
-
-
 def number_undrawable(classes: Sequence[str]) -> list[str]:
     """Return all class names in drawable form, each in one line, for `wrap_label`.
 
     Names with characters that no installed font has get the number of their class in front, which `NOTE` explains.
     """
-    names = [_shorten(name, MAX_NAME_LENGTH) for name in classes]
+    names = [_shorten(name) for name in classes]
     return [
         _replace_undrawable(name) if _is_drawable(name) else f"{index}: {_replace_undrawable(name)}"
         for index, name in enumerate(names)
@@ -117,12 +103,12 @@ def fonts_for(names: Iterable[str]) -> list[str]:
     return families
 
 
-def _shorten(name: str, length: int) -> str:
+def _shorten(name: str) -> str:
     name = " ".join(str(name).split())
-    if len(name) <= length:
+    if len(name) <= MAX_NAME_LENGTH:
         return name
-    head = (length - 1) // 2
-    return f"{name[: length - 1 - head]}{_ELLIPSIS}{name[-head:] if head else ''}"
+    tail = (MAX_NAME_LENGTH - 1) // 2
+    return f"{name[: MAX_NAME_LENGTH - 1 - tail]}{_ELLIPSIS}{name[-tail:]}"
 
 
 def _escape_dollars(text: str) -> str:

@@ -14,7 +14,7 @@ from studies.export.plots.confusion import plot_confusion
 from studies.export.plots.curves import Curve, mean_over_folds, plot_curves
 from studies.export.plots.drawing import draw_plots
 from studies.export.plots.grids import plot_mistakes, plot_samples
-from studies.export.plots.labels import FONT, NOTE, drawable_names, fonts_for, needs_note, number_undrawable, wrap_label
+from studies.export.plots.labels import FONT, NOTE, fonts_for, needs_note, number_undrawable, wrap_label
 
 NAMES = ["猫", "a$x^2$", "🐈", "line\nbreak", "العربية", "bad\udcff", "\x07bell", "\\frac{", "<b>", "Größe " * 30]
 
@@ -86,11 +86,11 @@ def test_samples_show_as_many_classes_as_possible(tmp_path, monkeypatch):
 
 
 def test_long_names_keep_their_ends():
-    """Two names that differ only at the end stay different after shortening."""
-    first, second = drawable_names(["a" * 60 + "1", "a" * 60 + "2"], 20)
+    """Two names that differ only at the end stay different after shortening; line breaks and dollars are escaped."""
+    first, second = number_undrawable(["a" * 300 + "1", "a" * 300 + "2"])
     assert first != second
-    assert {len(first), len(second)} == {20}
-    assert drawable_names(["x y\n z", "cost $5"]) == ["x y z", r"cost \$5"]
+    assert len(first) == len(second) == labels.MAX_NAME_LENGTH
+    assert [wrap_label(name, 9.0, 9) for name in number_undrawable(["x y\n z", "cost $5"])] == ["x y z", r"cost \$5"]
 
 
 LONG = "the_quite_long_name_of_a_class_as_found_in_botanical_data_sets_with_authors_1842"

@@ -1,4 +1,4 @@
-"""A cache of its own for every test, and a small network whose weights lie in a file."""
+"""Fixtures: a separate cache for every test, and a small network with a weights file."""
 
 import shutil
 from pathlib import Path

@@ -32,7 +32,7 @@ def test_features_replace_images_only_if_they_never_change(changes, path):
 
 
 @pytest.mark.parametrize("name", FEATURES_ENV)
-def test_the_feature_cache_can_be_turned_off(monkeypatch, name):
+def test_feature_cache_can_be_turned_off(monkeypatch, name):
     """SEARCH_FEATURE_CACHE=off trains every trial on images, and so does the variable's old name."""
     monkeypatch.setenv(name, "off")
     assert training_input(RECIPE) == training_input(replace(RECIPE, augment=VIEWS)) == IMAGES

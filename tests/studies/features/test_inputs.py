@@ -166,16 +166,16 @@ def test_full_network_matches_its_head(folder, warm, changes):
 
 def test_progress_is_reported_and_can_interrupt(folder):
     """Progress is reported after every batch of both splits; an exception stops the computation."""
-    told = []
+    reported = []
 
     def tell(done, total):
-        told.append((done, total))
-        if len(told) == 3:
+        reported.append((done, total))
+        if len(reported) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         FeatureInputs(folder, tell).for_trial(RECIPE, dataset())
-    assert told == [(64, 70), (70, 70), (20, 20)]
+    assert reported == [(64, 70), (70, 70), (20, 20)]
     assert [entry.shape for entry in entries()] == [(70, 256)]
 
 

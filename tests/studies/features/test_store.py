@@ -17,12 +17,12 @@ KEY, OTHER = "0a" * 20, "0b" * 20
 VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
 
 
-def rows(values=VALUES, told=None, error=None) -> FeatureBatches:
+def rows(values=VALUES, computed=None, error=None) -> FeatureBatches:
     """Two batches, with an error between them if there is one."""
 
     def batches():
-        if told is not None:
-            told.append(1)
+        if computed is not None:
+            computed.append(1)
         yield values[:4]
         if error is not None:
             raise error
@@ -33,13 +33,13 @@ def rows(values=VALUES, told=None, error=None) -> FeatureBatches:
 
 def test_features_are_computed_once_and_listed(cache):
     """The same values, memory-mapped and read-only, computed once, as an entry of the cache."""
-    told = []
+    computed = []
     for _ in range(2):
-        found = load_or_compute(cache_root(), KEY, rows(told=told))
+        found = load_or_compute(cache_root(), KEY, rows(computed=computed))
         np.testing.assert_array_equal(found, VALUES)
         assert isinstance(found, np.memmap)
         assert not found.flags.writeable
-    assert told == [1]
+    assert computed == [1]
     (entry,) = entries()
     assert (entry.key, entry.kind, entry.shape) == (KEY, "features", (6, 2))
     assert entry.bytes > VALUES.nbytes
@@ -125,7 +125,7 @@ def test_only_one_process_computes(cache):
     processes = [context.Process(target=_compute, args=(cache, results)) for _ in range(3)]
     for process in processes:
         process.start()
-    told = [results.get(timeout=60) for _ in range(4)]
+    computed = [results.get(timeout=60) for _ in range(4)]
     for process in processes:
         process.join()
-    assert sorted(told, key=str) == [*[float(VALUES.sum())] * 3, "computed"]
+    assert sorted(computed, key=str) == [*[float(VALUES.sum())] * 3, "computed"]

@@ -103,7 +103,7 @@ def test_grey_images_become_three_equal_channels():
     ],
 )
 def test_impossible_networks_are_refused(name, shape, fields, message):
-    """What a network cannot read is told with what it needs."""
+    """The error says what the network needs, such as the minimum image size."""
     with pytest.raises(ModelError, match=message):
         model_of(name, shape, **fields)
 
