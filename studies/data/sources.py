@@ -1,4 +1,4 @@
-"""The sources of images: each ends in three splits, decoded once and cached."""
+"""Load any source of images as three splits, decoded once and cached."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,13 +17,13 @@ from studies.images.parallel_decode import ProgressCallback
 
 
 def load(data: Record, folder: Path, *, cache: Path | None = None, progress: ProgressCallback | None = None) -> Dataset:
-    """The three splits of a data source; the same ones every time.
+    """Load the three splits of a data source, which are always the same.
 
     Args:
-        data: A record of `spaces.data` whose parameters are resolved.
-        folder: Where relative paths start: the folder of the space file.
-        cache: Where decoded images are kept; None takes SEARCH_CACHE, else the user's cache folder.
-        progress: Called with the files decoded and the files in all, at most 20 times a second.
+        data: Record of `spaces.data` with resolved parameters.
+        folder: Folder that relative paths start from: that of the space file.
+        cache: Cache folder; None for SEARCH_CACHE or the user's cache folder.
+        progress: Callback with the number of decoded files and the total, called at most 20 times a second.
 
     Raises:
         DataError: The images or labels cannot be used.
@@ -31,9 +31,9 @@ def load(data: Record, folder: Path, *, cache: Path | None = None, progress: Pro
     """
     read = look_up(SOURCES, type(data), "data", DataError)
     dataset = read(data, folder, cache, progress)
-    for part, split in (("training", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
-        if without := [name for name, count in split.counts(dataset.classes).items() if not count]:
-            raise DataError(f"No image of class {without[0]!r} is left for {part}: add images, or split off less.")
+    for use, split in (("training", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
+        if missing := [name for name, count in split.counts(dataset.classes).items() if not count]:
+            raise DataError(f"no images of class {missing[0]!r} left for {use}\nhint: add images, or split off fewer")
     return dataset
 
 
@@ -44,4 +44,4 @@ SOURCES: Mapping[type[Record], Callable[..., Dataset]] = {
     KerasDataset: lambda data, *_: load_keras_dataset(data),
     CustomData: lambda data, *_: load_custom(data),
 }
-"""The sources by their records, each called with the record, its folder, the cache folder and the progress callback."""
+"""Loaders by record; each is called with the record, the folder, the cache folder and the progress callback."""

@@ -31,10 +31,10 @@ def copy(folder: Path, source: str, target: str) -> None:
 
 
 def test_duplicates_are_left_out_of_test_and_validation(photos, monkeypatch):
-    """Train keeps its images, and test those that are in validation too; the cache remembers it."""
+    """Train keeps its images, and test those that are only in validation too; the cache remembers it."""
     before = image_bytes(load_folder(photos).test)
     copy(photos, "train/b/b_0000.png", "test/b/b_0000.png")
-    copy(photos, "train/a/a_0001.png", "val/b/y.png")
+    copy(photos, "train/b/b_0000.png", "val/b/y.png")
     copy(photos, "test/a/a_0002.png", "val/a/z.png")
     Image.open(photos / "train/a/a_0003.png").save(photos / "test/a/x.bmp")
     data = load_folder(photos)
