@@ -158,6 +158,6 @@ def _recent(trials: list[TrialEnded]) -> Table:
             format_metric(trial.value),
             epochs,
             format_duration(trial.seconds),
-            Text(stop_text(trial.reason), "dim"),
+            Text(stop_text(trial.reason).removeprefix(f"{trial.state} "), "dim"),
         )
     return table

@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy():
         (("run", "digits", "--pruner", "best"), "hyperband, asha"),
         (("run", "digits", "--study", "a/b"), "--study"),
         (("run", "digits", "--seed", "-1"), "--seed"),
+        (("run", "digits", "--test", "30"), "--test"),
         (("run", "digits", "--wrong"), "--wrong"),
         (("run", "digits", "--workers", "0"), "--workers"),
         (("run", "digits", "--devices", "gpu"), "auto, cpu"),

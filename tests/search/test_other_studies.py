@@ -12,20 +12,24 @@ from tests.support.fakes import open_tiny, run_tiny
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
 
 
-def test_studies_of_plain_optuna_are_shown(search, folder):
-    """Trials are shown; workers are unknown, and there is nothing to stop."""
-    study = optuna.create_study(storage=sqlite_url(folder / "study.db"), study_name="tiny")
-    study.add_trial(optuna.trial.create_trial(value=1.0))
-    assert search("status").stdout.splitlines()[1].split()[:3] == ["tiny", "1/-", "1"]
-    shown = search("status", "tiny").stdout
+@pytest.mark.parametrize("shared", [True, False])
+def test_studies_of_plain_optuna_are_shown(search, folder, shared):
+    """Trials are shown; workers are unknown, and there is nothing to stop, also in a database with tables of search."""
+    url = sqlite_url(folder / "study.db")
+    if shared:
+        run_tiny(folder, Study(trials=1, pruner="none"))
+    optuna.create_study(storage=url, study_name="plain").add_trial(optuna.trial.create_trial(value=1.0))
+    rows = [line.split()[:3] for line in search("status", "--storage", url).stdout.splitlines()]
+    assert ["plain", "1/-", "1"] in rows
+    shown = search("status", "plain", "--storage", url).stdout
     assert "not created by search" in shown
     assert "1 of 1: 1 complete" in shown
     assert "best       trial 0: 1.0000\n" in shown
     assert "baseline" not in shown
-    form = json.loads(search("status", "tiny", "--json").stdout)
-    assert (form["best"]["epoch"], form["baseline"]) == (None, None)
-    assert "no running workers on tiny" in search("workers", "tiny").stdout
-    assert "not created by search" in search("stop", "tiny").stderr
+    record = json.loads(search("status", "plain", "--storage", url, "--json").stdout)
+    assert (record["best"]["epoch"], record["baseline"]) == (None, None)
+    assert "no running workers" in search("workers", "plain", "--storage", url).stdout
+    assert "not created by search" in search("stop", "plain", "--storage", url).stderr
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -44,17 +48,6 @@ def test_studies_of_several_objectives_are_listed_without_a_best(search, folder,
         done = search(command, "pareto", "--storage", url)
         assert done.exit_code == 6
         assert "2 objectives" in done.stderr
-
-
-def test_a_plain_study_in_a_shared_database_is_not_ours(search, folder):
-    """The tables of search in the same database do not make it a study of search."""
-    run_tiny(folder, Study(trials=1, pruner="none"))
-    url = sqlite_url(folder / "study.db")
-    optuna.create_study(storage=url, study_name="plain").add_trial(optuna.trial.create_trial(value=1.0))
-    shown = search("status", "plain", "--storage", url).stdout
-    assert "not created by search" in shown
-    assert "baseline" not in shown
-    assert "not created by search" in search("stop", "plain", "--storage", url).stderr
 
 
 @pytest.mark.parametrize("typed", ["renamed", "runs/renamed"])

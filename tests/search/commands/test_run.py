@@ -78,14 +78,6 @@ def test_typed_images_replace_those_of_the_space(search, fake_run, tmp_path, wor
     assert calls[0][0].space.data == data
 
 
-def test_a_fraction_of_test_images_has_limits(search, fake_run, tmp_path):
-    """A number out of range is a usage error that names the range."""
-    (tmp_path / "photos").mkdir()
-    done = search("run", "photos", "--test", "30")
-    assert done.exit_code == 2
-    assert "0.9" in done.stderr
-
-
 def test_a_path_that_is_not_text_is_refused(search, fake_run, tmp_path, monkeypatch):
     """It would break the export after the whole search."""
     folder = tmp_path / os.fsdecode(b"caf\xe9")
