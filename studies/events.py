@@ -1,4 +1,4 @@
-"""What happens during a run, as told to whoever watches it: the terminal, a log, a test."""
+"""Events of a run, for its listeners: a terminal, a log, a test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from studies.stop_request import StopReason
 
 @dataclass(frozen=True)
 class DataReady:
-    """The images are there.
+    """The images are loaded.
 
     Args:
         classes: Names of the classes.
         image_shape: (height, width, channels) of one image.
-        images: Of `train`, `validation` and `test`: the number of images of each class, in the order of `classes`.
-        skipped: Files that were left out, each with the reason in a few words.
+        images: Number of images of each class, in the order of `classes`, by split.
+        skipped: Files that were skipped, each with the reason in a few words.
         notices: What the user should know about the images, one sentence each.
     """
 
@@ -30,22 +30,22 @@ class DataReady:
 
 @dataclass(frozen=True)
 class StudyOpened:
-    """The study is ready.
+    """The study is open.
 
     Args:
-        name: Its name.
-        storage: Its database, without a password.
-        metric: What is compared.
+        name: Name of the study.
+        storage: URL of its database, without the password.
+        metric: Metric that is searched.
         direction: `maximize` or `minimize`.
-        resumed: It was there before.
-        progress: How far it is.
-        timeout_seconds: Seconds from the opening to the end of the time limit, or None.
-        device: What trains, such as `2 CPU cores` or `GPU NVIDIA H200`.
+        resumed: The study existed before this run.
+        progress: Its progress.
+        timeout_seconds: Seconds from now to the time limit, or None.
+        device: Device that trains, such as `2 CPU cores` or `GPU NVIDIA H200`.
         sampler: Name of the sampler.
         pruner: Name of the pruner.
         seed: Seed of the study.
         notices: What the user should know, one sentence each.
-        identity: What no other study has.
+        identity: Unique identifier of the study.
     """
 
     name: str
@@ -65,7 +65,7 @@ class StudyOpened:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial begins, or begins again after an interruption (`again`)."""
+    """A trial starts, or resumes (`resumed`)."""
 
     number: int
     params: Mapping[str, Scalar]
@@ -75,7 +75,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch of a trial (or of the retraining, where `number` is None) has ended."""
+    """An epoch of a trial, or of the retraining (`number` is None), has ended."""
 
     number: int | None
     epoch: int
@@ -85,17 +85,17 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial has ended, or was handed back (`waiting`) for the next run.
+    """A trial has ended, or was released (`waiting`).
 
     Args:
-        number: Its number.
+        number: Number of the trial.
         state: `complete`, `pruned`, `failed` or `waiting`.
         value: Its value, or None.
-        epoch: The epoch of that value, counted from 1, or None.
-        epochs: Epochs that were trained.
-        seconds: How long it took.
-        reason: Why it was pruned, failed or handed back; empty when complete.
-        progress: How far the study is now.
+        epoch: Epoch of that value, counted from 1, or None.
+        epochs: Number of epochs that were trained.
+        seconds: Duration in seconds.
+        reason: Why it was pruned, failed or released (then a `StopReason`); empty if complete.
+        progress: Progress of the study after it.
     """
 
     number: int
@@ -110,7 +110,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class RetrainingStarted:
-    """The best trial's recipe is trained on train plus validation."""
+    """Retraining of the best trial on train plus validation starts."""
 
     number: int
     epochs: int
@@ -174,49 +174,49 @@ WorkerEvent: TypeAlias = DataProgress | DataReady | FeaturesProgress | StudyJoin
 
 
 class RunListener:
-    """Does nothing with what happens; subclasses override what they show. Called from the run's own thread."""
+    """Ignores every event; subclasses override what they show. Called from the thread of the run."""
 
     def on_data_progress(self, done: int, total: int) -> None:
-        """So many of the images are decoded."""
+        """Handle the number of images decoded so far."""
 
     def on_data_ready(self, event: DataReady) -> None:
-        """The images are there."""
+        """Handle loaded images."""
 
     def on_study_opened(self, event: StudyOpened) -> None:
-        """The study is ready."""
+        """Handle the opening of the study."""
 
     def on_features_progress(self, done: int, total: int) -> None:
-        """A frozen backbone has read so many of the images; at the end the training goes on."""
+        """Handle the number of images that the frozen backbone has processed; training continues after the last."""
 
     def on_trial_started(self, event: TrialStarted) -> None:
-        """A trial begins."""
+        """Handle the start of a trial."""
 
     def on_epoch_ended(self, event: EpochEnded) -> None:
-        """An epoch has ended."""
+        """Handle the end of an epoch."""
 
     def on_trial_ended(self, event: TrialEnded) -> None:
-        """A trial has ended."""
+        """Handle the end of a trial."""
 
     def on_waiting(self) -> None:
-        """No trial is left to begin, but others are still at work and may be lost."""
+        """Handle waiting: no trial is left to claim, but the running ones of other workers may be requeued."""
 
     def on_worker_count(self, count: int) -> None:
-        """So many workers share the study, this one among them."""
+        """Handle the number of live workers of the study, including this one."""
 
     def on_workers_changed(self, workers: Sequence[WorkerInfo]) -> None:
-        """The workers of the study, on whatever machine: those alive, and those lost lately."""
+        """Handle the workers of the study on all machines: the live ones and those lost recently."""
 
     def on_worker_output(self, label: str, text: str) -> None:
-        """A worker reports a line for people: a label and a text."""
+        """Handle a line for people: a label and a text."""
 
     def on_worker_lost(self, text: str) -> None:
-        """A worker was lost, or a process of this run died and is replaced: in words."""
+        """Handle a message about a lost worker, or a crashed process that is restarted."""
 
     def on_retraining(self, event: RetrainingStarted) -> None:
-        """The search is over, the best recipe is trained once more."""
+        """Handle the start of retraining, after the search."""
 
     def on_exporting(self, trial: int | None = None) -> None:
-        """The model is tested, written and compared; without time to retrain, with the weights of that trial."""
+        """Handle the start of test and export; `trial` provides the weights if there is no time to retrain."""
 
     def on_stopping(self, reason: StopReason) -> None:
-        """A signal asked for an end; the current step is finished first."""
+        """Handle a signal: the run stops after the current step."""

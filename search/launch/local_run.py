@@ -1,4 +1,4 @@
-"""A run in this process alone: loads what was typed, and searches."""
+"""A run in this process: loads the space and searches it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,27 +28,27 @@ GPU_OPTIONS = {"workers_per_gpu", "gpu_memory"}
 def search(
     call: RunCommand, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest", process: WorkerContext
 ) -> tuple["RunResult", dict[str, Scalar]]:
-    """Search in this process alone.
+    """Search in this process.
 
     Args:
-        call: What was typed.
-        settings: The typed settings of the study.
-        screen: Shows it.
-        stop: Asks for an end.
-        process: What this process is among the workers.
+        call: The command line.
+        settings: The settings of the study on the command line.
+        screen: Shows the run.
+        stop: Whether to stop, and why.
+        process: Circumstances of this process.
 
     Returns:
-        The outcome, and the defaults of the space by dotted name.
+        The result, and the baseline by dotted name.
     """
     silence_native_logs()
     return search_loaded(call, *load_typed(call, settings, screen), screen, stop, process)
 
 
 def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) -> tuple["LoadedSpace", "Study"]:
-    """Load the space that was typed, and its settings.
+    """Load the space and the settings of a command line.
 
     Raises:
-        SearchError: The file cannot be loaded, or what was typed excludes each other.
+        SearchError: The file cannot be loaded, or options exclude each other.
     """
     from spaces.held_out import with_test
     from spaces.loading import load
@@ -64,7 +64,7 @@ def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) ->
         check_url(study.storage)
     if not study.is_supervised and (alone := WORKER_OPTIONS & settings.keys()):
         raise UsageError(f"{option_name(min(alone))} requires --workers or --devices")
-    # In the file of a space they may stand for the machines that have GPUs.
+    # In a space file these settings may be meant for machines that have GPUs.
     if study.devices is not None and study.devices.strip() == "cpu" and (of_gpus := GPU_OPTIONS & settings.keys()):
         raise UsageError(f"{option_name(min(of_gpus))} cannot be combined with --devices cpu")
     screen.on_space_loaded(loaded.space, study)
@@ -72,7 +72,7 @@ def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) ->
 
 
 def _require_text(*paths: Path) -> None:
-    """Paths enter the study and its export as text."""
+    """Raise if a path is not text: it is stored in the study and its export."""
     for path in paths:
         if not str(path).isprintable() and any("\ud800" <= letter <= "\udfff" for letter in str(path)):
             raise UsageError(f"the path {str(path)!a} must be valid UTF-8: rename the folder")
@@ -81,11 +81,11 @@ def _require_text(*paths: Path) -> None:
 def search_loaded(
     call: RunCommand, loaded: "LoadedSpace", study: "Study", screen: Screen, stop: "StopRequest", process: WorkerContext
 ) -> tuple["RunResult", dict[str, Scalar]]:
-    """Search a loaded space in this process; the arguments and what is returned are those of `search`."""
+    """Search a loaded space in this process; arguments and return value are those of `search`."""
     from studies.stop_request import signals
 
     with signals(stop, screen.on_stopping):
-        # Here Optuna and Keras are loaded, which takes seconds.
+        # This loads Optuna and Keras, which takes seconds.
         from studies.run import run as run_study
 
         result = run_study(
@@ -95,7 +95,7 @@ def search_loaded(
 
 
 def _hyperparameters(space: "Space", result: "RunResult") -> Mapping[str, Scalar]:
-    """The defaults of a hypermodel, if the space has one and something is to be compared with them."""
+    """Return the defaults of a hypermodel, if the space has one and there is a best trial to compare."""
     if not isinstance(space.model, KerasTunerModel) or result.progress.best is None:
         return {}
     from studies.keras_tuner.suggest import defaults_of

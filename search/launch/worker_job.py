@@ -1,4 +1,4 @@
-"""What a worker process is told when it is started: in its environment, since everybody can list command lines."""
+"""The work of a worker process, passed in its environment, since any user can list command lines."""
 
 import json
 import os
@@ -13,30 +13,30 @@ JOB, STORAGE = "SEARCH_WORKER", "SEARCH_STORAGE"
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """What one worker process does.
+    """The work of one worker process.
 
     Args:
-        number: Of the worker on this machine, counted from 1.
+        number: Number of the worker on this machine, counted from 1.
         target: The space, as typed.
-        settings: The typed settings of the study, without the database.
-        output: Where studies are kept.
-        log: Its log file.
+        settings: The settings of the study on the command line, without the database.
+        output: Folder of all studies.
+        log: Path of its log file.
         parent: Process id of the supervisor.
         events: Descriptor of the pipe to the supervisor; None for none.
-        export: Whether the best model is exported.
-        data: The folder of images in place of the space's own, or None.
-        test: A share of the images, or a folder, to test with in place of the space's own; or None.
-        device: What it trains on, in words.
-        device_share: Its part of that.
-        gpu_memory: Most bytes that it may take of its GPU, or None.
-        memory: Bytes of its own memory from which on it makes room for a fresh process.
-        trials: Trials after which it does so.
+        export: Export the best model.
+        data: Folder of images that replaces the space's own, or None.
+        test: Fraction of the images, or folder, that replaces the space's own test images; or None.
+        device: Name of its device, for people.
+        device_share: Fraction of the device that it uses.
+        gpu_memory: GPU memory limit in bytes, or None.
+        memory: Private memory in bytes above which a new process replaces it.
+        trials: Number of trials after which a new process replaces it.
         is_replacement: Another process of this run has worked in its place.
-        checks_model: Build the first model before the first trial; not where an earlier process died without a word,
-            which that model may have killed: it then fails as a trial, and the others are evaluated.
-        study: Identity of the study that this run has worked on; None while that is not known.
-        debug: Show tracebacks.
-        started: Reading of `time.monotonic`, which all processes of a machine share, when the command began.
+        checks_model: Build the first model before the first trial; False after a process has crashed without a message.
+            That model may be the cause: it then fails as a trial, and the others are evaluated.
+        study: Identity of the study that this run has joined; None while unknown.
+        debug: Log tracebacks.
+        started: Reading of `time.monotonic`, which all processes of a machine share, at the start of the command.
     """
 
     number: int
@@ -61,24 +61,24 @@ class WorkerJob:
     events: int | None = None
 
     def command(self) -> list[str]:
-        """The command line; the arguments only tell whoever lists the processes what this one is."""
+        """Return the command line; its arguments only describe the process to people who list processes."""
         words = [f"worker-{self.number}", self.target]
         return [sys.executable, "-P", "-m", "search.launch.worker_process", *words]
 
     def environment(self, environ: Mapping[str, str], storage: str | None) -> dict[str, str]:
-        """The environment of the process.
+        """Return the environment of the process.
 
         Args:
-            environ: That of this process.
+            environ: Environment of the supervisor.
             storage: URL of the database, which may hold a password; None for the file in the study's folder.
         """
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [environ.get("PYTHONPATH")])]
-        told = {name: value for name, value in environ.items() if name != STORAGE}
-        told |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: json.dumps(asdict(self))}
-        return told if storage is None else {**told, STORAGE: storage}
+        variables = {name: value for name, value in environ.items() if name != STORAGE}
+        variables |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: json.dumps(asdict(self))}
+        return variables if storage is None else {**variables, STORAGE: storage}
 
 
 def job_of(environ: Mapping[str, str]) -> WorkerJob:
-    """The job that stands in the environment."""
+    """Return the job in an environment."""
     return WorkerJob(**json.loads(environ[JOB]))

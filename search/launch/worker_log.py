@@ -1,4 +1,4 @@
-"""The log files of worker processes, and what is read from them."""
+"""The log files of worker processes, which are for people."""
 
 import fcntl
 import os
@@ -12,13 +12,13 @@ STUDY, UNKNOWN, IDENTITY_CHARACTERS = "study id   ", "not open yet", 36
 
 
 class Log:
-    """The log file of one worker, to which its processes write, one after the other.
+    """The log file of one worker, to which its processes write one after another.
 
-    Its first line is the identity of the study, which is filled in once the study is open.
+    Its first line holds the identity of the study, which is filled in once the study is open.
 
     Args:
-        path: The file.
-        descriptor: It, open for appending and held.
+        path: Path of the file.
+        descriptor: Descriptor of the file, open for appending and locked.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -27,7 +27,7 @@ class Log:
         self._begin = path.stat().st_size
 
     def sign(self, study: str) -> None:
-        """Write the identity of the study into the first line, or to the end where another one is there."""
+        """Write the identity of the study into the first line; append it if the line holds another one."""
         before = _study_of(self.path)
         if before == "":
             with self.path.open("r+b") as file:
@@ -36,11 +36,11 @@ class Log:
             os.write(self.descriptor, _first_line(study))
 
     def begin(self) -> None:
-        """Another process writes from here on."""
+        """Start the part of another process."""
         self._begin = self.path.stat().st_size
 
     def tail(self, lines: int = 5) -> str:
-        """The last lines that the last process wrote, for showing."""
+        """Return the last lines of the last process, without passwords and control characters."""
         with self.path.open("rb") as file:
             file.seek(self._begin)
             written = file.read().decode(errors="backslashreplace").splitlines()
@@ -48,17 +48,17 @@ class Log:
         return "\n".join(f"    {escape_text(redact(line))}" for line in shown)
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Close the file and release its lock."""
         os.close(self.descriptor)
 
 
 def open_logs(folder: Path, count: int, study: str = "") -> list[Log]:
-    """Open one log file for each worker, and lock it: another supervisor may work on the same study.
+    """Open and lock one log file for each worker; another supervisor of the same study uses other files.
 
     Args:
-        folder: Where they are. Those of another study are moved out of the way, and kept.
-        count: How many.
-        study: Identity of the study; empty while there is none.
+        folder: Folder of the logs. Those of another study are renamed.
+        count: Number of workers.
+        study: Identity of the study; empty if it does not exist yet.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -68,7 +68,7 @@ def open_logs(folder: Path, count: int, study: str = "") -> list[Log]:
         free = _free(folder, study)
         return [next(free) for _ in range(count)]
     except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be written: {error.strerror}: give another --output") from error
+        raise OutputError(f"cannot write to {folder}: {error.strerror}\nhint: pass a different --output") from error
 
 
 def _free(folder: Path, study: str) -> Iterator[Log]:
@@ -76,11 +76,11 @@ def _free(folder: Path, study: str) -> Iterator[Log]:
     while True:
         number += 1
         path = folder / f"worker-{number}.log"
-        descriptor = _held(path)
+        descriptor = _lock(path)
         if descriptor is not None and _study_of(path) not in ("", None, study):
-            path.rename(_aside(path))
+            path.rename(_unused_path(path))
             os.close(descriptor)
-            descriptor = _held(path)
+            descriptor = _lock(path)
         if descriptor is None:
             continue
         if path.stat().st_size == 0:
@@ -88,28 +88,28 @@ def _free(folder: Path, study: str) -> Iterator[Log]:
         yield Log(path, descriptor)
 
 
-def _held(path: Path) -> int | None:
+def _lock(path: Path) -> int | None:
     """Return a descriptor of a locked log file, or None if another process holds the lock."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        # Held through the descriptors of the worker's processes, too: also when their supervisor was killed.
+        # The worker processes inherit the lock with the descriptor, so it outlives a killed supervisor.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
-        # Another supervisor writes it, or moves it away at this moment.
+        # Another supervisor uses it, or is renaming it.
         pass
     os.close(descriptor)
     return None
 
 
 def _first_line(study: str) -> bytes:
-    """As long for a study that is not open yet as for any other, so that it can be filled in."""
+    """Return the first line; it has the same length with and without an identity, so that it can be filled in."""
     return f"{STUDY}{study or UNKNOWN:<{IDENTITY_CHARACTERS}}\n".encode()
 
 
 def _study_of(path: Path) -> str | None:
-    """The identity in the first line of a log; empty while it is not filled in, None if there is no such line."""
+    """Return the identity in the first line of a log; empty if it is not filled in, None without such a line."""
     with path.open("rb") as file:
         line = file.readline(len(STUDY) + IDENTITY_CHARACTERS + 1).decode(errors="replace")
     if not line.startswith(STUDY):
@@ -118,8 +118,8 @@ def _study_of(path: Path) -> str | None:
     return "" if found == UNKNOWN else found
 
 
-def _aside(path: Path) -> Path:
-    """Where the log of another study is kept; nothing is there yet."""
+def _unused_path(path: Path) -> Path:
+    """Return an unused path for the log of another study."""
     study = _study_of(path) or ""
     short = study[:8] if study[:8].isalnum() else "earlier"
     names = (f"{path.stem}-{short}{f'-{count}' if count > 1 else ''}.log" for count in range(1, 10_000))

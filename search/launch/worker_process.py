@@ -1,9 +1,9 @@
-"""One worker process: the ordinary run of a space, beside others, with its output in a log file.
+"""One worker process: an ordinary run of a space, with its output in a log file and its events on a pipe.
 
     python -m search.launch.worker_process
 
-It is started by a supervisor, which puts its job into the environment. It ends as `search run` does, or with 75 when a
-fresh process should go on in its place.
+A supervisor starts it, with its job in the environment. It exits like `search run`, or with 75 to be replaced by a new
+process.
 """
 
 import os
@@ -27,9 +27,9 @@ from studies.workers.event_pipe import EventWriter
 
 
 def main() -> None:
-    """Work until the study is over or an end is asked for."""
+    """Work until the study is over or a stop is requested."""
     escape_unencodable()
-    # Processes that this one starts are no workers.
+    # Processes that this one starts are not workers.
     job = job_of(os.environ)
     del os.environ[JOB]
     events = EventWriter(job.events)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def work(job: WorkerJob, events: EventWriter) -> int:
-    """Do the job, and return the exit code."""
+    """Do the job and return the exit code."""
     from studies.stop_request import StopRequest
     from studies.workers.recycling import private_memory
 
@@ -58,7 +58,7 @@ def work(job: WorkerJob, events: EventWriter) -> int:
         result, defaults = search(call, settings, screen, stop, process_of(job))
     if result.should_restart:
         print_line(
-            f"{'worker':<{LABEL}} makes room for a fresh process, with {format_bytes(private_memory())} of memory"
+            f"{'worker':<{LABEL}} restarting this worker process ({format_bytes(private_memory())} memory in use)"
         )
         return RECYCLED
     screen.summary(summary(result, call, defaults))
@@ -66,7 +66,7 @@ def work(job: WorkerJob, events: EventWriter) -> int:
 
 
 def process_of(job: WorkerJob) -> WorkerContext:
-    """What this process is among the workers."""
+    """Return the circumstances of this process."""
     from studies.workers.recycling import restart_check
 
     return WorkerContext(

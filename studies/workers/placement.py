@@ -1,4 +1,4 @@
-"""Which worker trains on what: the GPUs of this machine, found without starting one, and the threads of its CPU."""
+"""Assigns devices to workers: the GPUs of this machine, found without using one, and the threads of its CPU."""
 
 import os
 import shutil
@@ -11,24 +11,24 @@ from spaces.errors import UsageError
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 HIDDEN = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-"""What keeps a process off the GPUs."""
+"""Environment that hides the GPUs from a process."""
 
 GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-"""What lets TensorFlow and JAX take of a GPU what they need, rather than all of it."""
+"""Environment that lets TensorFlow and JAX allocate GPU memory as needed, rather than all of it."""
 
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
-"""What TensorFlow, NumPy and JAX read their number of threads from, once, when they are imported."""
+"""Variables from which TensorFlow, NumPy and JAX read their number of threads when they are imported."""
 
 
 @dataclass(frozen=True)
 class DeviceAssignment:
-    """Where one worker trains.
+    """Device of one worker.
 
     Args:
-        label: In words, such as `GPU 1`.
-        share: Its part of the device.
-        environment: What its process is told before the backend starts.
-        defaults: As `environment`, where the user's own environment says nothing else.
+        label: Name for people, such as `GPU 1`.
+        share: Fraction of the device that the worker uses.
+        environment: Environment variables that its process needs before the backend starts.
+        defaults: Further variables, which the user's own environment overrides.
     """
 
     label: str
@@ -37,19 +37,19 @@ class DeviceAssignment:
     defaults: Mapping[str, str] = field(default_factory=dict)
 
     def environment_for(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The environment of its process, from that of this one."""
+        """Return the environment of its process, given that of this one."""
         return {**self.defaults, **environ, **self.environment}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine has to train on.
+    """Devices of this machine.
 
     Args:
-        cores: Cores of the CPU.
-        gpus: The GPUs, as CUDA calls them.
-        is_listed: The user's own CUDA_VISIBLE_DEVICES names them.
-        memory: Gives the bytes of a GPU's memory, or None if nobody says.
+        cores: Number of CPU cores.
+        gpus: Names of the GPUs, as CUDA_VISIBLE_DEVICES lists them.
+        is_listed: The user's own CUDA_VISIBLE_DEVICES lists them.
+        memory: Returns the memory of a GPU in bytes, or None if unknown.
     """
 
     cores: int
@@ -59,9 +59,9 @@ class Machine:
 
 
 def this_machine(environ: Mapping[str, str] = os.environ) -> Machine:
-    """What there is here; no GPU is started for it."""
+    """Return the devices of this machine, without using a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(cores, found_gpus(environ), "CUDA_VISIBLE_DEVICES" in environ, _memory_of)
+    return Machine(cores, visible_gpus(environ), "CUDA_VISIBLE_DEVICES" in environ, _gpu_memory)
 
 
 def assign_devices(
@@ -71,30 +71,30 @@ def assign_devices(
     per_gpu: int | None = None,
     gpu_memory: int | None = None,
 ) -> list[DeviceAssignment]:
-    """Where each worker trains.
+    """Return the device of each worker.
 
     Args:
-        machine: What there is.
-        workers: How many; None for as many as find room, which on a CPU is one.
-        devices: `auto`, `cpu` or GPUs; None for `auto`.
-        per_gpu: Most workers on one GPU; None for as many as are needed.
-        gpu_memory: Most bytes that each may take of its GPU, or None.
+        machine: Devices of the machine.
+        workers: Number of workers; None for as many as fit, which on a CPU is one.
+        devices: `auto`, `cpu` or a list of GPUs; None for `auto`.
+        per_gpu: Maximum number of workers per GPU; None for no maximum.
+        gpu_memory: GPU memory limit of each worker in bytes, or None.
 
     Raises:
-        UsageError: There is no such GPU, or there are more workers than find room.
+        UsageError: A GPU does not exist, or the workers do not fit.
     """
-    wanted = (devices or "auto").replace(" ", "")
-    if wanted == "cpu" or (wanted == "auto" and not machine.gpus):
-        return [_on_cpu(workers or 1, machine.cores, HIDDEN if wanted == "cpu" else {})] * (workers or 1)
+    devices = (devices or "auto").replace(" ", "")
+    if devices == "cpu" or (devices == "auto" and not machine.gpus):
+        return [_on_cpu(workers or 1, machine.cores, HIDDEN if devices == "cpu" else {})] * (workers or 1)
     chosen = machine.gpus
-    if wanted != "auto":
-        chosen = tuple(dict.fromkeys(_gpu(name, machine.gpus) for name in wanted.split(",")))
+    if devices != "auto":
+        chosen = tuple(dict.fromkeys(_gpu(name, machine.gpus) for name in devices.split(",")))
     count = workers or len(chosen) * (per_gpu or 1)
     if per_gpu is not None and count > per_gpu * len(chosen):
         gpus = f"{len(chosen)} GPU{'s' if len(chosen) > 1 else ''}"
         raise UsageError(
-            f"{count} workers find no room on {gpus} with {per_gpu} on each: "
-            f"give --workers {per_gpu * len(chosen)} or --workers-per-gpu {-(-count // len(chosen))}"
+            f"{count} workers do not fit on {gpus} with {per_gpu} per GPU\n"
+            f"hint: pass --workers {per_gpu * len(chosen)} or --workers-per-gpu {-(-count // len(chosen))}"
         )
     names = [chosen[index % len(chosen)] for index in range(count)]
     return [_on_gpu(name, machine, names.count(name), gpu_memory) for name in names]
@@ -104,25 +104,25 @@ def _gpu(name: str, gpus: tuple[str, ...]) -> str:
     if not name.isdigit() and name in gpus:
         return name
     if not name.isdigit() or int(name) >= len(gpus):
-        there = f"there are {', '.join(map(str, range(len(gpus))))}" if gpus else "no GPU was found"
-        raise UsageError(f"--devices: there is no GPU {name} here, {there}: give --devices auto or --devices cpu")
+        found = f"found {', '.join(map(str, range(len(gpus))))}" if gpus else "no GPU was found"
+        raise UsageError(f"--devices: GPU {name} does not exist ({found})\nhint: pass --devices auto or --devices cpu")
     return gpus[int(name)]
 
 
 def _on_gpu(name: str, machine: Machine, sharing: int, limit: int | None) -> DeviceAssignment:
     index = machine.gpus.index(name)
-    told = {"CUDA_VISIBLE_DEVICES": name, **GROWTH}
+    environment = {"CUDA_VISIBLE_DEVICES": name, **GROWTH}
     if not machine.is_listed:
-        # CUDA would count the fastest first, nvidia-smi counts by their places. A user's own list stays as meant.
-        told["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        # CUDA numbers the fastest GPU first, nvidia-smi follows the bus. A list of the user keeps CUDA's order.
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if limit is not None and (memory := machine.memory(name)) is not None:
         if limit * sharing > memory:
             raise UsageError(
-                f"--gpu-memory: GPU {index} has {memory / 2**30:.1f}GiB, too little for {sharing} times "
-                f"{limit / 2**30:.1f}GiB: give at most {memory // sharing // 2**20}MiB"
+                f"--gpu-memory: GPU {index} has {memory / 2**30:.1f}GiB, too little for {sharing} x "
+                f"{limit / 2**30:.1f}GiB\nhint: pass at most {memory // sharing // 2**20}MiB"
             )
-        told["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{limit / memory:.4f}"
-    return DeviceAssignment(f"GPU {index}{f', 1/{sharing}' if sharing > 1 else ''}", 1 / sharing, told)
+        environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{limit / memory:.4f}"
+    return DeviceAssignment(f"GPU {index}{f', 1/{sharing}' if sharing > 1 else ''}", 1 / sharing, environment)
 
 
 def _on_cpu(workers: int, cores: int, hidden: Mapping[str, str]) -> DeviceAssignment:
@@ -131,25 +131,25 @@ def _on_cpu(workers: int, cores: int, hidden: Mapping[str, str]) -> DeviceAssign
     return DeviceAssignment(label, 1 / workers, hidden, dict.fromkeys(THREADS, str(threads)))
 
 
-def found_gpus(environ: Mapping[str, str], ask: Callable[[], list[str]] | None = None) -> tuple[str, ...]:
-    """The GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES names them.
+def visible_gpus(environ: Mapping[str, str], list_gpus: Callable[[], list[str]] | None = None) -> tuple[str, ...]:
+    """Return the GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES lists them.
 
     Args:
-        environ: The environment; a CUDA_VISIBLE_DEVICES in it is the answer.
-        ask: Lists those of the machine.
+        environ: The environment; its CUDA_VISIBLE_DEVICES is returned if it is set.
+        list_gpus: Lists the GPUs of the machine; None to ask the driver.
     """
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return tuple((ask or _of_machine)())
+        return tuple((list_gpus or _machine_gpus)())
     names: list[str] = []
     for name in (part.strip() for part in visible.split(",")):
         if not (name.isdigit() or name.startswith(("GPU-", "MIG-"))):
-            break  # As for CUDA: nothing counts from the first wrong name on.
+            break  # Like CUDA: the first invalid name ends the list.
         names.append(name)
     return tuple(names)
 
 
-def _of_machine() -> list[str]:
+def _machine_gpus() -> list[str]:
     listed = _nvidia_smi("-L")
     if listed is not None:
         count = sum(line.startswith("GPU ") for line in listed)
@@ -158,9 +158,9 @@ def _of_machine() -> list[str]:
     return [str(index) for index in range(count)]
 
 
-def _memory_of(gpu: str) -> int | None:
-    told = _nvidia_smi(f"--id={gpu}", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
-    return int(told[0]) * 2**20 if told and told[0].strip().isdigit() else None
+def _gpu_memory(gpu: str) -> int | None:
+    lines = _nvidia_smi(f"--id={gpu}", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    return int(lines[0]) * 2**20 if lines and lines[0].strip().isdigit() else None
 
 
 def _nvidia_smi(*words: str) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Takes trials of a study and evaluates them, one after the other, until there are no more."""
+"""Loop of a worker: claims and evaluates trials one by one until none is left."""
 
 import math
 import time
@@ -24,7 +24,9 @@ from studies.trials.repeats import Recipes, most_of, size_of
 from studies.trials.run_context import RunContext
 from studies.trials.samplers import make_sampler, trial_seed
 
-MOST_FAILURES_AT_FIRST = 5
+MAX_FAILURES_AT_FIRST = 5
+"""Failed trials, without any other, after which the search ends."""
+
 IDLE_SECONDS = 0.5
 
 Evaluate = Callable[..., TrialOutcome]
@@ -32,20 +34,20 @@ Evaluate = Callable[..., TrialOutcome]
 
 @dataclass(frozen=True)
 class Worker:
-    """Evaluates trials of a study, beside any number of other workers.
+    """Evaluates trials of a study, next to any number of other workers.
 
     Args:
         study: The study, on a `WorkerStorage`.
-        space: What is searched.
-        settings: How.
-        queue: Where its trials are taken.
-        evaluate: Evaluates one trial: called with the trial that was taken, its recipe and the progress before it.
+        space: Its space.
+        settings: How it is searched.
+        queue: Queue from which trials are claimed.
+        evaluate: Evaluates one trial: takes the claimed trial, its recipe and the progress before it.
         context: What all parts of the run share.
-        may_begin: Asked before each trial: whether there is time for one more.
+        can_start: Returns True if there is time for one more trial.
         ended: Called with the progress after each trial.
-        has_enough: Whether this process should make room for a fresh one after so many trials.
+        should_restart: Takes the number of evaluated trials; returns True if a new process should continue.
         wait: Waits for a number of seconds.
-        imports: Trials that others have added to the study; None looks for none.
+        imports: Reads trials that other programs have added to the study; None to read none.
     """
 
     study: optuna.Study
@@ -61,31 +63,31 @@ class Worker:
     imports: Imports | None = None
 
     def run(self) -> bool:
-        """Evaluate trials until all are done, or an end is asked for, or this process has done enough.
+        """Evaluate trials until all are done, a stop is requested, or this process should restart.
 
         Returns:
-            Whether the search is over for this process: False when a fresh one should go on.
+            True if the search is over for this process; False if a new process should continue.
 
         Raises:
-            NoResultError: The first trials all failed.
+            NoResultError: The first trials have all failed.
         """
         self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or max_epochs(self.space))
         evaluated = 0
         while not self.context.stop() and self.can_start():
             if self.should_restart(evaluated):
                 return False
-            taken = claim_next_trial(
+            claimed = claim_next_trial(
                 self.study, self.queue, self._sampler, self._max_trials(), self.context.listener, self.context.activity
             )
-            if isinstance(taken, NoTrialLeft):
-                if taken.study_finished:
+            if isinstance(claimed, NoTrialLeft):
+                if claimed.study_finished:
                     return True
-                # The others may yet be lost, and their trials wait then.
+                # The trials of other workers are requeued if these are lost.
                 self.context.activity.show("waiting for the other workers")
                 self.context.listener.on_waiting()
                 self.wait(IDLE_SECONDS)
                 continue
-            self._evaluate(taken)
+            self._evaluate(claimed)
             evaluated += 1
         return True
 
@@ -102,40 +104,40 @@ class Worker:
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return make_sampler(self.settings.sampler, trial_seed(self.settings.seed, number))
 
-    def _evaluate(self, taken: ClaimedTrial) -> None:
+    def _evaluate(self, claimed: ClaimedTrial) -> None:
         outcome = TrialOutcome(WAITING, None, None, 0, 0.0, "interrupted")
         self.context.listener.on_worker_count(self.context.activity.workers_alive)
         try:
             try:
-                outcome = self._outcome(taken)
+                outcome = self._outcome(claimed)
             finally:
-                # Also when the run ends with an error: the trial waits for another worker.
-                taken.end(outcome)
+                # Also if the run ends with an error: another worker resumes the trial.
+                claimed.end(outcome)
         except ClaimLostError as error:
             outcome = TrialOutcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
             self.context.activity.show("between trials")
-        now = self._progress(taken)
+        now = self._progress(claimed)
         self.ended(now)
-        self._tell(taken.number, outcome, now)
-        self._give_up_if_hopeless(now)
+        self._report(claimed.number, outcome, now)
+        self._require_success(now)
 
-    def _outcome(self, taken: ClaimedTrial) -> TrialOutcome:
-        """Evaluate a trial; one that was enqueued with values outside the space fails alone."""
+    def _outcome(self, claimed: ClaimedTrial) -> TrialOutcome:
+        """Evaluate a trial. One that was enqueued with values outside the space fails, and the search continues."""
         try:
-            recipe = self._recipes.of(taken)
+            recipe = self._recipes.of(claimed)
         except RefusedValues as error:
             return TrialOutcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
-        taken.begin(recipe)
-        return self.evaluate(taken, recipe, self._progress(taken))
+        claimed.begin(recipe)
+        return self.evaluate(claimed, recipe, self._progress(claimed))
 
-    def _progress(self, taken: ClaimedTrial) -> Progress:
-        now = stored_trials.progress(self.study, taken.claim.trial_budget)
+    def _progress(self, claimed: ClaimedTrial) -> Progress:
+        now = stored_trials.progress(self.study, claimed.claim.trial_budget)
         if self.imports is not None:
             self.imports.write(self.queue.database)
         return now
 
-    def _tell(self, number: int, outcome: TrialOutcome, now: Progress) -> None:
+    def _report(self, number: int, outcome: TrialOutcome, now: Progress) -> None:
         self.context.listener.on_trial_ended(
             TrialEnded(
                 number=number,
@@ -149,14 +151,14 @@ class Worker:
             )
         )
 
-    def _give_up_if_hopeless(self, now: Progress) -> None:
+    def _require_success(self, now: Progress) -> None:
         if now.complete or now.pruned:
             return
         outcomes = [
             found for trial in self.study.get_trials(deepcopy=False) if (found := stored_trials.outcome_of(trial))
         ]
         failed = [outcome for outcome in outcomes if not outcome.refused]
-        if len(failed) >= MOST_FAILURES_AT_FIRST:
-            raise NoResultError(
-                f"the first {len(failed)} trials all failed, the last one with: {failed[-1].reason or 'no reason'}"
-            )
+        if len(failed) >= MAX_FAILURES_AT_FIRST:
+            reason = failed[-1].reason or "no reason"
+            hint = f"hint: see `search trials {self.study.study_name}`"
+            raise NoResultError(f"the first {len(failed)} trials all failed, the last with: {reason}\n{hint}")

@@ -1,4 +1,4 @@
-"""Several worker processes, as a user starts and ends them."""
+"""Runs with several worker processes, as a user starts and stops them."""
 
 import os
 import re
@@ -35,14 +35,14 @@ finally:
 
 
 class Program:
-    """The program in a folder, and what it leaves there."""
+    """The program in a folder, and the study that it writes there."""
 
     def __init__(self, folder):
         self.folder = folder
         self.database = folder / "runs" / "mine" / "study.db"
 
     def start(self, settings="workers=2", *words, epochs=6):
-        """Start it, with its output as pipes."""
+        """Start it, with its output on pipes."""
         (self.folder / "mine.py").write_text(SPACE.format(settings=settings, epochs=epochs))
         command = [sys.executable, "-c", PROGRAM, "run", "mine.py", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -50,16 +50,16 @@ class Program:
         return self.process
 
     def ask(self, query):
-        """Rows of the study's database."""
+        """Return rows of the study's database."""
         with sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=20) as connection:
             return connection.execute(query).fetchall()
 
     def pids(self, state="alive"):
-        """The processes of the workers."""
+        """Return the process ids of the workers."""
         return [pid for (pid,) in self.ask(f"SELECT pid FROM search_workers WHERE state = '{state}'")]
 
     def until(self, found, seconds=120):
-        """Wait until something is found in the database."""
+        """Wait until a query of the database finds something."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
@@ -71,18 +71,18 @@ class Program:
         pytest.fail(f"not within {seconds} s: {self.process.poll()}")
 
     def training(self):
-        """The processes of two workers that train, once there are two."""
+        """Return the process ids of the workers that train, once there are two."""
         rows = self.ask("SELECT pid FROM search_workers WHERE state = 'alive' AND activity = 'training' AND epoch >= 1")
         return [pid for (pid,) in rows] if len(rows) == 2 else None
 
     def states(self):
-        """How many trials there are of each state."""
+        """Return the number of trials in each state."""
         return dict(self.ask("SELECT state, count(*) FROM trials GROUP BY state"))
 
 
 @pytest.fixture
 def program(tmp_path):
-    """The program, of which nothing is left running."""
+    """Return the program, and leave no process of it running."""
     made = Program(tmp_path)
     yield made
     made.process.kill()
@@ -93,7 +93,7 @@ def program(tmp_path):
 
 
 def is_running(pid):
-    """Whether the process is there, and no zombie."""
+    """Return True if the process exists and is no zombie."""
     try:
         with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - it may vanish
             return stat.read().rpartition(")")[2].split()[0] != "Z"
@@ -101,8 +101,8 @@ def is_running(pid):
         return False
 
 
-def test_what_the_user_can_mend_is_told_once(program):
-    """Workers that cannot begin end the run with their own message and exit code, without Keras in the supervisor."""
+def test_error_of_every_worker_is_reported_once(program):
+    """Workers that cannot start end the run with their message and exit code; the supervisor never loads Keras."""
     program.start("workers=2", "--data", ".")
     output, errors = program.process.communicate(timeout=60)
     assert program.process.returncode == 4
@@ -113,7 +113,7 @@ def test_what_the_user_can_mend_is_told_once(program):
 
 @pytest.mark.slow
 def test_workers_share_a_study_and_one_exports(program):
-    """Exactly the trials asked for, a line for each, and the summary of a single process."""
+    """The study has exactly its trials, with a line for each, and the summary of a single process."""
     program.start()
     output, errors = program.process.communicate(timeout=300)
     assert program.process.returncode == 0, errors
@@ -127,8 +127,8 @@ def test_workers_share_a_study_and_one_exports(program):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_replaced_and_nothing_is_lost(program):
-    """Its trial is taken by another within seconds, and the study has exactly its trials."""
+def test_killed_worker_is_restarted_and_nothing_is_lost(program):
+    """Another worker claims its trial within seconds, and the study has exactly its trials."""
     program.start("workers=2", "--trials", "3", "--no-export", epochs=60)
     victim = program.until(program.training)[0]
     os.kill(victim, signal.SIGKILL)
@@ -141,8 +141,8 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(program):
 
 
 @pytest.mark.slow
-def test_a_signal_ends_all_workers_in_good_order(program):
-    """Within 10 seconds all have ended, and their trials wait."""
+def test_signal_stops_all_workers_cleanly(program):
+    """All have stopped within 10 seconds, and their trials wait."""
     program.start(epochs=200)
     pids = program.until(program.training)
     program.process.send_signal(signal.SIGTERM)
@@ -155,8 +155,8 @@ def test_a_signal_ends_all_workers_in_good_order(program):
 
 
 @pytest.mark.slow
-def test_the_second_signal_kills(program):
-    """Nobody is left a moment later."""
+def test_second_signal_kills_the_workers(program):
+    """No process is left a moment later."""
     program.start(epochs=200)
     pids = program.until(program.training)
     program.process.send_signal(signal.SIGINT)
@@ -168,8 +168,8 @@ def test_the_second_signal_kills(program):
 
 
 @pytest.mark.slow
-def test_workers_end_when_their_supervisor_was_killed(program):
-    """They notice and requeue their trials, which the next run resumes as those of a study that is known."""
+def test_workers_stop_when_their_supervisor_is_killed(program):
+    """They release their trials, and the next run resumes the study."""
     program.start(epochs=200)
     pids = program.until(program.training)
     program.process.kill()
@@ -186,8 +186,8 @@ def test_workers_end_when_their_supervisor_was_killed(program):
 
 
 @pytest.mark.slow
-def test_workers_make_room_for_fresh_processes(program):
-    """After its share of trials a process ends and another goes on, without a word and within the same time limit."""
+def test_worker_process_restarts_after_its_trials(program):
+    """A new process continues without a message, within the same time limit."""
     program.start("workers=1, trials_per_process=2, timeout='1h'", "--trials", "3", "--no-export", epochs=2)
     program.until(lambda: program.pids())
     deadline = program.ask("SELECT deadline FROM search_studies")

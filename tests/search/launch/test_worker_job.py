@@ -1,4 +1,4 @@
-"""What a worker process is told, and where."""
+"""How a worker process receives its job."""
 
 import os
 
@@ -8,13 +8,13 @@ SECRET = "postgresql+psycopg://me:secret@host/db"
 MINE = WorkerJob(2, "space.py", "runs", "logs/worker-2.log", 4711, memory=2**30, trials=50, settings={"trials": 9})
 
 
-def test_a_job_arrives_as_it_was_given():
-    """Everything of it stands in the environment."""
+def test_job_arrives_unchanged():
+    """All of it is in the environment."""
     assert job_of(MINE.environment({}, None)) == MINE
 
 
-def test_the_database_is_never_in_the_command_line():
-    """Command lines are public: a password is handed over in the environment alone."""
+def test_database_url_is_never_in_the_command_line():
+    """Command lines are public: only the environment holds the password."""
     environment = MINE.environment({"HOME": "/root"}, SECRET)
     assert "secret" not in " ".join(MINE.command())
     assert "secret" not in environment[JOB]
@@ -23,16 +23,16 @@ def test_the_database_is_never_in_the_command_line():
 
 
 def test_workers_use_the_database_of_their_supervisor():
-    """What the environment says else does not lead them elsewhere."""
+    """They ignore a database that the environment names."""
     assert STORAGE not in MINE.environment({STORAGE: SECRET}, None)
 
 
-def test_the_command_line_says_what_the_process_is():
-    """Whoever lists processes sees the worker and its space."""
+def test_command_line_describes_the_process():
+    """A list of processes shows the worker and its space."""
     assert MINE.command()[-2:] == ["worker-2", "space.py"]
 
 
-def test_this_program_is_found_wherever_it_was_started():
-    """The packages of this program come first, what the user has set stays."""
+def test_program_is_found_from_any_folder():
+    """The packages of this program come first; the user's own path stays."""
     paths = MINE.environment({"PYTHONPATH": "/mine"}, None)["PYTHONPATH"].split(os.pathsep)
     assert (len(paths), paths[-1]) == (2, "/mine")

@@ -1,4 +1,4 @@
-"""Exactly as many trials as asked for, whatever happens in between."""
+"""The loop of a worker: exactly the trials of the study, whatever happens in between."""
 
 import pytest
 from optuna.trial import TrialState
@@ -16,7 +16,7 @@ from studies.stop_request import StopReason, StopRequest
 from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
 
 
-def test_trial_zero_is_the_baseline_and_is_never_pruned(tmp_path):
+def test_trial_zero_is_the_baseline_and_never_pruned(tmp_path):
     """The first trial has every default, so that the gain can be told."""
     study = run_tiny(tmp_path, Study(trials=12))
     assert study.trials[0].params == baseline(TINY)
@@ -37,8 +37,8 @@ def test_without_a_pruner_every_trial_is_complete(tmp_path):
     assert progress(run_tiny(tmp_path, Study(trials=12, pruner="none")), 12).complete == 12
 
 
-def test_a_second_run_goes_on_and_the_total_stays_exact(tmp_path):
-    """5 trials, then 12 in all: the second run evaluates 7, and the same as one run of 12 would."""
+def test_second_run_adds_exactly_the_missing_trials(tmp_path):
+    """5 trials, then 12 in total: the second run evaluates 7, the same ones as a single run of 12."""
     run_tiny(tmp_path, Study(trials=5))
     again = CurveObjective()
     study = run_tiny(tmp_path, Study(trials=12), again)
@@ -48,8 +48,8 @@ def test_a_second_run_goes_on_and_the_total_stays_exact(tmp_path):
     assert [t.params for t in study.trials] == [t.params for t in undisturbed.trials]
 
 
-def test_a_finished_study_evaluates_nothing(tmp_path):
-    """The same command once more finds nothing to do."""
+def test_finished_study_evaluates_nothing(tmp_path):
+    """The same command finds nothing left to do."""
     run_tiny(tmp_path, Study(trials=3))
     again = CurveObjective()
     run_tiny(tmp_path, Study(trials=3), again)
@@ -57,18 +57,18 @@ def test_a_finished_study_evaluates_nothing(tmp_path):
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
-def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_path):
-    """A process that dies in the middle loses no trial and doubles none."""
+def test_trial_of_killed_worker_is_retried_with_its_parameters(tmp_path):
+    """A crash loses no trial and duplicates none."""
     opened = opened_tiny(tmp_path, Study(trials=6))
-    ledger = joined(opened, Study(trials=6))
-    killed = taken_from(opened.study, ledger)
+    queue = joined(opened, Study(trials=6))
+    killed = taken_from(opened.study, queue)
     killed.trial.suggest_int("backbone.filters", 2, 8, step=2)
     killed.report(0.1, 1)
     killed.write()
-    ledger.worker.deregister(opened.database)
+    queue.worker.deregister(opened.database)
     calls = CurveObjective(), CurveObjective()
 
     def evaluate(trial, recipe, before):
@@ -83,8 +83,8 @@ def test_a_killed_trial_is_run_again_under_its_number_with_its_parameters(tmp_pa
     assert study.trials[0].params == baseline(TINY)
 
 
-def test_an_error_that_ends_the_run_leaves_its_trial_waiting(tmp_path):
-    """What the user can mend costs no trial: it is run again after the mending."""
+def test_error_that_ends_the_run_requeues_its_trial(tmp_path):
+    """An error that the user can fix costs no trial."""
 
     def broken(trial, recipe, before):
         raise ModelError("weights are absent")
@@ -95,18 +95,23 @@ def test_an_error_that_ends_the_run_leaves_its_trial_waiting(tmp_path):
     assert [t.state.is_finished() for t in study.trials] == [True] * 3
 
 
-def test_an_interrupted_trial_waits_and_the_run_ends(tmp_path):
-    """After a signal no further trial is started, and the next run takes the one that waits first."""
+def run_interrupted(folder, number, recorder=None):
+    """Run a study of 5 trials that a signal interrupts in one of them."""
     stop = StopRequest()
 
     def interrupted(trial, recipe, before):
-        if trial.number == 2:
+        if trial.number == number:
             stop.request(StopReason.SIGINT)
             return TrialOutcome(WAITING, None, None, 0, 0.0, StopReason.SIGINT)
         return CurveObjective()(trial, recipe, before)
 
+    return run_tiny(folder, Study(trials=5), interrupted, stop=stop, listener=recorder)
+
+
+def test_interrupted_trial_is_resumed_first(tmp_path):
+    """After a signal no further trial starts, and the next run claims the waiting one first."""
     recorder = Recorder()
-    study = run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop, listener=recorder)
+    study = run_interrupted(tmp_path, 2, recorder)
     params = study.trials[2].params
     assert [event.state for event in recorder.of(TrialEnded)][-1] == WAITING
     again = CurveObjective()
@@ -116,30 +121,22 @@ def test_an_interrupted_trial_waits_and_the_run_ends(tmp_path):
 
 
 def test_no_trial_starts_after_the_deadline(tmp_path):
-    """When time is over before a trial, none is begun."""
+    """A limit that is reached before a trial prevents it."""
     calls = CurveObjective()
     run_tiny(tmp_path, Study(trials=5), calls, stop=StopRequest(deadline=1.0, clock=lambda: 2.0))
     assert calls.calls == []
 
 
-def test_fewer_trials_than_have_ended_evaluates_none(tmp_path):
-    """A trial that waits is not taken when enough have ended."""
-    stop = StopRequest()
-
-    def interrupted(trial, recipe, before):
-        if trial.number == 3:
-            stop.request(StopReason.SIGINT)
-            return TrialOutcome(WAITING, None, None, 0, 0.0, StopReason.SIGINT)
-        return CurveObjective()(trial, recipe, before)
-
-    run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop)
+def test_budget_below_the_ended_trials_evaluates_nothing(tmp_path):
+    """A waiting trial is not claimed if enough trials have ended."""
+    run_interrupted(tmp_path, 3)
     again = CurveObjective()
     run_tiny(tmp_path, Study(trials=2), again)
     assert again.calls == []
 
 
-def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
-    """A trial that failed was evaluated; its reason stands in the database."""
+def test_failed_trial_counts_and_keeps_its_reason(tmp_path):
+    """The database stores why it failed."""
 
     def sometimes(trial, recipe, before):
         if trial.number == 1:
@@ -152,13 +149,13 @@ def test_a_failed_trial_counts_and_keeps_its_reason(tmp_path):
     assert len(study.trials) == 4
 
 
-def test_a_search_whose_first_trials_all_fail_ends_early(tmp_path):
-    """Five failures and nothing else: the reason is shown instead of wasting all trials."""
+def test_search_ends_early_if_its_first_trials_all_fail(tmp_path):
+    """After five failures the reason is shown, and no further trial is wasted."""
     with pytest.raises(NoResultError, match="ValueError: broken"):
         run_tiny(tmp_path, Study(trials=50), lambda *_: TrialOutcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
 
 
-def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
+def test_lower_loss_decides_between_equal_trials(tmp_path):
     """Equal accuracies are common with few validation images; then the loss decides, then the number."""
 
     def equal(trial, recipe, before):
@@ -168,29 +165,29 @@ def test_of_equal_trials_the_one_with_the_lowest_loss_is_the_best(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_fell_silent_is_given_up_and_its_trial_goes_on(tmp_path):
-    """Nobody is told that it died: its silence is enough, and its trial keeps number and parameters."""
+def test_trial_of_lost_worker_is_resumed(tmp_path):
+    """Missing heartbeats are enough, and the trial keeps its number and parameters."""
     settings = Study(trials=3, heartbeat_seconds=0.1, lost_after_seconds=0.5)
     opened = opened_tiny(tmp_path, settings)
-    silent = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=0.5)
-    silent.register(opened.database)
-    held = taken_from(opened.study, TrialQueue(opened.database, silent))
-    filters = held.trial.suggest_int("backbone.filters", 2, 8, step=2)
-    held.write()
+    lost = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=0.5)
+    lost.register(opened.database)
+    claimed = taken_from(opened.study, TrialQueue(opened.database, lost))
+    filters = claimed.trial.suggest_int("backbone.filters", 2, 8, step=2)
+    claimed.write()
     calls = CurveObjective()
     study = run_tiny(tmp_path, settings, calls)
     assert sorted(calls.calls) == [0, 1, 2]
     assert study.trials[0].params["backbone.filters"] == filters
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
-    with pytest.raises(ClaimLostError, match="taken by another worker"):
-        held.end(TrialOutcome("complete", 0.1, 1, 1, 0.0))
+    with pytest.raises(ClaimLostError, match="lost the claim"):
+        claimed.end(TrialOutcome("complete", 0.1, 1, 1, 0.0))
 
 
-def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_path):
-    """It was asleep for too long: what it found out is dropped, the trial is evaluated once."""
+def test_worker_that_lost_its_claim_continues_with_another_trial(tmp_path):
+    """Its result is dropped, so that the trial counts once."""
     opened = opened_tiny(tmp_path, Study(trials=3))
 
-    def stolen(trial, recipe, before):
+    def loses_claim(trial, recipe, before):
         if trial.number == 1 and trial.claim.attempt == 1:
             opened.database.run(lambda connection: end_worker(connection, trial.queue.worker.worker_id, "lost"))
             trial.storage.record_epoch(1, {"loss": 1.0})
@@ -199,8 +196,8 @@ def test_a_worker_whose_trial_was_taken_says_so_and_goes_on_with_another(tmp_pat
         return CurveObjective()(trial, recipe, before)
 
     recorder = Recorder()
-    study = run_tiny(tmp_path, Study(trials=3), stolen, listener=recorder)
+    study = run_tiny(tmp_path, Study(trials=3), loses_claim, listener=recorder)
     ended = [(event.number, event.state) for event in recorder.of(TrialEnded)]
     assert ended == [(0, "complete"), (1, "waiting"), (1, "complete"), (2, "complete")]
-    assert "taken by another worker" in recorder.of(TrialEnded)[1].reason
+    assert "lost the claim on trial 1" in recorder.of(TrialEnded)[1].reason
     assert len(study.trials) == 3

@@ -1,4 +1,4 @@
-"""Trials that kill the process that evaluates them, as a fault in native code or the system's memory guard does."""
+"""Trials that crash the process that evaluates them, like a fault in native code or an out-of-memory kill."""
 
 import subprocess
 import sys
@@ -38,8 +38,8 @@ study = Study(trials=4, sampler="grid", pruner="none", devices="cpu", workers={w
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("workers", "deadly"), [(1, {4, 6, 7}), (2, {6})])
-def test_trials_that_kill_their_workers_fail_and_the_others_are_evaluated(tmp_path, workers, deadly):
-    """Also the baseline, and several, although a worker dies in its next trial as soon as it has ended one."""
+def test_trials_that_crash_their_workers_fail_and_the_others_complete(tmp_path, workers, deadly):
+    """Also if the baseline crashes, or several trials, one right after another."""
     (tmp_path / "mine.py").write_text(SPACE.format(workers=workers, deadly=deadly))
     command = [sys.executable, "-m", "search", "run", "mine.py", "--no-export"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
