@@ -28,7 +28,7 @@ from studies.features.inputs import TrainingInputs, image_inputs, spaced_rows
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
 from studies.training.options import TrainingOptions
-from studies.training.result import DIVERGED, STOPPED, TrainingResult
+from studies.training.result import EndReason, TrainingResult
 from studies.training.scores import class_probabilities, compute_scores
 from studies.trials.recipe_training import inference_model_of, train_recipe
 from studies.trials.run_context import RunContext
@@ -158,7 +158,7 @@ class _FinalTraining:
             "from": RETRAINING,
             "trial": self.summary.best.number,
             "epochs": len(trained.history),
-            "complete": trained.end_reason != STOPPED,
+            "complete": trained.end_reason != EndReason.STOPPED,
         }
         return FinalModel(trained.model, inputs, weights)
 
@@ -220,7 +220,7 @@ def _retrain(summary: SearchSummary, prepared: TrainingInputs, context: RunConte
             checkpoints=_retraining_checkpoints(context.checkpoints, summary, seed),
         )
         trained = train_recipe(summary.recipe, inputs, options)
-        if trained.end_reason != DIVERGED:
+        if trained.end_reason != EndReason.DIVERGED:
             return trained
     raise ModelError(
         f"retraining trial {summary.best.number} diverged {MAX_RETRAIN_ATTEMPTS} times\n"

@@ -21,7 +21,7 @@ from studies.training.callbacks.stop import StopOnRequest
 from studies.training.callbacks.validation import ValidationMetrics, validates_itself
 from studies.training.feed import Feed, evaluation_data, training_feed
 from studies.training.options import TrainingOptions
-from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
+from studies.training.result import EndReason, TrainingResult
 
 
 def train_hypermodel(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> TrainingResult:
@@ -106,7 +106,7 @@ def _training(
         None if reason else best.epoch if fitted.value is None else done,
         value,
         best.loss,
-        DIVERGED if reason else _ended(stopping, ending, best),
+        EndReason.DIVERGED if reason else _ended(stopping, ending, best),
         first,
         done - first,
         reason=reason,
@@ -146,11 +146,11 @@ def _scores(
     return ValidationMetrics(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
 
 
-def _ended(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> str:
+def _ended(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> EndReason:
     if stopping.stopped:
-        return STOPPED
+        return EndReason.STOPPED
     if ending.diverged:
-        return DIVERGED
+        return EndReason.DIVERGED
     if ending.refused:
-        return REFUSED
-    return OUT_OF_PATIENCE if best.out_of_patience else FINISHED
+        return EndReason.PRUNED
+    return EndReason.EARLY_STOPPED if best.out_of_patience else EndReason.FINISHED

@@ -15,7 +15,7 @@ from studies.data.folds import fold_numbers, select_fold
 from studies.features.eligibility import CACHED_VIEWS, IMAGES
 from studies.features.inputs import FeatureInputs, TrainingInputs
 from studies.training.options import OnEpoch
-from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
+from studies.training.result import EndReason, TrainingResult
 
 TrainFold: TypeAlias = Callable[[TrainingInputs, OnEpoch], TrainingResult]
 """Trains one fold, and calls back after each epoch."""
@@ -101,8 +101,8 @@ def train_folds(
             if checkpoints:
                 checkpoints.begin_fold(FoldProgress([_result(each) for each in done], history, before))
             trained = train_fold(inputs, _kept(history, before, fold, on_epoch))
-            if trained.end_reason not in (FINISHED, OUT_OF_PATIENCE) or trained.best_epoch is None:
-                ended = STOPPED if trained.end_reason == STOPPED else DIVERGED
+            if trained.end_reason not in (EndReason.FINISHED, EndReason.EARLY_STOPPED) or trained.best_epoch is None:
+                ended = EndReason.STOPPED if trained.end_reason == EndReason.STOPPED else EndReason.DIVERGED
                 whole = _with(trained.model, weights) if done else trained.model
                 return _mean(done or [trained], whole, history, ended)
             model, weights = trained.model, trained.model.get_weights() if trained.model else ()
@@ -110,10 +110,10 @@ def train_folds(
             done.append(replace(trained, model=None))
             before = len(history)
         if not on_fold(fold, _mean_of([each.best_value for each in done[:fold]])) and fold < data.folds:
-            return _mean(done[:fold], model, history, REFUSED)
+            return _mean(done[:fold], model, history, EndReason.PRUNED)
         keras.utils.clear_session(free_memory=False)
         gc.collect()
-    return _mean(done, model, history, FINISHED)
+    return _mean(done, model, history, EndReason.FINISHED)
 
 
 def _with(model: Any, weights: Sequence[np.ndarray]) -> Any:
@@ -141,7 +141,7 @@ def _result(fold: TrainingResult) -> dict[str, Any]:
 
 
 def _mean(
-    folds: Sequence[TrainingResult], model: Any, history: Sequence[Mapping[str, float]], ended: str
+    folds: Sequence[TrainingResult], model: Any, history: Sequence[Mapping[str, float]], ended: EndReason
 ) -> TrainingResult:
     epochs = [each.best_epoch for each in folds if each.best_epoch is not None]
     epoch = max(1, round(_mean_of(epochs))) if epochs else None

@@ -20,7 +20,7 @@ from studies.training.compile import compile_model, cooldown_schedule
 from studies.training.epochs import second_phase
 from studies.training.feed import Feed, evaluation_data, steps_per_execution, training_feed
 from studies.training.options import TrainingOptions
-from studies.training.result import DIVERGED, FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, TrainingResult
+from studies.training.result import EndReason, TrainingResult
 
 
 def train(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> TrainingResult:
@@ -58,7 +58,7 @@ def train(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> T
     saving.resume(model, options.on_restored)
     if not fitting.is_in_second_phase:
         fitting.fit(epochs)
-    if second and fitting.ended in (FINISHED, OUT_OF_PATIENCE):
+    if second and fitting.ended in (EndReason.FINISHED, EndReason.EARLY_STOPPED):
         fitting.fine_tune(recipe, second, options.second_epochs or second.epochs)
     if inputs.validation is not None:
         best.restore()
@@ -161,12 +161,12 @@ class _Fitting:
         return self.best.epoch or len(self.ending.history)
 
     @property
-    def ended(self) -> str:
+    def ended(self) -> EndReason:
         """Why training ended."""
         if self.stopping.stopped:
-            return STOPPED
+            return EndReason.STOPPED
         if self.ending.diverged:
-            return DIVERGED
+            return EndReason.DIVERGED
         if self.ending.refused:
-            return REFUSED
-        return OUT_OF_PATIENCE if self.best.out_of_patience else FINISHED
+            return EndReason.PRUNED
+        return EndReason.EARLY_STOPPED if self.best.out_of_patience else EndReason.FINISHED

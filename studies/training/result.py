@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import keras
 
-FINISHED, OUT_OF_PATIENCE, REFUSED, STOPPED, DIVERGED = "finished", "out of patience", "refused", "stopped", "diverged"
+
+class EndReason(StrEnum):
+    """Why a training ended; checkpoints of folds store the value."""
+
+    FINISHED = "finished"
+    EARLY_STOPPED = "out of patience"
+    PRUNED = "refused"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,7 @@ class TrainingResult:
         best_epoch: The best epoch, counted from 1, or None.
         best_value: Its metric; NaN when there is none.
         best_loss: Its loss on the validation images; NaN when there is none.
-        ended: Why training ended: one of the constants of this module.
+        end_reason: Why training ended.
         first_phase: Epochs of the first phase that led to the model's weights: a second one begins with the best of
             the first.
         second_phase: Epochs of the second phase that led to them.
@@ -36,7 +45,7 @@ class TrainingResult:
     best_epoch: int | None
     best_value: float
     best_loss: float
-    end_reason: str
+    end_reason: EndReason
     first_phase: int
     second_phase: int
     unfinished_value: float | None = None

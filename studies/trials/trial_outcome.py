@@ -13,7 +13,7 @@ from studies.database.errors import DATABASE_ERRORS
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, Progress, TrialOutcome
 from studies.stop_request import StopReason, StopRequest
-from studies.training.result import DIVERGED, REFUSED, STOPPED, TrainingResult
+from studies.training.result import EndReason, TrainingResult
 
 
 def after_training(
@@ -31,16 +31,16 @@ def after_training(
     """
     value = trained.best_value if trained.best_epoch else None
     reached = (value, trained.best_epoch, len(trained.history), seconds)
-    if trained.end_reason == STOPPED:
+    if trained.end_reason == EndReason.STOPPED:
         # A part of the folds, or of a user's own `fit`, compares with no whole trial: it counts only if there is none.
         comparable = (recipe.folds is None and trained.is_comparable) or before.best is None
         is_best = value is not None and (before.best is None or beats(value, before.best.value, recipe.metric))
         if comparable and is_best and not stop.requested:
             return TrialOutcome(COMPLETE, *reached, "cut short by the time limit", trained.best_loss)
         return TrialOutcome(WAITING, *reached, stop.reason or StopReason.TIME_LIMIT)
-    if trained.end_reason == REFUSED:
+    if trained.end_reason == EndReason.PRUNED:
         return TrialOutcome(PRUNED, *reached, f"pruned after {_reached(trained, recipe, epochs)}")
-    if trained.end_reason == DIVERGED or value is None:
+    if trained.end_reason == EndReason.DIVERGED or value is None:
         reason = trained.reason or f"the loss was not finite in epoch {len(trained.history)}"
         return TrialOutcome(PRUNED, *reached, f"diverged: {reason}")
     return TrialOutcome(COMPLETE, *reached, loss=trained.best_loss)

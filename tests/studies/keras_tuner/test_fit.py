@@ -157,7 +157,7 @@ def test_a_trial_can_be_pruned_within_the_models_fit():
     """Our callbacks end a hypermodel's training, also in a `fit` of its own."""
     for hypermodel in (Dense(), OwnFit()):
         found, told = trained(hypermodel, on_epoch=lambda epoch: epoch < 2, values={"epochs": 3})
-        assert found.end_reason == result.REFUSED
+        assert found.end_reason == result.EndReason.PRUNED
         assert len(told) == 2
 
 
@@ -173,7 +173,7 @@ def test_an_own_fit_asks_for_hyperparameters_and_overrides_arguments():
     assert asked == ["units", "learning_rate", "batch_size", "epochs"]
     assert len(told) == 2
     assert {"val_loss", "val_accuracy"} <= told[0][1].keys()
-    assert found.end_reason == result.FINISHED
+    assert found.end_reason == result.EndReason.FINISHED
 
 
 @pytest.mark.slow
@@ -335,4 +335,4 @@ def test_a_loop_that_heeds_nothing_is_ended(event):
     recipe = recipe_of(hypermodel, epochs=50)
     found = fit(recipe, images_of(10), images_of(10, seed=1), classes=10, seed=3, stop=lambda: True)
     assert hypermodel.rounds <= 3
-    assert (found.end_reason, found.history) == (result.STOPPED, ())
+    assert (found.end_reason, found.history) == (result.EndReason.STOPPED, ())

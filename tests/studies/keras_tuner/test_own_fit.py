@@ -46,7 +46,7 @@ def test_the_returned_value_is_the_trials(returned, value, passes):
     found, told = trained(Returning(returned, passes=passes))
     expected = max(metrics["val_accuracy"] for _, metrics in told) if value is None else value
     assert found.best_value == pytest.approx(expected)
-    assert found.end_reason == result.FINISHED
+    assert found.end_reason == result.EndReason.FINISHED
     assert found.untrained == ""
     assert len(told) == (2 if passes else 1)
 
@@ -118,7 +118,11 @@ def test_what_is_no_value_ends_the_run(returned):
 def test_a_returned_nan_is_a_training_that_diverged():
     """The trial is pruned, and its reason says where the number came from."""
     found, _ = trained(Returning(float("nan")))
-    assert (found.end_reason, found.best_epoch, found.reason) == (result.DIVERGED, None, "Returning.fit() returned nan")
+    assert (found.end_reason, found.best_epoch, found.reason) == (
+        result.EndReason.DIVERGED,
+        None,
+        "Returning.fit() returned nan",
+    )
 
 
 class Folds(Dense):
@@ -255,6 +259,6 @@ class Pruned(Dense):
 def test_a_pruned_trial_stays_pruned():
     """Later calls of `model.fit` change nothing, and what they return does not count."""
     found, told = trained(Pruned(), on_epoch=lambda epoch: epoch < 2)
-    assert found.end_reason == result.REFUSED
+    assert found.end_reason == result.EndReason.PRUNED
     assert [epoch for epoch, _ in told] == [1, 2]
     assert found.best_value != 0.99

@@ -17,7 +17,7 @@ from studies.features.inputs import FeatureInputs
 from studies.training.cross_validation import fold_data, train_folds
 from studies.training.fit import train
 from studies.training.options import TrainingOptions
-from studies.training.result import DIVERGED, FINISHED, REFUSED
+from studies.training.result import EndReason
 from tests.studies.training.test_continued_training import noise
 
 FOLDS, EPOCHS = 3, 2
@@ -111,7 +111,7 @@ def test_a_restored_fold_may_be_refused():
     """Where the pruner has not been asked after a fold, it is asked when the trial goes on."""
     _, told, _, saved = undisturbed()
     found, told_again, _ = trained(EveryEpoch(saved[5]), on_fold=lambda fold, mean: fold < 2)
-    assert (found.end_reason, told_again) == (REFUSED, [])
+    assert (found.end_reason, told_again) == (EndReason.PRUNED, [])
     assert found.best_value == np.mean([max(m["val_accuracy"] for _, m in told[k : k + 2]) for k in (0, 2)])
 
 
@@ -119,7 +119,7 @@ def test_a_fold_of_another_model_begins_again(caplog):
     """Its epochs are told once more under their own numbers; the results of the folds before stay."""
     _, told, _, saved = undisturbed()
     found, told_again, _ = trained(EveryEpoch(saved[5]), replace(RECIPE, backbone=CNN(filters=8, blocks=1)))
-    assert found.end_reason == FINISHED
+    assert found.end_reason == EndReason.FINISHED
     assert [number for number, _ in told_again] == [5, 6]
     assert "built otherwise" in caplog.text
     assert found.history[:4] == tuple(metrics for _, metrics in told[:4])
@@ -131,7 +131,7 @@ def test_a_diverged_fold_is_not_saved():
     """The checkpoint before it is the last."""
     checkpoints = EveryEpoch()
     found, _, _ = trained(checkpoints, replace(RECIPE, learning_rate=1e30, optimizer=SGD()))
-    assert found.end_reason == DIVERGED
+    assert found.end_reason == EndReason.DIVERGED
     assert len(found.history) not in checkpoints.saved
 
 

@@ -225,8 +225,8 @@ def test_checkpoints_change_nothing(name, folder):
 @pytest.mark.slow
 def test_patience_is_not_begun_anew(folder):
     """Epochs without progress before an interruption count after it."""
-    assert undisturbed("out of patience", folder).end_reason == result.OUT_OF_PATIENCE
-    assert undisturbed("out of patience twice", folder).end_reason == result.OUT_OF_PATIENCE
+    assert undisturbed("out of patience", folder).end_reason == result.EndReason.EARLY_STOPPED
+    assert undisturbed("out of patience twice", folder).end_reason == result.EndReason.EARLY_STOPPED
 
 
 @pytest.mark.slow
@@ -278,7 +278,7 @@ def test_a_refused_epoch_is_not_saved(tmp_path, always_due):
 def test_a_diverged_epoch_is_not_saved(tmp_path, always_due):
     """Weights that are not finite are of no use."""
     case = Case(replace(AUGMENTED, learning_rate=1e30, optimizer=SGD(), batch_size=40), 4)
-    assert trained(case, StudyCheckpoints(tmp_path).for_trial(0)).end_reason == result.DIVERGED
+    assert trained(case, StudyCheckpoints(tmp_path).for_trial(0)).end_reason == result.EndReason.DIVERGED
     found = StudyCheckpoints(tmp_path).for_trial(0).load()
     assert found is None or np.isfinite(found.arrays["model/0"]).all()
 
@@ -295,7 +295,7 @@ def test_a_request_to_end_saves_the_last_epoch(tmp_path, monkeypatch, between, s
         on_epoch=lambda epoch, metrics: whole.append(epoch) or True,
         stop=lambda: len(whole) == 3,
     )
-    assert (stopped.end_reason, len(stopped.history)) == (result.STOPPED, 3)
+    assert (stopped.end_reason, len(stopped.history)) == (result.EndReason.STOPPED, 3)
     assert StudyCheckpoints(tmp_path).for_trial(0).load().epoch == saved
 
 

@@ -16,7 +16,7 @@ from studies.database.tables import read_epochs
 from studies.events import EpochEnded, TrialStarted
 from studies.outcome import COMPLETE, PRUNED
 from studies.stop_request import StopReason, StopRequest
-from studies.training.result import FINISHED, TrainingResult
+from studies.training.result import EndReason, TrainingResult
 from studies.trials import evaluate
 from studies.trials.evaluate import TrialEvaluator
 from tests.support.fakes import TINY, Recorder, run_context, run_tiny
@@ -56,7 +56,7 @@ def scripted(monkeypatch):
             calls.append((inputs.train, inputs.validation, options.seed))
             for k in range(1, 3):
                 options.on_epoch(k, {"loss": 1.0, "val_loss": 0.5, "val_accuracy": value})
-            return TrainingResult(None, ({}, {}), epoch, value, value / 2, FINISHED, *(phases or (epoch, 0)))
+            return TrainingResult(None, ({}, {}), epoch, value, value / 2, EndReason.FINISHED, *(phases or (epoch, 0)))
 
         monkeypatch.setattr(evaluate, "train_recipe", train)
         return calls

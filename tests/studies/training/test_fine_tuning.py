@@ -131,7 +131,7 @@ def test_the_second_phase_begins_with_the_best_weights(script):
     script(0.1, 0.9, 0.2, 0.3, 0.5, 0.6, 0.7)
     recipe = replace(RECIPE, epochs=9, patience=2, fine_tune=FineTune(layers=4, epochs=9))
     found = trained(recipe)
-    assert found.end_reason == result.OUT_OF_PATIENCE
+    assert found.end_reason == result.EndReason.EARLY_STOPPED
     # Four epochs, of which the second is best, then two that are no better.
     assert len(found.history) == 6
     assert (found.best_epoch, found.first_phase, found.second_phase) == (2, 2, 0)
@@ -176,7 +176,7 @@ def test_a_pruned_first_phase_has_no_second():
     """Also at its last epoch a first phase may be ended, since epochs would follow; the very last one may not."""
     assert len(trained(on_epoch=lambda epoch, metrics: epoch < 2).history) == 2
     whole = trained(on_epoch=lambda epoch, metrics: epoch < 5)
-    assert (whole.end_reason, len(whole.history)) == (result.FINISHED, 5)
+    assert (whole.end_reason, len(whole.history)) == (result.EndReason.FINISHED, 5)
 
 
 def test_other_backbones_have_one_phase():

@@ -50,7 +50,7 @@ def trained():
 
 def test_the_model_learns(trained):
     """Two classes that differ in brightness are told apart."""
-    assert trained.end_reason == result.FINISHED
+    assert trained.end_reason == result.EndReason.FINISHED
     assert trained.best_value == 1.0
     assert len(trained.history) == RECIPE.epochs
 
@@ -78,21 +78,21 @@ def test_the_model_has_the_weights_of_its_best_epoch(trained):
 def test_patience_ends_a_training_that_stands_still():
     """No better metric for `patience` epochs ends the training."""
     still = fitted(replace(RECIPE, learning_rate=1e-12, epochs=30, patience=2))
-    assert still.end_reason == result.OUT_OF_PATIENCE
+    assert still.end_reason == result.EndReason.EARLY_STOPPED
     assert len(still.history) == 3
 
 
 def test_a_loss_that_is_not_finite_ends_the_training():
     """Divergence is told as such, with the epoch it was seen in."""
     diverged = fitted(replace(RECIPE, learning_rate=1e30, optimizer=SGD(), epochs=30))
-    assert diverged.end_reason == result.DIVERGED
+    assert diverged.end_reason == result.EndReason.DIVERGED
     assert len(diverged.history) < 30
 
 
 def test_a_refused_epoch_is_the_last():
     """Who is told of an epoch may end the training."""
     refused = fitted(on_epoch=lambda epoch, metrics: epoch < 2)
-    assert refused.end_reason == result.REFUSED
+    assert refused.end_reason == result.EndReason.PRUNED
     assert len(refused.history) == 2
 
 
@@ -101,7 +101,7 @@ def test_a_request_ends_the_training_and_its_epoch_does_not_count():
     """An epoch that was cut short has no metrics."""
     asked = iter([False, True])
     stopped = fitted(replace(RECIPE, batch_size=1), stop=lambda: next(asked, True))
-    assert stopped.end_reason == result.STOPPED
+    assert stopped.end_reason == result.EndReason.STOPPED
     assert stopped.history == ()
 
 

@@ -224,9 +224,9 @@ def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
     warm = CompiledModelCache()
     asked = iter([False, True])
     stopped = fitted(replace(recipe, batch_size=1), 3, warm, stop=lambda: next(asked, True))
-    assert stopped.end_reason == result.STOPPED
+    assert stopped.end_reason == result.EndReason.STOPPED
     diverged = fitted(replace(recipe, learning_rate=1e30), 4, warm)
-    assert diverged.end_reason == result.DIVERGED
+    assert diverged.end_reason == result.EndReason.DIVERGED
     assert_equal(weights(fitted(recipe, 1, warm)), weights(fitted(recipe, 1)))
     assert warm.reused == 2
 

@@ -220,7 +220,7 @@ def test_a_loss_that_only_keras_knows_stays_keras(kind):
 def test_a_loss_that_is_not_finite_is_seen_by_every_metric():
     """A diverged training ends as such when the metric is one of ours."""
     diverged = trained(replace(RECIPE, metric="val_auc", learning_rate=1e30, epochs=9, patience=None))
-    assert diverged.end_reason == result.DIVERGED
+    assert diverged.end_reason == result.EndReason.DIVERGED
     assert len(diverged.history) < 9
 
 
@@ -229,7 +229,7 @@ def test_a_request_during_the_validation_ends_it():
     recipe = replace(RECIPE, metric="val_auc", batch_size=96)
     asked = iter([False, True])
     stopped = trained(recipe, stop=lambda: next(asked, True))
-    assert stopped.end_reason == result.STOPPED
+    assert stopped.end_reason == result.EndReason.STOPPED
     assert stopped.history == ()
 
 

@@ -189,12 +189,12 @@ def test_when_time_is_over_the_first_trial_counts_with_what_it_reached(tmp_path)
 def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monkeypatch):
     """What the time was spent on is not thrown away: the better model of the two is the result."""
     stop = StopRequest()
-    ends = iter([(0.25, result.FINISHED), (0.5, result.STOPPED)])
+    ends = iter([(0.25, result.EndReason.FINISHED), (0.5, result.EndReason.STOPPED)])
 
     def timed(*arguments, **named):
         value, ended = next(ends)
         trained = train_recipe(*arguments, **named)
-        if ended == result.STOPPED:
+        if ended == result.EndReason.STOPPED:
             stop.deadline = 0.0
         return replace(trained, best_value=value, end_reason=ended)
 
