@@ -27,7 +27,7 @@ def _check_option(problem: Callable[[str], str | None]) -> Callable[[str | None]
 
 def _one_of(options: tuple[str, ...]) -> Callable[[str | None], str | None]:
     return _check_option(
-        lambda value: None if value in options else f"expected one of {', '.join(options)}, got {value!r}"
+        lambda value: None if value in options else f"got {value!r}, expected one of {', '.join(options)}"
     )
 
 
@@ -47,20 +47,20 @@ _check_size = _check_option(_problem(partial(memory_bytes, "size"), "size: "))
 
 
 def _devices_problem(value: str) -> str | None:
-    return None if valid_devices(value) else f"expected {DEVICES}, got {value!r}"
+    return None if valid_devices(value) else f"got {value!r}, expected {DEVICES}"
 
 
 def _name_problem(value: str) -> str | None:
-    return None if valid_name(value) else f"expected letters, digits, '-', '_' and '.', got {value!r}"
+    return None if valid_name(value) else f"got {value!r}, expected letters, digits, '-', '_' and '.'"
 
 
 def _trials_problem(value: str) -> str | None:
     number = value.removeprefix("+")
     if not (number.isascii() and number.isdigit() and number.strip("0")):
-        return f"expected a number such as 100, or +50 to add 50 trials, got {value[:60]!r}"
+        return f"got {value[:60]!r}, expected a number such as 100, or +50 to add 50 trials"
     # int() refuses numbers of thousands of digits.
     is_too_large = len(number.lstrip("0")) > 10 or int(number) > MAX_TRIALS
-    return f"a study has at most {MAX_TRIALS} trials, got {value[:60]}" if is_too_large else None
+    return f"got {value[:60]}, expected at most {MAX_TRIALS} trials" if is_too_large else None
 
 
 def _require_space(value: str) -> str:

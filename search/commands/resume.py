@@ -132,7 +132,7 @@ def _trials(saved: SavedCommand, folder: Path, storage: str | None, typed: str |
     current = status.progress.trials
     trials = current if typed is None else current + int(typed) if typed.startswith("+") else int(typed)
     if trials > MAX_TRIALS:
-        raise UsageError(f"--trials: a study has at most {MAX_TRIALS} trials, got {current} and {typed} more")
+        raise UsageError(f"--trials: got {current} and {typed} more, expected at most {MAX_TRIALS} trials")
     running, done = status.count("alive"), status.progress.done
     if not running and trials < done:
         return done, f"the study already has {format_count(done, 'finished trial')}; no more will run"
