@@ -88,7 +88,7 @@ def test_no_process_is_left_behind(way, tasks, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("processes")
 def test_a_file_that_kills_its_process_is_skipped(tasks, tmp_path, monkeypatch):
-    """Only this file is lost."""
+    """Only this file is lost, not the others that the process has been given with it."""
     deadly = tmp_path / "deadly.py"
     deadly.write_text(
         "import os\nfrom studies.images import decode_worker\nread = decode_worker.read_bytes\n"
@@ -97,8 +97,9 @@ def test_a_file_that_kills_its_process_is_skipped(tasks, tmp_path, monkeypatch):
     )
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda args, **kwargs: popen([sys.executable, str(deadly)], **kwargs))
-    found = decode_files(tasks, create_array_file(tmp_path / "x.npy", 5, FORM), FORM)
-    assert [result.problem is None for result in found] == [True, False, True, False, False]
+    many = [*tasks, *(DecodeTask(row, tasks[0].path) for row in range(5, 32))]
+    found = decode_files(many, create_array_file(tmp_path / "x.npy", 32, FORM), FORM)
+    assert [k for k, result in enumerate(found) if result.problem is not None] == [1, 3, 4]
     assert found[1].problem == "decoding it killed the process"
 
 
