@@ -1,4 +1,4 @@
-"""The built-in spaces: each baseline is its tutorial's own model, and each runs until its export predicts."""
+"""The built-in spaces: each baseline is the model of its tutorial, and each runs up to a prediction."""
 
 import ast
 from dataclasses import replace
@@ -40,45 +40,19 @@ RUNS = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for n
 
 
 def cifar10() -> keras.Model:
-    return keras.Sequential(
-        [
-            layers.Input((32, 32, 3)),
-            layers.Conv2D(32, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
+    return keras.Sequential([layers.Input((32, 32, 3)), *convolution(32, 3), *dense(64, 10)])
 
 
 def transfer() -> keras.Model:
     backbone = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(224, 224, 3))
     backbone.trainable = False
     return keras.Sequential(
-        [
-            layers.Input((224, 224, 3)),
-            backbone,
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(1024, activation="relu"),
-            layers.Dense(5, activation="softmax"),
-        ]
+        [layers.Input((224, 224, 3)), backbone, layers.GlobalAveragePooling2D(), *dense(1024, 5)[1:]]
     )
 
 
 def small_cnn() -> keras.Model:
-    return keras.Sequential(
-        [
-            layers.Input((64, 64, 3)),
-            layers.Conv2D(32, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(64, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(5, activation="softmax"),
-        ]
-    )
+    return keras.Sequential([layers.Input((64, 64, 3)), *convolution(32, 3), *convolution(64, 3), *dense(64, 5)])
 
 
 def two_branches() -> keras.Model:
@@ -90,21 +64,21 @@ def two_branches() -> keras.Model:
 
 
 def chest_xray() -> keras.Model:
+    blocks = [[*convolution(filters, 5, padding="same"), layers.Dropout(0.2)] for filters in (32, 64)]
+    flatten, hidden, _ = dense(256, 2)
+    output = layers.Dense(1, activation="sigmoid")
     return keras.Sequential(
-        [
-            layers.Input((200, 200, 3)),
-            layers.Conv2D(32, (5, 5), padding="same", activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Dropout(0.2),
-            layers.Conv2D(64, (5, 5), padding="same", activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Dropout(0.2),
-            layers.Flatten(),
-            layers.Dense(256, activation="relu"),
-            layers.Dropout(0.2),
-            layers.Dense(1, activation="sigmoid"),
-        ]
+        [layers.Input((200, 200, 3)), *blocks[0], *blocks[1], flatten, hidden, layers.Dropout(0.2), output]
     )
+
+
+def convolution(filters: int, kernel: int, **more: Any) -> list[Any]:
+    return [layers.Conv2D(filters, kernel, activation="relu", **more), layers.MaxPooling2D(2)]
+
+
+def dense(units: int, classes: int) -> list[Any]:
+    hidden = layers.Dense(units, activation="relu")
+    return [layers.Flatten(), hidden, layers.Dense(classes, activation="softmax")]
 
 
 TUTORIALS = [
@@ -117,7 +91,7 @@ TUTORIALS = [
 
 
 def drawn(model: keras.Model) -> list[tuple[Any, ...]]:
-    """What a model computes, layer by layer: type, shape, parameters, and each activation by its name."""
+    """Describe a model layer by layer: type, shape, parameters and activation."""
     found: list[tuple[Any, ...]] = []
     for layer in model.layers:
         is_idle = isinstance(layer, layers.Dropout) and layer.rate == 0
@@ -132,15 +106,15 @@ def drawn(model: keras.Model) -> list[tuple[Any, ...]]:
 
 
 def without_weights(value: Any) -> Any:
-    """The networks of a space with random weights, which need no file."""
+    """Return the networks of a space with random weights, which need no file."""
     if isinstance(value, Choice):
         return value.with_mapped_options(without_weights)
     return replace(value, weights=None) if isinstance(value, Pretrained) else value
 
 
 @pytest.mark.parametrize("name", built_in())
-def test_a_built_in_space_loads_and_opens_with_the_command_that_runs_it(name):
-    """Every example is a complete space that says how it is run, what it is, and has something to search."""
+def test_built_in_spaces_load_and_name_their_command(name):
+    """The docstring starts with the command and a description, and the space has parameters."""
     lines = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())).splitlines()
     assert lines[0] == f"search run {name}"
     assert lines[1] == ""
@@ -151,8 +125,8 @@ def test_a_built_in_space_loads_and_opens_with_the_command_that_runs_it(name):
 
 
 @pytest.mark.parametrize(("tutorial", "classes", "settings"), TUTORIALS)
-def test_a_baseline_is_the_tutorials_model_and_settings(tutorial, classes, settings):
-    """The gain over the baseline is a gain over what beginners write."""
+def test_baselines_are_the_models_of_tutorials(tutorial, classes, settings):
+    """An improvement over the baseline is one over what beginners write."""
     space = load(tutorial.__name__).space
     recipe = resolve(space, baseline(space))
     expected = tutorial()
@@ -166,8 +140,8 @@ def test_a_baseline_is_the_tutorials_model_and_settings(tutorial, classes, setti
     assert (recipe.fine_tune, recipe.balance, recipe.precision) == (None, None, "float32")
 
 
-def test_the_tutorials_data_are_read_as_they_are_there():
-    """Image sizes, colours and shares are the tutorials' own."""
+def test_data_are_those_of_tutorials():
+    """Image sizes, colours and fractions are the same."""
     assert load("cifar10").space.data == KerasDataset("cifar10")
     assert load("chest_xray").space.data == ImageFolder("chest_xray", image_size=200, channels=3, validation=0.2)
     assert [load(name).space.data.image_size for name in ("transfer", "small_cnn", "two_branches")] == [224, 64, 64]
@@ -175,7 +149,7 @@ def test_the_tutorials_data_are_read_as_they_are_there():
 
 
 def photos(name: str, folder: Path, size: int) -> tuple[str | None, Path, set[str]]:
-    """Tiny images as the example reads them: its folder, an image to predict, and the classes."""
+    """Write tiny images for an example; returns their folder, an image to predict, and the classes."""
     if name == "from_keras_tuner":
         return None, write_image(folder / "digit.png", height=8, width=8, mode="L"), set("0123456789")
     if name == "chest_xray":
@@ -188,14 +162,14 @@ def photos(name: str, folder: Path, size: int) -> tuple[str | None, Path, set[st
 
 
 def small_network(record: Pretrained, input_shape: tuple[int, int, int]) -> keras.Model:
-    """In place of a network of Keras, whose building is most of the time."""
+    """A fake network of Keras, which takes long to build."""
     images = keras.Input(input_shape)
     return keras.Model(images, layers.Conv2D(4, 3, activation="relu")(images), name=record.name.lower())
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_an_example_runs_from_a_folder_to_a_prediction(name, tmp_path, monkeypatch):
-    """Two short trials over tiny images; the best is retrained, tested, drawn, exported, and says what an image is."""
+def test_examples_run_up_to_a_prediction(name, tmp_path, monkeypatch):
+    """Two short trials on tiny images; the best is retrained, tested, exported, and predicts an image."""
     monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("studies.models.pretrained.make_network", small_network)
     size = 80 if name == "transfer" else 32
