@@ -273,50 +273,6 @@ def test_a_grid_is_refused():
         max_trials(space_of(two_kinds), "grid")
 
 
-def test_hyperparameters_in_words():
-    """What building comes upon, also in scopes that the defaults leave closed: values, defaults and conditions."""
-    rows, values = discover_hyperparameters(space_of(two_kinds))
-    told = {(row.name, row.condition): (row.values, row.default) for row in rows}
-    assert told["kind", ""] == ("mlp, wide", "mlp")
-    assert told["units", "kind = mlp"] == ("8 to 16", "8")
-    assert told["start", "kind = mlp and bias = True"] == ("0 to 1", "0")
-    assert told["head/dropout", ""] == ("0 to 0.5 in steps of 0.1", "0.2")
-    assert told["units", "kind = wide"] == ("32, 64", "32")
-    assert (values["units"], values["head/dropout"]) == (8, 0.2)
-
-
-def nested(hp):
-    """Scopes in scopes, a loop, and a branch without a scope."""
-    kind = hp.Choice("kind", ["mlp", "cnn", "none"])
-    with hp.conditional_scope("kind", ["mlp", "cnn"]):
-        if kind in ("mlp", "cnn"):
-            norm = hp.Choice("norm", ["none", "batch"])
-            with hp.conditional_scope("norm", ["batch"]):
-                if norm == "batch":
-                    deep = hp.Boolean("deep")
-                    with hp.conditional_scope("deep", [True]):
-                        if deep:
-                            hp.Float("momentum", 0.5, 0.99)
-    for layer in range(hp.Int("layers", 1, 3)):
-        hp.Int(f"units_{layer}", 8, 64)
-    if kind == "none":
-        hp.Choice("pool", ["max", "mean"])
-    return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
-
-
-def test_every_scope_loop_and_branch_is_shown():
-    """What the defaults do not lead to is found, with what leads to it."""
-    rows, _ = discover_hyperparameters(space_of(nested))
-    told = {(row.name, row.condition) for row in rows}
-    assert ("norm", "kind = mlp or cnn") in told
-    assert ("deep", "kind = mlp or cnn and norm = batch") in told
-    assert ("momentum", "kind = mlp or cnn and norm = batch and deep = True") in told
-    assert ("units_2", "layers = 3") in told
-    assert ("pool", "kind = none") in told
-    rows, _ = discover_hyperparameters(space_of(dependent))
-    assert ("units", "128, 256", "kind = b") in {(row.name, row.values, row.condition) for row in rows}
-
-
 def test_the_space_of_a_hypermodel_may_hold_parameters_of_its_own(study):
     """The space's own parameters are asked for first."""
     trial = study.ask()
