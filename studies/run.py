@@ -43,7 +43,7 @@ from studies.trials.run_context import RunContext
 from studies.trials.samplers import initial_assignments
 from studies.trials.space_checks import notices_of_code
 from studies.trials.time_budget import TimeBudget, times_slower, too_short
-from studies.trials.time_for_best import keep_time_for_best
+from studies.trials.time_for_best import reserve_time_for_best
 from studies.workers.context import STANDALONE, WorkerContext
 from studies.workers.heartbeat import worker_session
 from studies.workers.opening_event import opening_event
@@ -222,8 +222,8 @@ class _Run:
         evaluate = TrialEvaluator(self.context, self._budget, exports=self.export)
         self._budget.begin()
         dataset = self.context.datasets(resolve(space, baseline(space)))
-        keep_time = partial(keep_time_for_best, self._budget, opened.study, space, dataset)
-        keep_time(stored_trials.progress(opened.study, settings.trials))
+        reserve_time = partial(reserve_time_for_best, self._budget, opened.study, space, dataset)
+        reserve_time(stored_trials.progress(opened.study, settings.trials))
         seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(
             opened.study,
@@ -233,7 +233,7 @@ class _Run:
             evaluate,
             self.context,
             can_start=self._budget.has_time_to_begin,
-            ended=keep_time,
+            ended=reserve_time,
             should_restart=lambda evaluated: (
                 self.process.should_restart(evaluated) and self._budget.has_time_to_restart(seconds_to_start)
             ),

@@ -117,7 +117,7 @@ class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
         self._done += 1
         if self._done < self._total:
             # A loop of the user's own may tell of no steps.
-            self._stopping.look()
+            self._stopping.check()
         self._epochs_after_stop += self._stopping.stopped
         if self._is_repeated:
             self._weights = self._network.get_weights()

@@ -51,7 +51,7 @@ def compile_model(
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int, rate: Any = None) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer with its learning rate and schedule, or with another."""
+    """Return the recipe's optimizer, with its own learning rate and schedule or another rate."""
     make = look_up(OPTIMIZERS, type(recipe.optimizer), "optimizer")
     rate = read_learning_rate(recipe, steps_per_epoch) if rate is None else rate
     return make(learning_rate=rate, **dataclasses.asdict(recipe.optimizer))
@@ -74,9 +74,9 @@ class Cooldown(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     """A learning rate that falls to zero in a straight line over the last steps (Haegele et al. 2024, section 3).
 
     Args:
-        rate: The learning rate before, a number or a schedule.
-        steps: Of the whole training.
-        share: Of the steps in which it falls.
+        rate: Learning rate before the cooldown, a number or a schedule.
+        steps: Number of steps of the whole training.
+        share: Fraction of the steps in which the learning rate falls.
     """
 
     def __init__(self, rate: Any, steps: int, share: float) -> None:
@@ -89,12 +89,12 @@ class Cooldown(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
 
 def cooldown_schedule(recipe: Recipe, steps_per_epoch: int, epochs: int, share: float) -> Any:
-    """The recipe's learning rate with a cooldown in the last share of so many epochs; None if that is 0."""
+    """Return the recipe's learning rate with a cooldown in the last fraction of the epochs; None if that is 0."""
     return Cooldown(read_learning_rate(recipe, steps_per_epoch), epochs * steps_per_epoch, share) if share else None
 
 
 def read_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
-    """The learning rate: a number, or a schedule over all epochs of the recipe."""
+    """Return the learning rate: a number, or a schedule over all epochs of the recipe."""
     is_number = isinstance(recipe.schedule, Constant) and recipe.schedule.warmup == 0.0
     return recipe.learning_rate if is_number else as_schedule(recipe, steps_per_epoch)
 
@@ -107,7 +107,7 @@ def as_schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
 
 def _cosine(rate: float, steps: int, warmup_fraction: float, floor: float) -> keras.optimizers.schedules.CosineDecay:
     warmup = round(warmup_fraction * steps)
-    # Without the branch of the warm-up TensorFlow would round it otherwise where its numbers are constants.
+    # Without the warm-up branch, TensorFlow would round differently when the numbers are constants.
     return keras.optimizers.schedules.CosineDecay(
         0.0, decay_steps=max(1, steps - warmup), alpha=floor, warmup_target=rate, warmup_steps=warmup
     )

@@ -1,4 +1,4 @@
-"""Trains a recipe once for each fold, and takes the means."""
+"""Trains a recipe once for each fold, and averages the results."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,19 +21,19 @@ TrainFold: TypeAlias = Callable[[TrainingInputs, OnEpoch], TrainingResult]
 """Trains one fold, and calls back after each epoch."""
 
 
-_NOT_KEPT = ("model", "history", "unfinished_value")
-"""Of a fold that is done; its epochs are kept beside it."""
+_NOT_STORED = ("model", "history", "unfinished_value")
+"""Fields of the result of a fold that its checkpoint does not store; the epochs are stored once for all folds."""
 
 
 @dataclass(frozen=True)
 class FoldData:
-    """What the folds are made of: images, or the features of a frozen backbone.
+    """The folds of a data set, as images or as features of a frozen backbone.
 
     Args:
         prepared: Train and validation, to train on.
-        judged: The same to judge by: where several changed views of an image are trained on, the unchanged one.
-        numbers: The fold of each training and of each validation image.
-        folds: How many there are.
+        judged: Train and validation, to measure the metric on: the unchanged image if several views are trained on.
+        numbers: Fold of each training and of each validation image.
+        folds: Number of folds.
     """
 
     prepared: TrainingInputs
@@ -51,7 +51,7 @@ class FoldData:
 
 
 def fold_data(recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: int) -> FoldData:
-    """The folds of a data set, in the form in which this recipe is trained.
+    """Return the folds of a data set, in the form in which the recipe is trained.
 
     Raises:
         ModelError: A frozen backbone cannot be built, or its weights are absent or do not fit.
@@ -79,16 +79,16 @@ def train_folds(
 
     Args:
         data: The folds.
-        train_fold: Trains one.
-        on_epoch: Called after each epoch, counted on from fold to fold, with its metrics and the `fold` from 1.
-        on_fold: Called after each fold, counted from 1, with the mean value so far; returns whether to go on. Folds
-            that a checkpoint holds are told once more.
-        checkpoints: Those that `train_fold` saves to: their results of whole folds are not trained again.
-        on_restored: Called with the metrics of the epochs that a checkpoint holds, before any other call.
+        train_fold: Trains one fold.
+        on_epoch: Called after each epoch, numbered over all folds, with its metrics and its `fold`, counted from 1;
+            returns True to continue.
+        on_fold: Called after each fold, counted from 1, with the mean value so far; returns True to continue. Called
+            again for the folds of a checkpoint.
+        checkpoints: Where `train_fold` saves; whole folds in a checkpoint are not trained again.
+        on_restored: Called with the metrics of the epochs in a checkpoint, before any other call.
 
     Returns:
-        The means over the folds that were trained to their end: the best epoch is rounded. One whose first fold was
-        stopped is that fold's.
+        Means over the completed folds; the best epoch is rounded. If the first fold was stopped, its own result.
     """
     resumed = checkpoints.resume() if checkpoints else FoldProgress()
     history, done = [*resumed.history], [TrainingResult(model=None, history=(), **result) for result in resumed.results]
@@ -100,13 +100,13 @@ def train_folds(
         if fold > len(done):
             if checkpoints:
                 checkpoints.begin_fold(FoldProgress([_result(each) for each in done], history, before))
-            trained = train_fold(inputs, _kept(history, before, fold, on_epoch))
+            trained = train_fold(inputs, _fold_reporter(history, before, fold, on_epoch))
             if trained.end_reason not in (EndReason.FINISHED, EndReason.EARLY_STOPPED) or trained.best_epoch is None:
                 ended = EndReason.STOPPED if trained.end_reason == EndReason.STOPPED else EndReason.DIVERGED
                 whole = _with(trained.model, weights) if done else trained.model
                 return _mean(done or [trained], whole, history, ended)
             model, weights = trained.model, trained.model.get_weights() if trained.model else ()
-            # Its model is not needed any more, and the next fold needs the memory.
+            # The next fold needs the memory of the model.
             done.append(replace(trained, model=None))
             before = len(history)
         if not on_fold(fold, _mean_of([each.best_value for each in done[:fold]])) and fold < data.folds:
@@ -117,27 +117,27 @@ def train_folds(
 
 
 def _with(model: Any, weights: Sequence[np.ndarray]) -> Any:
-    """The model with the weights of a fold that is done; None where only its results are known."""
+    """Return the model with the weights of a completed fold; None if only its result is known."""
     if not weights:
         return None
     model.set_weights(weights)
     return model
 
 
-def _kept(history: list[Mapping[str, float]], before: int, fold: int, on_epoch: OnEpoch) -> OnEpoch:
-    """What keeps the epochs of a fold, which begins after so many, and hands them on."""
+def _fold_reporter(history: list[Mapping[str, float]], before: int, fold: int, on_epoch: OnEpoch) -> OnEpoch:
+    """Return what adds the epochs of a fold to the history, after those of the folds before, and reports them."""
 
-    def keep(epoch: int, metrics: Mapping[str, float]) -> bool:
-        # A fold whose checkpoint does not fit begins again.
+    def add(epoch: int, metrics: Mapping[str, float]) -> bool:
+        # A fold whose checkpoint does not match restarts.
         history[before + epoch - 1 :] = [{**metrics, "fold": float(fold)}]
         return on_epoch(len(history), history[-1])
 
-    return keep
+    return add
 
 
 def _result(fold: TrainingResult) -> dict[str, Any]:
-    """What a training came to, without its model and its history; JSON."""
-    return {each.name: getattr(fold, each.name) for each in fields(fold) if each.name not in _NOT_KEPT}
+    """Return the result of a training without its model and its history, as JSON."""
+    return {each.name: getattr(fold, each.name) for each in fields(fold) if each.name not in _NOT_STORED}
 
 
 def _mean(

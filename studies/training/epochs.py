@@ -1,4 +1,4 @@
-"""How many epochs a recipe has, over the phases of its training."""
+"""Number of epochs of a recipe, over the phases of its training."""
 
 from typing import Any
 
@@ -9,25 +9,25 @@ from spaces.training import FineTune
 
 
 def second_phase(recipe: Recipe) -> FineTune | None:
-    """The recipe's second phase: only a `Pretrained` backbone has one."""
+    """Return the second phase of a recipe, which only a `Pretrained` backbone has, or None."""
     return recipe.fine_tune if isinstance(recipe.backbone, Pretrained) else None
 
 
 def total_epochs(recipe: Recipe) -> int:
-    """Most epochs of the recipe's training, both phases together."""
+    """Return the maximum number of epochs of a recipe, both phases together."""
     second = second_phase(recipe)
     return recipe.epochs + (second.epochs if second else 0)
 
 
 def max_epochs(space: Space) -> int:
-    """The largest number of epochs that any recipe of the space has."""
+    """Return the largest number of epochs of any recipe of the space."""
     second = [max_value(record.epochs) for record in records_in(space.fine_tune) if isinstance(record, FineTune)]
     is_possible = any(isinstance(record, Pretrained) for record in records_in(space.backbone))
     return max_value(space.epochs) + (max(second, default=0) if is_possible else 0)
 
 
 def max_value(value: Any) -> int:
-    """The largest value that a field of whole numbers can take."""
+    """Return the largest value of an integer field."""
     if isinstance(value, Int):
         return value.high
     return max(value.options) if isinstance(value, Choice) else int(value)

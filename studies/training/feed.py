@@ -1,4 +1,4 @@
-"""Batches for training and evaluation: the same order of images for the same seed and epoch."""
+"""Batches for training and evaluation, in an order that depends on the seed and the epoch alone."""
 
 import math
 from collections.abc import Callable
@@ -17,12 +17,12 @@ _MOST_STEPS_PER_EXECUTION = 32
 
 @dataclass(frozen=True)
 class Feed:
-    """What `fit` and `evaluate` are given.
+    """Data for `fit` or `evaluate`.
 
     Args:
-        inputs: The keyword arguments that hold the data, for `fit` or `evaluate`.
-        begin_epoch: To be called with the epoch, counted from 0, before each epoch: it sets the order of images.
-        steps: Batches in one epoch.
+        inputs: Keyword arguments with the data.
+        begin_epoch: Shuffles the images; call it with the epoch, counted from 0, before each epoch.
+        steps: Number of batches in one epoch.
     """
 
     inputs: dict[str, Any]
@@ -31,11 +31,11 @@ class Feed:
 
 
 def training_feed(split: Split, batch_size: int, seed: int, balance: str | None = None) -> Feed:
-    """Batches in an order that depends on nothing but the seed and the epoch: the same on every backend.
+    """Return batches in an order that depends on the seed and the epoch alone, on every backend.
 
     Args:
         split: The images to train on.
-        batch_size: Images in one batch; the last one of an epoch may be smaller.
+        batch_size: Number of images in a batch; the last one of an epoch may be smaller.
         seed: Seed of the order.
         balance: `class_weights` adds each image's weight to its batch, `sampling` draws every class equally often,
             None gives every image once.
@@ -53,7 +53,7 @@ def training_feed(split: Split, batch_size: int, seed: int, balance: str | None 
 
 
 def evaluation_data(split: Split, batch_size: int) -> Any:
-    """Every image once, in order: what `validation_data` takes."""
+    """Return every image once, in order, for `validation_data`."""
     if keras.backend.backend() == "tensorflow":
         from studies.training.tensorflow_feed import ordered_batches
 
@@ -62,12 +62,12 @@ def evaluation_data(split: Split, batch_size: int) -> Any:
 
 
 def steps_per_execution(image_shape: tuple[int, ...], batch_size: int, steps: int) -> int:
-    """How many steps run without returning to Python: enough to hide its cost, few enough to stop soon.
+    """Return the number of steps that run without returning to Python: many to hide its cost, few to stop soon.
 
     Args:
         image_shape: (height, width, channels) of an image, or (units,) of its features.
-        batch_size: Images in one step.
-        steps: Steps of one epoch.
+        batch_size: Number of images in one step.
+        steps: Number of steps in one epoch.
     """
     pixels = math.prod(image_shape[:2]) if len(image_shape) == 3 else 1
     wanted = max(1, min(_PIXELS_PER_EXECUTION // (pixels * batch_size), _MOST_STEPS_PER_EXECUTION))
@@ -80,7 +80,7 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     Args:
         split: The images.
-        batch_size: Images in one batch.
+        batch_size: Number of images in a batch.
         seed: Seed of the order; None keeps the order of the split.
         balance: As in `training_feed`.
     """
@@ -92,7 +92,7 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Set the order of the images for one epoch."""
+        """Shuffle the images for one epoch."""
         self._positions = self._order(epoch)
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def _order(split: Split, seed: int | None, balance: str | None) -> Callable[[int], np.ndarray]:
-    """What gives the positions of an epoch's images."""
+    """Return a function from the epoch to the positions of its images."""
     if seed is None:
         return lambda epoch: np.arange(len(split))
     return lambda epoch: epoch_order(split.labels, seed, epoch, balanced=balance == "sampling")

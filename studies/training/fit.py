@@ -71,17 +71,17 @@ def train(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> T
 
 @dataclass
 class _Fitting:
-    """The calls of `fit` for one model, with the callbacks that span them.
+    """Calls `fit` for each phase of one model, with the callbacks that span the phases.
 
     Args:
         model: The built model.
-        feed: What it is trained on.
-        steps_per_execution: Steps that run without returning to Python.
+        feed: Training batches.
+        steps_per_execution: Number of steps that run without returning to Python.
         stopping: Ends training on request.
-        ending: Hands the epochs on.
+        ending: Reports each epoch.
         best: Keeps the best weights.
-        saving: Saves the training, and knows where a saved one was.
-        cooldown: Share of the last phase's steps in which the learning rate falls to zero.
+        saving: Saves the training, and restores a saved one.
+        cooldown: Fraction of the last phase's steps in which the learning rate falls to zero.
     """
 
     model: keras.Model
@@ -99,7 +99,7 @@ class _Fitting:
         self._callbacks: list[keras.callbacks.Callback] = [self.stopping, self.ending]
 
     def validate(self, recipe: Recipe, validation: Split | None, classes: int) -> None:
-        """Measure every metric after each epoch, in one pass wherever Keras' own validation is not needed."""
+        """Measure every metric after each epoch, in one pass unless Keras' own validation is needed."""
         if validation is None:
             return
         if validates_itself(self.model):
@@ -111,7 +111,7 @@ class _Fitting:
         self._callbacks = [self.stopping, self._measuring, self.best, self.ending]
 
     def fit(self, epochs: int) -> None:
-        """Train the epochs of a phase that are not done; the model is compiled."""
+        """Train the remaining epochs of a phase; the model is compiled."""
         done, last = len(self.ending.history), self.saving.first_phase[1] + epochs
         self.saving.restore(self.model)
         if done >= last or self.best.out_of_patience:
@@ -126,7 +126,7 @@ class _Fitting:
         )
 
     def fine_tune(self, recipe: Recipe, second: FineTune, epochs: int) -> None:
-        """Train the last layers of the backbone too, from the best weights so far."""
+        """Train the last layers of the backbone as well, from the best weights so far."""
         if not self.is_in_second_phase:
             self.saving.first_phase = self._reached, len(self.ending.history)
             self.best.begin_phase(len(self.ending.history))
@@ -139,30 +139,30 @@ class _Fitting:
         self.fit(epochs)
 
     def unfinished_value(self, recipe: Recipe, can_measure_batch: Callable[[int], bool]) -> float | None:
-        """The metric of a model that was stopped within its first epoch."""
+        """Return the metric of a model that was stopped within its first epoch; None if it was not measured."""
         is_unfinished = self.stopping.stopped and self.stopping.has_trained and not self.ending.history
         found = self._measuring.unfinished(can_measure_batch) if self._measuring and is_unfinished else {}
         return found.get(recipe.metric)
 
     @property
     def is_in_second_phase(self) -> bool:
-        """Whether the first phase is over."""
+        """True once the first phase is over."""
         return self.saving.first_phase[1] > 0
 
     @property
     def phases(self) -> tuple[int, int]:
-        """Epochs of the first and of the second phase that led to the model's weights."""
+        """Epochs of the first and of the second phase that produced the model's weights."""
         first, trained = self.saving.first_phase
         return (first, self._reached - trained) if first and self._reached > trained else (self._reached, 0)
 
     @property
     def _reached(self) -> int:
-        """The epoch that the weights are of: the best one, or the last where there is none."""
+        """Epoch of the weights: the best one, or the last if there is none."""
         return self.best.epoch or len(self.ending.history)
 
     @property
     def ended(self) -> EndReason:
-        """Why training ended."""
+        """Reason for which training ended."""
         if self.stopping.stopped:
             return EndReason.STOPPED
         if self.ending.diverged:

@@ -1,4 +1,4 @@
-"""What came of training one recipe."""
+"""The result of training one recipe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,25 +19,23 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained model and how it got there.
+    """A trained model and how its training went.
 
     Args:
-        model: Holds the weights of the best epoch, or of the last one when there was no validation; None where it
-            is not needed any more.
-        history: The metrics of each whole epoch.
+        model: Has the weights of the best epoch, or of the last one without validation; None once it is no longer
+            needed.
+        history: Metrics of each whole epoch.
         best_epoch: The best epoch, counted from 1, or None.
-        best_value: Its metric; NaN when there is none.
-        best_loss: Its loss on the validation images; NaN when there is none.
+        best_value: Metric of the best epoch; NaN without one.
+        best_loss: Validation loss of the best epoch; NaN without one.
         end_reason: Why training ended.
-        first_phase: Epochs of the first phase that led to the model's weights: a second one begins with the best of
-            the first.
-        second_phase: Epochs of the second phase that led to them.
-        unfinished_value: The metric of the model as it is, where training was stopped within its first epoch and
-            there was time to measure it; else None.
-        reason: Why it has no value, where the loss does not say it; empty otherwise.
-        untrained: Why the model is not the one that was judged, and cannot be exported; empty otherwise.
-        notice: What the user should know about every training of this kind; empty for nothing.
-        is_comparable: Its value compares with that of a whole training, also where it was stopped.
+        first_phase: Epochs of the first phase that produced the weights; the second starts from the best of them.
+        second_phase: Epochs of the second phase that produced the weights.
+        unfinished_value: Metric of a model that was stopped within its first epoch, if there was time to measure it.
+        reason: Why there is no value, if the loss does not show it; else empty.
+        untrained: Why the model is not the measured one and cannot be exported; else empty.
+        notice: Notice for the user about every training of this kind; else empty.
+        is_comparable: The value compares with that of a whole training, even if this one was stopped.
     """
 
     model: keras.Model

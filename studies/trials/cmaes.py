@@ -1,4 +1,4 @@
-"""CMA-ES that stores no optimizer: Optuna stores a pickle, which may hold code; this one follows from the trials."""
+"""CMA-ES that stores no optimizer: Optuna stores a pickle, which may hold code; this one is rebuilt from the trials."""
 
 import copy
 import math
@@ -15,11 +15,11 @@ from optuna.trial import FrozenTrial
 
 
 class SafeCmaEsSampler(optuna.samplers.CmaEsSampler):
-    """Optuna's sampler, whose optimizer is told all complete generations again for each trial.
+    """Optuna's sampler, which rebuilds its optimizer from all complete generations for each trial.
 
     A trial stores the number of the generation that it was drawn from, and nothing else. A generation is complete once
     as many of its trials are as the population has; the first of them to end count, so that several workers rebuild
-    the same optimizer. One that has worked alone draws what Optuna's own sampler draws.
+    the same optimizer. A single worker draws what Optuna's own sampler draws.
     """
 
     def sample_relative(
@@ -30,13 +30,13 @@ class SafeCmaEsSampler(optuna.samplers.CmaEsSampler):
         return super().sample_relative(study, trial, search_space)
 
     def _restore_optimizer(self, completed_trials: Sequence[FrozenTrial]) -> Any:
-        """Tell a new optimizer all generations but the last one; None if there was none before it."""
+        """Return an optimizer that knows all generations but the last one; None if there was none before it."""
         generations = self._drawn = self._generations(completed_trials)
         last = max(generations, default=0)
         if last < 1:
             return None
         transform = _SearchSpaceTransform(self._space, transform_step=True, transform_0_1=True)
-        # Of a sampler of its own, so that the numbers drawn here stay those of Optuna.
+        # From another sampler, so that this one draws the same numbers as Optuna's.
         optimizer = optuna.samplers.CmaEsSampler(seed=0)._init_optimizer(transform, self._direction)
         while optimizer.generation < last:
             drawn = generations[optimizer.generation][: optimizer.population_size]
@@ -48,11 +48,11 @@ class SafeCmaEsSampler(optuna.samplers.CmaEsSampler):
         return optimizer
 
     def _get_solution_trials(self, trials: Sequence[FrozenTrial], generation: int) -> list[FrozenTrial]:
-        """The trials of a generation, as Optuna asks for them."""
+        """Return the trials of a generation, for Optuna."""
         return self._drawn[generation]
 
     def _generations(self, trials: Sequence[FrozenTrial]) -> Mapping[int, list[FrozenTrial]]:
-        """The trials of each generation in the order in which they ended, without those that the space cannot hold."""
+        """Return the trials of each generation in the order in which they ended, without those outside the space."""
         found: dict[int, list[FrozenTrial]] = defaultdict(list)
         for trial in sorted(trials, key=_ended):
             generation = trial.system_attrs.get(self._attr_key_generation)
@@ -70,12 +70,12 @@ class SafeCmaEsSampler(optuna.samplers.CmaEsSampler):
 
 
 def _ended(trial: FrozenTrial) -> tuple[float, int]:
-    """When a trial ended, in seconds since 1970, and its number."""
+    """Return the time at which a trial ended, in seconds since 1970, and its number."""
     return trial.datetime_complete.timestamp() if trial.datetime_complete else math.inf, trial.number
 
 
 def _is_within(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool:
-    """Return True if a trial has a value, and parameters that the space can hold."""
+    """Return True if a trial has a value, and parameters within the space."""
     value = trial.values[0] if trial.values else None
     if not isinstance(value, float | int) or math.isnan(value):
         return False

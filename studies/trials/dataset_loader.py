@@ -1,4 +1,4 @@
-"""The images of a run: loaded once for each recipe's data, and given up when an end is asked for."""
+"""Loads the images of a run once for each recipe's data, and stops loading when the run must stop."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,12 @@ from studies.stop_request import StopRequest
 
 @dataclass
 class DatasetLoader:
-    """Loads the images of a recipe once.
+    """Loads the images of each recipe's data once.
 
     Args:
-        folder: Where relative paths start.
-        listener: Is told how far it is.
-        stop: Asks for an end, which `KeyboardInterrupt` brings about.
+        folder: Folder where relative paths start.
+        listener: Notified of the progress.
+        stop: Says when to stop, by a `KeyboardInterrupt`.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class DatasetLoader:
         return self._loaded[recipe.data]
 
     def state(self) -> str:
-        """How far it is, in words."""
+        """Return how far the loading is, in words."""
         if self._done is None:
             return "while the images were read"
         return f"while the images were decoded, {self._done[0]:,} of {self._done[1]:,}"
@@ -46,7 +46,7 @@ class DatasetLoader:
         self.listener.on_data_progress(done, total)
 
     def features_progress(self, done: int, total: int) -> None:
-        """Show it, or end the computing."""
+        """Show the progress of features, or stop computing them."""
         if self.stop():
             raise KeyboardInterrupt
         self.listener.on_features_progress(done, total)

@@ -1,4 +1,4 @@
-"""What a space file declares, as a run needs it."""
+"""Protocol of a loaded space, as a run needs it."""
 
 from pathlib import Path
 from typing import Protocol
@@ -7,7 +7,7 @@ from spaces.space import Space
 
 
 class SpaceDefinition(Protocol):
-    """What a space file declares."""
+    """A space, its name and its folder."""
 
     @property
     def name(self) -> str:
@@ -15,8 +15,8 @@ class SpaceDefinition(Protocol):
 
     @property
     def space(self) -> Space:
-        """What is searched."""
+        """The space."""
 
     @property
     def folder(self) -> Path:
-        """Where relative paths start."""
+        """Folder where relative paths start."""

@@ -158,7 +158,7 @@ class TrialEvaluator:
             stop=self.context.stop,
             on_epoch=on_epoch,
             on_epochs_changed=on_epochs_changed,
-            can_measure_batch=self._budget.goes_on_judging,
+            can_measure_batch=self._budget.can_measure_batch,
             checkpoints=checkpoints,
             model_cache=self._model_cache,
             suggest=self._suggest,

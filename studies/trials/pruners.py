@@ -1,4 +1,4 @@
-"""When a trial is not worth going on with."""
+"""Ends trials early that are unlikely to be the best."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,15 +19,15 @@ PRUNERS: Mapping[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "median": lambda epochs: optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=max(1, epochs // 6)),
     "none": lambda epochs: optuna.pruners.NopPruner(),
 }
-"""The pruners of a study, by the names that `Study` takes: each makes one for the most epochs of a trial."""
+"""Pruners of a study, by the names that `Study` accepts: each function makes one from the maximum number of epochs."""
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
-    """The pruner of a study; its steps are epochs, or folds where there are any, counted from 1.
+    """Return the pruner of a study; its steps are folds if there are any, else epochs, counted from 1.
 
     Args:
         name: A key of `PRUNERS`.
-        epochs: Most epochs of any trial of the space, or its folds.
+        epochs: Maximum number of epochs of a trial, or the number of folds.
 
     Raises:
         SpaceError: There is no such pruner.

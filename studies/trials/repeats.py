@@ -1,4 +1,4 @@
-"""Keeps a search from evaluating a recipe twice, and knows when a finite space is exhausted."""
+"""Prevents a study from evaluating a recipe twice, and detects that a finite space is exhausted."""
 
 import math
 import random
@@ -27,17 +27,17 @@ from studies.trials.samplers import (
     trial_seed,
 )
 
-ASKS = 5
-"""How often a sampler is asked again that proposes a recipe which has been tried."""
+MAX_SUGGESTIONS = 5
+"""Number of times that a sampler is asked again when it suggests a recipe that was tried."""
 
 
 def size_of(space: Space) -> float:
-    """Return how many recipes a space has; infinity for a hypermodel's, which are found while it is built."""
+    """Return the number of recipes of a space; infinity for a hypermodel, whose parameters are not known before."""
     return math.inf if isinstance(space.model, KerasTunerModel) else combinations(space)
 
 
 def most_of(space: Space, trials: Sequence[FrozenTrial]) -> float:
-    """Return how many trials a study has when each recipe of its space has one: some may have been tried twice.
+    """Return the number of trials of a study once each recipe has one: some recipes may have been tried twice.
 
     Args:
         space: The space.
@@ -58,12 +58,12 @@ def is_exhausted(space: Space, progress: Progress) -> bool:
 
 @dataclass(frozen=True)
 class Recipes:
-    """Gives every trial a recipe that no other has, where there is one.
+    """Gives every trial a recipe that no other trial has, if there is one.
 
     Args:
-        space: What is searched.
-        settings: How.
-        queue: Where its trials are taken.
+        space: The space.
+        settings: Settings of the study.
+        queue: Where its trials are claimed.
     """
 
     space: Space
@@ -72,11 +72,11 @@ class Recipes:
 
     @property
     def can_repeat(self) -> bool:
-        """Whether two trials may meet the same recipe: hardly where a number has no step."""
+        """Return True if two trials may get the same recipe, which is unlikely if a number has no step."""
         return not math.isinf(size_of(self.space)) or isinstance(self.space.model, KerasTunerModel)
 
     def of(self, taken: ClaimedTrial) -> Recipe:
-        """Return the recipe of a trial that was taken.
+        """Return the recipe of a claimed trial.
 
         Raises:
             RefusedValues: It was enqueued with values that the space does not have.
@@ -85,24 +85,24 @@ class Recipes:
         recipe = suggest(taken.trial, self.space)
         if not self.can_repeat:
             return recipe
-        for attempt in range(1, ASKS + 1):
+        for attempt in range(1, MAX_SUGGESTIONS + 1):
             if self._is_new(taken, is_wanted=is_wanted):
                 return recipe
             recipe = self._again(taken, attempt)
         while not self._is_new(taken, is_wanted=is_wanted):
-            point = self._left(taken)
-            if point is None:
+            assignment = self._untried(taken)
+            if assignment is None:
                 self._is_new(taken, is_wanted=True)
                 return recipe
-            taken.ask_again(taken.trial.study.sampler, point)
+            taken.ask_again(taken.trial.study.sampler, assignment)
             recipe = suggest(taken.trial, self.space)
         return recipe
 
     def _is_wanted(self, taken: ClaimedTrial) -> bool:
-        """Return True for what must be evaluated as it is: the baseline, what was enqueued, what was begun."""
+        """Return True if a trial keeps its recipe: the baseline, an enqueued trial, one that was begun before."""
         number, given = taken.number, taken.trial._fixed_params
-        is_laid_down = 0 < number < len(self.queue.assignments) and given == self.queue.assignments[number]
-        return number == 0 or bool(taken.trial.params) or (bool(given) and not is_laid_down)
+        is_initial = 0 < number < len(self.queue.assignments) and given == self.queue.assignments[number]
+        return number == 0 or bool(taken.trial.params) or (bool(given) and not is_initial)
 
     def _is_new(self, taken: ClaimedTrial, *, is_wanted: bool) -> bool:
         """Reserve the trial's recipe, unless another trial has it."""
@@ -117,17 +117,17 @@ class Recipes:
 
     def _again(self, taken: ClaimedTrial, attempt: int) -> Recipe:
         if self.settings.sampler == "grid":
-            point = self._left(taken)
-            taken.ask_again(taken.trial.study.sampler, point or {})
+            assignment = self._untried(taken)
+            taken.ask_again(taken.trial.study.sampler, assignment or {})
         else:
             seed = trial_seed(self.settings.seed, taken.number, attempt)
             taken.ask_again(make_sampler(self.settings.sampler, seed), {})
         return suggest(taken.trial, self.space)
 
-    def _left(self, taken: ClaimedTrial) -> Mapping[str, Scalar] | None:
-        """Return a recipe that no trial has: the next one of a grid, else one drawn by the trial's seed."""
+    def _untried(self, taken: ClaimedTrial) -> Mapping[str, Scalar] | None:
+        """Return an assignment that no trial has: the next one of a grid, else one drawn with the trial's seed."""
         others = {*ended_assignments(self._trials(taken.trial.study), but=taken.number).values()}
-        left = [point for key, point in self._points if key not in others]
+        left = [assignment for key, assignment in self._assignments if key not in others]
         if not left:
             return None
         if self.settings.sampler == "grid":
@@ -135,7 +135,7 @@ class Recipes:
         return random.Random(trial_seed(self.settings.seed, taken.number, 0)).choice(left)
 
     @cached_property
-    def _points(self) -> list[tuple[str, Mapping[str, Scalar]]]:
+    def _assignments(self) -> list[tuple[str, Mapping[str, Scalar]]]:
         """Every recipe of a space that is small enough to list, with its key."""
         if size_of(self.space) > MAX_GRID_SIZE:
             return []
@@ -143,7 +143,7 @@ class Recipes:
             every = initial_assignments(self.space, "grid", self.settings.seed)
         else:
             every = list(grid_assignments(self.space))
-        return [(key_of(point), point) for point in every]
+        return [(key_of(assignment), assignment) for assignment in every]
 
     @staticmethod
     def _trials(study: optuna.Study) -> Sequence[FrozenTrial]:

@@ -1,4 +1,4 @@
-"""Which recipe a trial tries: Optuna's samplers over a space with conditions."""
+"""Suggests the recipe of a trial with Optuna's samplers, over a space with conditional parameters."""
 
 import itertools
 import math
@@ -25,12 +25,12 @@ MAX_GRID_SIZE = 100_000
 
 
 def trial_seed(study_seed: int, number: int, *more: int) -> int:
-    """The seed of a trial: it depends on nothing but the study's seed, the trial's number, and for what it is used."""
+    """Return a seed that depends on the study's seed, the number of the trial and `more` alone."""
     return int(np.random.SeedSequence([study_seed, number, *more]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler for one trial, with its own seed, so that a resumed study goes on as an undisturbed one.
+    """Return the sampler of one trial, with its own seed, so that a resumed study suggests what it would have before.
 
     Args:
         name: A key of `SAMPLERS`.
@@ -46,7 +46,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Recipe:
-    """Ask Optuna for every parameter that exists under the choices taken, and fill the space with them.
+    """Ask Optuna for every parameter that the selected options have, and fill the space with them.
 
     Raises:
         RefusedValues: The trial was enqueued with values that the space does not have.
@@ -78,7 +78,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Recipe:
 
 
 def suggest_during_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], Scalar] | None:
-    """What asks Optuna for a hyperparameter that a hypermodel's `fit` meets, and keeps its value with the trial.
+    """Return what asks Optuna for a hyperparameter of a hypermodel's `fit`, and stores its value with the trial.
 
     None for a recipe without a hypermodel.
     """
@@ -87,12 +87,12 @@ def suggest_during_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], S
     names = params_of(trial).keys() - dict(recipe.model.values).keys()
     ask = _make_suggester(trial, names, recipe.model.with_values({}))
 
-    def kept(hp: Any) -> Scalar:
+    def suggest_and_store(hp: Any) -> Scalar:
         value = ask(hp)
         trial.set_user_attr(PARAMS, {**params_of(trial), hp.name: value})
         return value
 
-    return kept
+    return suggest_and_store
 
 
 def _make_suggester(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -> Callable[[Any], Scalar]:
@@ -109,18 +109,18 @@ def _make_suggester(trial: optuna.Trial, own: Collection[str], record: KerasTune
             return _suggest(trial, name, parameter)
         except ValueError as error:
             raise ModelError(
-                f"model: the hyperparameter {name!r} must have the same kind and options in every trial ({error}): "
-                "give it another name"
+                f"model: the hyperparameter {name!r} must have the same kind and options in every trial "
+                f"({error})\nhint: rename it"
             ) from error
 
     return make_suggester(own, draw, is_baseline=trial.number == 0)
 
 
 def _suggested_values(trial: optuna.Trial, name: str, parameter: Parameter, known: Mapping[str, Parameter]) -> bool:
-    """Whether a name stands for these values in the study, or for none yet.
+    """Return True if a name has these values in the study, or none yet.
 
-    The values under the hypermodel's defaults count first, since every worker knows them before any trial; those of a
-    name that the defaults do not lead to are those of the first trial that has them.
+    The values under the hypermodel's defaults come first, since every worker knows them before any trial. A name that
+    the defaults do not lead to has the values of the first trial with it.
     """
     distribution = _distribution(parameter)
     if name in trial.distributions:
@@ -147,9 +147,9 @@ def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution
 
 
 def initial_assignments(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
-    """The assignments that are fixed before the study begins, by trial number; the sampler chooses the others.
+    """Return the assignments that are fixed before the study begins, by trial number; the sampler chooses the others.
 
-    Trial 0 is the baseline. A grid is laid down whole: its other points follow in an order drawn from the seed.
+    Trial 0 is the baseline. A grid is fixed as a whole: its other assignments follow in an order drawn from the seed.
     """
     first = baseline(space)
     if sampler != "grid":
@@ -160,19 +160,24 @@ def initial_assignments(space: Space, sampler: str, seed: int) -> list[dict[str,
 
 
 def max_trials(space: Space, sampler: str) -> float:
-    """How many different trials there are: a grid's size, else infinity."""
+    """Return the number of different trials: the size of a grid, else infinity."""
     if sampler != "grid":
         return math.inf
     if isinstance(space.model, KerasTunerModel):
         raise SpaceError(
-            "model: a hypermodel's parameters are found while it is built: use another --sampler than grid"
+            "model: the grid sampler does not support KerasTuner models: their parameters are discovered while building"
+            "\nhint: choose another --sampler"
         )
     endless = [each.name for each in flatten(space) if not each.parameter.values()]
     if endless:
-        raise SpaceError(f"{endless[0]}: the grid sampler needs a step for every Float, or another --sampler")
+        raise SpaceError(
+            f"{endless[0]}: the grid sampler requires a step for every Float\nhint: choose another --sampler"
+        )
     size = combinations(space)
     if size > MAX_GRID_SIZE:
-        raise SpaceError(f"the grid has {size:,.0f} points, more than {MAX_GRID_SIZE:,}: use another --sampler")
+        raise SpaceError(
+            f"the grid has {size:,.0f} points, the limit is {MAX_GRID_SIZE:,}\nhint: choose another --sampler"
+        )
     return size
 
 
@@ -187,7 +192,7 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
 
 
 def grid_assignments(space: Space) -> Iterator[dict[str, Scalar]]:
-    """The assignments of a finite space; conditional parameters appear only where their choice is taken."""
+    """Yield the assignments of a finite space; conditional parameters appear only with their option."""
     parameters = flatten(space)
 
     def extend(index: int, point: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
@@ -208,16 +213,18 @@ def _gp_sampler(seed: int) -> optuna.samplers.BaseSampler:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise SpaceError("the gp sampler needs PyTorch: pip install 'search[gp]', or use another --sampler") from error
+        raise SpaceError(
+            "the gp sampler requires PyTorch\nhint: pip install 'search[gp]', or choose another --sampler"
+        ) from error
     return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
 
 
 SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    # The points of a grid are laid down before the search; this draws what comes after them.
+    # The grid itself is fixed before the search; this draws what comes after it.
     "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "gp": _gp_sampler,
     "cmaes": lambda seed: SafeCmaEsSampler(seed=seed, warn_independent_sampling=False),
 }
-"""The samplers of a study, by the names that `Study` takes: each makes one for a seed."""
+"""Samplers of a study, by the names that `Study` accepts: each function makes one from a seed."""

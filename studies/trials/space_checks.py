@@ -1,4 +1,4 @@
-"""What can be seen to go wrong before the first trial."""
+"""Checks a space before the first trial, and completes it from the images."""
 
 import dataclasses
 import sys
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from studies.data.dataset import Dataset
 
 
-FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
+MIN_DEFAULT_EPOCHS, MAX_DEFAULT_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
 
 
 def with_data_defaults(space: Space, images: int) -> Space:
-    """The space with the epochs and the batch size that suit the images, where the user left them to us.
+    """Return the space with epochs and a batch size that suit the images, where the user has set none.
 
     Args:
         space: The space as written.
@@ -37,7 +37,7 @@ def with_data_defaults(space: Space, images: int) -> Space:
     """
     changes: dict[str, Any] = {}
     if space.epochs is None:
-        changes["epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, IMAGES_PER_TRIAL // images))
+        changes["epochs"] = min(MAX_DEFAULT_EPOCHS, max(MIN_DEFAULT_EPOCHS, IMAGES_PER_TRIAL // images))
     batch_size: Any = space.batch_size
     if batch_size == DEFAULT_BATCH_SIZE:
         sizes = [size for size in batch_size.options if size <= images] or [min(16, images)]
@@ -45,17 +45,17 @@ def with_data_defaults(space: Space, images: int) -> Space:
     elif isinstance(space.model, KerasTunerModel) and batch_size == HYPERMODEL_DEFAULTS["batch_size"]:
         changes["batch_size"] = min(batch_size, images)
     elif (size := max_value(batch_size)) > images:
-        raise SpaceError(f"batch_size: {size} is larger than the {images} training images: give at most {images}")
+        raise SpaceError(f"batch_size: {size} is larger than the {images} training images\nhint: use at most {images}")
     return dataclasses.replace(space, **changes)
 
 
 def precision_of_file(space: Space) -> tuple[Any, tuple[str, ...]]:
-    """The space's precision, or the global policy that its file has set in Keras, which is reset; and a notice.
+    """Return the space's precision, or the global policy that its file has set in Keras, which is reset; with notices.
 
     Keras forgets a global policy after a trial, so it counts as a field of the space.
 
     Raises:
-        ModelError: The policy is none of those that a space may have.
+        ModelError: A space cannot have this policy.
     """
     keras = sys.modules.get("keras")
     policy = "float32" if keras is None else str(keras.config.dtype_policy().name)
@@ -63,20 +63,20 @@ def precision_of_file(space: Space) -> tuple[Any, tuple[str, ...]]:
         return space.precision, ()
     if policy not in PRECISIONS:
         raise ModelError(
-            f"the space file sets Keras' global type of numbers to {policy}: remove it, since models are trained in "
-            f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, as Space(precision=...) says"
+            f"the space file sets Keras' global dtype policy to {policy}, which is not supported\n"
+            f"hint: remove it, and use Space(precision=...) with {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
         )
     keras.config.set_dtype_policy("float32")
     if space.precision not in ("float32", policy):
-        return space.precision, (f"Keras' global policy {policy} has no effect: Space(precision=...) decides it.",)
-    return policy, (f"The space file sets Keras' global policy {policy}: it counts as Space(precision={policy!r}).",)
+        return space.precision, (f"Keras' global policy {policy} has no effect: Space(precision=...) overrides it.",)
+    return policy, (f"The space file sets Keras' global policy {policy}: used as Space(precision={policy!r}).",)
 
 
 def check_weights(space: Space, folder: Path) -> None:
-    """Make sure that every file of weights in the space is there.
+    """Raise if a weights file of the space is missing.
 
     Raises:
-        ModelError: One is not.
+        ModelError: A weights file is missing.
     """
     for record in records_in(space):
         if isinstance(record, Pretrained):
@@ -87,21 +87,23 @@ def check_weights(space: Space, folder: Path) -> None:
 
 
 def check_fine_tuning(space: Space) -> None:
-    """Make sure that a second phase has a backbone to train.
+    """Raise if there is a second phase, but no backbone to fine-tune.
 
     Raises:
-        SpaceError: There is one, but no backbone of the space is `Pretrained`.
+        SpaceError: No backbone of the space is `Pretrained`.
     """
     is_wanted = any(isinstance(record, FineTune) for record in records_in(space.fine_tune))
     if is_wanted and not any(isinstance(record, Pretrained) for record in records_in(space.backbone)):
-        raise SpaceError("fine_tune: only a Pretrained(...) backbone can be fine-tuned: give one, or remove fine_tune")
+        raise SpaceError(
+            "fine_tune: only a Pretrained(...) backbone can be fine-tuned\nhint: use one, or remove fine_tune"
+        )
 
 
 def check_metric(metric: str, dataset: "Dataset") -> None:
-    """Make sure that the metric tells models apart on these images.
+    """Raise if the metric cannot tell models apart on these images.
 
     Raises:
-        DataError: It would be the same for every model.
+        DataError: The metric would be the same for every model.
     """
     fewest = MIN_CLASSES.get(metric.removeprefix("val_"), 2)
     if len(dataset.classes) < fewest:
@@ -109,21 +111,23 @@ def check_metric(metric: str, dataset: "Dataset") -> None:
             f"metric: {metric} needs at least {fewest} classes, got {len(dataset.classes)}\nhint: use val_accuracy"
         )
     if metric == "val_auc" and len(set(dataset.validation.labels.tolist())) < 2:
-        raise DataError("metric: val_auc needs validation images of at least two classes: use a larger validation")
+        raise DataError(
+            "metric: val_auc needs validation images of at least two classes\nhint: use a larger validation split"
+        )
 
 
 def check_hypermodel(space: Space, *, exports: bool) -> list[str]:
-    """Make sure that the hypermodel of a space, where it has one, can be searched and exported.
+    """Raise if the space has a hypermodel that cannot be searched or exported.
 
     Args:
         space: The space.
-        exports: Whether the best trial's model is wanted.
+        exports: The best trial will be exported.
 
     Returns:
-        What the user should know about it, one sentence each.
+        Notices for the user, one sentence each.
 
     Raises:
-        ModelError: It cannot.
+        ModelError: The hypermodel cannot be searched or exported.
     """
     if not isinstance(space.model, KerasTunerModel):
         return []
@@ -135,8 +139,8 @@ def check_hypermodel(space: Space, *, exports: bool) -> list[str]:
 
 
 def notices_of_code(space: Space) -> list[str]:
-    """Return what to know of the code in a space: which changes cannot be detected."""
+    """Return notices about code in the space whose changes cannot be detected."""
     if unknown := untraced(space):
         what = ", ".join(unknown)
-        return [f"Changes in {what} cannot be detected: after one, start a new study with --study NEWNAME."]
+        return [f"Changes in {what} cannot be detected. After a change, start a new study with --study NEWNAME."]
     return []

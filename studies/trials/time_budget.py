@@ -1,4 +1,4 @@
-"""Divides the time of a command: when its search must end, so that retraining, test and export end within the limit."""
+"""Divides the time limit of a run, so that retraining, test and export end within it."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from studies.outcome import Costs
 from studies.stop_request import StopRequest
 
 MARGIN = 1.3
-"""A retraining is expected to take this much longer than the trial's own epochs say."""
+"""Ratio of the expected time of a retraining to that of the trial's epochs."""
 
 EXPORT_SECONDS, SECONDS_PER_LAYER = 2.5, 0.1
 """Writing, loading and comparing a model and drawing took 1 s and 0.04 to 0.09 s a layer on two idle cores: a CNN,
@@ -25,36 +25,36 @@ TOLERANCE_SECONDS = 8.0
 UNKNOWN_LAYERS = 250
 
 START_CPU_SECONDS = 5.0
-"""What Keras and Optuna take to load where the seconds above were measured."""
+"""Processor time that Keras and Optuna take to load on the machine where the seconds above were measured."""
 
-MOST_TIMES_SLOWER = 6.0
-MOST_OF_THE_TIME = 0.6
-"""Of what is left when the search begins, at most for an export: its expected time may be far too long."""
+MAX_SLOWDOWN = 6.0
+MAX_EXPORT_FRACTION = 0.6
+"""Largest part of the time left at the start of the search that is reserved: the estimate may be far too long."""
 
 
-MOST_FOR_FEATURES = 0.5
-"""Of the time that is left, at most for the features of the first trial."""
+MAX_FEATURES_FRACTION = 0.5
+"""Largest part of the time left that the features of the first trial may take."""
 
 
 def retraining_seconds(costs: Costs, epochs: tuple[int, int], share: float) -> float:
-    """What a retraining is expected to take.
+    """Return the expected duration of a retraining, in seconds.
 
     Args:
-        costs: Of the trial that is trained again.
-        epochs: Of the first and of the second phase.
-        share: Images of the retraining, by those that an epoch of the trial goes over.
+        costs: Costs of the trial.
+        epochs: Epochs of the first and of the second phase.
+        share: Ratio of the images of an epoch of the retraining to those of the trial.
     """
     phases = 2 if epochs[1] else 1
     return MARGIN * (phases * costs.start_seconds + sum(epochs) * costs.epoch_seconds * share)
 
 
 def retrained_share(train: int, validation: int, folds: int | None = None) -> float:
-    """The images of a retraining, by those that an epoch of a trial trains on, where judging one is a third of it.
+    """Return the ratio of the images of a retraining to those of a trial; one to validate on counts as a third.
 
     Args:
-        train: Images to train on.
-        validation: Images to judge by.
-        folds: Folds that both together are cut into, if the trial was trained over folds.
+        train: Number of training images.
+        validation: Number of validation images.
+        folds: Number of folds of both together; None without folds.
     """
     both = train + validation
     judged = both / folds if folds else validation
@@ -62,13 +62,13 @@ def retrained_share(train: int, validation: int, folds: int | None = None) -> fl
 
 
 def export_seconds(costs: Costs, test_images: int, slower: float = 1.0, starts: float | None = None) -> float:
-    """What the test and the export are expected to take.
+    """Return the expected duration of the test and the export, in seconds.
 
     Args:
-        costs: Of the trial that is exported.
-        test_images: Images to test on.
-        slower: How many times slower this machine is than the one the constants were measured on.
-        starts: The longest that a training took to start; compiling the network took as long as writing it will.
+        costs: Costs of the trial that is exported.
+        test_images: Number of test images.
+        slower: Factor by which this machine is slower than that of the constants.
+        starts: Longest start of a training in seconds; compiling takes as long as writing. None if unknown.
     """
     layers = UNKNOWN_LAYERS if costs.layers is None else costs.layers
     least = EXPORT_SECONDS + SECONDS_PER_LAYER * layers
@@ -79,22 +79,22 @@ def export_seconds(costs: Costs, test_images: int, slower: float = 1.0, starts: 
 
 
 def reserve_seconds(left: float, retraining: float, export: float) -> float:
-    """What to keep of the time that is left: for retraining and export where both fit, else for the export alone."""
+    """Return the time to reserve: for retraining and export if both fit, else for the export alone."""
     return retraining + export if has_time_to_retrain(left, retraining, export) else export
 
 
 def has_time_to_retrain(left: float, retraining: float, export: float) -> bool:
-    """Whether to begin a retraining; the margin of its expected time was spent on coming here."""
+    """Return True if there is time to retrain; the margin of its expected time is spent by now."""
     return left >= retraining / MARGIN + export
 
 
 def times_slower(cpu_seconds: float, load: float | None = None, cores: int | None = None) -> float:
-    """How many times slower than on two idle cores of the reference machine this process works, at least 1.
+    """Return the factor by which this process is slower than on two idle cores of the reference machine, at least 1.
 
     Args:
-        cpu_seconds: Processor time that this process took to start.
-        load: Processes that want a processor; None takes the machine's average over the last minute.
-        cores: Processors; None takes the machine's.
+        cpu_seconds: Processor time of the start of this process.
+        load: Number of runnable processes; None for the machine's average over the last minute.
+        cores: Number of processors; None for the machine's.
     """
     if load is None:
         try:
@@ -102,26 +102,23 @@ def times_slower(cpu_seconds: float, load: float | None = None, cores: int | Non
         except OSError:
             load = 0.0
     machine, others = cpu_seconds / START_CPU_SECONDS, load / (cores or os.cpu_count() or 1)
-    return min(MOST_TIMES_SLOWER, max(1.0, machine) * max(1.0, others))
+    return min(MAX_SLOWDOWN, max(1.0, machine) * max(1.0, others))
 
 
 def too_short(timeout: Any, reached: str) -> str:
-    """What to say of a time limit that ended before the search began."""
+    """Return the message for a time limit that was reached before a trial completed."""
     limit = "limit" if timeout is None else f"limit of {timeout:g} seconds"
-    return (
-        f"the time {limit} was reached {reached}: run the same command again with a longer "
-        "--timeout; what was prepared is kept"
-    )
+    return f"time {limit} reached {reached}\nhint: run the same command with a longer --timeout; progress is saved"
 
 
 @dataclass
 class TimeBudget:
-    """Keeps of a command's time limit what its last part needs, as far as trials have shown.
+    """Reserves the part of the time limit that retraining, test and export need, as measured in trials.
 
     Args:
-        stop: Holds the limit; time is over so much earlier as is kept.
-        exports: Whether the best trial is exported after the search.
-        slower: Gives how many times slower this machine is than that of the constants.
+        stop: Has the time limit; the search ends earlier by the reserved time.
+        exports: The best trial is exported after the search.
+        slower: Returns the factor by which this machine is slower than that of the constants.
     """
 
     stop: StopRequest
@@ -134,27 +131,27 @@ class TimeBudget:
     _most: float = field(default=math.inf, init=False)
 
     def begin(self) -> None:
-        """The search begins: an export whose expected time is most of what is left does not keep it from that."""
-        self._most = MOST_OF_THE_TIME * max(0.0, self.stop.seconds_left)
+        """Begin the search: the reserve is limited, so that even a slow export leaves time for trials."""
+        self._most = MAX_EXPORT_FRACTION * max(0.0, self.stop.seconds_left)
 
     def trial_runs(self, costs: Costs, judged_images: int, test_images: int) -> None:
-        """Keep what it takes to judge and to export the trial that is running: no other one is complete."""
+        """Reserve time to validate and export the running trial, while no other one is complete."""
         if self.exports and not self._has_best:
             self._export = self._export_seconds(costs, test_images)
             judging = judged_images * costs.image_seconds
             self.stop.reserve_seconds = min(self._export + judging, self._most)
 
     def has_time_to_prepare(self, seconds: float, backbone: Costs) -> bool:
-        """Whether the first trial may wait for the features of a backbone; later ones are ended by the limit.
+        """Return True if the first trial may wait for the features of a backbone; the limit ends later ones.
 
         Args:
-            seconds: What the features will still take.
-            backbone: What it took the backbone to start, and its layers.
+            seconds: Time that the features still take, in seconds.
+            backbone: Costs of the backbone.
         """
         left = self.stop.seconds_left
-        if self._has_best or not self.exports or seconds <= MOST_FOR_FEATURES * left:
+        if self._has_best or not self.exports or seconds <= MAX_FEATURES_FRACTION * left:
             return True
-        # Training on images must be possible in their place.
+        # Without features there must be time to train on images.
         starts = STARTS_OF_A_TRAINING * backbone.start_seconds
         return starts + export_seconds(backbone, 0, self.slower()) > left
 
@@ -163,20 +160,20 @@ class TimeBudget:
         return self.stop.seconds_left + TOLERANCE_SECONDS >= self.slower() * SECONDS_PER_LAYER * layers
 
     def trial_ended(self, costs: Costs) -> None:
-        """Note what it took to start."""
+        """Note the costs of a trial that has ended."""
         self._starts.append(costs.start_seconds)
 
     def best_is(self, costs: Costs, epochs: tuple[int, int], share: float, test_images: int) -> None:
-        """Keep what it takes to retrain and export the best trial; the arguments are those of the functions above."""
+        """Reserve time to retrain and export the best trial; the arguments are those of the functions above."""
         self._has_best = True
         self._retraining = retraining_seconds(costs, epochs, share)
         self._export = self._export_seconds(costs, test_images)
-        # Once time is over, what was kept is not given back to the search.
+        # Once time is over, the search gets none of the reserve back.
         if self.exports and not self.stop.out_of_time:
             self.stop.reserve_seconds = reserve_seconds(self.stop.seconds_left, self._retraining, self._export)
 
     def has_time_to_begin(self) -> bool:
-        """Whether one more trial would do more than start."""
+        """Return True if another trial would do more than start."""
         if not self._has_best:
             return self._has_time(FIRST_START_SECONDS)
         return self._has_time(statistics.median(self._starts) if self._starts else 0.0)
@@ -186,13 +183,13 @@ class TimeBudget:
         return self._has_time(2 * seconds)
 
     def end_search(self) -> bool:
-        """Let what follows the search have the time that was kept; returns whether to retrain."""
+        """Release the reserve for what follows the search; return True if there is time to retrain."""
         self.stop.end_search()
         self.stop.reserve_seconds = self._export
         return has_time_to_retrain(self.stop.seconds_left, self._retraining, self._export)
 
-    def goes_on_judging(self, batches: int) -> bool:
-        """Whether to measure one more batch of a model that was stopped within its first epoch."""
+    def can_measure_batch(self, batches: int) -> bool:
+        """Return True to measure one more batch of a model that was stopped within its first epoch."""
         if self.stop.requested or self._has_best or not self.exports:
             return False
         return batches == 0 or self.stop.seconds_left > self._export

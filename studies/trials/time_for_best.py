@@ -1,4 +1,4 @@
-"""Keeps of the time limit what the best trial so far needs."""
+"""Reserves the part of the time limit that the best trial so far needs."""
 
 import optuna
 
@@ -9,15 +9,17 @@ from studies.outcome import Progress
 from studies.trials.time_budget import TimeBudget, retrained_share
 
 
-def keep_time_for_best(budget: TimeBudget, study: optuna.Study, space: Space, dataset: Dataset, now: Progress) -> None:
-    """Keep what the best trial's retraining, test and export need, if there is one and its costs are known.
+def reserve_time_for_best(
+    budget: TimeBudget, study: optuna.Study, space: Space, dataset: Dataset, now: Progress
+) -> None:
+    """Reserve what the retraining, test and export of the best trial need, if its costs are known.
 
     Args:
-        budget: Divides the time.
+        budget: Divides the time limit.
         study: The study.
-        space: What is searched.
-        dataset: The images of the baseline: only their numbers count.
-        now: How far the study is.
+        space: The space.
+        dataset: Images of the baseline; only their counts matter.
+        now: Progress of the study.
     """
     if now.best is None or budget.stop.deadline is None:
         return

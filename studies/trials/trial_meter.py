@@ -1,4 +1,4 @@
-"""Measures a trial while it trains, so that the time limit leaves room for its export."""
+"""Measures a trial while it trains, so that the time limit leaves time for its export."""
 
 import statistics
 import time
@@ -17,8 +17,8 @@ class TrialClock:
 
     Args:
         batch_size: Images in one step.
-        images: Images that an epoch goes over, those of the validation included.
-        clock: Seconds that only ever grow.
+        images: Images of one epoch, validation included.
+        clock: Monotonic clock, in seconds.
     """
 
     batch_size: int
@@ -33,7 +33,7 @@ class TrialClock:
         self._begun = self._last_epoch = self.clock()
 
     def step_ended(self, steps: int) -> None:
-        """Note how many steps of the epoch are done."""
+        """Note the number of steps done in the epoch."""
         now = self.clock()
         if self._first_step is None:
             self._first_step = now, steps
@@ -42,18 +42,18 @@ class TrialClock:
             self._last_step = now, steps
 
     def epoch_ended(self) -> None:
-        """Note that an epoch with its validation is done."""
+        """Note the end of an epoch, validation included."""
         now = self.clock()
         self._epochs.append(now - self._last_epoch)
         self._last_epoch = now
 
     @property
     def costs(self) -> Costs | None:
-        """What is known so far; None before the first step."""
+        """Costs measured so far; None before the first step."""
         if self._first_step is None:
             if not self._epochs:
                 return None
-            # The training tells of no steps: all that is known are its epochs.
+            # The training reports no steps: only its epochs are known.
             return Costs(0.0, max(self._epochs), max(self._epochs) / max(1, self.images), self.layers)
         start = self._first_step[0] - self._begun
         if not self._epochs:
@@ -63,7 +63,7 @@ class TrialClock:
         return Costs(start, epoch, epoch / max(1, self.images), self.layers)
 
     def _seconds_of_image(self) -> float:
-        """From the steps after the first, which compiles; the first alone is an upper bound."""
+        """Return the seconds per image, from the steps after the first, which compiles; that one is an upper bound."""
         if self._first_step is None or self._last_step is None:
             return 0.0
         (first, before), (last, done) = self._first_step, self._last_step
@@ -77,11 +77,11 @@ class TrialMeter:
     """Measures one training of a trial.
 
     Args:
-        budget: Keeps time for what follows the search.
-        clock: Of the training.
-        judged_images: Images of its validation.
-        test_images: Images to test on.
-        backbone: What the frozen backbone costs whose features are trained on; None where the whole network is trained.
+        budget: Reserves time for what follows the search.
+        clock: Clock of the training.
+        judged_images: Number of validation images.
+        test_images: Number of test images.
+        backbone: Costs of the frozen backbone whose features are trained on; None if the whole network is trained.
     """
 
     budget: TimeBudget
@@ -92,7 +92,7 @@ class TrialMeter:
     _has_counted: bool = field(default=False, init=False)
 
     def steps_ended(self, model: Any, steps: int) -> None:
-        """Note how many steps of an epoch of a Keras model are done."""
+        """Note the number of steps that a Keras model has done in the epoch."""
         if not self._has_counted:
             self._has_counted = True
             own = sum(1 for _ in all_layers(model))
@@ -103,7 +103,7 @@ class TrialMeter:
 
     @property
     def costs(self) -> Costs | None:
-        """What the training cost so far, with an image's way through the whole network."""
+        """Costs of the training so far; those of an image include the frozen backbone."""
         found = self.clock.costs
         if found is None or self.backbone is None:
             return found

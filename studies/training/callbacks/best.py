@@ -1,4 +1,4 @@
-"""Keeps the weights of the best epoch, and ends training when no better one comes."""
+"""Keeps the weights of the best epoch, and stops early without a better one."""
 
 import math
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ _STATE = ("epoch", "value", "loss", "out_of_patience", "improved_at")
 
 
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Remembers the best epoch and its weights; an epoch that was cut short does not count.
+    """Keeps the best epoch and its weights; an interrupted epoch does not count.
 
     Of epochs with equal metrics, common with few validation images, the one with the lowest loss is the best.
 
     Args:
-        metric: What is compared, such as `val_accuracy`.
+        metric: Metric to compare, such as `val_accuracy`.
         direction: `maximize` or `minimize`.
-        patience: Epochs without a better metric after which a phase of training ends; None for never.
-        stop: The callback that cuts epochs short.
+        patience: Number of epochs without a better metric after which a phase ends; None for no limit.
+        stop: Callback that interrupts epochs.
     """
 
     def __init__(self, metric: str, direction: str, patience: int | None, stop: StopOnRequest) -> None:
@@ -35,7 +35,7 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self.improved_at = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Compare this epoch with the best so far."""
+        """Compare the epoch with the best so far."""
         if self._stop.stopped:
             return
         value, loss = float(logs[self._metric]), float(logs["val_loss"])
@@ -49,14 +49,14 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def begin_phase(self, epoch: int) -> None:
-        """Go on from the best weights so far, with new patience, after so many epochs."""
+        """Start another phase after an epoch, from the best weights so far, with new patience."""
         self.restore()
         self.out_of_patience = False
         self.improved_at = epoch
 
     @property
     def state(self) -> dict[str, Any]:
-        """What it remembers but for the weights; JSON."""
+        """All but the weights, as JSON."""
         return {name: getattr(self, name) for name in _STATE}
 
     @state.setter

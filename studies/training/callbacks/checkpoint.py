@@ -1,4 +1,4 @@
-"""Saves a training at the end of its epochs, and brings a new one to where a saved one was."""
+"""Saves a training after its epochs, and resumes a saved one."""
 
 import logging
 import time
@@ -17,23 +17,23 @@ from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
 
 MIN_COPY_INTERVAL_FACTOR = 100.0
-"""The last epoch's state is copied, in case somebody asks for an end, if that takes 1% of the time at most."""
+"""The state of the last epoch is copied, for a stop request, if that takes at most 1% of the time."""
 
 logger = logging.getLogger(__name__)
 
 
 class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Saves at the end of whole epochs, after they were handed on; and when somebody asks for an end.
+    """Saves after whole epochs, once they are reported, and on a stop request.
 
-    It stands behind the other callbacks, whose state it saves as well. An epoch that was cut short is trained again.
+    It comes after the other callbacks, whose state it saves as well. An interrupted epoch is trained again.
     What a layer draws from generators of its own, such as NumPy's, is not saved; Keras' layers draw from generators
     that are.
 
     Args:
-        checkpoints: Where to; None saves nothing.
+        checkpoints: Where to save; None saves nothing.
         best: Keeps the best weights.
         ending: Keeps the history.
-        stop: The callback that cuts epochs short.
+        stop: Callback that interrupts epochs.
     """
 
     def __init__(
@@ -49,20 +49,20 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._unsaved: TrainingState | None = None
         self._restored: Mapping[str, np.ndarray] = {}
         self.first_phase = 0, 0
-        """Epochs of the first phase that led to its weights, and all that it had; zeros while it lasts."""
+        """Epochs of the first phase that produced its weights, and all of its epochs; zeros while it lasts."""
 
     def resume(self, model: keras.Model, on_restored: Callable[[Sequence[Mapping[str, float]]], None]) -> None:
-        """Take over the history and the best weights of the newest checkpoint, if there is one for this model.
+        """Restore the history and the best weights of the newest checkpoint, if there is one for this model.
 
         Args:
-            model: As it was built.
+            model: The built model.
             on_restored: Called with the metrics of the epochs that are done.
         """
         snapshot = self._checkpoints.load() if self._checkpoints else None
         if snapshot is None:
             return
-        if not _fits(snapshot, model):
-            logger.warning("The model was built otherwise than the one of its checkpoint: its training begins again")
+        if not _matches(snapshot, model):
+            logger.warning("checkpoint does not match the model; restarting training")
             return
         self._restored, state = snapshot.arrays, snapshot.state
         self._ending.history[:] = state["history"]
@@ -73,7 +73,7 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
         on_restored(tuple(self._ending.history))
 
     def restore(self, model: keras.Model) -> None:
-        """Give a model that was just compiled the variables of the checkpoint, the first time."""
+        """Restore the variables of a compiled model from the checkpoint, the first time."""
         arrays, self._restored = self._restored, {}
         if arrays:
             model.optimizer.build(model.trainable_variables)
@@ -81,7 +81,7 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 variable.assign(arrays[name])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Save if it is due, or else keep a copy if that is cheap."""
+        """Save if due, else keep a copy if that is cheap."""
         if self._checkpoints is None or self._stop.stopped or self._ending.refused or self._ending.diverged:
             return
         if self._checkpoints.is_due:
@@ -92,7 +92,7 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._unsaved = self._copy()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Save the copy of the last epoch if somebody has asked for an end and it takes no long time."""
+        """Save the copy of the last epoch on a stop request, if that is quick."""
         if self._checkpoints and self._unsaved and self._stop.stopped and self._checkpoints.is_quick:
             self._checkpoints.save(self._unsaved)
 
@@ -107,25 +107,25 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
-    """All that changes in training, by name: weights, statistics, states of random generators, the optimizer's."""
+    """Return all that changes in training, by name: weights, statistics, random generators, the optimizer."""
     named = {f"model/{index}": variable for index, variable in enumerate(model.variables)}
     return named | {f"optimizer/{index}": variable for index, variable in enumerate(model.optimizer.variables)}
 
 
 def _current(arrays: Mapping[str, np.ndarray], model: keras.Model) -> list[np.ndarray]:
-    """The arrays that `model.get_weights` would give, which does without the states of random generators."""
+    """Return the arrays of `model.get_weights`, which leaves out the random generators."""
     indices = {id(variable): index for index, variable in enumerate(model.variables)}
     return [arrays[f"model/{indices[id(weight)]}"] for weight in model.weights]
 
 
 def _changed(best: Sequence[np.ndarray], current: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of the best weights that are not the last ones too: none after a best epoch, no frozen ones ever."""
+    """Return the best weights that differ from the last ones: none after a best epoch, and never frozen ones."""
     pairs = zip(best, current, strict=False)
     return {f"best/{index}": one for index, (one, other) in enumerate(pairs) if not _have_equal_bits(one, other)}
 
 
 def _have_equal_bits(one: np.ndarray, other: np.ndarray) -> bool:
-    """Equal numbers are not enough: 0.0 equals -0.0."""
+    """Return True if all bits are equal: 0.0 equals -0.0 as a number."""
     return np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8))
 
 
@@ -136,7 +136,7 @@ def _best_weights(snapshot: TrainingState, model: keras.Model) -> list[np.ndarra
     return [snapshot.arrays.get(f"best/{index}", array) for index, array in enumerate(current)]
 
 
-def _fits(snapshot: TrainingState, model: keras.Model) -> bool:
-    """Whether the arrays are those of such a model's variables."""
+def _matches(snapshot: TrainingState, model: keras.Model) -> bool:
+    """Return True if a checkpoint has the variables of a model."""
     shapes = [array.shape for name, array in snapshot.arrays.items() if name.startswith("model/")]
     return shapes == [tuple(variable.shape) for variable in model.variables]

@@ -1,4 +1,4 @@
-"""Hands every whole epoch's metrics on, and ends training when told to."""
+"""Reports the metrics of every whole epoch, and ends training on request."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,13 +10,13 @@ from studies.training.callbacks.stop import StopOnRequest
 
 
 class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the history and calls back after each epoch; an epoch that was cut short does not count.
+    """Keeps the history and calls back after each epoch; an interrupted epoch does not count.
 
     Args:
-        on_epoch: Called with the epoch, counted from 1, and its metrics; returns whether to go on.
+        on_epoch: Called with the epoch, counted from 1, and its metrics; returns True to continue.
         begin_epoch: Called with the epoch, counted from 0, before it begins.
-        stop: The callback that cuts epochs short.
-        is_last_phase: No second phase follows, so that there is no going on after the last epoch.
+        stop: Callback that interrupts epochs.
+        is_last_phase: No second phase follows, so that the last epoch ends the training in any case.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc]
         self.diverged = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Set the order of the images."""
+        """Shuffle the images."""
         self._begin_epoch(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep and hand on the metrics."""
+        """Record and report the metrics."""
         if self._stop.stopped:
             return
         metrics = {name: float(value) for name, value in (logs or {}).items()}

@@ -1,4 +1,4 @@
-"""Ends training between two steps when somebody asks for it."""
+"""Ends training between two steps on request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +7,11 @@ import keras
 
 
 class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends `fit`, and the validation inside it, as soon as the running step is over.
+    """Ends `fit`, and the validation inside it, after the current step.
 
     Args:
-        requested: Says whether to end.
-        on_steps: Called with the model and the steps of the epoch that are done.
+        requested: Returns True to end.
+        on_steps: Called with the model and the number of steps done in the epoch.
     """
 
     def __init__(
@@ -22,19 +22,19 @@ class StopOnRequest(keras.callbacks.Callback):  # type: ignore[misc]
         self.stopped = False
         self.has_trained = False
 
-    def look(self) -> None:
-        """End if somebody asks for it."""
+    def check(self) -> None:
+        """End if requested."""
         if self.stopped or self._requested():
             self.stopped = True
             self.model.stop_training = True
             self.model.stop_evaluating = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look after each step."""
+        """Check after each step."""
         self.has_trained = True
         self._on_steps(self.model, batch + 1)
-        self.look()
+        self.check()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look after each step of the evaluation."""
-        self.look()
+        """Check after each step of the validation."""
+        self.check()

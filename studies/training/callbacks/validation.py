@@ -1,4 +1,4 @@
-"""Measures every score of the validation images after each epoch, from one pass over them."""
+"""Measures every score on the validation images after each epoch, in one pass."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ _VALUES_PER_BATCH, _LARGEST_BATCH = 2**20, 4096
 class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds `val_loss`, `val_accuracy`, `val_auc` and so on to an epoch's metrics.
 
-    It stands in place of Keras' own validation, before the callbacks that look at the metrics: loss and accuracy are
-    what Keras would have given. Where Keras has validated, its metrics stay and the others are added.
+    It replaces Keras' own validation, and comes before the callbacks that read the metrics: loss and accuracy are those
+    that Keras would compute. If Keras has validated, its metrics stay and the others are added.
 
     Args:
         data: Every validation image once, in order, in batches with targets.
         labels: Their classes (n,).
         classes: Number of classes.
-        stop: The callback that cuts epochs short.
+        stop: Callback that interrupts epochs.
         compiled: Measure the compiled loss and metrics, unless Keras has; else the loss is the cross entropy.
     """
 
@@ -36,7 +36,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self._classes = [str(index) for index in range(classes)]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure, unless an end is asked for meanwhile."""
+        """Measure, unless a stop is requested meanwhile."""
         if self._stop.stopped:
             return
         found = self._as_keras() if self._compiled and "val_loss" not in logs else {}
@@ -47,18 +47,18 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         for name, value in {**self._scores(outputs), **found}.items():
             logs.setdefault(f"val_{name}", value)
 
-    def unfinished(self, goes_on: Callable[[int], bool]) -> dict[str, float]:
-        """The scores of the model as it is, from the first batches.
+    def unfinished(self, can_measure_batch: Callable[[int], bool]) -> dict[str, float]:
+        """Return the scores of the unfinished model, from the first batches.
 
         Args:
-            goes_on: Called before each batch with the batches that are measured; says whether to measure it.
+            can_measure_batch: Called before each batch with the number of batches measured; returns True to measure it.
 
         Returns:
-            The scores by name; empty when nothing was measured, or when the outputs are no numbers.
+            Scores by name; empty if nothing was measured, or if an output is not finite.
         """
         outputs: list[np.ndarray] = []
         for images, *_ in _items(self._data):
-            if not goes_on(len(outputs)):
+            if not can_measure_batch(len(outputs)):
                 break
             outputs.append(np.asarray(self.model.predict_on_batch(images)))
         if not outputs or not all(np.isfinite(each).all() for each in outputs):
@@ -67,7 +67,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         return {f"val_{name}": value for name, value in self._scores(found).items()}
 
     def _as_keras(self) -> dict[str, Any]:
-        """The `outputs`, the loss and the compiled metrics."""
+        """Return the `outputs`, the loss and the compiled metrics."""
         from studies.training.tensorflow_validation import validation_step
 
         step = validation_step(self.model)
@@ -86,10 +86,10 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         return np.concatenate([self.model.predict_on_batch(images) for images, *_ in self._batches()])
 
     def _batches(self) -> Iterator[Any]:
-        """The batches, until an end is asked for."""
+        """Yield the batches until a stop is requested."""
         for batch in _items(self._data):
             yield batch
-            self._stop.look()
+            self._stop.check()
             if self._stop.stopped:
                 return
 

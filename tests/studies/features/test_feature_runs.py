@@ -56,7 +56,7 @@ def test_time_limit_stops_the_computation_of_features(folder, cache, tmp_path):
     declared = Declared(replace(RECIPE, data=CustomData(splits), epochs=1), "tiny", folder)
     settings, stop = Study(trials=1, pruner="none", timeout="1h", **SELDOM), StopRequest()
     options = {"output": tmp_path, "export": False, "stop": stop}
-    with pytest.raises(NoResultError, match="time limit of 3600 seconds was reached before any trial completed"):
+    with pytest.raises(NoResultError, match="time limit of 3600 seconds reached before any trial completed"):
         run(declared, settings, listener=TimeIsOver(stop), **options)
     assert [row.state for row in summarize_trials("tiny", tmp_path)] == ["waiting"]
     result = run(declared, settings, listener=Recorder(), **options)

@@ -269,7 +269,7 @@ def test_parameters_without_effect_are_refused():
 
 def test_a_grid_is_refused():
     """Parameters that are found while building have no grid."""
-    with pytest.raises(SpaceError, match="use another --sampler than grid"):
+    with pytest.raises(SpaceError, match="the grid sampler does not support"):
         max_trials(space_of(two_kinds), "grid")
 
 

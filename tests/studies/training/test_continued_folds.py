@@ -121,7 +121,7 @@ def test_a_fold_of_another_model_begins_again(caplog):
     found, told_again, _ = trained(EveryEpoch(saved[5]), replace(RECIPE, backbone=CNN(filters=8, blocks=1)))
     assert found.end_reason == EndReason.FINISHED
     assert [number for number, _ in told_again] == [5, 6]
-    assert "built otherwise" in caplog.text
+    assert "restarting training" in caplog.text
     assert found.history[:4] == tuple(metrics for _, metrics in told[:4])
     assert [metrics["fold"] for metrics in found.history] == [1, 1, 2, 2, 3, 3]
 

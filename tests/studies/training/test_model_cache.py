@@ -258,7 +258,7 @@ def test_kept_models_survive_a_cleared_session():
 
 def test_the_model_used_longest_ago_goes_first():
     """Only so many models are kept."""
-    warm = CompiledModelCache(most=2)
+    warm = CompiledModelCache(max_models=2)
     one, two, three = (replace(FIRST, backbone=replace(FIRST.backbone, dense_units=units)) for units in (1, 2, 3))
     models = [prepared(recipe, warm) for recipe in (one, two, one, three, one, two)]
     assert models[0] is models[2] is models[4]

@@ -51,7 +51,7 @@ def test_a_grid_is_evaluated_whole_and_no_further(tmp_path):
 
 def test_a_grid_needs_steps():
     """A real number without a step has no grid; the message names it."""
-    with pytest.raises(SpaceError, match=r"^dropout: the grid sampler needs a step"):
+    with pytest.raises(SpaceError, match=r"^dropout: the grid sampler requires a step"):
         max_trials(TINY, "grid")
 
 

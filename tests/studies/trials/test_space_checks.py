@@ -20,7 +20,7 @@ def test_a_policy_of_the_space_file_counts_as_its_precision(set_policy):
     set_policy("mixed_bfloat16")
     precision, [notice] = precision_of_file(Space(data=Digits()))
     assert precision == "mixed_bfloat16"
-    assert "it counts as Space(precision='mixed_bfloat16')" in notice
+    assert "used as Space(precision='mixed_bfloat16')" in notice
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -30,7 +30,7 @@ def test_the_precision_of_the_space_counts_more(set_policy):
     choice = Choice("float32", "mixed_float16")
     assert precision_of_file(Space(data=Digits(), precision=choice)) == (
         choice,
-        ("Keras' global policy mixed_bfloat16 has no effect: Space(precision=...) decides it.",),
+        ("Keras' global policy mixed_bfloat16 has no effect: Space(precision=...) overrides it.",),
     )
 
 
@@ -42,5 +42,5 @@ def test_no_policy_is_no_news():
 def test_another_type_of_numbers_is_refused(set_policy):
     """A space has no such precision."""
     set_policy("float16")
-    with pytest.raises(ModelError, match="type of numbers to float16: remove it, since models are trained in float32"):
+    with pytest.raises(ModelError, match="dtype policy to float16"):
         precision_of_file(Space(data=Digits()))

@@ -11,7 +11,7 @@ from studies.outcome import Costs
 from studies.stop_request import StopReason, StopRequest
 from studies.trials.time_budget import (
     MARGIN,
-    MOST_OF_THE_TIME,
+    MAX_EXPORT_FRACTION,
     TimeBudget,
     export_seconds,
     has_time_to_retrain,
@@ -172,7 +172,7 @@ def test_an_export_that_seems_endless_leaves_time_to_train(clock):
     """A machine under load may be told to be far too slow; without a step there is nothing to export."""
     made = budget(clock, 10.0, slower=lambda: 50.0)
     made.trial_runs(COSTS, judged_images=100, test_images=200)
-    assert made.stop.reserve_seconds == pytest.approx(10.0 * MOST_OF_THE_TIME)
+    assert made.stop.reserve_seconds == pytest.approx(10.0 * MAX_EXPORT_FRACTION)
 
 
 def test_no_trial_begins_that_would_only_start(clock):
@@ -226,7 +226,7 @@ def test_without_an_export_nothing_is_kept(clock):
     made.trial_runs(COSTS, judged_images=100, test_images=200)
     made.best_is(COSTS, (4, 0), 1.0, test_images=10)
     assert made.stop.reserve_seconds == 0.0
-    assert not made.goes_on_judging(0)
+    assert not made.can_measure_batch(0)
 
 
 def test_an_unfinished_model_is_judged_by_one_batch_at_least(clock):
@@ -234,10 +234,10 @@ def test_an_unfinished_model_is_judged_by_one_batch_at_least(clock):
     made = budget(clock, 30.0)
     made.trial_runs(COSTS, judged_images=100, test_images=0)
     clock.now = 29.0
-    assert made.goes_on_judging(0)
-    assert not made.goes_on_judging(1)
+    assert made.can_measure_batch(0)
+    assert not made.can_measure_batch(1)
     made.stop.request(StopReason.SIGINT)
-    assert not made.goes_on_judging(0)
+    assert not made.can_measure_batch(0)
 
 
 def test_used_up_devices_end_the_search_alone():

@@ -18,7 +18,9 @@ def outcome_of(now: Progress, *, needs_best: bool = True):
     return outcome("tiny", TINY, SETTINGS, now, Progress(2), StopRequest(), needs_best=needs_best)
 
 
-@pytest.mark.parametrize(("failed", "message"), [(1, r"60 seconds .*--timeout"), (2, r"0 pruned, 2 failed(.|\n)*hint")])
+@pytest.mark.parametrize(
+    ("failed", "message"), [(1, r"(?s)60 seconds .*--timeout"), (2, r"0 pruned, 2 failed(.|\n)*hint")]
+)
 def test_search_without_result_is_an_error_with_its_cause(failed, message):
     """A time limit that is too short differs from trials that all failed."""
     with pytest.raises(NoResultError, match=message):
