@@ -228,7 +228,7 @@ class Supervisor:
 def max_restarts(max_retries: int) -> int:
     """Return how often a worker that finishes no trial may crash, where a trial may crash `max_retries + 1` workers.
 
-    Two such trials in a row are still told from a broken machine. The first of them may also crash the process that
+    Two such trials in a row still differ from a broken machine. The first of them may also crash the process that
     builds its model before the search.
     """
     return max(len(RESTART_AFTER_SECONDS), 2 * (max_retries + 1) + 1)

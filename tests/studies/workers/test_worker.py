@@ -17,7 +17,7 @@ from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, 
 
 
 def test_trial_zero_is_the_baseline_and_never_pruned(tmp_path):
-    """The first trial has every default, so that the gain can be told."""
+    """The first trial has every default, so that the gain is known."""
     study = run_tiny(tmp_path, Study(trials=12))
     assert study.trials[0].params == baseline(TINY)
     assert study.trials[0].state == TrialState.COMPLETE
