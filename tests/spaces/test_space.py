@@ -153,3 +153,8 @@ def test_a_space_cannot_be_changed():
     """A space is frozen."""
     with pytest.raises(AttributeError):
         CONDITIONAL.epochs = 3
+
+
+def test_earlier_names_stay_importable():
+    """A program of an earlier release finds `Hole`."""
+    assert spaces.Hole is spaces.SpaceParameter
