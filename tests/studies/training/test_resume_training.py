@@ -396,7 +396,7 @@ def digest(training):
 PROCESS = """
 import os, signal, sys
 from pathlib import Path
-from tests.studies.training import test_continued_training as cases
+from tests.studies.training import test_resume_training as cases
 from studies.checkpoints.study_checkpoints import StudyCheckpoints
 
 def on_epoch(epoch, metrics):

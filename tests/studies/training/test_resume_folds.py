@@ -18,7 +18,7 @@ from studies.training.cross_validation import fold_data, train_folds
 from studies.training.fit import train
 from studies.training.options import TrainingOptions
 from studies.training.result import EndReason
-from tests.studies.training.test_continued_training import noise
+from tests.studies.training.test_resume_training import noise
 
 FOLDS, EPOCHS = 3, 2
 RECIPE = Space(
