@@ -13,7 +13,7 @@ from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.database import stored_trials
 from studies.database.study_control import claim_export, read_control, release_export
 from studies.database.tables import WORKERS
-from studies.export.election import Exporter, notices, read_stored_metrics
+from studies.export.election import BY_ANOTHER, Exporter, notices, read_stored_metrics
 from studies.export.export_folder import ExportLockLostError
 from studies.outcome import RunResult
 from tests.support.fakes import TINY, joined, opened_tiny, run_context, run_tiny
@@ -66,30 +66,21 @@ def heard(opened, later, member=None):
     opened.database.run(lambda connection: connection.execute(change))
 
 
-def test_living_exporter_is_left_alone(opened, export):
-    """The second worker stops waiting at the first one's next heartbeat."""
-    other = joined(opened, SETTINGS).worker
-    assert claim_export(opened.database, opened.study_id, other.worker_id)
-    waits = []
-    result = export(lambda seconds: (waits.append(seconds), heard(opened, 2.0)))
-    assert (result.export, result.exported_by) == (None, "another worker is retraining and exporting the best trial")
-    assert len(waits) == 1
-
-
-def test_lost_exporter_is_replaced(opened, export, tmp_path):
-    """A worker that starts right after `kill -9` of the exporter waits until it is lost, then exports."""
+@pytest.mark.parametrize(("is_alive", "looks"), [(True, 1), (False, 3)])
+def test_exporter_is_replaced_only_if_lost(opened, export, tmp_path, is_alive, looks):
+    """A second worker stops waiting at the first one's next heartbeat, or exports once the first one is lost."""
     other = joined(opened, SETTINGS).worker
     assert claim_export(opened.database, opened.study_id, other.worker_id)
     waits = []
 
     def wait(seconds):
         waits.append(seconds)
-        if len(waits) == 3:
-            heard(opened, -60.0, other)
+        if len(waits) == looks:
+            heard(opened, 2.0 if is_alive else -60.0, None if is_alive else other)
 
     result = export(wait)
-    assert result.export == tmp_path / "best"
-    assert len(waits) == 3
+    assert (result.export, result.exported_by) == ((None, BY_ANOTHER) if is_alive else (tmp_path / "best", ""))
+    assert len(waits) == looks
 
 
 @pytest.mark.parametrize("is_same_worker", [False, True])
@@ -121,7 +112,7 @@ def test_worker_that_lost_the_lock_reports_the_exporter(opened, export, monkeypa
     monkeypatch.setattr("studies.export.retraining.retrain_and_export", taken)
     result = export(lambda seconds: None)
     assert (result.export, result.metrics) == (None, None)
-    assert result.exported_by == "another worker is retraining and exporting the best trial"
+    assert result.exported_by == BY_ANOTHER
 
 
 def test_export_of_another_study_is_not_reused(opened, tmp_path):

@@ -45,26 +45,21 @@ def test_network_inside_another_model_is_named(kind, tmp_path):
         prepare(tmp_path)
 
 
-def _a_number_of_layers(file):
-    file.attrs["layer_names"] = 5
-
-
-def _a_group_as_a_weight(file):
+def _group_as_a_weight(file):
     file.attrs["layer_names"] = [b"conv1"]
     file.create_group("conv1/kernel")
     file["conv1"].attrs["weight_names"] = [b"kernel"]
 
 
-def _a_weight_as_a_layer(file):
-    file["layers/x"] = np.zeros(3)
-
-
-def _a_weight_without_a_shape(file):
-    file["layers/conv2d/vars/0"] = h5py.Empty("f")
-
-
 @pytest.mark.parametrize(
-    "write", [_a_number_of_layers, _a_group_as_a_weight, _a_weight_as_a_layer, _a_weight_without_a_shape]
+    "write",
+    [
+        _group_as_a_weight,
+        lambda file: file.attrs.create("layer_names", 5),
+        lambda file: file.create_dataset("layers/x", data=np.zeros(3)),
+        lambda file: file.create_dataset("layers/conv2d/vars/0", data=h5py.Empty("f")),
+    ],
+    ids=["group as a weight", "number of layers", "weight as a layer", "weight without a shape"],
 )
 def test_hdf5_of_other_programs_is_refused(write, tmp_path):
     """HDF5 of another program is refused as a file, and ignored in a folder of weights."""
