@@ -96,7 +96,9 @@ def _other_pixel(split: Split) -> Split:
 def test_key_depends_on_everything_that_features_depend_on(tmp_path, unread, change, seed, passes):
     """Another pooling, augmented views, a single pixel or other weights in the same file give other features."""
     FeatureInputs(save_weights(tmp_path, seed=7)).for_trial(RECIPE, dataset())
-    FeatureInputs(save_weights(tmp_path, seed=seed)).for_trial(*change(RECIPE, dataset()))
+    if seed != 7:
+        save_weights(tmp_path, seed=seed)
+    FeatureInputs(tmp_path).for_trial(*change(RECIPE, dataset()))
     assert unread[2:] == passes
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -61,12 +60,12 @@ def test_interrupted_computation_leaves_nothing(cache):
     assert [path.name for path in cache_root().iterdir()] == ["locks"]
 
 
-@pytest.mark.parametrize("file", ["features.npy", "entry.json"])
-def test_damaged_entry_is_computed_again(cache, file):
-    """A truncated file is not used."""
+@pytest.mark.parametrize(("file", "end"), [("features.npy", b""), ("features.npy", b"abc"), ("entry.json", b"")])
+def test_damaged_entry_is_computed_again(cache, file, end):
+    """A truncated or changed file is not used."""
     load_or_compute(cache_root(), KEY, rows())
     path = cache_root() / "entries" / KEY / file
-    os.truncate(path, path.stat().st_size - 3)
+    path.write_bytes(path.read_bytes()[:-3] + end)
     assert load_features(cache_root(), KEY) is None
     np.testing.assert_array_equal(load_or_compute(cache_root(), KEY, rows()), VALUES)
     assert load_features(cache_root(), KEY) is not None
