@@ -233,8 +233,8 @@ def test_patience_is_not_begun_anew(folder):
 def test_warm_models_are_continued_too(folder):
     """Also in a kept model of another trial a training ends as one that was left alone in a model of its own."""
     warm = CompiledModelCache()
-    trained(Case(replace(AUGMENTED, dropout=0.1, learning_rate=0.1, epochs=1), 1), warm=warm)
-    continued = trained(CASES["augmented"], EveryEpoch(folder / "augmented", 2), warm=warm)
+    trained(Case(replace(AUGMENTED, dropout=0.1, learning_rate=0.1, epochs=1), 1), model_cache=warm)
+    continued = trained(CASES["augmented"], EveryEpoch(folder / "augmented", 2), model_cache=warm)
     assert warm.reused == 1
     assert_equal(continued, undisturbed("augmented", folder))
 
@@ -243,8 +243,8 @@ def test_warm_models_are_continued_too(folder):
 def test_a_checkpoint_of_a_warm_model_is_used_by_any(folder, tmp_path):
     """A worker that keeps models and one that keeps none go on from each other's checkpoints."""
     warm = CompiledModelCache()
-    trained(Case(replace(AUGMENTED, dropout=0.1, epochs=1), 1), warm=warm)
-    trained(CASES["augmented"], EveryEpoch(tmp_path), warm=warm)
+    trained(Case(replace(AUGMENTED, dropout=0.1, epochs=1), 1), model_cache=warm)
+    trained(CASES["augmented"], EveryEpoch(tmp_path), model_cache=warm)
     assert warm.reused == 1
     assert_equal(trained(CASES["augmented"], EveryEpoch(tmp_path, 2)), undisturbed("augmented", folder))
 
