@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
+import sqlalchemy as sa
 
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from studies import Study
@@ -13,7 +14,7 @@ from studies.database.create_study import create_study
 from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
-from studies.database.workers import WorkerRegistration
+from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.events import EpochEnded, RetrainingStarted, RunListener, StudyOpened, TrialEnded, TrialStarted
 from studies.features.inputs import FeatureInputs
 from studies.outcome import COMPLETE, PRUNED, Progress, TrialOutcome
@@ -100,6 +101,17 @@ def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> TrialQueu
     member = WorkerRegistration(opened.study_id, "fake")
     member.register(opened.database)
     return TrialQueue(opened.database, member, initial_assignments(space, settings.sampler, settings.seed))
+
+
+def beat(opened: OpenStudy, queue: TrialQueue, activity: WorkerActivity | None = None, **options) -> sa.Row:
+    """Send a heartbeat of a worker; returns what the database answers."""
+    activity = activity or WorkerActivity()
+    return opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity, **options))
+
+
+def change(opened: OpenStudy, statement: sa.Executable) -> None:
+    """Change rows of a study's database."""
+    opened.database.run(lambda connection: connection.execute(statement))
 
 
 def taken_from(study: optuna.Study, queue: TrialQueue, sampler: str = "random") -> ClaimedTrial:

@@ -16,7 +16,7 @@ from studies.database.tables import WORKERS, read_epochs
 from studies.database.transactions import Database
 from studies.database.trial_writes import PendingWrites
 from studies.settings import Study
-from tests.support.fakes import TINY, joined
+from tests.support.fakes import TINY, change, joined
 
 HALF = FloatDistribution(0.0, 0.5)
 CHANGES = PendingWrites(
@@ -41,13 +41,9 @@ def queue_of(open_worker):
 
 def lose(opened, queue):
     """Mark a worker as lost."""
-
-    def silence(connection):
-        mine = WORKERS.c.worker_id == queue.worker.worker_id
-        connection.execute(sa.update(WORKERS).where(mine).values(heartbeat_at=0.0))
-        mark_lost_workers(connection, opened.study_id)
-
-    opened.database.run(silence)
+    mine = WORKERS.c.worker_id == queue.worker.worker_id
+    change(opened, sa.update(WORKERS).where(mine).values(heartbeat_at=0.0))
+    opened.database.run(lambda connection: mark_lost_workers(connection, opened.study_id))
 
 
 def test_concurrent_workers_claim_each_trial_once(queue_of):
@@ -75,57 +71,34 @@ def test_concurrent_workers_claim_each_trial_once(queue_of):
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
 
 
-def test_first_trial_is_baseline(queue_of):
-    """The baseline is stored as an enqueued trial of Optuna."""
-    opened, queue = queue_of()
-    queue.claim()
-    assert opened.study.trials[0].system_attrs["fixed_params"] == baseline(TINY)
-
-
-def test_written_trial_is_read_by_optuna(queue_of, open_plainly):
-    """Optuna's own storage reads parameters, attributes and values that are not finite."""
+@pytest.mark.parametrize("value", [0.75, math.inf, -math.inf, 1e300, 5e-324, 0.1 + 0.2])
+def test_written_trial_is_read_by_optuna(queue_of, open_plainly, value):
+    """Optuna's own storage reads parameters, attributes, values that are not finite, and the enqueued baseline."""
     _, queue = queue_of()
     claim = queue.claim()
     queue.save(claim, CHANGES)
-    queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 4)
-    plain = open_plainly()
-    trial = plain.trials[0]
-    assert (trial.params, trial.distributions) == ({"dropout": 0.25}, {"dropout": HALF})
+    queue.finish(claim, PendingWrites(), TrialState.COMPLETE, value, 4)
+    trial = open_plainly().best_trial
+    assert (trial.number, trial.params, trial.distributions) == (0, {"dropout": 0.25}, {"dropout": HALF})
     assert trial.user_attrs == {"kind": "tiny"}
-    assert trial.system_attrs["rung"] == 1.5
+    assert (trial.system_attrs["rung"], trial.system_attrs["fixed_params"]) == (1.5, baseline(TINY))
     steps = trial.intermediate_values
     assert (steps[1], steps[3], steps[4]) == (0.5, math.inf, -math.inf)
     assert math.isnan(steps[2])
-    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.75)
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, value)
     assert trial.datetime_start <= trial.datetime_complete
-    assert plain.best_trial.number == 0
-
-
-@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e300, 5e-324, 0.1 + 0.2])
-def test_value_is_stored_exactly(queue_of, value):
-    """Values that the database cannot represent are stored exactly, too."""
-    opened, queue = queue_of()
-    queue.finish(queue.claim(), PendingWrites(), TrialState.COMPLETE, value, 0)
-    assert opened.study.trials[0].value == value
 
 
 def test_epoch_is_stored_once(queue_of):
-    """A later write of an epoch replaces the earlier one; NaN is stored as None."""
+    """A later write of an epoch replaces the earlier one, and the curve ends with the trial; NaN is stored as None."""
     opened, queue = queue_of()
     claim = queue.claim()
     queue.save(claim, CHANGES)
-    queue.save(claim, PendingWrites(epochs={4: {"loss": 0.125}}))
+    queue.release(claim, PendingWrites(epochs={4: {"loss": 0.125}}))
     found = read_epochs(opened.database.engine, claim.trial_id)
     assert found == [{"loss": 1.0}, {"loss": None}, {"loss": None}, {"loss": 0.125}]
-
-
-def test_end_deletes_later_epochs_of_earlier_attempt(queue_of):
-    """The curve of a trial ends at its last epoch."""
-    opened, queue = queue_of()
-    claim = queue.claim()
-    queue.release(claim, CHANGES)
     queue.finish(queue.claim(), PendingWrites(), TrialState.PRUNED, 0.5, 2)
-    assert len(read_epochs(opened.database.engine, claim.trial_id)) == 2
+    assert read_epochs(opened.database.engine, claim.trial_id) == found[:2]
 
 
 def test_released_trial_is_claimed_next(queue_of):
@@ -141,13 +114,15 @@ def test_released_trial_is_claimed_next(queue_of):
     assert (trial.state, trial.params, trial.intermediate_values[1]) == (TrialState.RUNNING, {"dropout": 0.25}, 0.5)
 
 
-def test_lost_worker_cannot_write_its_trial(queue_of):
-    """After another worker has claimed the trial, writes, ends and releases of the lost worker have no effect."""
+@pytest.mark.parametrize("is_same_worker", [False, True])
+def test_lost_worker_cannot_write_its_trial(queue_of, is_same_worker):
+    """After the trial was claimed again, by any worker, writes, ends and releases of the first claim fail."""
     opened, lost = queue_of()
     _, other = queue_of()
     claim = lost.claim()
     lost.save(claim, CHANGES)
     lose(opened, lost)
+    other = lost if is_same_worker else other
     again = other.claim()
     assert (again.number, again.attempt) == (0, 2)
     with pytest.raises(ClaimLostError, match="lost the claim on trial 0"):
@@ -159,27 +134,8 @@ def test_lost_worker_cannot_write_its_trial(queue_of):
     assert trial.state == TrialState.RUNNING
     assert 9 not in trial.intermediate_values
     other.finish(again, PendingWrites(), TrialState.COMPLETE, 1.0, 4)
-    assert opened.study.trials[0].value == 1.0
-
-
-def test_second_claim_replaces_first_claim_of_same_worker(queue_of):
-    """The attempt distinguishes the two claims."""
-    opened, queue = queue_of()
-    queue_of()  # of a worker that was heard meanwhile, so that the database could be reached
-    claim = queue.claim()
-    lose(opened, queue)
-    again = queue.claim()
-    with pytest.raises(ClaimLostError):
-        queue.save(claim, CHANGES)
-    queue.save(again, CHANGES)
-
-
-def test_finished_trial_of_lost_worker_stays_finished(queue_of):
-    """Only running trials are requeued."""
-    opened, queue = queue_of()
-    queue.finish(queue.claim(), PendingWrites(), TrialState.COMPLETE, 1.0, 0)
-    lose(opened, queue)
-    assert opened.study.trials[0].state == TrialState.COMPLETE
+    lose(opened, other)
+    assert (opened.study.trials[0].state, opened.study.trials[0].value) == (TrialState.COMPLETE, 1.0)
 
 
 def test_no_trial_left_while_others_run(queue_of):

@@ -19,7 +19,7 @@ from studies.database.workers import WorkerActivity, WorkerRegistration, send_he
 from studies.settings import Study
 from studies.stop_request import StopReason, StopRequest
 from studies.workers.heartbeat import apply_control, worker_session
-from tests.support.fakes import joined, opened_tiny, run_tiny
+from tests.support.fakes import change, joined, opened_tiny, run_tiny
 
 
 def heard(opened, member, clock=lambda: 100.0):
@@ -29,21 +29,14 @@ def heard(opened, member, clock=lambda: 100.0):
     return stop
 
 
-def test_first_worker_sets_limits(open_worker):
-    """The deadline is stored on the database's clock."""
-    opened = open_worker()
-    set_limits(opened.database, opened.study_id, Limits(9, 60.0))
-    member = joined(opened, Study()).worker
-    assert read_control(opened.database, opened.study_id).trial_budget == 9
-    assert 50.0 < heard(opened, member).deadline - 100.0 <= 60.0
-
-
 def test_joining_worker_can_only_raise_limits(open_worker):
-    """A lower budget or another time limit has no effect while workers are running."""
+    """A lower budget or another time limit has no effect while workers run; the deadline is on the database's clock."""
     opened = open_worker()
     set_limits(opened.database, opened.study_id, Limits(9, 60.0))
     member = joined(opened, Study()).worker
     before = read_control(opened.database, opened.study_id)
+    assert before.trial_budget == 9
+    assert 50.0 < heard(opened, member).deadline - 100.0 <= 60.0
     set_limits(opened.database, opened.study_id, Limits(5, 1.0))
     assert read_control(opened.database, opened.study_id) == before
     set_limits(opened.database, opened.study_id, Limits(12))
@@ -85,23 +78,16 @@ def test_stop_reaches_all_workers(open_worker):
     assert read_control(opened.database, opened.study_id).stop_reason is None
 
 
-def test_stop_reaches_starting_process(open_worker):
-    """Its command is older than the request, so it does not clear it."""
-    opened = open_worker()
-    joined(opened, Study()).worker.deregister(opened.database)
-    assert request_stop(opened.database, opened.study_id) == 0
-    assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == StopReason.STUDY_STOPPED
-    assert heard(opened, joined(opened, Study()).worker).requested_by is StopReason.STUDY_STOPPED
-
-
-def test_later_start_does_not_clear_stop_for_older_process(open_worker):
-    """Only the later command continues."""
+@pytest.mark.parametrize("has_newer", [False, True])
+def test_stop_reaches_starting_process(open_worker, has_newer):
+    """Its command is older than the request, so it does not clear it, whether or not a later command continues."""
     opened = open_worker()
     request_stop(opened.database, opened.study_id)
-    assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 0.0) is None
-    newer = joined(opened, Study()).worker
+    if has_newer:
+        assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 0.0) is None
+    worker = joined(opened, Study()).worker
     assert set_limits(opened.database, opened.study_id, Limits(6), age_seconds=lambda: 60.0) == StopReason.STUDY_STOPPED
-    assert not heard(opened, newer).requested
+    assert heard(opened, worker).requested != has_newer
 
 
 @pytest.mark.parametrize(("share", "is_over"), [(1.0, True), (0.25, False)])
@@ -112,8 +98,7 @@ def test_device_seconds_count_by_share(open_worker, share, is_over):
     members = [WorkerRegistration(opened.study_id, "fake", device_share=share) for _ in range(2)]
     for member in members:
         member.register(opened.database)
-    earlier = sa.update(WORKERS).values(started_at=WORKERS.c.started_at - 60.0)
-    opened.database.run(lambda connection: connection.execute(earlier))
+    change(opened, sa.update(WORKERS).values(started_at=WORKERS.c.started_at - 60.0))
     assert [heard(opened, member).out_of_time for member in (*members, members[0])][-1] is is_over
     # What was used before a pause does not count after it.
     for member in members:

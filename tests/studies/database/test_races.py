@@ -18,20 +18,16 @@ from studies.database.workers import WorkerActivity, record_heartbeat, send_hear
 from studies.outcome import LOST
 from studies.settings import Study
 from tests.studies.database.stores import MYSQL
-from tests.support.fakes import joined
+from tests.support.fakes import beat, change, joined
 
 SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 DEADLOCKS = ("deadlock", "lock wait", "lock timeout")
 
 
-def silence(opened, queues):
+def silence(opened, *queues):
     """Set the heartbeats of workers back, while others stay alive."""
     these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in queues])
-    opened.database.run(
-        lambda connection: connection.execute(
-            sa.update(WORKERS).where(these).values(heartbeat_at=WORKERS.c.heartbeat_at - 11.0)
-        )
-    )
+    change(opened, sa.update(WORKERS).where(these).values(heartbeat_at=WORKERS.c.heartbeat_at - 11.0))
 
 
 def states(opened):
@@ -40,21 +36,26 @@ def states(opened):
     return opened.database.read(lambda connection: {row.trial_id: row.state for row in connection.execute(query)})
 
 
-class Pause:
-    """Pauses a worker before a statement until `resume`."""
+class Pause(threading.Thread):
+    """A call in a thread, which waits before the first statement with some beginning until the block is left."""
 
-    def __init__(self, opened, beginning):
-        self.reached, self._resume, self._beginning = threading.Event(), threading.Event(), beginning
-        event.listen(opened.database.engine, "before_cursor_execute", self._wait)
+    def __init__(self, opened, beginning, work):
+        super().__init__(target=work)
+        self.reached, self.resumed, self.beginning = threading.Event(), threading.Event(), beginning
+        event.listen(opened.database.engine, "before_cursor_execute", self.pause)
 
-    def _wait(self, connection, cursor, statement, *rest):
-        if statement.startswith(self._beginning) and not self.reached.is_set():
+    def pause(self, connection, cursor, statement, *rest):
+        if statement.startswith(self.beginning) and not self.reached.is_set():
             self.reached.set()
-            self._resume.wait(10.0)
+            self.resumed.wait(10.0)
 
-    def resume(self):
-        """Let the worker continue."""
-        self._resume.set()
+    def __enter__(self):
+        self.start()
+        assert self.reached.wait(10.0)
+
+    def __exit__(self, *error):
+        self.resumed.set()
+        self.join()
 
 
 STEPS = {
@@ -72,21 +73,13 @@ def test_trial_finished_during_marking_stays_finished(open_worker, step, how):
     opened, other = open_worker(2), open_worker(2)
     ending, retiring = joined(opened, Study(trials=2)), joined(other, Study(trials=2))
     claim = ending.claim()
-    silence(opened, [ending])
-    pause = Pause(other, STEPS[step])
+    silence(opened, ending)
 
-    def work(connection):
-        if how == "heartbeat":
-            send_heartbeat(connection, retiring.worker, WorkerActivity())
-        else:
-            end_worker(connection, ending.worker.worker_id, LOST)
+    def retire():
+        other.database.run(lambda connection: end_worker(connection, ending.worker.worker_id, LOST))
 
-    thread = threading.Thread(target=lambda: other.database.run(work))
-    thread.start()
-    assert pause.reached.wait(10.0)
-    ending.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
-    pause.resume()
-    thread.join()
+    with Pause(other, STEPS[step], retire if how == "retire" else lambda: beat(other, retiring)):
+        ending.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
     assert states(opened) == {claim.trial_id: TrialState.COMPLETE}
     query = sa.select(CLAIMS.c.worker_id, CLAIMS.c.crash_count)
     assert opened.database.read(lambda c: c.execute(query).one()) == (ending.worker.worker_id, 0)
@@ -99,18 +92,9 @@ def test_worker_returning_during_marking_keeps_trial(open_worker):
     opened, other = open_worker(1), open_worker(1)
     returning, retiring = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
     claim = returning.claim()
-    silence(opened, [returning])
-    pause = Pause(other, STEPS["before the worker is locked"])
-    thread = threading.Thread(
-        target=lambda: other.database.run(
-            lambda connection: send_heartbeat(connection, retiring.worker, WorkerActivity())
-        )
-    )
-    thread.start()
-    assert pause.reached.wait(10.0)
-    opened.database.run(lambda connection: send_heartbeat(connection, returning.worker, WorkerActivity()))
-    pause.resume()
-    thread.join()
+    silence(opened, returning)
+    with Pause(other, STEPS["before the worker is locked"], lambda: beat(other, retiring)):
+        beat(opened, returning)
     returning.save(claim, PendingWrites(user_attrs={"x": 1}))
     assert states(opened) == {claim.trial_id: TrialState.RUNNING}
 
@@ -121,12 +105,12 @@ def test_heartbeat_skips_locked_trial(open_worker):
     opened, other = open_worker(1), open_worker(1)
     writing, beating = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
     claim = writing.claim()
-    silence(opened, [writing])
+    silence(opened, writing)
     with opened.database.engine.begin() as connection:
         connection.execute(sa.update(CLAIMS).values(attempt=CLAIMS.c.attempt))
-        other.database.run(lambda changing: send_heartbeat(changing, beating.worker, WorkerActivity()))
+        beat(other, beating)
         assert states(other) == {claim.trial_id: TrialState.RUNNING}
-    other.database.run(lambda changing: send_heartbeat(changing, beating.worker, WorkerActivity()))
+    beat(other, beating)
     assert states(other) == {claim.trial_id: TrialState.WAITING}
 
 
@@ -161,7 +145,7 @@ def test_concurrent_ends_and_heartbeats_never_deadlock(open_worker):
         for opened, queue in (*enders, *beaters):
             opened.database.run(lambda connection, queue=queue: record_heartbeat(connection, queue.worker))
         claims = [queue.claim() for _, queue in enders]
-        silence(enders[0][0], [queue for _, queue in enders])
+        silence(enders[0][0], *(queue for _, queue in enders))
         together = threading.Barrier(9)
         complete: list[int] = []
 

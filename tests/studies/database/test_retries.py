@@ -11,11 +11,10 @@ from studies.database.lost_workers import end_worker, requeue_orphaned_trials
 from studies.database.stored_trials import outcome_of
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.trial_writes import PendingWrites
-from studies.database.workers import WorkerActivity, send_heartbeat
 from studies.outcome import ENDED, LOST
 from studies.settings import Study
 from tests.studies.database.test_claims import AnswerLost
-from tests.support.fakes import joined
+from tests.support.fakes import beat, joined
 
 
 @pytest.fixture
@@ -43,22 +42,16 @@ def lose_with_it(opened, new, times, epochs=(), **settings):
 
 
 def test_trial_fails_after_three_crashes(crew):
-    """The next worker claims another trial; the outcome has the reason."""
+    """The outcome has the reason, and the study ends without further trials once its last one has crashed."""
     opened, new = crew
     assert lose_with_it(opened, new, 3) == [0, 0, 0]
     assert opened.study.trials[0].state == TrialState.WAITING
-    assert new().claim().number == 1
+    assert lose_with_it(opened, new, 3) == [1, 1, 1]
     trial = opened.study.trials[0]
     outcome = outcome_of(trial)
     assert (trial.state, outcome.state, outcome.epochs) == (TrialState.FAIL, "failed", 0)
     assert outcome.reason == "3 workers crashed on it without completing an epoch"
     assert trial.datetime_complete is not None
-
-
-def test_study_ends_after_last_trial_crashed(crew):
-    """No trial is added beyond the budget."""
-    opened, new = crew
-    assert lose_with_it(opened, new, 6) == [0, 0, 0, 1, 1, 1]
     assert new().claim() == NoTrialLeft(study_finished=True)
     assert [trial.state for trial in opened.study.trials] == [TrialState.FAIL] * 2
 
@@ -72,20 +65,13 @@ def test_number_of_retries_is_configurable(crew, retries):
 
 
 def test_further_epoch_resets_crash_count(crew):
-    """A trial that progresses is retried again and again."""
+    """A trial that progresses is retried again and again; one that repeats its epochs fails and keeps its curve."""
     opened, new = crew
     for epoch in range(1, 4):
         assert lose_with_it(opened, new, 2, range(1, epoch + 1)) == [0, 0]
-    assert new().claim().number == 0
-
-
-def test_repeated_epoch_is_no_progress(crew):
-    """A trial that crashes in its third epoch fails and keeps its curve."""
-    opened, new = crew
-    assert lose_with_it(opened, new, 4, (1, 2)) == [0] * 4
-    new().claim()
-    assert outcome_of(opened.study.trials[0]).epochs == 2
-    assert len(read_epochs(opened.database.engine, opened.study.trials[0]._trial_id)) == 2
+    assert lose_with_it(opened, new, 3, (1, 2, 3)) == [0, 0, 1]
+    assert outcome_of(opened.study.trials[0]).epochs == 3
+    assert len(read_epochs(opened.database.engine, opened.study.trials[0]._trial_id)) == 3
 
 
 def test_released_trial_has_no_crash(crew):
@@ -99,9 +85,7 @@ def test_released_trial_has_no_crash(crew):
         lose(opened, queue, ENDED)
         queue = new()
         queue.claim()
-        opened.database.run(
-            lambda connection, to=queue.worker: send_heartbeat(connection, to, WorkerActivity(), is_stopping=True)
-        )
+        beat(opened, queue, is_stopping=True)
         lose(opened, queue)
     assert new().claim().number == 0
 

@@ -8,33 +8,24 @@ from optuna.trial import TrialState
 from studies.database.claims import NoTrialLeft
 from studies.database.tables import WORKERS
 from studies.database.transactions import database_seconds
-from studies.database.workers import (
-    WorkerActivity,
-    WorkerRegistration,
-    count_alive,
-    read_workers,
-    send_heartbeat,
-)
+from studies.database.workers import WorkerActivity, WorkerRegistration, count_alive, read_workers
 from studies.outcome import ALIVE, ENDED, LOST
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import worker_session
-from tests.support.fakes import joined
+from tests.support.fakes import beat, change, joined
 
 
 def rows_of(opened):
     """Return the study's worker rows by id."""
-    return {
-        row.worker_id: row
-        for row in opened.database.read(lambda connection: connection.execute(sa.select(WORKERS)).all())
-    }
+    rows = opened.database.read(lambda connection: connection.execute(sa.select(WORKERS)).all())
+    return {row.worker_id: row for row in rows}
 
 
 def silence(opened, queue, seconds):
     """Set a worker's heartbeat back by some seconds."""
     mine = WORKERS.c.worker_id == queue.worker.worker_id
-    change = sa.update(WORKERS).where(mine).values(heartbeat_at=database_seconds() - seconds)
-    opened.database.run(lambda connection: connection.execute(change))
+    change(opened, sa.update(WORKERS).where(mine).values(heartbeat_at=database_seconds() - seconds))
 
 
 def test_database_clock_advances_within_transaction(open_worker):
@@ -68,32 +59,23 @@ def test_value_that_is_not_finite_is_omitted(open_worker):
     opened = open_worker()
     queue = joined(opened, Study())
     for value in (float("nan"), float("inf")):
-        opened.database.run(lambda c, value=value: send_heartbeat(c, queue.worker, WorkerActivity(metric_value=value)))
+        beat(opened, queue, WorkerActivity(metric_value=value))
         assert rows_of(opened)[queue.worker.worker_id].metric_value is None
 
 
 def test_heartbeat_marks_silent_worker_lost(open_worker):
-    """Its trial is requeued; a worker that is late but in time stays alive."""
+    """Its trial is requeued, and it is alive again once it returns; a worker that is late but in time stays alive."""
     opened = open_worker(2)
-    lost, late, other = (joined(opened, Study()) for _ in range(3))
+    crew = lost, late, other = [joined(opened, Study()) for _ in range(3)]
     lost.claim(), late.claim()
     silence(opened, lost, 11.0)
     silence(opened, late, 8.0)
-    opened.database.run(lambda connection: send_heartbeat(connection, other.worker, WorkerActivity()))
-    states = {worker_id: row.state for worker_id, row in rows_of(opened).items()}
-    assert [states[each.worker.worker_id] for each in (lost, late, other)] == [LOST, ALIVE, ALIVE]
+    beat(opened, other)
+    assert [rows_of(opened)[each.worker.worker_id].state for each in crew] == [LOST, ALIVE, ALIVE]
     assert [trial.state for trial in opened.study.trials] == [TrialState.WAITING, TrialState.RUNNING]
     assert other.claim().number == 0
-
-
-def test_returning_worker_is_alive_again(open_worker):
-    """It was stalled, not dead."""
-    opened = open_worker()
-    stalled, other = joined(opened, Study()), joined(opened, Study())
-    silence(opened, stalled, 11.0)
-    opened.database.run(lambda connection: send_heartbeat(connection, other.worker, WorkerActivity()))
-    opened.database.run(lambda connection: send_heartbeat(connection, stalled.worker, WorkerActivity()))
-    assert rows_of(opened)[stalled.worker.worker_id].state == ALIVE
+    beat(opened, lost)
+    assert rows_of(opened)[lost.worker.worker_id].state == ALIVE
 
 
 def test_claim_marks_silent_worker_lost(open_worker):
@@ -125,4 +107,4 @@ def test_lost_worker_is_read_as_lost_before_it_is_marked(open_worker):
     assert first.heartbeat_seconds >= 11.0
     assert rows_of(opened)[lost.worker.worker_id].state == ALIVE
     assert opened.database.read(lambda connection: count_alive(connection, opened.study_id)) == 1
-    assert opened.database.run(lambda c: send_heartbeat(c, alive.worker, WorkerActivity())).alive == 1
+    assert beat(opened, alive).alive == 1
