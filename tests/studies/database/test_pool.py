@@ -95,7 +95,7 @@ def test_failed_connection_does_not_block_others():
 def test_wait_for_connection_is_bounded():
     """Another thread may keep the connection."""
     engine = sa.create_engine("sqlite://", poolclass=FewConnections, pool_timeout=0.05)
-    with engine.connect(), pytest.raises(exc.TimeoutError, match=r"another thread .* for 0\.05 seconds"):
+    with engine.connect(), pytest.raises(exc.TimeoutError, match=r"another thread .* for 0\.05 s"):
         engine.connect()
     with engine.connect() as connection:
         assert connection.scalar(sa.select(1)) == 1
