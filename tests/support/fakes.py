@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from studies import Study
 from studies.database.claims import TrialQueue
+from studies.database.connection import open_storage
 from studies.database.create_study import create_study
 from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
@@ -94,6 +95,11 @@ def opened_tiny(
     opened = create_study(sqlite_url(folder / "study.db"), name, space, settings, data)
     set_limits(opened.database, opened.study_id, Limits(settings.trials))
     return opened
+
+
+def load_plainly(folder: Path) -> optuna.Study:
+    """The study `tiny` of a folder, as Optuna alone loads it."""
+    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
 
 
 def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> TrialQueue:

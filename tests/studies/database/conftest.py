@@ -4,6 +4,7 @@ import os
 
 import optuna
 import pytest
+import sqlalchemy as sa
 
 from studies.database.create_study import create_study
 from studies.database.study_control import Limits, set_limits
@@ -55,10 +56,10 @@ def engines():
 
 @pytest.fixture
 def open_worker(url, engines):
-    """Open the study with its own connections, as a separate process would; pass the trial budget."""
+    """Open a study with its own connections, as a separate process would."""
 
-    def opened(trials: int = 6, **settings):
-        found = create_study(url, "tiny", TINY, Study(trials=trials, **settings), DATA)
+    def opened(trials: int = 6, name: str = "tiny"):
+        found = create_study(url, name, TINY, Study(trials=trials), DATA)
         engines.append(found.database.engine)
         set_limits(found.database, found.study_id, Limits(trials))
         return found
@@ -67,12 +68,18 @@ def open_worker(url, engines):
 
 
 @pytest.fixture
-def open_plainly(url, engines):
-    """Open the study with Optuna alone."""
+def plain_storage(url, engines):
+    """Open the database with Optuna alone."""
 
     def opened():
-        storage = optuna.storages.RDBStorage(url)
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool})
         engines.append(storage.engine)
-        return optuna.load_study(study_name="tiny", storage=storage)
+        return storage
 
     return opened
+
+
+@pytest.fixture
+def open_plainly(plain_storage):
+    """Open the study with Optuna alone."""
+    return lambda: optuna.load_study(study_name="tiny", storage=plain_storage())

@@ -2,18 +2,16 @@
 
 import dataclasses
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 from spaces import Choice, Float
 from spaces.errors import StudyError
 from studies import Study
-from studies.database.connection import open_storage
 from studies.database.create_study import create_study
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, TrialOutcome
-from tests.support.fakes import DATA, TINY, CurveObjective, joined, opened_tiny, run_tiny, taken_from
+from tests.support.fakes import DATA, TINY, joined, load_plainly, opened_tiny, run_tiny, taken_from
 
 SETTINGS = Study(trials=3, sampler="random")
 CORRECTED = {
@@ -43,10 +41,15 @@ def ended(folder, state, value=None):
     queue.worker.deregister(opened.database)
 
 
-@pytest.mark.parametrize("change", CORRECTED.values(), ids=CORRECTED)
-def test_changed_study_without_results_is_restarted(tmp_path, change):
-    """It starts with its own baseline, and nothing of the old study is left."""
-    ended(tmp_path, FAILED)
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [*((name, FAILED) for name in CORRECTED), *(("space", state) for state in (None, PRUNED, "waiting"))],
+)
+def test_changed_study_without_results_is_restarted(tmp_path, changed, state):
+    """Failed, diverged and interrupted trials are no results; nothing of the old study is left."""
+    if state:
+        ended(tmp_path, state)
+    change = CORRECTED[changed]
     before = opened_tiny(tmp_path, SETTINGS).identity
     opened = corrected(tmp_path, **change)
     assert opened.identity != before
@@ -57,35 +60,13 @@ def test_changed_study_without_results_is_restarted(tmp_path, change):
         run_tiny(tmp_path, SETTINGS)
 
 
-def test_restarted_study_runs_to_end(tmp_path):
-    """Parameters of the old space do not conflict with the new ones."""
-    ended(tmp_path, FAILED)
-    space = CORRECTED["space"]["space"]
-    corrected(tmp_path, space)
-    study = run_tiny(tmp_path, SETTINGS, CurveObjective(), space)
-    assert [trial.state.is_finished() for trial in study.trials] == [True] * 3
-    assert study.trials[0].params["batch_size"] == 32
-
-
-@pytest.mark.parametrize(("state", "value"), [(COMPLETE, 0.5), (PRUNED, 0.5)])
-def test_changed_study_with_evaluated_trial_is_refused(tmp_path, state, value):
+@pytest.mark.parametrize("state", [COMPLETE, PRUNED])
+def test_changed_study_with_evaluated_trial_is_refused(tmp_path, state):
     """Its values belong to the old space."""
-    ended(tmp_path, state, value)
+    ended(tmp_path, state, 0.5)
     with pytest.raises(StudyError, match="has changed"):
         corrected(tmp_path, **CORRECTED["space"])
     assert len(opened_tiny(tmp_path, SETTINGS).study.trials) == 1
-
-
-@pytest.mark.parametrize("begun", ["never", "diverged", "handed back"])
-def test_trial_without_value_is_not_evaluated(tmp_path, begun):
-    """A diverged or interrupted trial does not prevent a restart."""
-    if begun == "diverged":
-        ended(tmp_path, PRUNED)
-    elif begun == "handed back":
-        ended(tmp_path, "waiting")
-    else:
-        opened_tiny(tmp_path, SETTINGS)
-    assert corrected(tmp_path, **CORRECTED["space"]).study.trials == []
 
 
 def test_changed_study_with_running_worker_is_refused(tmp_path):
@@ -102,13 +83,12 @@ def test_changed_study_with_running_worker_is_refused(tmp_path):
 def test_enqueued_trials_follow_baseline_after_restart(tmp_path):
     """They are checked against the new space."""
     ended(tmp_path, FAILED)
-    plain = optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(tmp_path / "study.db")))
-    plain.enqueue_trial({"dropout": 0.35})
-    plain.enqueue_trial({"dropout": 0.45})
+    for dropout in (0.35, 0.45):
+        load_plainly(tmp_path).enqueue_trial({"dropout": dropout})
     space = CORRECTED["space"]["space"]
     corrected(tmp_path, space)
     study = run_tiny(tmp_path, Study(trials=4, sampler="random"), space=space)
-    assert study.trials[0].params["dropout"] == 0.2
-    assert study.trials[1].params["dropout"] == 0.35
+    assert [trial.params["dropout"] for trial in study.trials[:2]] == [0.2, 0.35]
+    assert study.trials[0].params["batch_size"] == 32
     assert study.trials[2].state == TrialState.FAIL
     assert study.trials[3].state.is_finished()

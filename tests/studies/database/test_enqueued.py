@@ -4,17 +4,14 @@ import dataclasses
 import math
 import re
 
-import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from spaces import CNN, Choice, Float, Int, Pretrained
 from studies import Study
-from studies.database.connection import open_storage
 from studies.database.stored_trials import outcome_of
-from studies.database.urls import sqlite_url
-from tests.support.fakes import TINY, run_tiny
+from tests.support.fakes import TINY, load_plainly, run_tiny
 
 SPACE = dataclasses.replace(
     TINY,
@@ -48,21 +45,20 @@ ACCEPTED = {
 }
 
 
-def plain(folder):
-    """Open the study with Optuna alone."""
-    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
-
-
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
-    """Run a study with a baseline and one enqueued trial for each case."""
+    """Run a study with a baseline, one enqueued trial for each case, and a further trial."""
     folder = tmp_path_factory.mktemp("enqueued")
     run_tiny(folder, Study(trials=1, sampler="random"), space=SPACE)
-    study = plain(folder)
+    study = load_plainly(folder)
     for values, _ in (*REFUSED.values(), *ACCEPTED.values()):
         study.enqueue_trial(values)
     run_tiny(folder, Study(trials=2 + len(REFUSED) + len(ACCEPTED), sampler="random"), space=SPACE)
-    return plain(folder).trials
+    trials = load_plainly(folder).trials
+    assert trials[-1].number == 1 + len(REFUSED) + len(ACCEPTED)
+    assert trials[-1].state.is_finished()
+    assert not outcome_of(trials[-1]).refused
+    return trials
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -84,26 +80,19 @@ def test_equal_value_is_used(started, case):
     assert {"backbone", "dropout", "learning_rate", "batch_size"} <= trial.params.keys()
 
 
-def test_study_continues_after_refused_trials(started):
-    """The other trials are evaluated."""
-    assert started[-1].state.is_finished()
-    assert not outcome_of(started[-1]).refused
-    assert len(started) == 2 + len(REFUSED) + len(ACCEPTED)
-
-
 @pytest.mark.slow
 def test_created_trial_is_checked_like_enqueued_trial(tmp_path):
     """Its distributions may differ: equal values are used, others fail the trial."""
     settings = Study(trials=1, sampler="random")
     run_tiny(tmp_path, settings, space=SPACE)
-    study = plain(tmp_path)
+    study = load_plainly(tmp_path)
     wide, other = FloatDistribution(0, 1), CategoricalDistribution((64, 128))
     for state in (TrialState.WAITING, TrialState.RUNNING):
         for params in ({"dropout": 0.4, "batch_size": 64}, {"dropout": 0.9, "batch_size": 64}):
             trial = create_trial(state=state, params=params, distributions={"dropout": wide, "batch_size": other})
             study.add_trial(trial)
     run_tiny(tmp_path, Study(trials=6, sampler="random"), space=SPACE)
-    trials = plain(tmp_path).trials
+    trials = load_plainly(tmp_path).trials
     assert [trial.state == TrialState.FAIL for trial in trials] == [False, False, True, False, True, False]
     assert trials[1].distributions["dropout"] == trials[0].distributions["dropout"]
     assert trials[1].params["dropout"] == 0.4

@@ -9,11 +9,10 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from studies import Study
-from studies.database.create_study import create_study
 from studies.database.identities import IDENTITY, StudyDeletedError, explain_deletion
 from studies.database.lookup import open_study
 from studies.database.optuna_tables import PARAMS, STEPS, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
-from studies.database.study_control import Limits, claim_export, release_export, set_limits
+from studies.database.study_control import claim_export, release_export
 from studies.database.tables import CLAIMS, EPOCHS, IDENTITIES, STUDIES, WORKERS
 from studies.database.workers import WorkerRegistration
 from studies.outcome import COMPLETE, TrialOutcome
@@ -23,7 +22,7 @@ from studies.status.status import read_status
 from studies.status.trial_table import summarize_trials
 from studies.study_folder import StudyRef
 from studies.workers.worker import Worker
-from tests.support.fakes import DATA, TINY, CurveObjective, joined, run_context, taken_from
+from tests.support.fakes import TINY, CurveObjective, change, joined, run_context, taken_from
 
 # What only looks at a study leaves its connections to be collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -40,31 +39,20 @@ def collected():
 
 
 @pytest.fixture
-def plain(url, engines):
-    """Open the database with Optuna alone."""
-
-    def opened():
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool})
-        engines.append(storage.engine)
-        return storage
-
-    return opened
-
-
-@pytest.fixture
-def delete(plain):
-    """Delete a study as Optuna and its dashboard do."""
-
-    def deleted(name="tiny"):
-        optuna.delete_study(study_name=name, storage=plain())
-
-    return deleted
+def delete(plain_storage):
+    """Delete the study as Optuna and its dashboard do."""
+    return lambda: optuna.delete_study(study_name="tiny", storage=plain_storage())
 
 
 def count(opened, *tables):
     """Count the rows of tables."""
     with opened.database.engine.connect() as connection:
         return [connection.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables]
+
+
+def found(url, name="tiny"):
+    """Open an existing study for reading."""
+    return open_study(StudyRef(name, url, Path()))
 
 
 def searched(opened, trials=2):
@@ -79,74 +67,56 @@ def searched(opened, trials=2):
     queue.worker.deregister(opened.database)
 
 
-def test_identity_is_stable(open_worker):
-    """Every process reads the same identity, which Optuna's study carries too."""
+def test_recreated_study_has_new_identity(open_worker, delete, url):
+    """Every process reads the same identity, which Optuna's study carries too; nothing of the deleted study is left."""
     first = open_worker()
     assert open_worker().identity == first.identity == first.study.user_attrs[IDENTITY]
     assert len(first.identity) == 36
-
-
-def test_recreated_study_has_new_identity(open_worker, delete, url):
-    """Nothing of the deleted study is left."""
-    first = open_worker()
     searched(first)
     delete()
     second = open_worker()
     assert second.identity != first.identity
     assert not second.resumed
     assert count(second, CLAIMS, EPOCHS, WORKERS, IDENTITIES) == [0, 0, 0, 1]
-    assert read_status(open_study(StudyRef("tiny", url, Path()))).workers == ()
+    assert read_status(found(url)).workers == ()
     searched(second)
     assert [trial.state for trial in second.study.trials] == [TrialState.COMPLETE] * 2
-    assert read_status(open_study(StudyRef("tiny", url, Path()))).progress.complete == 2
+    assert read_status(found(url)).progress.complete == 2
 
 
-def test_reused_trial_ids_have_no_old_rows(open_worker, open_other, delete):
-    """Rows of a deleted study do not affect another study with its trial ids."""
-    other = open_other()
+def test_reused_trial_ids_have_no_old_rows(open_worker, delete):
+    """Epochs and crashes of a deleted study do not affect trials of another study, enqueued ones included."""
+    other = open_worker(name="other")
     queue = joined(other, Study())
-    searched(open_worker(), trials=3)
+    first = open_worker()
+    searched(first, trials=3)
+    change(first, sa.update(CLAIMS).values(crash_count=99, attempt=7))
     delete()
+    other.study.enqueue_trial({"dropout": 0.25})
     for _ in range(3):
         taken = taken_from(other.study, queue)
         taken.storage.record_epoch(1, {"val_accuracy": 0.1})
         taken.end(DONE)
+    own = EPOCHS.c.trial_id.in_(sa.select(TRIALS.c.trial_id))
     with other.database.engine.connect() as connection:
-        rows = connection.execute(
-            sa.select(EPOCHS.c.metrics).where(EPOCHS.c.trial_id.in_(sa.select(TRIALS.c.trial_id)))
-        )
-        assert [row.metrics for row in rows] == [{"val_accuracy": 0.1}] * 3
-        assert (
-            connection.scalars(sa.select(CLAIMS.c.attempt).where(CLAIMS.c.study_id == other.study_id)).all() == [1] * 3
-        )
-
-
-def test_enqueued_trial_has_no_old_crash_count(open_worker, open_other, delete):
-    """A reused trial id starts with its first claim."""
-    other = open_other()
-    first = open_worker()
-    searched(first)
-    with first.database.engine.begin() as connection:
-        connection.execute(sa.update(CLAIMS).values(crash_count=99, attempt=7))
-    delete()
-    other.study.enqueue_trial({"dropout": 0.25})
-    taken = taken_from(other.study, joined(other, Study()))
-    assert taken.claim.attempt == 1
-    taken.end(DONE)
-    assert [trial.state for trial in other.study.trials] == [TrialState.COMPLETE]
+        assert connection.scalars(sa.select(EPOCHS.c.metrics).where(own)).all() == [{"val_accuracy": 0.1}] * 3
+        attempts = sa.select(CLAIMS.c.attempt).where(CLAIMS.c.study_id == other.study_id)
+        assert connection.scalars(attempts).all() == [1] * 3
+    assert [trial.state for trial in other.study.trials] == [TrialState.COMPLETE] * 3
 
 
 @pytest.mark.parametrize("comes_after", ["nothing", "a new study", "another program's study"])
-def test_worker_of_deleted_study_writes_nothing(open_worker, delete, comes_after, plain):
-    """Every step raises the same error, even if another study has the ids."""
+def test_worker_of_deleted_study_writes_nothing(open_worker, delete, comes_after, plain_storage):
+    """Every step raises the same error, even if another study has the ids; its claim of the export is invalid."""
     first = open_worker()
     queue = joined(first, Study())
     taken = taken_from(first.study, queue)
     taken.report(0.5, 1)
+    export = claim_export(first.database, first.study_id, queue.worker.worker_id)
     delete()
     second = open_worker() if comes_after == "a new study" else None
     if comes_after == "another program's study":
-        study = optuna.create_study(study_name="tiny", storage=plain(), direction="maximize")
+        study = optuna.create_study(study_name="tiny", storage=plain_storage(), direction="maximize")
         study.enqueue_trial({"dropout": 0.25})
     before = count(first, TRIALS, *HANGING)
     assert not taken.write()
@@ -157,6 +127,7 @@ def test_worker_of_deleted_study_writes_nothing(open_worker, delete, comes_after
         taken.end(DONE)
     with pytest.raises(StudyDeletedError):
         queue.claim()
+    assert not release_export(first.database, export, {"trial": [0, 1]}, lambda: pytest.fail("put in place"))
     with pytest.raises(StudyDeletedError):
         claim_export(first.database, first.study_id, queue.worker.worker_id)
     with pytest.raises(StudyDeletedError):
@@ -164,14 +135,6 @@ def test_worker_of_deleted_study_writes_nothing(open_worker, delete, comes_after
     queue.worker.deregister(first.database)
     assert count(first, TRIALS, *HANGING) == before
     assert second is None or second.study.trials == []
-
-
-def test_export_of_deleted_study_is_refused(open_worker, delete):
-    """Its claim is invalid."""
-    opened = open_worker()
-    claim = claim_export(opened.database, opened.study_id, joined(opened, Study()).worker.worker_id)
-    delete()
-    assert not release_export(opened.database, claim, {"trial": [0, 1]}, lambda: pytest.fail("put in place"))
 
 
 def test_running_worker_ends_when_study_is_deleted(open_worker, delete):
@@ -198,35 +161,33 @@ def test_errors_after_deletion_are_explained(open_worker, delete):
         raise KeyError(0)
     delete()
     open_worker()
-    with pytest.raises(StudyDeletedError), explain_deletion(opened.database, opened.study_id, opened.identity):
-        raise KeyError(0)
-    with pytest.raises(StudyDeletedError), explain_deletion(opened.database, opened.study_id, opened.identity):
-        raise sa.exc.NoResultFound
+    for error in (KeyError(0), sa.exc.NoResultFound()):
+        with pytest.raises(StudyDeletedError), explain_deletion(opened.database, opened.study_id, opened.identity):
+            raise error
 
 
-def test_copied_study_gets_own_identity(open_worker, url, engines, plain):
+def test_copied_study_gets_own_identity(open_worker, url, plain_storage):
     """The original keeps its identity."""
     first = open_worker()
     searched(first)
-    storage = plain()
+    storage = plain_storage()
     optuna.copy_study(from_study_name="tiny", to_study_name="copy", from_storage=storage, to_storage=storage)
-    assert not open_study(StudyRef("copy", url, Path())).created_by_search
-    copy = create_study(url, "copy", TINY, Study(trials=6), DATA)
-    engines.append(copy.database.engine)
+    assert not found(url, "copy").created_by_search
+    copy = open_worker(name="copy")
     assert copy.identity != first.identity == open_worker().identity
-    assert open_study(StudyRef("copy", url, Path())).identity == copy.identity
+    assert found(url, "copy").identity == copy.identity
 
 
-def test_rows_of_deleted_study_are_not_shown(open_worker, delete, plain, url, tmp_path):
+def test_rows_of_deleted_study_are_not_shown(open_worker, delete, plain_storage, url, tmp_path):
     """A study of another program with the same name and id has no workers, trials or limits."""
     first = open_worker()
     searched(first)
     joined(first, Study())
     delete()
-    optuna.create_study(study_name="tiny", storage=plain(), direction="maximize").ask()
-    found = open_study(StudyRef("tiny", url, Path()))
-    status = read_status(found)
-    assert (found.created_by_search, status.workers, status.stop, status.progress.trials) == (False, (), None, 1)
+    optuna.create_study(study_name="tiny", storage=plain_storage(), direction="maximize").ask()
+    seen = found(url)
+    status = read_status(seen)
+    assert (seen.created_by_search, status.workers, status.stop, status.progress.trials) == (False, (), None, 1)
     rows = {row.name: (row.trials, row.alive) for row in list_studies(url)}
     assert rows == {"tiny": (None, 0)}
     assert [(row.host, row.attempts) for row in summarize_trials("tiny", tmp_path, url)] == [("", 0)]
@@ -244,16 +205,3 @@ def test_monitor_notices_deletion(open_worker, delete, url):
     assert looking.look() is None
     assert looking.look().identity not in (None, opened.identity)
     looking._study.database.engine.dispose()
-
-
-@pytest.fixture
-def open_other(url, engines):
-    """Open a second study in the same database."""
-
-    def opened():
-        found = create_study(url, "other", TINY, Study(trials=6), DATA)
-        engines.append(found.database.engine)
-        set_limits(found.database, found.study_id, Limits(6))
-        return found
-
-    return opened

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
@@ -10,12 +9,10 @@ from optuna.trial import TrialState, create_trial
 from spaces import FineTune, Pretrained
 from spaces.space import resolve
 from studies import Study
-from studies.database.connection import open_storage
 from studies.database.stored_trials import outcome_of, progress
-from studies.database.urls import sqlite_url
 from studies.export.election import read_epoch_counts
 from studies.outcome import Best
-from tests.support.fakes import EPOCHS, TINY, CurveObjective, opened_tiny, run_tiny
+from tests.support.fakes import EPOCHS, TINY, CurveObjective, load_plainly, opened_tiny, run_tiny
 
 GOOD = {"backbone.filters": 4, "dropout": 0.25, "learning_rate": 0.01, "batch_size": 128}
 KINDS = {
@@ -36,27 +33,22 @@ UNUSABLE = {
 }
 
 
-def plain(folder):
-    """Open the study with Optuna alone."""
-    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
-
-
-def added(folder, params, value, **others):
+def added(folder, params, **others):
     """Add a trial with wider distributions than those of the space."""
     distributions = {name: KINDS[name] for name in params}
-    plain(folder).add_trial(create_trial(params=params, distributions=distributions, value=value, **others))
+    load_plainly(folder).add_trial(create_trial(params=params, distributions=distributions, **others))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
 def test_imported_recipe_can_be_best(tmp_path, sampler):
     """It counts as a trial, and the sampler learns from it; its epochs are unknown."""
     run_tiny(tmp_path, Study(trials=2, sampler=sampler))
-    added(tmp_path, GOOD, 0.99)
+    added(tmp_path, GOOD, value=0.99)
     study = run_tiny(tmp_path, Study(trials=6, sampler=sampler))
     best = progress(study, 6).best
     assert (best.number, best.value, best.epoch, best.params) == (2, 0.99, 0, GOOD)
     assert len(study.trials) == 6
-    assert plain(tmp_path).trials[2].state == TrialState.COMPLETE
+    assert load_plainly(tmp_path).trials[2].state == TrialState.COMPLETE
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
@@ -64,10 +56,10 @@ def test_imported_trial_outside_space_fails(tmp_path, case):
     """It cannot be retrained, so it cannot be the best."""
     params, value, reason = UNUSABLE[case]
     run_tiny(tmp_path, Study(trials=2))
-    added(tmp_path, params, value)
+    added(tmp_path, params, value=value)
     study = run_tiny(tmp_path, Study(trials=4))
     assert progress(study, 4).best.number != 2
-    stored = plain(tmp_path).trials
+    stored = load_plainly(tmp_path).trials
     assert stored[2].state == TrialState.FAIL
     assert reason in outcome_of(stored[2]).reason
     assert [trial.state.is_finished() for trial in stored] == [True] * 4
@@ -78,8 +70,7 @@ def test_imported_trials_without_value_are_kept(tmp_path):
     run_tiny(tmp_path, Study(trials=1))
     for state in (TrialState.PRUNED, TrialState.FAIL):
         for params in (GOOD, {"dropout": 0.9}):
-            distributions = {name: KINDS[name] for name in params}
-            plain(tmp_path).add_trial(create_trial(state=state, params=params, distributions=distributions))
+            added(tmp_path, params, state=state)
     study = run_tiny(tmp_path, Study(trials=8))
     assert all(trial.state.is_finished() for trial in study.trials)
     assert progress(study, 8).best is not None
@@ -89,7 +80,7 @@ def test_imported_failures_do_not_end_search(tmp_path):
     """Only trials that failed here count."""
     opened_tiny(tmp_path, Study(trials=9))
     for _ in range(6):
-        plain(tmp_path).add_trial(create_trial(state=TrialState.FAIL))
+        load_plainly(tmp_path).add_trial(create_trial(state=TrialState.FAIL))
     study = run_tiny(tmp_path, Study(trials=9), CurveObjective())
     assert progress(study, 9).complete
 

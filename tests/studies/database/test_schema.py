@@ -55,15 +55,14 @@ def test_tables_are_created_once(open_worker):
         assert connection.scalars(sa.select(VERSION.c.version)).all() == [SCHEMA_VERSION]
 
 
-def test_optuna_lists_study(open_worker, open_plainly, url, engines):
+def test_optuna_lists_study(open_worker, open_plainly, plain_storage):
     """Optuna ignores the tables of search."""
     opened = open_worker()
-    queue = joined(opened, Study())
-    queue.claim()
+    joined(opened, Study()).claim()
     plain = open_plainly()
     assert [trial.state.name for trial in plain.trials] == ["RUNNING"]
-    engines.append((storage := optuna.storages.RDBStorage(url)).engine)
-    assert [found.study_name for found in optuna.get_all_study_summaries(storage)] == ["tiny"]
+    assert plain.direction.name == "MAXIMIZE"
+    assert [found.study_name for found in optuna.get_all_study_summaries(plain_storage())] == ["tiny"]
 
 
 def start(url: str, go, answers) -> None:
