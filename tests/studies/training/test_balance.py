@@ -1,4 +1,4 @@
-"""Classes of unequal size: weights and drawing, on every feed."""
+"""Classes of unequal size: weights and sampling, on every feed."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SPLIT = Split(np.arange(len(LABELS), dtype=np.uint8).reshape(-1, 1, 1, 1), LABEL
 
 
 def batches(feed, balance):
-    """All batches of the second epoch as arrays, from `tf.data` or from the arrays."""
+    """Return all batches of the second epoch as arrays, from `tf.data` or from arrays."""
     if feed == "arrays":
         found = ShuffledBatches(SPLIT, 16, seed=3, balance=balance)
         found.begin_epoch(1)
@@ -23,8 +23,8 @@ def batches(feed, balance):
     return [tuple(np.asarray(part) for part in batch) for batch in made.inputs["x"]]
 
 
-def test_weights_are_the_inverse_shares():
-    """Each image weighs as scikit-learn's `balanced` says: every class the same in all, one in the mean."""
+def test_class_weights_are_inverse_frequencies():
+    """The weights are those of scikit-learn's `balanced`: equal sums for all classes, 1 on average."""
     weights = class_weights(LABELS)
     np.testing.assert_allclose(weights, compute_sample_weight("balanced", LABELS), rtol=1e-6)
     assert weights.mean() == pytest.approx(1)
@@ -33,8 +33,8 @@ def test_weights_are_the_inverse_shares():
 
 
 @pytest.mark.parametrize("epoch", range(4))
-def test_drawing_takes_every_class_equally_often(epoch):
-    """As many images as there are; of a small class each comes as often as any other, give or take one."""
+def test_sampling_draws_every_class_equally_often(epoch):
+    """An epoch has as many images as the split; images of a class are drawn equally often, give or take one."""
     order = epoch_order(LABELS, 5, epoch, balanced=True)
     assert len(order) == len(LABELS)
     counts = np.bincount(LABELS[order])[[0, 1, 3]]
@@ -44,17 +44,18 @@ def test_drawing_takes_every_class_equally_often(epoch):
         assert times.max() - times.min() <= 1
 
 
-def test_drawing_depends_on_seed_and_epoch_alone():
-    """The same seed and epoch draw the same images, others draw others."""
-    first = epoch_order(LABELS, 5, 1, balanced=True)
-    np.testing.assert_array_equal(first, epoch_order(LABELS, 5, 1, balanced=True))
-    assert not np.array_equal(first, epoch_order(LABELS, 5, 2, balanced=True))
-    assert not np.array_equal(first, epoch_order(LABELS, 6, 1, balanced=True))
+@pytest.mark.parametrize("balanced", [False, True])
+def test_order_depends_on_seed_and_epoch_alone(balanced):
+    """The same seed and epoch give the same images, others give others."""
+    first = epoch_order(LABELS, 5, 1, balanced=balanced)
+    np.testing.assert_array_equal(first, epoch_order(LABELS, 5, 1, balanced=balanced))
+    for seed, epoch in ((5, 2), (6, 1)):
+        assert not np.array_equal(first, epoch_order(LABELS, seed, epoch, balanced=balanced))
 
 
 @pytest.mark.parametrize("balance", [None, "class_weights", "sampling"])
-def test_both_feeds_give_the_same_batches(balance):
-    """The feed from `tf.data` and the one from arrays hold the same images, labels and weights, batch by batch."""
+def test_feeds_give_the_same_batches(balance):
+    """The feeds from `tf.data` and from arrays hold the same images, labels and weights, batch by batch."""
     parts = 3 if balance == "class_weights" else 2
     for one, two in zip(batches("tf.data", balance), batches("arrays", balance), strict=True):
         assert len(one) == len(two) == parts
@@ -65,7 +66,7 @@ def test_both_feeds_give_the_same_batches(balance):
 
 @pytest.mark.parametrize("feed", ["tf.data", "arrays"])
 def test_weights_belong_to_their_images(feed):
-    """Every image of a batch stands beside its own label and weight."""
+    """Every image appears once, with its own label and weight."""
     images, labels, weights = (np.concatenate(part) for part in zip(*batches(feed, "class_weights"), strict=True))
     positions = np.ravel(images)
     np.testing.assert_array_equal(np.sort(positions), np.arange(len(LABELS)))

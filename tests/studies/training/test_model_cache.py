@@ -1,4 +1,4 @@
-"""Kept models: training with one gives bit for bit what training with a new one gives."""
+"""Training with a cached model gives, bit for bit, what training with a new one gives."""
 
 from dataclasses import replace
 
@@ -23,14 +23,13 @@ from spaces import (
     Space,
 )
 from studies.backend.quiet import quiet_keras
-from studies.data.dataset import Split
 from studies.features.heads import build_head
 from studies.models import pretrained
 from studies.models.build import build_model, inference_model
 from studies.training import result
 from studies.training.feed import training_feed
 from studies.training.model_cache import CompiledModelCache
-from tests.support.fitting import fit
+from tests.support.fitting import fit, noisy_images, small_network
 
 SIDE = 8
 FIRST = Space(
@@ -46,22 +45,15 @@ FIRST = Space(
 BRANCHES = Branches(Branch(4, 3), Branch(4, 5), dense_units=8)
 
 
-def noisy(images, classes, seed, shape=(SIDE, SIDE, 1)):
-    """Images of classes that differ in brightness a little."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(images, dtype=np.int64) % classes
-    pixels = rng.integers(0, 80, (images, *shape)) + (150 // classes) * labels.reshape(-1, *[1] * len(shape))
-    return Split(pixels.astype(np.uint8), labels)
-
-
-def fitted(recipe, seed, warm=None, *, classes=3, shape=(SIDE, SIDE, 1), build=build_model, **more):
-    images, validation = (noisy(count, classes, count, shape) for count in (75, 30))
+def fitted(recipe, seed, cache=None, *, classes=3, shape=(SIDE, SIDE, 1), build=build_model, **more):
+    levels = {"noise": 80, "contrast": 150 // classes}
+    images, validation = (noisy_images(n, n, classes=classes, shape=shape, **levels) for n in (75, 30))
     more.setdefault("validation", validation)
-    return fit(recipe, images, classes=classes, seed=seed, build=build, model_cache=warm, **more)
+    return fit(recipe, images, classes=classes, seed=seed, build=build, model_cache=cache, **more)
 
 
 def weights(trained):
-    """A copy: a kept model's weights are another training's later."""
+    """Return history and a copy of the weights, which the next training of a cached model changes."""
     return trained.history, [np.array(weight) for weight in trained.model.get_weights()]
 
 
@@ -72,58 +64,48 @@ def assert_equal(one, two):
 
 
 def assert_trains_as_new(first, second, *, seed=2, **how):
-    """A model that was kept after another training trains as a new one."""
-    warm = CompiledModelCache()
-    fitted(first, 1, warm, epochs=1, **how)
-    assert_equal(weights(fitted(second, seed, warm, **how)), weights(fitted(second, seed, **how)))
-    assert warm.reused == 1
+    """Check that a model cached by another training trains as a new one."""
+    cache = CompiledModelCache()
+    fitted(first, 1, cache, epochs=1, **how)
+    assert_equal(weights(fitted(second, seed, cache, **how)), weights(fitted(second, seed, **how)))
+    assert cache.reused == 1
 
 
-def prepared(recipe, warm, shape=(SIDE, SIDE, 1)):
-    """What a training does with a kept model, but training it."""
-    model = warm.borrow(build_model(recipe, shape, 3), recipe, steps_per_epoch=3, steps_per_execution=32)
-    warm.put_back()
+def prepared(recipe, cache, shape=(SIDE, SIDE, 1)):
+    """Return the model that a training would get."""
+    model = cache.borrow(build_model(recipe, shape, 3), recipe, steps_per_epoch=3, steps_per_execution=32)
+    cache.put_back()
     return model
 
 
 def assert_not_shared(first, second, **how):
-    warm = CompiledModelCache()
-    assert prepared(first, warm, **how) is not prepared(second, warm, **how)
-    assert warm.reused == 0
-
-
-def small_network(record, input_shape):
-    """In place of a network of `keras.applications`."""
-    images = keras.Input(input_shape)
-    features = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))
-    return keras.Model(images, features, name="network")
+    cache = CompiledModelCache()
+    assert prepared(first, cache, **how) is not prepared(second, cache, **how)
+    assert cache.reused == 0
 
 
 def changed(recipe, **more):
-    """The same structure with other numbers."""
+    """Return a recipe of the same structure with other numbers."""
     return replace(recipe, **{"learning_rate": 0.003, "dropout": 0.45, **more})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("classes", [2, 3])
-def test_another_learning_rate_dropout_and_batch_size(classes):
-    """What is changed most often reuses a convolutional network, whatever its head."""
-    second = changed(FIRST, batch_size=16, backbone=replace(FIRST.backbone, block_dropout=0.11))
-    assert_trains_as_new(FIRST, second, classes=classes)
-
-
-def test_a_model_that_can_be_kept_trains_as_a_new_one():
-    """Already the first training has dropout, translation and schedule in variables."""
+def test_first_training_of_a_cacheable_model_trains_as_a_plain_one():
+    """Its dropout, translation and schedule are variables from the start."""
     recipe = replace(FIRST, augment=Augment(translation=0.1), schedule=Cosine())
     assert_equal(weights(fitted(recipe, 1, CompiledModelCache())), weights(fitted(recipe, 1)))
 
 
+HEAD = {"backbone": Pretrained("MobileNetV2", weights=None, dense_units=8)}
 SOME = [
+    ({}, {"batch_size": 16, "backbone": replace(FIRST.backbone, block_dropout=0.11)}, {"classes": 2}),
+    ({}, {"batch_size": 16, "backbone": replace(FIRST.backbone, block_dropout=0.11)}),
+    (HEAD, {"batch_size": 16}, {"shape": (12,), "build": build_head, "validation": None}),
+    (HEAD, {"batch_size": 16}, {"shape": (3, 12), "build": build_head, "validation": None}),
     ({"schedule": Constant()}, {"schedule": Cosine(warmup=0.5)}),
     ({"optimizer": AdamW(weight_decay=0.1)}, {"optimizer": AdamW(weight_decay=0.02)}),
     ({"from_logits": False}, {}),
     ({"balance": "sampling"}, {}),
-    ({"backbone": Pretrained("MobileNet", weights=None)}, {}),
+    ({"backbone": Pretrained("MobileNet", weights=None)}, {}, {"shape": (SIDE, SIDE, 3)}),
     ({"augment": Augment(translation=0.1)}, {"augment": Augment(translation=0.05)}),
 ]
 OTHERS = [
@@ -140,30 +122,21 @@ OTHERS = [
     ({"augment": Augment(translation=0.1, flip="both", zoom=0.1)}, {}),
 ]
 MATRIX = [
-    pytest.param(*case, marks=mark)
+    pytest.param(*case, *[{}] * (3 - len(case)), marks=mark, id="-".join(str(each.values()) for each in case)[:60])
     for mark, cases in ((pytest.mark.slow, SOME), (pytest.mark.exhaustive, OTHERS))
     for case in cases
 ]
 
 
-@pytest.mark.parametrize(("first", "second"), MATRIX, ids=lambda fields: "-".join(map(str, fields.values()))[:40])
-def test_every_kind_of_training_is_reused_exactly(first, second, monkeypatch):
-    """Schedules, optimizers, losses, weights of classes, precisions, networks and augmentations."""
+@pytest.mark.parametrize(("first", "second", "how"), MATRIX)
+def test_every_kind_of_training_is_reused_exactly(first, second, how, monkeypatch):
+    """Numbers of a trial, schedules, optimizers, losses, class weights, precisions, networks, heads, augmentations."""
     monkeypatch.setattr(pretrained, "make_network", small_network)
     recipe = replace(FIRST, **first)
-    shape = (SIDE, SIDE, 3) if "backbone" in first else (SIDE, SIDE, 1)
-    assert_trains_as_new(recipe, changed(recipe, **second), shape=shape)
+    assert_trains_as_new(recipe, changed(recipe, **second), **how)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("shape", [(12,), (3, 12)])
-def test_a_head_on_features_is_reused_exactly(shape):
-    """Also one that draws from several views."""
-    recipe = replace(FIRST, backbone=Pretrained("MobileNetV2", weights=None, dense_units=8))
-    assert_trains_as_new(recipe, changed(recipe, batch_size=16), shape=shape, build=build_head, validation=None)
-
-
-def own_network(recipe, input_shape, outputs):
+def custom_network(recipe, input_shape, outputs):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(outputs)])
 
 
@@ -181,119 +154,105 @@ def own_network(recipe, input_shape, outputs):
     ],
     ids=str,
 )
-def test_another_structure_is_built_anew(first, second):
-    """What is traced as a constant is never taken from another trial."""
+def test_another_structure_gets_a_new_model(first, second):
+    """A trial never reuses a constant that another one traced."""
     recipe = replace(FIRST, **first)
     assert_not_shared(recipe, changed(recipe, **second))
 
 
+def network_with_dropout(record, input_shape):
+    """Return a network whose copy Keras makes without the random state."""
+    images = keras.Input(input_shape)
+    return keras.Model(images, keras.layers.Dropout(0.5)(keras.layers.Conv2D(4, 3)(images)))
+
+
+PRETRAINED = Pretrained("MobileNet", weights=None)
+
+
 @pytest.mark.parametrize(
-    "fields",
-    [{"backbone": None, "model": Custom(own_network)}, {"precision": "mixed_float16"}],
-    ids=["own code", "scaled loss"],
+    ("fields", "network"),
+    [
+        ({"backbone": None, "model": Custom(custom_network)}, None),
+        ({"precision": "mixed_float16"}, None),
+        ({"backbone": PRETRAINED}, network_with_dropout),
+        ({"backbone": PRETRAINED, "fine_tune": FineTune(layers=4, epochs=1)}, small_network),
+    ],
+    ids=["custom code", "scaled loss", "frozen dropout", "second phase"],
 )
-def test_what_could_hold_more_is_not_kept(fields):
-    """A network of the user's own, and an optimizer around the optimizer, are built for every trial."""
-    recipe = replace(FIRST, **fields)
-    assert_not_shared(recipe, changed(recipe))
-
-
-def test_a_second_phase_is_not_kept():
-    """Fine-tuning changes what is trained: its model is new in every trial."""
-    network = Pretrained("MobileNet", weights=None, alpha=0.25)
-    recipe = replace(FIRST, backbone=network, fine_tune=FineTune(layers=4, epochs=1))
-    assert_not_shared(recipe, changed(recipe), shape=(32, 32, 3))
-
-
-def test_a_frozen_dropout_is_not_kept(monkeypatch):
-    """Keras copies it without its random state, so that the states of both models no longer match."""
-
-    def network(record, input_shape):
-        images = keras.Input(input_shape)
-        return keras.Model(images, keras.layers.Dropout(0.5)(keras.layers.Conv2D(4, 3)(images)))
-
+def test_model_with_further_state_is_not_cached(monkeypatch, fields, network):
+    """Custom code, a loss scale, a frozen dropout and a second phase get a new model for every trial."""
     monkeypatch.setattr(pretrained, "make_network", network)
-    recipe = replace(FIRST, backbone=Pretrained("MobileNet", weights=None))
-    assert_not_shared(recipe, changed(recipe), shape=(SIDE, SIDE, 3))
+    recipe = replace(FIRST, **fields)
+    assert_not_shared(recipe, changed(recipe), shape=(SIDE, SIDE, 3 if network else 1))
 
 
 @pytest.mark.slow
-def test_a_training_that_was_stopped_or_diverged_leaves_no_trace():
-    """The next training of the kept model is that of a new one."""
+def test_stopped_or_diverged_training_leaves_no_trace():
+    """The next training of the cached model is that of a new one, in a cleared session too."""
     recipe = replace(FIRST, optimizer=SGD(), backbone=CNN(filters=4, blocks=1), epochs=9)
-    warm = CompiledModelCache()
-    asked = iter([False, True])
-    stopped = fitted(replace(recipe, batch_size=1), 3, warm, stop=lambda: next(asked, True))
+    cache, asked = CompiledModelCache(), iter([False, True])
+    stopped = fitted(replace(recipe, batch_size=1), 3, cache, stop=lambda: next(asked, True))
     assert stopped.end_reason == result.EndReason.STOPPED
-    diverged = fitted(replace(recipe, learning_rate=1e30), 4, warm)
+    diverged = fitted(replace(recipe, learning_rate=1e30), 4, cache)
     assert diverged.end_reason == result.EndReason.DIVERGED
-    assert_equal(weights(fitted(recipe, 1, warm)), weights(fitted(recipe, 1)))
-    assert warm.reused == 2
+    keras.utils.clear_session(free_memory=False)
+    assert_equal(weights(fitted(recipe, 1, cache)), weights(fitted(recipe, 1)))
+    assert cache.reused == 2
 
 
 @pytest.mark.slow
-def test_a_model_is_lost_when_its_training_fails():
-    """After an error nobody knows what a model holds."""
-    warm = CompiledModelCache()
-    fitted(FIRST, 1, warm)
+def test_model_of_a_failed_training_is_not_cached():
+    """After an error the state of the model is unknown."""
+    cache = CompiledModelCache()
+    fitted(FIRST, 1, cache)
 
     def fail(epoch, metrics):
         raise MemoryError("no memory")
 
     with pytest.raises(MemoryError):
-        fitted(FIRST, 1, warm, on_epoch=fail)
-    fitted(FIRST, 1, warm)
-    assert warm.reused == 1
+        fitted(FIRST, 1, cache, on_epoch=fail)
+    fitted(FIRST, 1, cache)
+    assert cache.reused == 1
 
 
-@pytest.mark.slow
-def test_kept_models_survive_a_cleared_session():
-    """What the worker does between two trials."""
-    warm = CompiledModelCache()
-    fitted(FIRST, 1, warm)
-    keras.utils.clear_session(free_memory=False)
-    assert_equal(weights(fitted(changed(FIRST), 2, warm)), weights(fitted(changed(FIRST), 2)))
-    assert warm.reused == 1
-
-
-def test_the_model_used_longest_ago_goes_first():
-    """Only so many models are kept."""
-    warm = CompiledModelCache(max_models=2)
+def test_least_recently_used_model_is_evicted():
+    """The cache holds `max_models` models."""
+    cache = CompiledModelCache(max_models=2)
     one, two, three = (replace(FIRST, backbone=replace(FIRST.backbone, dense_units=units)) for units in (1, 2, 3))
-    models = [prepared(recipe, warm) for recipe in (one, two, one, three, one, two)]
+    models = [prepared(recipe, cache) for recipe in (one, two, one, three, one, two)]
     assert models[0] is models[2] is models[4]
     assert models[1] is not models[5]
 
 
-def test_nothing_is_kept_after_clearing():
-    """What is done when memory ran out."""
-    warm = CompiledModelCache()
-    before = prepared(FIRST, warm)
-    warm.clear()
-    assert prepared(FIRST, warm) is not before
+def test_cleared_cache_is_empty():
+    """Clearing frees memory when it runs out."""
+    cache = CompiledModelCache()
+    before = prepared(FIRST, cache)
+    cache.clear()
+    assert prepared(FIRST, cache) is not before
 
 
 @pytest.mark.slow
-def test_a_kept_model_is_exported_with_plain_layers(tmp_path):
-    """An inference model of it holds Keras' own layers alone, and is loaded without custom objects."""
+def test_cached_model_is_exported_with_plain_layers(tmp_path):
+    """Its inference model holds only layers of Keras, and loads without custom objects."""
     trained = fitted(FIRST, 1, CompiledModelCache())
     shape = (SIDE, SIDE, 1)
     exported = inference_model(FIRST, trained.model, shape, classes=3)
     assert {type(layer).__module__.split(".")[0] for layer in exported.layers} == {"keras"}
     with quiet_keras():
         exported.save(tmp_path / "model.keras")
-    images = noisy(5, 3, 0).images.astype(np.float32)
+    images = noisy_images(5, 0, classes=3, shape=shape).images.astype(np.float32)
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
     expected = keras.ops.softmax(trained.model(images, training=False))
     np.testing.assert_allclose(loaded(images), expected, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_one_batch_more_or_less_runs_the_same_steps():
-    """The compiled steps end where an epoch does, so that an epoch of any length fits into them."""
-    warm = CompiledModelCache()
+def test_cached_model_runs_epochs_of_any_length():
+    """The compiled steps end where an epoch does."""
+    cache = CompiledModelCache()
     for size in (7, 32, 100):
         recipe = replace(FIRST, batch_size=size)
-        assert training_feed(noisy(75, 3, 75), size, 1).steps == -(-75 // size)
-        assert_equal(weights(fitted(recipe, 1, warm)), weights(fitted(recipe, 1)))
-    assert warm.reused == 2
+        assert training_feed(noisy_images(75, 75), size, 1).steps == -(-75 // size)
+        assert_equal(weights(fitted(recipe, 1, cache)), weights(fitted(recipe, 1)))
+    assert cache.reused == 2
