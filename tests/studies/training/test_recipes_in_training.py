@@ -1,4 +1,4 @@
-"""Fields of a recipe that change how it is trained: the form of the loss, precision, balance, and the metric."""
+"""Fields of a recipe that change how it is trained: logits, precision, balance and metric."""
 
 from dataclasses import replace
 
@@ -13,11 +13,10 @@ from studies.data.dataset import Dataset, Split
 from studies.models.build import build_model, inference_model
 from studies.models.outputs import returns_logits
 from studies.models.precision import precision
-from studies.training import result
 from studies.training.feed import evaluation_data
 from studies.training.scores import compute_scores
 from studies.trials.space_checks import check_metric
-from tests.support.fitting import fit
+from tests.support.fitting import fit, noisy_images
 
 RECIPE = Space(
     data=Digits(),
@@ -34,11 +33,8 @@ ALL = {f"val_{name}" for name in ("loss", "accuracy", "auc", "precision", "recal
 
 
 def shades(classes, images, seed):
-    """Images whose class is their brightness, with noise that makes some of them hard."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, classes, images)
-    pixels = rng.integers(0, 90, (images, *SHAPE)) + (160 // (classes - 1) * labels)[:, None, None, None]
-    return Split(pixels.astype(np.uint8), labels)
+    """Return images whose class is their brightness, with noise that makes some of them hard."""
+    return noisy_images(images, seed, classes=classes, shape=SHAPE, noise=90, contrast=160 // (classes - 1))
 
 
 def trained(recipe=RECIPE, classes=3, **more):
@@ -52,8 +48,8 @@ def probabilities(recipe, model, classes, split):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
-def test_logits_and_probabilities_train_the_same(classes):
-    """A loss of logits and one of probabilities give the same epochs and the same answers, up to rounding."""
+def test_logits_and_probabilities_train_alike(classes):
+    """A loss of logits and one of probabilities give the same epochs and predictions, up to rounding."""
     recipes = [RECIPE, replace(RECIPE, from_logits=False)]
     models = [trained(recipe, classes) for recipe in recipes]
     assert [returns_logits(found.model) for found in models] == [True, False]
@@ -66,17 +62,28 @@ def test_logits_and_probabilities_train_the_same(classes):
     np.testing.assert_allclose(*answers, atol=1e-3)
 
 
-@pytest.mark.parametrize("from_logits", [True, False])
-def test_a_network_of_your_own_gives_what_is_asked_for(from_logits):
-    """Also a custom network's logits become probabilities, and its probabilities stay what they are."""
+@pytest.mark.parametrize(
+    ("last", "fields", "expected"),
+    [
+        ("linear", {}, True),
+        ("linear", {"from_logits": False}, False),
+        ("softmax", {}, False),
+        ("softmax", {"from_logits": False}, False),
+        ("linear", {"precision": "mixed_bfloat16"}, True),
+    ],
+)
+def test_custom_network_follows_the_recipe(last, fields, expected):
+    """Logits become probabilities only where the recipe asks for them; outputs are float32 at any precision."""
 
     def build(recipe, input_shape, outputs):
-        last = keras.layers.Dense(outputs, activation=recipe.model.last)
-        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), last])
+        output = keras.layers.Dense(outputs, activation=recipe.model.last)
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), output])
 
-    for last, expected in (("linear", from_logits), ("softmax", False)):
-        recipe = replace(RECIPE, backbone=None, model=Custom(build, last=last), from_logits=from_logits)
-        assert returns_logits(build_model(recipe, SHAPE, 3)) is expected
+    recipe = replace(RECIPE, backbone=None, model=Custom(build, last=last), **fields)
+    model = build_model(recipe, SHAPE, 3)
+    assert returns_logits(model) is expected
+    assert model.output.dtype == "float32"
+    assert inference_model(recipe, model, SHAPE, 3).count_params() == model.count_params()
 
 
 @pytest.mark.slow
@@ -101,26 +108,13 @@ def test_mixed_precision_trains_and_is_exported_in_float32(backbone, tmp_path):
     np.testing.assert_allclose(loaded.predict(split.images, verbose=0), mixed, atol=0.05)
 
 
-def test_float16_scales_its_loss():
-    """Small gradients do not vanish in float16: the optimizer scales the loss."""
+def test_float16_scales_the_loss():
+    """The optimizer scales the loss, so that small gradients do not vanish."""
     found = trained(replace(RECIPE, precision="mixed_float16", epochs=1))
     assert isinstance(found.model.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-def test_a_network_of_your_own_ends_in_float32():
-    """Whatever a custom network computes in, its answers are float32."""
-
-    def build(recipe, input_shape, outputs):
-        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(outputs)])
-
-    recipe = replace(RECIPE, backbone=None, model=Custom(build), precision="mixed_bfloat16")
-    model = build_model(recipe, SHAPE, 3)
-    assert model.output.dtype == "float32"
-    assert returns_logits(model)
-    assert inference_model(recipe, model, SHAPE, 3).count_params() == model.count_params()
-
-
-def test_an_error_puts_the_precision_back():
+def test_error_restores_the_precision():
     """A recipe that cannot be built leaves the policy of the next trial alone."""
     with pytest.raises(ZeroDivisionError), precision("mixed_bfloat16"):
         _ = 1 / 0
@@ -128,8 +122,8 @@ def test_an_error_puts_the_precision_back():
 
 
 @pytest.mark.slow
-def test_balance_finds_more_of_the_small_class():
-    """Of ten to one, a balanced training finds more of the few."""
+def test_balance_raises_recall_of_the_small_class():
+    """With classes of ten to one, both balances find more images of the small one."""
     rng = np.random.default_rng(0)
 
     def unequal(images):
@@ -151,8 +145,8 @@ def test_balance_finds_more_of_the_small_class():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("metric", "classes"), [("val_auc", 2), ("val_top_5_accuracy", 7)])
-def test_every_metric_is_the_one_of_the_test(metric, classes):
-    """Each metric can be compared, and is what the best weights score as the test would score them."""
+def test_validation_metrics_equal_the_test_scores(metric, classes):
+    """Each metric selects the best epoch, and is the score of its weights."""
     split = shades(classes, 60, 1)
     recipe = replace(RECIPE, metric=metric, epochs=2)
     found = trained(recipe, classes, validation=split)
@@ -176,8 +170,8 @@ def test_every_metric_is_the_one_of_the_test(metric, classes):
     ],
     ids=str,
 )
-def test_accuracy_and_loss_are_keras_own(classes, changes, monkeypatch):
-    """They are what Keras' own validation gives, unweighted, in every epoch; the accuracy to the last bit."""
+def test_accuracy_and_loss_equal_those_of_keras(classes, changes, monkeypatch):
+    """They are those of an unweighted validation in every epoch; the accuracy to the last bit."""
     split = shades(classes, 70, 1)
     recipe = replace(RECIPE, **changes)
     full = trained(recipe, classes, validation=split).history
@@ -188,8 +182,8 @@ def test_accuracy_and_loss_are_keras_own(classes, changes, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["regularizer", "added loss", "own step"])
-def test_a_loss_that_only_keras_knows_stays_keras(kind):
-    """What layers add to the loss, and a `test_step` of the user's own, count in every metric's validation."""
+def test_losses_added_to_a_model_count_in_validation(kind):
+    """Regularisers, losses of layers and a custom `test_step` count, whatever the metric."""
 
     class Adding(keras.layers.Layer):
         def call(self, values):
@@ -217,24 +211,8 @@ def test_a_loss_that_only_keras_knows_stays_keras(kind):
     assert np.isfinite(measured["val_auc"])
 
 
-def test_a_loss_that_is_not_finite_is_seen_by_every_metric():
-    """A diverged training ends as such when the metric is one of ours."""
-    diverged = trained(replace(RECIPE, metric="val_auc", learning_rate=1e30, epochs=9, patience=None))
-    assert diverged.end_reason == result.EndReason.DIVERGED
-    assert len(diverged.history) < 9
-
-
-def test_a_request_during_the_validation_ends_it():
-    """An epoch whose validation was cut short does not count."""
-    recipe = replace(RECIPE, metric="val_auc", batch_size=96)
-    asked = iter([False, True])
-    stopped = trained(recipe, stop=lambda: next(asked, True))
-    assert stopped.end_reason == result.EndReason.STOPPED
-    assert stopped.history == ()
-
-
-def test_metrics_that_tell_nothing_apart_are_refused():
-    """The top five of five classes, and a ROC curve of one class, are the same for every model."""
+def test_metrics_without_meaning_are_refused():
+    """The top five of five classes, and the ROC curve of one class, are the same for every model."""
     splits = [shades(5, 10, seed) for seed in range(3)]
     dataset = Dataset(*splits, ("a", "b", "c", "d", "e"))
     with pytest.raises(DataError, match="val_top_5_accuracy"):

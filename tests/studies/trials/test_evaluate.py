@@ -20,27 +20,26 @@ from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
 from studies.stop_request import StopReason, StopRequest
 from studies.training import result
 from studies.trials import evaluate
-from studies.trials.evaluate import TrialEvaluator
 from studies.trials.recipe_training import train_recipe
-from tests.studies.training.test_fit import TRAIN, VALIDATION
-from tests.support.fakes import TINY, Recorder, run_context, run_tiny
+from tests.support.fakes import TINY, Recorder
+from tests.support.fitting import evaluate_trials, noisy_images
 
 SPACE = replace(TINY, epochs=3, batch_size=32, learning_rate=Float(1e-3, 1e-1, log=True))
+TRAIN, VALIDATION = (noisy_images(n, seed, shape=(8, 8, 1), noise=80, contrast=120) for seed, n in enumerate((100, 40)))
 DATASET = Dataset(TRAIN, VALIDATION, VALIDATION, ("dark", "bright"))
 
 
-def search(folder, space=SPACE, trials=1, stop=None, recorder=None, seed=0):
-    """Run trials that train for real, on images that cost nothing to load."""
-    stop, recorder = stop or StopRequest(), recorder or Recorder()
-    evaluate = TrialEvaluator(run_context(recorder, stop, DATASET, seed=seed))
-    return run_tiny(folder, Study(trials=trials, pruner="none", seed=seed), evaluate, space, stop, recorder)
+def search(folder, space=SPACE, trials=1, seed=0, **named):
+    """Run trials that train for real."""
+    folder.mkdir(exist_ok=True)
+    return evaluate_trials(folder, DATASET, space, Study(trials=trials, pruner="none", seed=seed), **named)
 
 
 def outcome(study, number=0) -> TrialOutcome:
     return outcome_of(study.trials[number])
 
 
-def test_a_trial_stores_every_epoch_and_its_best(tmp_path):
+def test_trial_stores_every_epoch_and_the_best_value(tmp_path):
     """The database holds the curve, all metrics of each epoch, and the best epoch as the value."""
     recorder = Recorder()
     study = search(tmp_path, recorder=recorder)
@@ -55,17 +54,15 @@ def test_a_trial_stores_every_epoch_and_its_best(tmp_path):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_values(tmp_path):
     """Two studies of one seed agree trial by trial."""
-    studies = []
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        studies.append(search(tmp_path / name, trials=2, seed=5))
+    studies = [search(tmp_path / name, trials=2, seed=5) for name in "ab"]
     one, two = ([trial.intermediate_values for trial in study.trials] for study in studies)
     assert one == two
 
 
-def test_a_loss_that_is_not_finite_prunes_the_trial_with_its_reason(tmp_path):
-    """A diverged trial teaches the sampler: it is pruned, not failed, and the search goes on."""
-    study = search(tmp_path, replace(SPACE, learning_rate=1e30, optimizer=SGD()), trials=2)
+@pytest.mark.parametrize("folds", [None, 2])
+def test_diverged_trial_is_pruned_with_its_reason(tmp_path, folds):
+    """Divergence, of a fold too, teaches the sampler: the trial is pruned, not failed, and the search continues."""
+    study = search(tmp_path, replace(SPACE, learning_rate=1e30, optimizer=SGD(), folds=folds), trials=2)
     assert outcome(study).state == PRUNED
     assert "diverged: the loss was not finite in epoch" in outcome(study).reason
     assert progress(study, 2).pruned == 2
@@ -79,8 +76,8 @@ def test_a_loss_that_is_not_finite_prunes_the_trial_with_its_reason(tmp_path):
         (ValueError("a broken layer"), FAILED, "ValueError: a broken layer"),
     ],
 )
-def test_what_breaks_a_trial_ends_it_alone(tmp_path, monkeypatch, error, state, reason):
-    """Out of memory is told to the sampler as pruned, any other error as failed; both keep their reason."""
+def test_error_in_a_trial_ends_that_trial_only(tmp_path, monkeypatch, error, state, reason):
+    """Out of memory prunes a trial, any other error fails it; both store the reason."""
     calls = iter(range(9))
 
     def breaks_once(*arguments, **named):
@@ -94,8 +91,8 @@ def test_what_breaks_a_trial_ends_it_alone(tmp_path, monkeypatch, error, state, 
     assert reason in outcome(study, 1).reason
 
 
-def test_a_recipe_that_cannot_be_built_ends_the_run_only_at_first(tmp_path, monkeypatch):
-    """When nothing has worked yet the user is asked to mend it, and no trial is lost; later the trial fails."""
+def test_model_error_ends_the_run_until_a_trial_is_complete(tmp_path, monkeypatch):
+    """Before the first result the user has to fix the space, and no trial is lost; later the trial fails."""
 
     def unbuildable(*arguments, **named):
         raise ModelError("the weights do not fit")
@@ -114,8 +111,8 @@ def test_a_recipe_that_cannot_be_built_ends_the_run_only_at_first(tmp_path, monk
     assert progress(study, 2).done == 2
 
 
-def test_an_error_of_the_database_costs_no_trial(tmp_path, monkeypatch):
-    """The run ends, and the trial waits for the next one."""
+def test_database_error_returns_the_trial_to_the_queue(tmp_path, monkeypatch):
+    """The run ends, and the next one evaluates the trial."""
 
     def locked(*_):
         raise OperationalError("INSERT", {}, Exception("database is locked"))
@@ -129,8 +126,8 @@ def test_an_error_of_the_database_costs_no_trial(tmp_path, monkeypatch):
     assert len(study.trials) == 1
 
 
-def test_a_recipe_that_cannot_be_built_does_not_block_a_study_without_complete_trials(tmp_path, monkeypatch):
-    """Once a trial has ended, pruned or not, later ones fail alone."""
+def test_model_error_after_a_pruned_trial_fails_its_trial(tmp_path, monkeypatch):
+    """Once a trial has ended, pruned or not, a model error ends only its trial."""
     calls = iter(range(9))
 
     def breaks(*arguments, **named):
@@ -148,7 +145,7 @@ def test_a_recipe_that_cannot_be_built_does_not_block_a_study_without_complete_t
 
 @dataclass
 class StopAfter(Recorder):
-    """Asks for an end, or lets time run out, after some epochs."""
+    """Requests a stop, or lets time run out, after some epochs."""
 
     stop: StopRequest = field(default_factory=StopRequest)
     epochs: int = 2
@@ -163,31 +160,36 @@ class StopAfter(Recorder):
                 self.stop.deadline = 0.0
 
 
-def test_an_interrupted_trial_ends_as_an_undisturbed_one(tmp_path):
-    """After a signal the trial waits; run again it has the same curve, without gaps or doubles."""
-    stopper = StopAfter()
-    study = search(tmp_path, stop=stopper.stop, recorder=stopper)
+@pytest.mark.parametrize(
+    ("folds", "epochs", "reported", "total"),
+    [(None, 2, [1, 2], 3), pytest.param(2, 4, [1], 6, marks=pytest.mark.slow)],
+)
+def test_interrupted_trial_ends_as_an_uninterrupted_one(tmp_path, folds, epochs, reported, total):
+    """After a signal the trial waits; resumed, it has the same curve, each epoch once."""
+    space, stopper = replace(SPACE, folds=folds), StopAfter(epochs=epochs)
+    study = search(tmp_path, space, stop=stopper.stop, recorder=stopper)
     assert study.trials[0].state == TrialState.WAITING
-    assert sorted(study.trials[0].intermediate_values) == [1, 2]
-    study = search(tmp_path)
-    (tmp_path / "undisturbed").mkdir()
-    undisturbed = search(tmp_path / "undisturbed")
-    assert study.trials[0].intermediate_values == undisturbed.trials[0].intermediate_values
-    assert len(read_epochs(engine_of(study), study.trials[0]._trial_id)) == 3
+    assert sorted(study.trials[0].intermediate_values) == reported
+    study, uninterrupted = search(tmp_path, space), search(tmp_path / "uninterrupted", space)
+    assert study.trials[0].intermediate_values == uninterrupted.trials[0].intermediate_values
+    assert len(read_epochs(engine_of(study), study.trials[0]._trial_id)) == total
     assert len(study.trials) == 1
 
 
-def test_when_time_is_over_the_first_trial_counts_with_what_it_reached(tmp_path):
-    """A time limit shorter than one trial still gives a result."""
-    stopper = StopAfter(by_signal=False)
-    study = search(tmp_path, stop=stopper.stop, recorder=stopper)
-    assert outcome(study).state == COMPLETE
-    assert outcome(study).epochs == 2
+@pytest.mark.parametrize(
+    ("folds", "epochs"),
+    [(None, 2), pytest.param(2, 1, marks=pytest.mark.slow), pytest.param(2, 4, marks=pytest.mark.slow)],
+)
+def test_time_limit_completes_the_first_trial(tmp_path, folds, epochs):
+    """A limit shorter than one trial still gives a result: its finished folds, or the best epoch so far."""
+    stopper = StopAfter(by_signal=False, epochs=epochs)
+    study = search(tmp_path, replace(SPACE, folds=folds), stop=stopper.stop, recorder=stopper)
+    assert (outcome(study).state, outcome(study).epochs) == (COMPLETE, epochs)
     assert outcome(study).reason == "cut short by the time limit"
 
 
-def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monkeypatch):
-    """What the time was spent on is not thrown away: the better model of the two is the result."""
+def test_time_limit_completes_a_later_trial_that_is_the_best(tmp_path, monkeypatch):
+    """The better model of the two is the result."""
     stop = StopRequest()
     ends = iter([(0.25, result.EndReason.FINISHED), (0.5, result.EndReason.STOPPED)])
 
@@ -204,8 +206,8 @@ def test_when_time_is_over_a_later_trial_counts_if_it_is_the_best(tmp_path, monk
     assert len(study.trials) == 2
 
 
-def test_when_time_is_over_a_later_trial_that_is_not_the_best_waits(tmp_path):
-    """Once there is a better result, a trial that cannot be ended is kept for the next run."""
+def test_time_limit_returns_a_worse_trial_to_the_queue(tmp_path):
+    """The next run resumes it."""
     stopper = StopAfter(by_signal=False, epochs=4)
     study = search(tmp_path, trials=2, stop=stopper.stop, recorder=stopper)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
