@@ -24,8 +24,7 @@ from typing import Any
 class SearchError(Exception):
     """Base of every error that is reported to the user in one message without a traceback.
 
-    Args:
-        message: The field or rule, the value received and, after "\\nhint: ", what to do.
+    The message holds the field or rule, the value received and, after "\\nhint: ", what to do.
     """
 
     exit_code = 1

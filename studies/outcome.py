@@ -69,21 +69,21 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a trial ended.
+    """Outcome of a trial.
 
     Args:
         state: `complete`, `pruned`, `failed` or `waiting`.
-        value: Its best epoch's metric, or None.
-        epoch: That epoch, counted from 1, or None.
-        epochs: Whole epochs that were trained.
-        seconds: How long it took.
-        reason: Why it did not end by itself; empty when complete.
-        loss: The validation loss of its best epoch, or None; it decides between trials of equal value.
-        path: What it was trained on: `images`, or `features` or `cached views` of a frozen backbone.
-        first_phase: Epochs of the first phase that led to its weights, or None.
-        second_phase: Epochs of the second phase that led to its weights; 0 without one.
-        costs: What its training cost: the fields of `time_budget.Costs`; None where that was not measured.
-        refused: It was never trained here, because of the values that it was enqueued or added with.
+        value: Metric of the best epoch, or None.
+        epoch: Best epoch, counted from 1, or None.
+        epochs: Number of epochs that were finished.
+        seconds: Duration of the training.
+        reason: Reason for an early end; empty for a complete trial.
+        loss: Validation loss of the best epoch, or None; breaks ties between equal values.
+        trained_on: `images`, or `features` or `cached views` of a frozen backbone.
+        first_phase: Epochs of the first phase that led to the weights, or None.
+        second_phase: Epochs of the second phase that led to the weights; 0 without one.
+        costs: Fields of `Costs`, or None if they were not measured.
+        refused: True if the trial was never trained, because its enqueued or added values are not in the space.
     """
 
     state: str
@@ -102,21 +102,21 @@ class TrialOutcome:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The outcome of one call of `search run`.
+    """Result of one invocation of `search run`.
 
     Args:
         study: Name of the study.
-        metric: What was compared.
+        metric: Metric that was compared.
         direction: `maximize` or `minimize`.
-        progress: Trials by state, the baseline's value and the best trial.
-        metrics: The content of `metrics.json`; None when nothing was exported in this run or before it.
+        progress: Trials by state, value of the baseline, and best trial.
+        metrics: Content of `metrics.json`, or None if there is no export.
         export: Folder of the exported model, or None.
-        interrupted: Why the run was stopped before its trials were done, or None; not a limit of its own.
-        timed_out: The run's time was over before all trials were evaluated.
-        already_finished: All trials had been evaluated before this run.
-        elsewhere: Who exports the best trial in place of this run, in words; empty when nobody else does.
-        recycled: A fresh process should go on: this one has done its share of trials.
-        exhausted: Every recipe of the space has been evaluated.
+        interrupted: Reason for which the run was stopped before its trials were done, or None; not a limit of its own.
+        timed_out: True if the time limit was reached before all trials were done.
+        already_finished: True if all trials were done before this run.
+        exported_by: Description of another worker that exports the best trial; empty if there is none.
+        should_restart: True if a new process should take over, because this one has run its number of trials.
+        is_exhausted: True if every recipe of the space has been evaluated.
     """
 
     study: str

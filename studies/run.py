@@ -40,9 +40,9 @@ from studies.trials.dataset_loader import DatasetLoader
 from studies.trials.declared import SpaceDefinition
 from studies.trials.repeats import most_of
 from studies.trials.run_context import RunContext
+from studies.trials.run_time_budget import TimeBudget, times_slower, too_short
 from studies.trials.samplers import initial_assignments
 from studies.trials.space_checks import notices_of_code
-from studies.trials.time_budget import TimeBudget, times_slower, too_short
 from studies.trials.time_for_best import reserve_time_for_best
 from studies.workers.context import STANDALONE, WorkerContext
 from studies.workers.heartbeat import worker_session

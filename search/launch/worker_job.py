@@ -33,7 +33,7 @@ class WorkerJob:
         trials: Number of trials after which a new process replaces it.
         is_replacement: Another process of this run has worked in its place.
         checks_model: Build the first model before the first trial; False after a process has crashed without a message.
-            That model may be the cause: it then fails as a trial, and the others are evaluated.
+            If that model is the cause, it then fails as a trial, and the others are evaluated.
         study: Identity of the study that this run has joined; None while unknown.
         debug: Log tracebacks.
         started: Reading of `time.monotonic`, which all processes of a machine share, at the start of the command.

@@ -115,6 +115,8 @@ def create_tables(engine: sa.Engine) -> None:
     Raises:
         StudyError: The schema has another version.
     """
+    with engine.connect() as connection:
+        has_tables(connection)
     METADATA.create_all(engine)
     with engine.begin() as connection:
         if _version(connection) is None:

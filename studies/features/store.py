@@ -29,7 +29,7 @@ class FeatureBatches:
 
     Args:
         shape: Shape of the features: (n, units) or (n, views, units).
-        batches: Computes them, some rows at a time, in order.
+        compute: Yields them in order, some rows at a time.
     """
 
     shape: tuple[int, ...]

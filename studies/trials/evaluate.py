@@ -29,8 +29,8 @@ from studies.training.result import TrainingResult
 from studies.trials.claimed_trial import ClaimedTrial, Decision
 from studies.trials.recipe_training import train_recipe
 from studies.trials.run_context import RunContext
+from studies.trials.run_time_budget import TimeBudget
 from studies.trials.samplers import suggest_during_fit, trial_seed
-from studies.trials.time_budget import TimeBudget
 from studies.trials.trial_meter import TrialClock, TrialMeter
 from studies.trials.trial_outcome import after_error, after_training, beats, ends_the_run
 

@@ -6,7 +6,7 @@ from spaces.space import Space
 from studies.data.dataset import Dataset
 from studies.database.stored_trials import costs_of
 from studies.outcome import Progress
-from studies.trials.time_budget import TimeBudget, retrained_share
+from studies.trials.run_time_budget import TimeBudget, retrained_share
 
 
 def reserve_time_for_best(

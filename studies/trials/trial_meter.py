@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.models.layers import all_layers
 from studies.outcome import Costs
-from studies.trials.time_budget import TimeBudget
+from studies.trials.run_time_budget import TimeBudget
 
 
 @dataclass

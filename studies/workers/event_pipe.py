@@ -6,13 +6,12 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import get_args
 
-from studies.events import DataProgress, DataReady, FeaturesProgress, StudyJoined, WorkerEvent, WorkerFailed, WorkerLine
+from studies.events import WorkerEvent
 
 VERSION = 1
-KINDS: dict[str, type[WorkerEvent]] = {
-    kind.__name__: kind for kind in (DataProgress, DataReady, FeaturesProgress, StudyJoined, WorkerFailed, WorkerLine)
-}
+KINDS: dict[str, type[WorkerEvent]] = {kind.__name__: kind for kind in get_args(WorkerEvent)}
 CAPACITY_BYTES = MAX_LINE_BYTES = 2**20
 CHUNK_BYTES = 2**16
 

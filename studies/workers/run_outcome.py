@@ -14,7 +14,7 @@ from studies.outcome import Progress, RunResult
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted
-from studies.trials.time_budget import too_short
+from studies.trials.run_time_budget import too_short
 
 MAX_WAIT_SECONDS, MAX_WAIT_FRACTION, POLL_SECONDS = 5.0, 0.2, 0.2
 

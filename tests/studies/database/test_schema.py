@@ -12,6 +12,7 @@ from studies.database.create_study import create_study
 from studies.database.study_control import Limits, set_limits
 from studies.database.tables import (
     CLAIMS,
+    EPOCHS,
     METADATA,
     SCHEMA_VERSION,
     STUDIES,
@@ -28,11 +29,13 @@ from tests.support.fakes import DATA, TINY, joined
 
 @pytest.mark.parametrize(("version", "advice"), [(SCHEMA_VERSION + 1, "upgrade search"), (4, "use a new database")])
 def test_other_schema_version_is_refused(open_worker, version, advice):
-    """The message names both versions and what to do."""
+    """The message names both versions and what to do; no table is added to that database."""
     opened = open_worker()
     opened.database.run(lambda connection: connection.execute(sa.update(VERSION).values(version=version)))
+    METADATA.drop_all(opened.database.engine, tables=[EPOCHS])
     with pytest.raises(StudyError, match=rf"version {version} is not .* {SCHEMA_VERSION}\)\nhint: {advice}"):
         open_worker()
+    assert not sa.inspect(opened.database.engine).has_table(EPOCHS.name)
 
 
 def test_tables_of_version_1_are_completed(open_worker):

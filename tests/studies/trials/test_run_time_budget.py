@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from studies.outcome import Costs
 from studies.stop_request import StopReason, StopRequest
-from studies.trials.time_budget import (
+from studies.trials.run_time_budget import (
     MARGIN,
     MAX_EXPORT_FRACTION,
     TimeBudget,
