@@ -1,4 +1,4 @@
-"""KerasTuner's hypermodels as they are: their hyperparameters asked of a study, their models trained and exported.
+"""Searches KerasTuner's hypermodels unchanged: draws their hyperparameters, trains and exports their models.
 
-KerasTuner is imported by this package alone, and only when a space holds a `KerasTunerModel`.
+Only this package imports KerasTuner, and only if a space has a `KerasTunerModel`.
 """

@@ -1,4 +1,4 @@
-"""The one callback that a hypermodel's `fit` is given: it holds all of ours, so that each sees the same metrics."""
+"""The single callback passed to a hypermodel's `fit`: it holds all of ours, so that they share the metrics."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,21 +14,21 @@ class FitEnded(KeyboardInterrupt):
 
 
 class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
-    """Passes the events of one network's training on to other callbacks, in order.
+    """Forward the events of one network's training to other callbacks, in order.
 
-    A `fit` of the user's own may call callbacks one by one, each with metrics of its own; here they share them. It may
-    train other models with them too, such as one for each fold: their epochs are not those of the network, and only a
-    request to stop reaches them. A model that contains the network, such as one with augmentation before it, trains it.
+    A custom `fit` may call callbacks one by one, each with its own metrics dict; in the group they share one. It may
+    also train other models with them, such as one per fold; their epochs do not count, and only a stop request reaches
+    them. Training a model that contains the network, such as one that augments images first, trains the network.
 
     Args:
-        network: The network that the trial trains.
-        stopping: Ends training on request, whichever model is trained.
-        callbacks: The callbacks for the network.
-        ending: The one among them that says whether training has ended early.
-        epochs: Epochs that the network is trained for, unless `fit` sets a number of its own.
-        phases: Epochs of the first call of `model.fit`, and of all later ones together, after which training ends
-            whatever the hypermodel wants; None for no limit.
-        on_total: Called with the number of epochs whenever it changes.
+        network: Network of the trial.
+        stopping: Callback that ends the training of any model on request.
+        callbacks: Callbacks for the network.
+        ending: The callback among them that records whether training ended early.
+        epochs: Number of epochs, unless `fit` sets its own.
+        phases: Epochs of the first call of `model.fit` and of all later calls together, after which training ends;
+            None for no limit.
+        on_total: Called with the number of epochs when it changes.
     """
 
     def __init__(
@@ -52,28 +52,28 @@ class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
         self.first_fit: int | None = None
         """Epochs of the first call of `model.fit`, once there is a second."""
         self.failure: Exception | None = None
-        """What went wrong in one of them, which is no fault of the hypermodel."""
+        """Error of one of the callbacks, which is not the hypermodel's."""
         self._steps_after_stop = self._epochs_after_stop = 0
         self.is_used = False
-        """Whether the network's training has called this."""
+        """True once the network's training has called this."""
         for callback in self._callbacks:
             callback.set_model(network)
         self.set_model(network)
-        self._tell_total(epochs)
+        self._set_total(epochs)
 
     def __deepcopy__(self, memo: Any) -> "CallbackGroup":
-        # KerasTuner's users copy callbacks for each model that they train.
+        # KerasTuner's users copy the callbacks for each model that they train.
         return self
 
     def set_model(self, model: Any) -> None:
-        """Begin with a model: the network, one that contains it, or another one."""
+        """Set the model to train: the network, one that contains it, or another one."""
         super().set_model(model)
         self._is_network = _contains(model, self._network)
         self._is_counted = False
         self._stopping.set_model(model)
 
     def set_params(self, params: Any) -> None:
-        """Take the epochs of a call of `model.fit`; a loop of the user's own may know none."""
+        """Set the number of epochs of a call of `model.fit`; a custom loop may pass none."""
         super().set_params({**(self.params or {}), **(params or {})})
         self._epochs = self.params.get("epochs") or self._epochs
 
@@ -89,17 +89,17 @@ class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
             self.first_fit = self._done
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Hand on the beginning of an epoch."""
+        """Forward the start of an epoch."""
         if not self._is_network or self._is_over:
             return
         if not self._is_counted:
-            # A `fit` that trains twice, to fine-tune, may count from 0 twice.
+            # A `fit` that trains twice, to fine-tune, may start at epoch 0 twice.
             self._is_counted = True
-            self._tell_total(self._done + max(1, self._epochs - epoch))
-        self._each(lambda callback: callback.on_epoch_begin(self._done))
+            self._set_total(self._done + max(1, self._epochs - epoch))
+        self._call_all(lambda callback: callback.on_epoch_begin(self._done))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Hand on the metrics of an epoch."""
+        """Forward the metrics of an epoch."""
         if not self._is_network:
             return
         if self._epochs_after_stop:
@@ -110,82 +110,82 @@ class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
             return
         metrics = {} if logs is None else logs
         if self._done >= self._total:
-            self._tell_total(self._done + 1)
+            self._set_total(self._done + 1)
         if self.model.stop_training:
             self._network.stop_training = True
-        self._each(lambda callback: callback.on_epoch_end(self._done, metrics))
+        self._call_all(lambda callback: callback.on_epoch_end(self._done, metrics))
         self._done += 1
         if self._done < self._total:
-            # A loop of the user's own may tell of no steps.
+            # A custom loop may report no steps.
             self._stopping.check()
         self._epochs_after_stop += self._stopping.stopped
-        if self._is_repeated:
+        if self._is_replayed:
             self._weights = self._network.get_weights()
-        if self._is_over or self._first_is_over or self._network.stop_training:
+        if self._is_over or self._is_first_fit_over or self._network.stop_training:
             self._end()
 
-    def only_epoch(self, metrics: dict[str, float]) -> None:
-        """Count the training of a `fit` that has reported nothing as a single epoch."""
+    def record_single_epoch(self, metrics: dict[str, float]) -> None:
+        """Record the training of a `fit` that reported nothing as one epoch."""
         self.set_model(self._network)
-        self._tell_total(1)
+        self._set_total(1)
         self.on_epoch_end(0, metrics)
         self.is_used = False
 
     def restore(self) -> None:
-        """Give the network the weights of the last epoch that counts: a hypermodel may have gone on."""
+        """Restore the weights of the last epoch that counts: the hypermodel may have trained on."""
         if self._weights:
             self._network.set_weights(self._weights)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Hand on the end of a step."""
+        """Forward the end of a training step."""
         self._steps_after_stop += self._stopping.stopped
         if self._steps_after_stop > 1:
             raise FitEnded
         if self._is_network and self._is_over:
             self._end()
-        self._on(self._reached, lambda callback: callback.on_train_batch_end(batch, logs))
+        self._call(self._active_callbacks, lambda callback: callback.on_train_batch_end(batch, logs))
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Hand on the end of a step of the evaluation."""
-        self._on(self._reached, lambda callback: callback.on_test_batch_end(batch, logs))
+        """Forward the end of an evaluation step."""
+        self._call(self._active_callbacks, lambda callback: callback.on_test_batch_end(batch, logs))
 
     @property
-    def has_counted(self) -> bool:
-        """Whether the network was trained with these callbacks, for one epoch at least."""
+    def has_epochs(self) -> bool:
+        """Return True if the network was trained with these callbacks for at least one epoch."""
         return self._done > 0
 
     @property
-    def _reached(self) -> Sequence[keras.callbacks.Callback]:
-        """The callbacks that the model in training concerns."""
+    def _active_callbacks(self) -> Sequence[keras.callbacks.Callback]:
+        """Return the callbacks for the model in training."""
         return self._callbacks if self._is_network else (self._stopping,)
 
     @property
-    def _is_repeated(self) -> bool:
-        """Whether all epochs that are to be repeated are done."""
+    def _is_replayed(self) -> bool:
+        """Return True if a retraining has repeated all epochs of the trial."""
         return self._phases is not None and self._done >= sum(self._phases)
 
     @property
     def _is_over(self) -> bool:
-        return self._is_repeated or self._ending.refused or self._ending.diverged
+        return self._is_replayed or self._ending.refused or self._ending.diverged
 
     @property
-    def _first_is_over(self) -> bool:
+    def _is_first_fit_over(self) -> bool:
         return self._phases is not None and self._fits == 1 and self._done >= self._phases[0]
 
     def _end(self) -> None:
         self.model.stop_training = self._network.stop_training = True
 
-    def _tell_total(self, epochs: int) -> None:
+    def _set_total(self, epochs: int) -> None:
         for callback in self._callbacks:
             callback.set_params({**(self.params or {}), "epochs": epochs})
         if epochs != self._total:
             self._total = epochs
             self._on_total(epochs)
 
-    def _each(self, event: Callable[[Any], None]) -> None:
-        self._on(self._callbacks, event)
+    def _call_all(self, event: Callable[[Any], None]) -> None:
+        self._call(self._callbacks, event)
 
-    def _on(self, callbacks: Sequence[keras.callbacks.Callback], event: Callable[[Any], None]) -> None:
+    def _call(self, callbacks: Sequence[keras.callbacks.Callback], event: Callable[[Any], None]) -> None:
         try:
             for callback in callbacks:
                 event(callback)
@@ -195,7 +195,7 @@ class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _contains(model: Any, network: keras.Model) -> bool:
-    """Whether training a model trains the network: it is the network, or holds its variables."""
+    """Return True if training the model trains the network: it is the network, or holds its variables."""
     if model is network:
         return True
     variables = {id(variable) for variable in network.variables}

@@ -1,13 +1,14 @@
-"""The compiled network of a hypermodel, and the form of images and labels that it takes."""
+"""Builds the compiled network of a hypermodel, and detects the format of images and labels that it takes."""
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import keras
 
 from spaces.errors import EveryTrialError, ModelError, OneTrialError
 from spaces.keras_tuner import ONE_HOT, KerasTunerModel
 from spaces.space import Recipe
-from studies.keras_tuner.exploring import can_be_built, values_that_fit
+from studies.keras_tuner.exploring import can_build, values_that_fit
 from studies.keras_tuner.hyperparameters import SuggestedHyperParameters, hyperparameters_for
 from studies.keras_tuner.input_format import InputFormat
 from studies.keras_tuner.labels import check_metrics, one_hot_columns
@@ -20,11 +21,13 @@ from studies.models.user_code import ends_trial
 from studies.training.compile import compile_model
 from studies.training.feed import steps_per_execution
 
+FirstNetwork: TypeAlias = tuple[Recipe, str, keras.Model, str | None]
 
-def compiled_network(
+
+def build_compiled_network(
     recipe: Recipe, hp: SuggestedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
 ) -> tuple[keras.Model, InputFormat]:
-    """The network, compiled by its hypermodel or else as the recipe says, and what it is to be given."""
+    """Return the network, compiled by its hypermodel or else as the recipe says, and its input format."""
     with precision(recipe.precision):
         network = build_network(recipe.model, hp)
         outputs = check_network(recipe.model, network, shape, classes)
@@ -39,35 +42,35 @@ def compiled_network(
     return network, InputFormat(rescale, columns)
 
 
-def fitting_network(
+def build_trial_network(
     recipe: Recipe, hp: SuggestedHyperParameters, shape: tuple[int, ...], classes: int, steps: int
 ) -> tuple[keras.Model, InputFormat]:
-    """The compiled network of a trial, and what it is to be given.
+    """Return the compiled network of a trial, and its input format.
 
     Raises:
-        OneTrialError: It cannot be built with these values, or does not fit, but with others it can.
-        ModelError: It never can.
+        OneTrialError: The network cannot be built or does not fit with these values, but does with others.
+        ModelError: No values tried give a network that fits.
     """
     try:
-        return compiled_network(recipe, hp, shape, classes, steps)
+        return build_compiled_network(recipe, hp, shape, classes, steps)
     except EveryTrialError:
         raise
     except ModelError as error:
         record = recipe.model.with_values({})
-        if hp.failure is None and can_be_built(record, lambda other: check_network(record, other, shape, classes)):
+        if hp.failure is None and can_build(record, lambda other: check_network(record, other, shape, classes)):
             raise OneTrialError(str(error)) from error
         raise
 
 
 def label_columns(record: KerasTunerModel, network: keras.Model, outputs: int, is_users_loss: bool) -> int:
-    """Number of columns of the labels, 0 for integers, as the loss and the metrics take them.
+    """Return the number of label columns that the loss and the metrics take; 0 for integers.
 
     Raises:
-        ModelError: The loss's form cannot be detected, the metrics need the other one, or the loss does not fit the
+        ModelError: The label format cannot be detected, the metrics need another one, or the loss does not fit the
             last layer.
     """
     if has_own_fit(record) and not is_users_loss:
-        # The loss is hidden in `fit`.
+        # The loss is only used inside `fit`.
         return outputs if record.labels == ONE_HOT else 0
     columns = one_hot_columns(record, name_of(record), network, outputs)
     check_metrics(name_of(record), network, outputs, columns)
@@ -75,31 +78,31 @@ def label_columns(record: KerasTunerModel, network: keras.Model, outputs: int, i
     return columns
 
 
-def first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
-    """The compiled network under the hypermodel's defaults or, where these cannot be built, under other values.
+def build_first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> FirstNetwork:
+    """Return the compiled network of the hypermodel's defaults or, where these cannot be built, of other values.
 
     Returns:
-        The recipe with those values, the name of the hypermodel in messages, its network, and a notice about its loss.
+        The recipe with those values, the hypermodel's name in messages, its network, and a notice about its loss.
 
     Raises:
         ModelError: The hypermodel fails, or its network cannot be trained on the images and classes.
     """
     try:
-        return _first_network(recipe, shape, classes)
+        return _build_first_network(recipe, shape, classes)
     except EveryTrialError:
         raise
     except Exception as error:
         if not isinstance(error, ModelError) and not ends_trial(error):
             raise
-        # The defaults may be a combination that cannot be built, which fails trial 0 alone.
+        # Defaults that cannot be built fail only trial 0.
         fitting = values_that_fit(recipe.model, lambda other: check_network(recipe.model, other, shape, classes))
         values = next(fitting, None)
         if values is None:
             raise
-    return _first_network(replace(recipe, model=recipe.model.with_values(values)), shape, classes)
+    return _build_first_network(replace(recipe, model=recipe.model.with_values(values)), shape, classes)
 
 
-def _first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
-    network, form = compiled_network(recipe, hyperparameters_for(recipe.model, None), shape, classes, 1)
+def _build_first_network(recipe: Recipe, shape: tuple[int, ...], classes: int) -> FirstNetwork:
+    network, form = build_compiled_network(recipe, hyperparameters_for(recipe.model, None), shape, classes, 1)
     name, outputs = name_of(recipe.model), check_network(recipe.model, network, shape, classes)
     return recipe, name, network, check_range(name, network, outputs, form.one_hot)

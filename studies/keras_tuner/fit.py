@@ -1,4 +1,4 @@
-"""Trains a hypermodel's network as KerasTuner would, with its own `fit` where it has one."""
+"""Trains a hypermodel's network as KerasTuner would, with the hypermodel's own `fit` if it has one."""
 
 from dataclasses import replace
 
@@ -10,11 +10,11 @@ from spaces.training import METRICS
 from studies.data.dataset import Split
 from studies.features.inputs import TrainingInputs
 from studies.keras_tuner.callback_group import CallbackGroup
-from studies.keras_tuner.compiled import fitting_network
-from studies.keras_tuner.fit_check import notice_of_silence
+from studies.keras_tuner.compiled import build_trial_network
+from studies.keras_tuner.fit_check import silence_notice
 from studies.keras_tuner.hyperparameters import hyperparameters_for
 from studies.keras_tuner.input_format import InputFormat
-from studies.keras_tuner.own_fit import OwnFitResult, call_fit, has_own_fit, not_finite, nothing_to_export
+from studies.keras_tuner.own_fit import FitCall, OwnFitResult, has_own_fit, non_finite_reason, nothing_to_export
 from studies.training.callbacks.best import BestEpoch
 from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
@@ -25,7 +25,7 @@ from studies.training.result import EndReason, TrainingResult
 
 
 def train_hypermodel(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> TrainingResult:
-    """Build and fit the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
+    """Build and train the network of a recipe with a `KerasTunerModel`; the arguments are those of `train`.
 
     Raises:
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
@@ -34,11 +34,11 @@ def train_hypermodel(recipe: Recipe, inputs: TrainingInputs, options: TrainingOp
     keras.utils.set_random_seed(options.seed)
     hp = hyperparameters_for(recipe.model, options.suggest)
     feed = training_feed(images, recipe.batch_size, options.seed, recipe.balance)
-    network, form = fitting_network(recipe, hp, images.images.shape[1:], inputs.classes, feed.steps)
+    network, form = build_trial_network(recipe, hp, images.images.shape[1:], inputs.classes, feed.steps)
     stopping = StopOnRequest(options.stop, options.on_steps)
     ending = EpochReporter(options.on_epoch, feed.begin_epoch, stopping)
     best = BestEpoch(recipe.metric, METRICS[recipe.metric], recipe.patience, stopping)
-    measuring = None if validation is None else _scores(recipe, form, validation, inputs.classes, stopping)
+    measuring = None if validation is None else _validation_metrics(recipe, form, validation, inputs.classes, stopping)
     judging = [] if measuring is None else [measuring, best]
     reports = CallbackGroup(
         network,
@@ -51,42 +51,39 @@ def train_hypermodel(recipe: Recipe, inputs: TrainingInputs, options: TrainingOp
     )
     fitted = OwnFitResult()
     if has_own_fit(recipe.model):
-        fitted = call_fit(recipe, network, hp, (images, validation), form, reports, lambda: _is_over(stopping, ending))
-        _count_silent(recipe, fitted, reports, ending, stopping)
+        call = FitCall(recipe, network, hp, (images, validation), form, reports)
+        fitted = call.run(lambda: stopping.stopped or ending.refused or ending.diverged)
+        _record_silent_fit(recipe, fitted, reports, ending, stopping)
     else:
         _fit(recipe, network, feed, validation, form, reports, epochs or recipe.epochs)
     if validation is not None:
         best.restore()
     else:
         reports.restore()
-    found = _training(recipe, network, fitted, reports, ending, best, stopping)
+    found = _result(recipe, network, fitted, reports, ending, best, stopping)
     is_unfinished = stopping.stopped and stopping.has_trained and fitted.has_trained and not ending.history
     if measuring is None or not is_unfinished:
         return found
     return replace(found, unfinished_value=measuring.unfinished(options.can_measure_batch).get(recipe.metric))
 
 
-def _is_over(stopping: StopOnRequest, ending: EpochReporter) -> bool:
-    return stopping.stopped or ending.refused or ending.diverged
-
-
-def _count_silent(
+def _record_silent_fit(
     recipe: Recipe, fitted: OwnFitResult, reports: CallbackGroup, ending: EpochReporter, stopping: StopOnRequest
 ) -> None:
-    """Count the training of a `fit` that has called no callbacks for its network as one epoch."""
+    """Record the training of a `fit` that called no callbacks for its network as one epoch."""
     if ending.history or stopping.stopped:
         return
     if fitted.has_trained:
-        reports.only_epoch(fitted.metrics)
+        reports.record_single_epoch(fitted.metrics)
     elif fitted.metrics:
-        # The network is as it was built: there is nothing to measure.
+        # The network is untrained: there is nothing to measure.
         ending.set_params({"epochs": 1})
         ending.on_epoch_end(0, fitted.metrics)
     else:
         raise ModelError(nothing_to_export(recipe.model))
 
 
-def _training(
+def _result(
     recipe: Recipe,
     network: keras.Model,
     fitted: OwnFitResult,
@@ -98,21 +95,21 @@ def _training(
     done = best.epoch or len(ending.history)
     first = min(done, reports.first_fit or done)
     value = best.value if fitted.value is None else fitted.value
-    reason = not_finite(fitted.value, recipe.model)
-    is_trained = fitted.has_trained or reports.has_counted
+    reason = non_finite_reason(fitted.value, recipe.model)
+    is_trained = fitted.has_trained or reports.has_epochs
     return TrainingResult(
         network,
         tuple(ending.history),
         None if reason else best.epoch if fitted.value is None else done,
         value,
         best.loss,
-        EndReason.DIVERGED if reason else _ended(stopping, ending, best),
+        EndReason.DIVERGED if reason else _end_reason(stopping, ending, best),
         first,
         done - first,
         reason=reason,
         untrained="" if stopping.stopped or is_trained else nothing_to_export(recipe.model),
         is_comparable=not (stopping.stopped and has_own_fit(recipe.model)),
-        notice=notice_of_silence(recipe.model) if ending.history and not reports.is_used else "",
+        notice=silence_notice(recipe.model) if ending.history and not reports.is_used else "",
     )
 
 
@@ -127,9 +124,9 @@ def _fit(
 ) -> None:
     judging = None
     if validation is not None and validates_itself(network):
-        judging = form.batches(evaluation_data(validation, recipe.batch_size))
+        judging = form.format_batches(evaluation_data(validation, recipe.batch_size))
     network.fit(
-        **{**feed.inputs, "x": form.batches(feed.inputs["x"])},
+        **{**feed.inputs, "x": form.format_batches(feed.inputs["x"])},
         epochs=epochs,
         validation_data=judging,
         callbacks=[reports],
@@ -137,16 +134,16 @@ def _fit(
     )
 
 
-def _scores(
+def _validation_metrics(
     recipe: Recipe, form: InputFormat, validation: Split, classes: int, stopping: StopOnRequest
 ) -> ValidationMetrics:
-    # Not in larger batches: the hypermodel's loss may be a sum over the batch.
-    images = form.batches(evaluation_data(validation, recipe.batch_size))
-    # A loop of the user's own may be using the compiled metrics.
+    # Larger batches would change a loss that is a sum over the batch.
+    images = form.format_batches(evaluation_data(validation, recipe.batch_size))
+    # A custom loop may be using the compiled metrics.
     return ValidationMetrics(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
 
 
-def _ended(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> EndReason:
+def _end_reason(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> EndReason:
     if stopping.stopped:
         return EndReason.STOPPED
     if ending.diverged:

@@ -1,4 +1,4 @@
-"""Checks a hypermodel's own `fit` before the first trial, as far as its source shows what it does."""
+"""Checks the source of a hypermodel's own `fit` before the first trial."""
 
 from spaces.errors import ModelError
 from spaces.keras_tuner import KerasTunerModel
@@ -9,17 +9,17 @@ from studies.keras_tuner.own_fit import check_arguments, fit_source, has_own_fit
 
 
 def check_fit(space: Space, *, exports: bool) -> list[str]:
-    """Make sure that a hypermodel's own `fit` trains the model to export and returns the metric that is compared.
+    """Check that a hypermodel's own `fit`, if any, trains the model to export and returns the study's metric.
 
     Args:
-        space: The space; its hypermodel may have no `fit` of its own.
-        exports: Whether the best trial's model is wanted.
+        space: The space.
+        exports: Whether the best trial's model is exported.
 
     Returns:
-        What the user should know about it, one sentence each.
+        Notices for the user.
 
     Raises:
-        ModelError: It certainly does not.
+        ModelError: The source shows that `fit` does not.
     """
     record: KerasTunerModel = space.model
     if has_own_fit(record):
@@ -33,37 +33,36 @@ def check_fit(space: Space, *, exports: bool) -> list[str]:
     for names in source.dicts_returned:
         if space.metric not in names:
             raise ModelError(
-                f"{fit} returns a dict of {', '.join(names) or 'nothing'}, without {space.metric}, which the study "
-                f'compares: return {{"{space.metric}": ...}}, or set Space(metric=...) to another one of '
-                f"{', '.join(METRICS)}"
+                f"{fit} returns a dict of {', '.join(names) or 'nothing'}, without {space.metric}\n"
+                f'hint: return {{"{space.metric}": ...}}, or set Space(metric=...) to one of {", ".join(METRICS)}'
             )
-    if METRICS[space.metric] == "maximize" and source.returns_evaluation:
-        raise ModelError(
-            f"{fit} returns what evaluate() gives, the loss and the metrics, whose mean would be the trial's value: "
-            f"return the {space.metric} alone, as in model.evaluate(...)[1]"
-        )
-    if METRICS[space.metric] == "maximize" and source.returns_an_error_rate:
-        raise ModelError(
-            f"{fit} returns a number that is smallest for the best accuracy, but {space.metric} is maximized: "
-            "return the accuracy itself"
-        )
-    if METRICS[space.metric] == "maximize" and source.returns_a_loss:
-        raise ModelError(
-            f'{fit} returns a loss, but {space.metric} is maximized: set Space(metric="val_loss"), which is '
-            f"minimized, or return the {space.metric}"
-        )
-    return [] if source.may_report else [_cannot_prune(record)]
+    if METRICS[space.metric] == "maximize":
+        if source.returns_evaluation:
+            raise ModelError(
+                f"{fit} returns the loss and the metrics of evaluate(); their mean would be the trial's value\n"
+                f"hint: return only the {space.metric}, as in model.evaluate(...)[1]"
+            )
+        if source.returns_an_error_rate:
+            raise ModelError(
+                f"{fit} returns an error rate, but {space.metric} is maximized\nhint: return the accuracy itself"
+            )
+        if source.returns_a_loss:
+            raise ModelError(
+                f"{fit} returns a loss, but {space.metric} is maximized\n"
+                f'hint: set Space(metric="val_loss"), or return the {space.metric}'
+            )
+    return [] if source.may_report else [_no_pruning_notice(record)]
 
 
-def notice_of_silence(record: KerasTunerModel) -> str:
-    """The notice about a `fit` that has called none of its callbacks; empty where `check_fit` has given it."""
+def silence_notice(record: KerasTunerModel) -> str:
+    """Return a notice about a `fit` that called none of its callbacks; empty if `check_fit` has returned it."""
     source = fit_source(record)
-    return "" if source is not None and not source.may_report else _cannot_prune(record)
+    return "" if source is not None and not source.may_report else _no_pruning_notice(record)
 
 
-def _cannot_prune(record: KerasTunerModel) -> str:
+def _no_pruning_notice(record: KerasTunerModel) -> str:
     fit = name_of(record, "fit").removeprefix("model: ")
     return (
-        f"{fit} does not pass its callbacks on: its trials cannot be pruned, and each counts as one epoch. To change "
+        f"{fit} does not use its callbacks: its trials cannot be pruned, and each counts as one epoch. To change "
         "that, call model.fit(..., callbacks=callbacks)."
     )

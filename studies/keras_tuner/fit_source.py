@@ -1,6 +1,6 @@
-"""What the source of a hypermodel's `fit` shows before it is called: whether it trains its model, reports and returns.
+"""Inspects the source of a hypermodel's `fit` before it is called: whether it trains its model, reports and returns.
 
-Only what is certain is told: a source that cannot be read, or that leaves something open, counts as a good one.
+It reports only what is certain: a source that cannot be read, or that is ambiguous, is accepted.
 """
 
 import ast
@@ -15,47 +15,26 @@ from studies.keras_tuner.live_names import loads_of
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
-MOST_CALLS = 4
-"""How deep a model is followed from function to function."""
+MAX_CALL_DEPTH = 4
+"""Maximum depth of function calls through which a model is followed."""
 
-LOOKING = frozenset(
+READ_ONLY_ATTRIBUTES = frozenset(
     {
-        *("build_config", "built", "compile", "compiled", "count_params", "dtype", "evaluate", "get_compile_config"),
-        *("get_config", "get_metrics_result", "get_weights", "input_shape", "loss", "metrics", "metrics_names", "name"),
-        *(
-            "optimizer",
-            "output_shape",
-            "predict",
-            "predict_on_batch",
-            "reset_metrics",
-            "save",
-            "summary",
-            "test_on_batch",
-        ),
-        *("to_json", "__class__"),
+        *("build_config", "built", "compile", "compiled", "count_params", "dtype", "evaluate"),
+        *("get_compile_config", "get_config", "get_metrics_result", "get_weights", "input_shape", "loss"),
+        *("metrics", "metrics_names", "name", "optimizer", "output_shape", "predict", "predict_on_batch"),
+        *("reset_metrics", "save", "summary", "test_on_batch", "to_json", "__class__"),
     }
 )
-"""Attributes of a model that do not change its weights."""
+"""Attributes of a model that leave its weights unchanged."""
 
-COPYING = frozenset(
+READ_ONLY_FUNCTIONS = frozenset(
     {
-        *(
-            "clone_model",
-            "copy",
-            "deepcopy",
-            "hasattr",
-            "id",
-            "isinstance",
-            "len",
-            "plot_model",
-            "print",
-            "repr",
-            "str",
-        ),
-        "type",
+        *("clone_model", "copy", "deepcopy", "hasattr", "id", "isinstance", "len", "plot_model", "print"),
+        *("repr", "str", "type"),
     }
 )
-"""Functions that do not change the weights of a model that they are given."""
+"""Functions that leave the weights of a model unchanged."""
 
 _LOSS = re.compile(r"^(?!.*(acc|score|metric)).*loss(es)?(?![a-z])")
 """A name for a loss such as `best_loss` or `valloss`, but not `lossless` or `loss_and_accuracy`."""
@@ -63,11 +42,11 @@ _LOSS = re.compile(r"^(?!.*(acc|score|metric)).*loss(es)?(?![a-z])")
 
 @dataclass(frozen=True)
 class FitSource:
-    """A hypermodel's `fit`, bound, and its source.
+    """Source of a hypermodel's `fit`.
 
     Args:
         fit: The bound method, or a function that replaces it.
-        tree: Its source.
+        tree: Syntax tree of the source.
     """
 
     fit: Callable[..., Any]
@@ -75,15 +54,15 @@ class FitSource:
 
     @property
     def may_train_its_model(self) -> bool:
-        """Return False if it certainly never trains the model that it is given, nor sets its weights."""
-        arguments = _positional(self.fit, self.tree)
+        """Return False if `fit` certainly never trains its model, nor sets the model's weights."""
+        arguments = _positional_names(self.fit, self.tree)
         if len(arguments) < 2:
             return True
-        return _may_train(self.fit, self.tree, arguments[1], MOST_CALLS)
+        return _may_train(self.fit, self.tree, arguments[1], MAX_CALL_DEPTH)
 
     @property
     def may_report(self) -> bool:
-        """Return False if it certainly never uses the callbacks that it is given."""
+        """Return False if `fit` certainly never uses its callbacks."""
         names = {argument.arg for argument in _all_arguments(self.tree)}
         if "callbacks" in names:
             return _is_loaded(self.tree, "callbacks")
@@ -92,69 +71,66 @@ class FitSource:
 
     @property
     def keywords_set(self) -> set[str]:
-        """Arguments that it sets itself in a call that it also passes its `**kwargs` to."""
+        """Return the arguments that `fit` sets in calls to which it also passes its `**kwargs`."""
         rest = self.tree.args.kwarg
         calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
-        passing = [call for call in calls if rest and any(_is_name(each.value, rest.arg) for each in _starred(call))]
+        passing = [call for call in calls if rest and any(_is_name(each.value, rest.arg) for each in _unpacked(call))]
         return {each.arg for call in passing for each in call.keywords if each.arg}
 
     @property
     def dicts_returned(self) -> list[list[str]]:
-        """The names in each dict that it returns, where all of them can be seen."""
-        found = []
-        for node in _own_nodes(self.tree):
-            if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict):
-                keys = [key.value if isinstance(key, ast.Constant) else None for key in node.value.keys]
-                if all(isinstance(key, str) for key in keys):
-                    found.append([str(key) for key in keys])
-        return found
+        """Return the names in each dict that `fit` returns, for dicts whose names are all literals."""
+        dicts = [value for value in self._returned if isinstance(value, ast.Dict)]
+        names = [[getattr(key, "value", None) for key in each.keys] for each in dicts]
+        return [list(map(str, each)) for each in names if all(isinstance(name, str) for name in each)]
+
+    @property
+    def _returned(self) -> list[ast.expr | None]:
+        return [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
 
     @property
     def returns_a_loss(self) -> bool:
-        """Return True if it returns a number that it calls a loss."""
-        returned = [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
-        return any(_is_loss(value) for value in returned)
+        """Return True if `fit` returns a number that it calls a loss."""
+        return any(_is_loss(value) for value in self._returned)
 
     @property
     def returns_an_error_rate(self) -> bool:
-        """Return True if it returns an accuracy with its sign changed, or what an accuracy lacks to 1."""
-        returned = [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
-        return any(_is_error_rate(value) for value in returned)
+        """Return True if `fit` returns a negated accuracy, or 1 minus an accuracy."""
+        return any(_is_error_rate(value) for value in self._returned)
 
     @property
     def returns_evaluation(self) -> bool:
-        """Return True if it returns what `model.evaluate` gives: the loss, or a list of it and the metrics."""
-        calls = [node.value for node in _own_nodes(self.tree) if isinstance(node, ast.Return)]
+        """Return True if `fit` returns the result of `model.evaluate`: the loss, or the loss and the metrics."""
         return any(
             isinstance(call, ast.Call)
             and isinstance(call.func, ast.Attribute)
             and call.func.attr == "evaluate"
             and not any(each.arg in ("return_dict", None) for each in call.keywords)
-            for call in calls
+            for call in self._returned
         )
 
     @property
     def training_call(self) -> str:
-        """The line that trains its model with the arguments that it is given."""
-        names = [name for name in _positional(self.fit, self.tree)[2:] if name in ("x", "y") or len(name) == 1]
+        """Return the line that trains the model with the arguments of `fit`."""
+        positional = _positional_names(self.fit, self.tree)
+        names = [name for name in positional[2:] if name in ("x", "y") or len(name) == 1]
         arguments = self.tree.args
         given = [*names, *([f"*{arguments.vararg.arg}"] if arguments.vararg else [])] or ["x", "y"]
         if "callbacks" in {each.arg for each in _all_arguments(self.tree)} or not arguments.kwarg:
             given.append("callbacks=callbacks")
         if arguments.kwarg:
             given.append(f"**{arguments.kwarg.arg}")
-        positional = _positional(self.fit, self.tree)
         model = positional[1] if len(positional) > 1 else "model"
         return f"{model}.fit({', '.join(given)})"
 
 
 def source_of(fit: Callable[..., Any]) -> FitSource | None:
-    """The source of a `fit`, where it can be read."""
-    tree = _parsed(fit)
+    """Return the source of a `fit`; None if it cannot be read."""
+    tree = _parse(fit)
     return None if tree is None else FitSource(fit, tree)
 
 
-def _parsed(function: Any) -> Function | None:
+def _parse(function: Any) -> Function | None:
     try:
         body = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     except (OSError, SyntaxError, TypeError, ValueError):
@@ -166,8 +142,8 @@ def _all_arguments(tree: Function) -> list[ast.arg]:
     return [*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs]
 
 
-def _positional(function: Any, tree: Function) -> list[str]:
-    """Names of the positional arguments, without that of the instance."""
+def _positional_names(function: Any, tree: Function) -> list[str]:
+    """Return the names of the positional arguments, without `self`."""
     names = [argument.arg for argument in (*tree.args.posonlyargs, *tree.args.args)]
     return names[1:] if inspect.ismethod(function) else names
 
@@ -178,10 +154,10 @@ def _may_train(function: Any, tree: Function, name: str, depth: int) -> bool:
 
 
 def _trains(function: Any, tree: Function, load: ast.Name, parents: dict[ast.AST, ast.AST], depth: int) -> bool:
-    """Return False if this use of the model certainly leaves its weights as they are."""
+    """Return False if this use of the model certainly leaves its weights unchanged."""
     above = parents[load]
     if isinstance(above, ast.Attribute):
-        return above.attr not in LOOKING
+        return above.attr not in READ_ONLY_ATTRIBUTES
     if isinstance(above, ast.Compare):
         return False
     place: int | str | None
@@ -194,17 +170,17 @@ def _trains(function: Any, tree: Function, load: ast.Name, parents: dict[ast.AST
     if not isinstance(call, ast.Call):
         return True
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return called not in COPYING and _trains_within(function, tree, call, place, depth)
+    return called not in READ_ONLY_FUNCTIONS and _trains_within(function, tree, call, place, depth)
 
 
 def _trains_within(function: Any, tree: Function, call: ast.Call, place: int | str | None, depth: int) -> bool:
-    """Whether a function of the user's own that is given the model may train it."""
+    """Return False if the user's function that receives the model certainly never trains it."""
     own = _own_function(function, tree, call.func)
-    inner = _parsed(own) if own is not None and depth else None
+    inner = _parse(own) if own is not None and depth else None
     if own is None or inner is None:
         return True
     if isinstance(place, int):
-        names = _positional(own, inner)
+        names = _positional_names(own, inner)
         starred = any(isinstance(each, ast.Starred) for each in call.args[:place])
         name = names[place] if place < len(names) and not starred else None
     else:
@@ -213,7 +189,7 @@ def _trains_within(function: Any, tree: Function, call: ast.Call, place: int | s
 
 
 def _own_function(function: Any, tree: Function, called: ast.expr) -> Any:
-    """The function of the user's own that a call names: a method of the same object, or a function of the module."""
+    """Return the user's function in a call, if it is a method of the same object or a function of the module."""
     if isinstance(called, ast.Attribute) and inspect.ismethod(function) and tree.args.args:
         owner = function.__self__
         if _is_name(called.value, tree.args.args[0].arg) and not isinstance(owner, type):
@@ -229,7 +205,7 @@ def _is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
-def _starred(call: ast.Call) -> list[ast.keyword]:
+def _unpacked(call: ast.Call) -> list[ast.keyword]:
     return [each for each in call.keywords if each.arg is None]
 
 
@@ -238,7 +214,7 @@ def _is_loaded(tree: Function, name: str) -> bool:
 
 
 def _uses(tree: Function, name: str) -> Iterator[ast.AST]:
-    """What each use of a name is part of."""
+    """Yield the parent node of each use of a name."""
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             if _is_name(child, name):
@@ -246,14 +222,14 @@ def _uses(tree: Function, name: str) -> Iterator[ast.AST]:
 
 
 def _may_hold_callbacks(use: ast.AST) -> bool:
-    """Return False for a use of `kwargs` that takes something else out of it."""
+    """Return False for a use of `kwargs` that reads something else from it."""
     if isinstance(use, ast.Subscript) and isinstance(use.slice, ast.Constant):
         return use.slice.value == "callbacks"
     return not isinstance(use, ast.Compare)
 
 
 def _is_loss(value: ast.AST | None) -> bool:
-    """Whether an expression is a name such as `best_loss`, or a call of a function such as `float` or `mean` on one."""
+    """Return True for a name such as `best_loss`, or a call of a function such as `float` or `mean` on one."""
     if isinstance(value, ast.Call) and len(value.args) == 1:
         called = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
         return called in ("float", "mean", "min", "average") and _is_loss(value.args[0])
@@ -262,7 +238,7 @@ def _is_loss(value: ast.AST | None) -> bool:
 
 
 def _is_error_rate(value: ast.AST | None) -> bool:
-    """Whether an expression is `1 - accuracy` or `-accuracy`, as the names and texts in it say."""
+    """Return True for `1 - accuracy` or `-accuracy`, judged by the names and strings in the expression."""
     match value:
         case ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=subtracted):
             pass
@@ -275,7 +251,7 @@ def _is_error_rate(value: ast.AST | None) -> bool:
 
 
 def _own_nodes(tree: Function) -> Iterator[ast.AST]:
-    """The nodes of a function but for those of functions inside it."""
+    """Yield the nodes of a function, without those of functions inside it."""
     for child in ast.iter_child_nodes(tree):
         yield from _walk(child)
 

@@ -1,4 +1,4 @@
-"""Images and labels as a hypermodel expects them: pixels from 0 to 1, labels as its loss takes them."""
+"""Converts images and labels to the format that a hypermodel expects: pixels from 0 to 1, labels for its loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +11,18 @@ from studies.data.dataset import Split
 
 @dataclass(frozen=True)
 class InputFormat:
-    """How images and labels are given.
+    """Format of images and labels.
 
     Args:
-        rescale: Pixels are divided by 255.
-        one_hot: Number of columns of the labels; 0 for integers (n,), 1 for integers (n, 1).
+        rescale: Whether pixels are divided by 255.
+        one_hot: Number of label columns; 0 for integers (n,), 1 for integers (n, 1).
     """
 
     rescale: bool
     one_hot: int
 
-    def arrays(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """All images (n, height, width, channels) float32, and labels (n,) or (n, classes)."""
+    def format_split(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Return all images (n, height, width, channels) float32, and labels (n,) or (n, classes)."""
         images = np.asarray(split.images, np.float32)
         if self.rescale:
             images /= 255
@@ -30,14 +30,14 @@ class InputFormat:
             return images, np.eye(self.one_hot, dtype=np.float32)[split.labels]
         return images, split.labels[:, None] if self.one_hot else split.labels
 
-    def batches(self, batches: Any) -> Any:
-        """Batches of raw images and class numbers, changed to this form."""
+    def format_batches(self, batches: Any) -> Any:
+        """Return batches of raw images and class numbers in this format."""
         if isinstance(batches, keras.utils.PyDataset):
-            return _Formed(batches, self)
-        return batches.map(self.batch)
+            return _FormattedBatches(batches, self)
+        return batches.map(self.format_batch)
 
-    def batch(self, images: Any, labels: Any, *weights: Any) -> tuple[Any, ...]:
-        """One batch; weights stay as they are."""
+    def format_batch(self, images: Any, labels: Any, *weights: Any) -> tuple[Any, ...]:
+        """Return one batch in this format, with unchanged weights."""
         images = keras.ops.cast(images, "float32")
         if self.rescale:
             images = images / 255
@@ -48,8 +48,8 @@ class InputFormat:
         return images, labels, *weights
 
 
-class _Formed(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of another data set, changed to a form."""
+class _FormattedBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of another data set in an input format."""
 
     def __init__(self, batches: keras.utils.PyDataset, form: InputFormat) -> None:
         super().__init__()
@@ -59,5 +59,5 @@ class _Formed(keras.utils.PyDataset):  # type: ignore[misc]
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        changed = self._form.batch(*self._batches[index])
+        changed = self._form.format_batch(*self._batches[index])
         return tuple(np.asarray(keras.ops.convert_to_numpy(each)) for each in changed)

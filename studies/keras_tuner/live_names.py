@@ -1,4 +1,4 @@
-"""Where a function still reads the value that it was given as an argument, rather than one that it assigned later."""
+"""Finds where a function reads the original value of an argument, rather than one that it assigned later."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def loads_of(tree: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[ast.Name]:
-    """The places at which a function may read the argument of that name.
+    """Return the nodes at which a function may read the argument of that name.
 
-    A loop counts as run at least once, and of two branches either may have been taken.
+    Every loop runs at least once, and either of two branches may run.
     """
     walk = _Walk(name)
     walk.block(tree.body, True)
@@ -18,18 +18,14 @@ def loads_of(tree: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[as
 
 
 class _Walk:
-    """Follows one name through statements, in order.
-
-    Args:
-        name: The name.
-    """
+    """Follow one name through statements, in order."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.loads: list[ast.Name] = []
 
     def block(self, statements: Sequence[ast.stmt], is_argument: bool) -> bool:
-        """Follow statements; returns whether the name may still be the argument after them."""
+        """Follow statements; return True if the name may still be the argument after them."""
         for statement in statements:
             is_argument = self._statement(statement, is_argument)
         return is_argument
@@ -72,14 +68,14 @@ class _Walk:
     def _names(self, node: ast.AST) -> Iterator[ast.Name]:
         if isinstance(node, ast.Name) and node.id == self._name:
             yield node
-        if not self._has_its_own(node):
+        if not self._rebinds(node):
             for child in ast.iter_child_nodes(node):
                 yield from self._names(child)
         elif isinstance(node, _COMPREHENSIONS):
             yield from self._names(node.generators[0].iter)
 
-    def _has_its_own(self, node: ast.AST) -> bool:
-        """Whether the name means something else inside: an argument of an inner function, a comprehension's own."""
+    def _rebinds(self, node: ast.AST) -> bool:
+        """Return True if an inner function or a comprehension binds the name again."""
         if isinstance(node, _FUNCTIONS):
             arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
             return any(each.arg == self._name for each in arguments)

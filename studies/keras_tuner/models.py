@@ -17,20 +17,20 @@ from studies.models.user_code import apply_user_model, build_user_model, call_us
 
 
 def build_network(record: KerasTunerModel, hp: SuggestedHyperParameters) -> keras.Model:
-    """The network that the hypermodel builds, as it returns it: compiled or not.
+    """Return the network that the hypermodel builds, compiled or not.
 
     Raises:
-        ModelError: It fails, or returns something else.
+        ModelError: `build` fails, or does not return a model.
     """
     _declare(record, hp)
     build = record.hypermodel if record.is_function else record.hypermodel.build
     return run_user_code(
-        record, "build", hp, lambda: build_user_model(name_of(record), own_file(record), lambda: build(hp))
+        record, "build", hp, lambda: build_user_model(name_of(record), user_file(record), lambda: build(hp))
     )
 
 
 def _declare(record: KerasTunerModel, hp: SuggestedHyperParameters) -> None:
-    """Let the hypermodel declare hyperparameters before its first `build`, as a tuner does."""
+    """Call `declare_hyperparameters` before the first `build`, as a tuner does."""
     if hp.declared is not None:
         return
     declare = None if record.is_function else getattr(record.hypermodel, "declare_hyperparameters", None)
@@ -40,7 +40,7 @@ def _declare(record: KerasTunerModel, hp: SuggestedHyperParameters) -> None:
 
 
 def connected_network(record: KerasTunerModel, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """A fresh network of the hypermodel, built for such images.
+    """Return a new network of the hypermodel, built for images of this shape.
 
     Raises:
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
@@ -51,9 +51,9 @@ def connected_network(record: KerasTunerModel, image_shape: tuple[int, ...], cla
 
 
 def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> Any:
-    """What a fresh network makes of images (n, height, width, channels) from 0 to 255.
+    """Return the outputs of a new network for images (n, height, width, channels) from 0 to 255.
 
-    The network is an uncompiled copy without the layers that change images at random, where Keras can copy it.
+    The network is an uncompiled copy without random image layers, if Keras can copy it.
 
     Raises:
         ModelError: The hypermodel fails, or its network does not fit the images and classes.
@@ -66,24 +66,24 @@ def hypermodel_outputs(record: KerasTunerModel, images: Any, classes: int) -> An
 
 
 def check_network(record: KerasTunerModel, network: keras.Model, image_shape: tuple[int, ...], classes: int) -> int:
-    """Make sure that a network takes the images and tells the classes apart; returns how many outputs it has.
+    """Check that a network takes the images and distinguishes the classes; return its number of outputs.
 
     Raises:
-        ModelError: It does not.
+        ModelError: The network does not fit.
     """
     outputs = apply_user_model(name_of(record), network, keras.Input(image_shape, dtype="float32"))
-    # Two classes are told apart by one sigmoid or by a softmax over two.
+    # Two classes need one sigmoid or a softmax over two outputs.
     check_outputs(name_of(record), network, outputs, tuple(dict.fromkeys((count_logits(classes), classes))))
     return int(outputs.shape[1])
 
 
 def name_of(record: KerasTunerModel, method: str = "build") -> str:
-    """What a hypermodel's method is called in messages."""
+    """Return the name of a hypermodel's method in messages."""
     return f"model: {record.name}()" if record.is_function else f"model: {record.name}.{method}()"
 
 
-def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
-    """The file in which the user wrote a hypermodel's method."""
+def user_file(record: KerasTunerModel, method: str = "build") -> str | None:
+    """Return the user's file that defines a hypermodel's method."""
     hypermodel = record.hypermodel
     if not record.is_function:
         return source_file(getattr(type(hypermodel), method, None))
@@ -93,15 +93,15 @@ def own_file(record: KerasTunerModel, method: str = "build") -> str | None:
 def run_user_code(
     record: KerasTunerModel, method: str, hp: SuggestedHyperParameters, function: Callable[[], Any]
 ) -> Any:
-    """What the user's code returns; an error that arose while asking for a value passes as it is.
+    """Return the result of the user's code; errors raised while asking for a value pass unchanged.
 
     Raises:
         ModelError: The user's code failed.
     """
     try:
-        # A policy that the user's code sets would change every later trial.
+        # A policy set by the user's code would affect all later trials.
         with restore_precision():
-            return call_user_function(name_of(record, method), own_file(record, method), function)
+            return call_user_function(name_of(record, method), user_file(record, method), function)
     except ModelError:
         if hp.failure is not None:
             raise hp.failure from None

@@ -1,4 +1,4 @@
-"""Calls a hypermodel's own `fit`, and makes of what it trained and returned the training of a trial."""
+"""Calls a hypermodel's own `fit`, and reads the trial's value from what it trained and returned."""
 
 import inspect
 import math
@@ -19,22 +19,22 @@ from studies.keras_tuner.fit_source import FitSource, source_of
 from studies.keras_tuner.hyperparameters import SuggestedHyperParameters
 from studies.keras_tuner.input_format import InputFormat
 from studies.keras_tuner.models import name_of, run_user_code
-from studies.keras_tuner.returned import check_range, has_metric, metrics_returned
+from studies.keras_tuner.returned import check_range, has_metric, parse_returned
 
 KEYWORDS = ("validation_data", "callbacks", "epochs", "batch_size", "verbose")
-"""Arguments that `fit` is given by name."""
+"""Arguments passed to `fit` by name."""
 
 _TWICE = re.compile(r"got multiple values for keyword argument '(\w+)'")
 
 
 @dataclass(frozen=True)
 class OwnFitResult:
-    """What a call of `fit` came to.
+    """Result of a call of `fit`.
 
     Args:
-        value: The trial's value, as returned; None where it returned none and the measured one counts.
-        metrics: The metrics that it returned, by name.
-        has_trained: The weights of the network that it was given have changed.
+        value: The trial's value that `fit` returned; None if the measured value counts.
+        metrics: Metrics that `fit` returned, by name.
+        has_trained: Whether the weights of the network have changed.
     """
 
     value: float | None = None
@@ -43,7 +43,7 @@ class OwnFitResult:
 
 
 def has_own_fit(record: KerasTunerModel) -> bool:
-    """Whether the hypermodel's `fit` is more than `model.fit`."""
+    """Return True if the hypermodel overrides `HyperModel.fit`."""
     import keras_tuner
 
     own = None if record.is_function else getattr(record.hypermodel, "fit", None)
@@ -51,145 +51,143 @@ def has_own_fit(record: KerasTunerModel) -> bool:
 
 
 def fit_source(record: KerasTunerModel) -> FitSource | None:
-    """The source of the hypermodel's own `fit`, where it has one that can be read."""
+    """Return the source of the hypermodel's own `fit`; None without one or if it cannot be read."""
     return source_of(record.hypermodel.fit) if has_own_fit(record) else None
 
 
 def nothing_to_export(record: KerasTunerModel) -> str:
-    """The message about a `fit` that trains other models than the one it is given."""
+    """Return the error message about a `fit` that does not train the model it receives."""
     source = fit_source(record)
     line = source.training_call if source else "model.fit(x, y, callbacks=callbacks)"
     model = line.partition(".")[0]
     return (
-        f"{name_of(record, 'fit')} never trains the model that it is given, so nothing says which model to export. "
-        f"Before it returns, train that model, or give it the weights of the best one:\n"
+        f"{name_of(record, 'fit')} never trains the model that it receives, so there is no model to export\n"
+        f"hint: before it returns, train that model, or set the weights of the best one:\n"
         f"    {line}\n"
         f"    {model}.set_weights(best.get_weights())\n"
-        "For folds, leave fit() out and set Space(folds=5). With --no-export, the search needs no model."
+        "For folds, remove fit() and set Space(folds=5). With --no-export, no model is needed"
     )
 
 
-def call_fit(
-    recipe: Recipe,
-    network: keras.Model,
-    hp: SuggestedHyperParameters,
-    splits: tuple[Split, Split | None],
-    form: InputFormat,
-    reports: CallbackGroup,
-    is_over: Callable[[], bool],
-) -> OwnFitResult:
-    """Call the hypermodel's `fit` with arrays, as `tuner.search(x, y, validation_data=..., ...)` does.
+@dataclass(frozen=True)
+class FitCall:
+    """A call of a hypermodel's `fit` with arrays, as in `tuner.search(x, y, validation_data=..., ...)`.
 
-    A retraining makes the same calls with the same arguments; `reports` ends them where the trial was best.
+    A retraining makes the same call with the same arguments; `reports` ends it at the trial's best epoch.
 
     Args:
         recipe: The recipe.
         network: The compiled network.
-        hp: Its hyperparameters.
-        splits: The images to train on and to judge by; None instead of the latter in a retraining.
-        form: How images and labels are given.
-        reports: Our callbacks.
-        is_over: Whether the training was ended early, so that what `fit` returns does not count.
-
-    Raises:
-        ModelError: `fit` fails.
-        EveryTrialError: It returns no value of the study's metric.
+        hp: Hyperparameters of the network.
+        splits: Training and validation images; None for the latter in a retraining.
+        form: Format of images and labels.
+        reports: The callbacks.
     """
-    if recipe.balance is not None:
-        raise ModelError("balance: has no effect on a hypermodel with a fit() of its own: give class_weight there")
-    before = network.get_weights()
-    try:
-        returned = _returned(recipe, network, hp, splits, form, reports)
-    except FitEnded:
-        returned = None
-    for failure in (reports.failure, hp.failure):
-        if failure is not None:  # caught within fit, though it is none of its own
-            raise failure
-    has_trained = _differ(before, network.get_weights())
-    if is_over() or splits[1] is None:
-        return OwnFitResult(has_trained=has_trained)
-    is_measured = reports.has_counted or has_trained
-    if is_measured and (returned is None or not has_metric(returned, recipe.metric)):
-        return OwnFitResult(has_trained=has_trained)
-    fit = name_of(recipe.model, "fit")
-    metrics = metrics_returned(returned, recipe.metric, fit)
-    check_range(metrics[recipe.metric], recipe.metric, fit)
-    return OwnFitResult(metrics[recipe.metric], metrics, has_trained)
 
+    recipe: Recipe
+    network: keras.Model
+    hp: SuggestedHyperParameters
+    splits: tuple[Split, Split | None]
+    form: InputFormat
+    reports: CallbackGroup
 
-def _returned(
-    recipe: Recipe,
-    network: keras.Model,
-    hp: SuggestedHyperParameters,
-    splits: tuple[Split, Split | None],
-    form: InputFormat,
-    reports: CallbackGroup,
-) -> Any:
-    record = recipe.model
-    x, y = form.arrays(splits[0])
-    # The retraining has no validation images, but a fit may need some to run.
-    held = form.arrays(splits[1]) if splits[1] else (x[: recipe.batch_size], y[: recipe.batch_size])
-    source = fit_source(record)
-    values = (held, [reports], recipe.epochs, recipe.batch_size, 0)
-    given = dict(zip(KEYWORDS, values, strict=True))
-    given = _accepted(record.hypermodel.fit, given, source.keywords_set if source else set())
-    images_and_labels: tuple[Any, ...] = (x, y)
-    if _takes_by_name(record.hypermodel.fit):
-        images_and_labels, given = (), {"x": x, "y": y, **given}
+    def run(self, is_over: Callable[[], bool]) -> OwnFitResult:
+        """Call `fit`.
 
-    def call() -> Any:
-        while True:
-            try:
-                return record.hypermodel.fit(hp, network, *images_and_labels, **given)
-            except TypeError as error:
-                # The hypermodel sets this argument itself, in a function that its fit calls.
-                found = _TWICE.search(str(error))
-                if found is None or given.pop(found.group(1), None) is None:
-                    raise
-                if reports.has_counted:
-                    raise
+        Args:
+            is_over: Function that returns True if the training was ended early; the value of `fit` then is ignored.
 
-    try:
-        return run_user_code(record, "fit", hp, call)
-    except ModelError:
-        if reports.failure is not None:
-            raise reports.failure from None
-        raise
+        Raises:
+            ModelError: `fit` fails.
+            EveryTrialError: `fit` returns no value of the study's metric.
+        """
+        metric = self.recipe.metric
+        if self.recipe.balance is not None:
+            raise ModelError(
+                "balance: has no effect on a hypermodel with its own fit()\nhint: use class_weight in fit()"
+            )
+        before = self.network.get_weights()
+        try:
+            returned = self._call()
+        except FitEnded:
+            returned = None
+        for failure in (self.reports.failure, self.hp.failure):
+            if failure is not None:  # `fit` caught an error that is not its own
+                raise failure
+        has_trained = _differ(before, self.network.get_weights())
+        if is_over() or self.splits[1] is None:
+            return OwnFitResult(has_trained=has_trained)
+        is_measured = self.reports.has_epochs or has_trained
+        if is_measured and (returned is None or not has_metric(returned, metric)):
+            return OwnFitResult(has_trained=has_trained)
+        fit = name_of(self.recipe.model, "fit")
+        metrics = parse_returned(returned, metric, fit)
+        check_range(metrics[metric], metric, fit)
+        return OwnFitResult(metrics[metric], metrics, has_trained)
+
+    def _call(self) -> Any:
+        recipe, record = self.recipe, self.recipe.model
+        x, y = self.form.format_split(self.splits[0])
+        # A retraining has no validation images, but `fit` may need some to run.
+        held_out = self.splits[1]
+        validation = self.form.format_split(held_out) if held_out else (x[: recipe.batch_size], y[: recipe.batch_size])
+        source = fit_source(record)
+        values = (validation, [self.reports], recipe.epochs, recipe.batch_size, 0)
+        arguments = dict(zip(KEYWORDS, values, strict=True))
+        arguments = _select_arguments(record.hypermodel.fit, arguments, source.keywords_set if source else set())
+        images_and_labels: tuple[Any, ...] = (x, y)
+        if _takes_by_name(record.hypermodel.fit):
+            images_and_labels, arguments = (), {"x": x, "y": y, **arguments}
+
+        def call() -> Any:
+            while True:
+                try:
+                    return record.hypermodel.fit(self.hp, self.network, *images_and_labels, **arguments)
+                except TypeError as error:
+                    # A function that `fit` calls sets this argument itself.
+                    found = _TWICE.search(str(error))
+                    if found is None or arguments.pop(found.group(1), None) is None or self.reports.has_epochs:
+                        raise
+
+        try:
+            return run_user_code(record, "fit", self.hp, call)
+        except ModelError:
+            if self.reports.failure is not None:
+                raise self.reports.failure from None
+            raise
 
 
 def check_arguments(record: KerasTunerModel) -> None:
-    """Make sure that the hypermodel's own `fit` can be called with images and labels.
+    """Check that the hypermodel's own `fit` can be called with images and labels.
 
     Raises:
-        ModelError: It cannot.
+        ModelError: `fit` cannot be called with these arguments.
     """
     fit = record.hypermodel.fit
     try:
         signature = inspect.signature(fit)
     except (TypeError, ValueError):
         return
-    given = _accepted(fit, dict.fromkeys(KEYWORDS), set())
+    given = _select_arguments(fit, dict.fromkeys(KEYWORDS), set())
     try:
-        if _takes_by_name(fit):
-            signature.bind(None, None, x=None, y=None, **given)
-        else:
-            signature.bind(None, None, None, None, **given)
+        images_and_labels = {"x": None, "y": None} if _takes_by_name(fit) else {}
+        signature.bind(*[None] * (4 - len(images_and_labels)), **images_and_labels, **given)
     except TypeError as error:
         raise ModelError(
-            f"{name_of(record, 'fit')} cannot be called with arrays of images and labels ({error}): write "
-            "def fit(self, hp, model, x, y, validation_data=None, **kwargs)"
+            f"{name_of(record, 'fit')} cannot be called with arrays of images and labels ({error})\n"
+            "hint: write def fit(self, hp, model, x, y, validation_data=None, **kwargs)"
         ) from error
 
 
 def _takes_by_name(function: Any) -> bool:
-    """Whether a function has no place for images and labels but as the keywords `x` and `y`."""
+    """Return True if a function takes images and labels only as the keywords `x` and `y`."""
     kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(kind in places for kind in kinds) == 2 and inspect.Parameter.VAR_POSITIONAL not in kinds
 
 
-def _accepted(function: Any, arguments: dict[str, Any], set_by_itself: set[str]) -> dict[str, Any]:
-    """The arguments that a function takes and does not set itself."""
+def _select_arguments(function: Any, arguments: dict[str, Any], set_by_itself: set[str]) -> dict[str, Any]:
+    """Return the arguments that a function takes and does not set itself."""
     parameters = inspect.signature(function).parameters
     if not any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         arguments = {name: value for name, value in arguments.items() if name in parameters}
@@ -201,8 +199,8 @@ def _differ(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
     return not all(np.array_equal(one, other, equal_nan=True) for one, other in zip(before, after, strict=True))
 
 
-def not_finite(value: float | None, record: KerasTunerModel) -> str:
-    """Why a trial whose `fit` returned no finite value has none; empty for any other."""
+def non_finite_reason(value: float | None, record: KerasTunerModel) -> str:
+    """Return the reason of a trial whose `fit` returned a value that is not finite; empty for any other."""
     if value is None or math.isfinite(value):
         return ""
     return f"{name_of(record, 'fit').removeprefix('model: ')} returned {value}"

@@ -1,4 +1,4 @@
-"""Asks a study for the hyperparameters of a hypermodel, and tells them in words."""
+"""Draws the hyperparameters of a hypermodel from a study, checks the hypermodel, and lists its hyperparameters."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from spaces.keras_tuner import COMPILING, KerasTunerModel
 from spaces.parameters import Parameter, Scalar
 from spaces.space import Space, flatten
 from spaces.table import Row
-from studies.keras_tuner.exploring import Explored, built, can_be_built
+from studies.keras_tuner.exploring import Exploration, can_build, try_build
 from studies.keras_tuner.fit_check import check_fit
 from studies.keras_tuner.hyperparameters import Suggest, hyperparameters_for
 from studies.keras_tuner.mapping import map_hyperparameter, possible_values
@@ -22,19 +22,19 @@ _BASELINES: dict[tuple[int, int, bool], tuple[KerasTunerModel, Mapping[str, Para
 
 
 def make_suggester(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Suggest:
-    """What gives a hyperparameter its value.
+    """Return the function that sets the value of a hyperparameter.
 
     Args:
-        own: Names of the space's own parameters, which no hyperparameter can share.
-        draw: Draws the value of a parameter of that name.
-        is_baseline: The hyperparameters have their defaults, whatever is drawn.
+        own: Names of the space's parameters, which no hyperparameter can have.
+        draw: Function that draws the value of a named parameter.
+        is_baseline: Whether hyperparameters take their defaults, whatever is drawn.
     """
 
     def ask(hp: Any) -> Scalar:
         if hp.name in own:
             raise ModelError(
-                f"model: the hypermodel has a hyperparameter {hp.name!r}, and so has the space: "
-                f"give Space(...) a fixed {hp.name}, or rename the hyperparameter"
+                f"model: both the hypermodel and the space have a parameter {hp.name!r}\n"
+                f"hint: set a fixed {hp.name} in Space(...), or rename the hyperparameter"
             )
         found = map_hyperparameter(hp)
         if found is None:
@@ -48,21 +48,21 @@ def make_suggester(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Su
 def values_of_build(
     record: KerasTunerModel, ask: Suggest, passing: tuple[type[Exception], ...]
 ) -> Mapping[str, Scalar]:
-    """The values of the hyperparameters that one build asks for, of which the network is thrown away.
+    """Return the values of the hyperparameters of one build; its network is discarded.
 
-    Where the hypermodel fails, those it had asked for: it fails once more in training, where that ends one trial.
+    A hypermodel that fails has the values drawn so far; it fails again in training, which ends the trial.
 
     Args:
         record: The hypermodel.
-        ask: Gives the values.
-        passing: Errors of `ask` that are no trial's fault, and are raised.
+        ask: Function that returns a hyperparameter's value.
+        passing: Errors of `ask` to raise.
     """
     hp = hyperparameters_for(record, ask)
     try:
         build_network(record, hp)
     except passing:
         raise
-    except Exception:  # noqa: BLE001 - whatever the hypermodel breaks, training meets again
+    except Exception:  # noqa: BLE001 - the hypermodel fails again in training
         pass
     finally:
         keras.utils.clear_session(free_memory=False)
@@ -70,64 +70,54 @@ def values_of_build(
 
 
 def check_hypermodel(space: Space, *, exports: bool = True) -> list[str]:
-    """Build the space's hypermodel, if it has one, once with its defaults, and look at its own `fit`.
-
-    Args:
-        space: The space.
-        exports: Whether the best trial's model is wanted.
-
-    Returns:
-        What the user should know about it, one sentence each.
+    """Build the space's hypermodel once with its defaults, check its own `fit`, and return notices for the user.
 
     Raises:
-        ModelError: It cannot be built, its `fit` does not train the model to export, or parameters of the space would
-            have no effect on it.
+        ModelError: The hypermodel cannot be built or exported, or parameters of the space have no effect on it.
     """
-    if not isinstance(space.model, KerasTunerModel):
-        return []
     notices = check_fit(space, exports=exports)
-    network = built(space.model, hyperparameters_for(space.model, _defaults(space)))
+    network = try_build(space.model, hyperparameters_for(space.model, _defaults(space)))
     if isinstance(network, ModelError):
-        if not can_be_built(space.model):
+        if not can_build(space.model):
             raise network
-        return [*notices, f"{network}. These are the defaults, so trial 0, the baseline, fails."]
+        return [*notices, f"The defaults cannot be built, so the baseline (trial 0) will fail: {network}"]
     unused = [each.name for each in flatten(space) if each.name.split(".")[0] in COMPILING]
     if network.compiled and unused:
-        raise ModelError(f"{unused[0]}: has no effect, since the hypermodel compiles its model itself: leave it out")
+        raise ModelError(f"{unused[0]}: has no effect, since build(hp) compiles its model\nhint: remove {unused[0]}")
     return notices
 
 
 def defaults_of(space: Space) -> Mapping[str, Scalar]:
-    """The values of the hyperparameters that exist under the defaults of the space's hypermodel, if it has one.
+    """Return the hyperparameters' values under the defaults of the space's hypermodel; empty without a hypermodel.
 
     Raises:
-        ModelError: Its hyperparameters cannot be searched.
+        ModelError: The hyperparameters cannot be searched.
     """
     if not isinstance(space.model, KerasTunerModel):
         return {}
     first = hyperparameters_for(space.model, _defaults(space))
-    built(space.model, first)
+    try_build(space.model, first)
     return first.values
 
 
 def discover_hyperparameters(space: Space) -> tuple[list[Row], Mapping[str, Scalar]]:
-    """What building the space's hypermodel, if it has one, comes upon: with its defaults, then in other scopes.
+    """Build the space's hypermodel, if any, with its defaults and in other scopes, to discover its hyperparameters.
 
     Returns:
-        Its hyperparameters in words, and the values of those that exist under the defaults.
+        A table row for each hyperparameter, and the values of those that exist under the defaults.
 
     Raises:
         ModelError: The hypermodel fails.
     """
     if not isinstance(space.model, KerasTunerModel):
         return [], {}
-    explored = Explored(space.model, _defaults(space))
+    explored = Exploration(space.model, _defaults(space))
     explored.explore()
     return explored.rows, explored.values
 
 
 def baseline_parameters(record: KerasTunerModel) -> Mapping[str, Parameter]:
-    """The parameters that a study draws for the hypermodel's defaults, by their names there; built once a process."""
+    """Return the parameters that a study draws for the hypermodel's defaults, by name; built once per process."""
     key = id(record.hypermodel), id(record.hyperparameters), record.tune_new_entries
     if key not in _BASELINES:
         found: dict[str, Parameter] = {}
@@ -135,13 +125,13 @@ def baseline_parameters(record: KerasTunerModel) -> Mapping[str, Parameter]:
         def keep(name: str, parameter: Parameter) -> Scalar:
             return found.setdefault(name, parameter).default
 
-        built(record, hyperparameters_for(record, make_suggester((), keep, is_baseline=True)))
+        try_build(record, hyperparameters_for(record, make_suggester((), keep, is_baseline=True)))
         keras.utils.clear_session(free_memory=False)
         _BASELINES[key] = record, found
     return _BASELINES[key][1]
 
 
 def _defaults(space: Space) -> Suggest:
-    """What gives each hyperparameter its default, and refuses one of a name that the space has."""
+    """Return a function that gives each hyperparameter its default, and refuses names that the space has."""
     own = {each.name for each in flatten(space)}
     return make_suggester(own, lambda name, parameter: parameter.default, is_baseline=True)

@@ -68,9 +68,9 @@ def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple
     """The recipe, what its network is called, the network that the user's code returns, and a notice about its loss."""
     if isinstance(recipe.model, KerasTunerModel):
         # KerasTuner is imported only where it is used.
-        from studies.keras_tuner.compiled import first_network
+        from studies.keras_tuner.compiled import build_first_network
 
-        return first_network(recipe, shape, classes)
+        return build_first_network(recipe, shape, classes)
     return recipe, display_name(recipe.model), build_network(recipe.model, recipe, shape, count_logits(classes)), None
 
 

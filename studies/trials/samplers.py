@@ -96,12 +96,12 @@ def suggest_during_fit(trial: optuna.Trial, recipe: Recipe) -> Callable[[Any], S
 
 
 def _make_suggester(trial: optuna.Trial, own: Collection[str], record: KerasTunerModel) -> Callable[[Any], Scalar]:
-    from studies.keras_tuner.mapping import variant
+    from studies.keras_tuner.mapping import variant_name
     from studies.keras_tuner.suggest import baseline_parameters, make_suggester
 
     def draw(name: str, parameter: Parameter) -> Scalar:
         if not _suggested_values(trial, name, parameter, baseline_parameters(record)):
-            name = variant(name, parameter)
+            name = variant_name(name, parameter)
         if trial.number == 0:
             trial._fixed_params.setdefault(name, parameter.default)
         accept_values(trial, name, parameter, given_values(trial))

@@ -66,7 +66,7 @@ class Helping(Dense):
 def test_a_fit_that_never_trains_its_model_is_refused_with_the_lines_that_fix_it(hypermodel):
     """Nothing would say which model to export; a search without an export needs none."""
     space = Space(data=Digits(), model=KerasTunerModel(hypermodel))
-    with pytest.raises(ModelError, match="never trains the model that it is given") as refused:
+    with pytest.raises(ModelError, match="never trains the model") as refused:
         check_fit(space, exports=True)
     assert "    model.fit(" in str(refused.value)
     assert "    model.set_weights(best.get_weights())" in str(refused.value)
@@ -147,7 +147,7 @@ class Deaf(Dense):
 def test_a_fit_that_calls_no_callbacks_is_told(hypermodel):
     """Its trials cannot be pruned, which is said before they begin."""
     [notice] = check_fit(Space(data=Digits(), model=KerasTunerModel(hypermodel)), exports=True)
-    assert notice.startswith(f"{type(hypermodel).__name__}.fit() does not pass its callbacks on: its trials cannot be")
+    assert notice.startswith(f"{type(hypermodel).__name__}.fit() does not use its callbacks")
     assert check_fit(Space(data=Digits(), model=KerasTunerModel(OwnFit())), exports=True) == []
 
 
@@ -171,13 +171,11 @@ class Evaluation(Dense):
 
 def test_what_it_returns_is_refused_where_the_source_shows_it():
     """A dict without the metric, and a loss where the highest value wins, alone or in a list."""
-    with pytest.raises(ModelError, match=r"returns what evaluate\(\) gives, .*: return the val_accuracy alone"):
+    with pytest.raises(ModelError, match=r"(?s)evaluate\(\).*return only the val_accuracy"):
         check_fit(Space(data=Digits(), model=KerasTunerModel(Evaluation())), exports=True)
     with pytest.raises(ModelError, match="returns a dict of accuracy, loss, without val_accuracy"):
         check_fit(Space(data=Digits(), model=KerasTunerModel(OtherNames())), exports=True)
-    with pytest.raises(
-        ModelError, match=r'returns a loss, but val_accuracy is maximized: set Space\(metric="val_loss"'
-    ):
+    with pytest.raises(ModelError, match=r'(?s)returns a loss.*Space\(metric="val_loss"'):
         check_fit(Space(data=Digits(), model=KerasTunerModel(Loss())), exports=True)
     assert check_fit(Space(data=Digits(), model=KerasTunerModel(Loss()), metric="val_loss"), exports=True) == []
 
@@ -224,6 +222,6 @@ class Turned(Dense):
 
 def test_an_accuracy_turned_round_is_refused_where_the_highest_value_wins():
     """Where the lowest wins it is what is asked for."""
-    with pytest.raises(ModelError, match="smallest for the best accuracy, but val_accuracy is maximized: return the"):
+    with pytest.raises(ModelError, match="returns an error rate, but val_accuracy"):
         check_fit(Space(data=Digits(), model=KerasTunerModel(Turned())), exports=True)
     assert check_fit(Space(data=Digits(), model=KerasTunerModel(Turned()), metric="val_loss"), exports=True) == []

@@ -15,9 +15,9 @@ SPLIT = Split(np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1) * 10, np.arra
 @pytest.mark.parametrize("form", [InputFormat(True, 3), InputFormat(False, 0), InputFormat(False, 1)])
 def test_batches_and_arrays_are_given_in_one_form(make, form):
     """Every feed gives what the arrays hold."""
-    changed = form.batches(make())
+    changed = form.format_batches(make())
     batches = [changed[index] for index in range(3)] if isinstance(changed, keras.utils.PyDataset) else list(changed)
-    images, labels = form.arrays(SPLIT)
+    images, labels = form.format_split(SPLIT)
     np.testing.assert_allclose(np.concatenate([batch[0] for batch in batches]), images)
     np.testing.assert_allclose(np.concatenate([batch[1] for batch in batches]), labels)
     assert images.max() == pytest.approx(190 / 255 if form.rescale else 190)

@@ -1,5 +1,7 @@
 """The hyperparameters of a hypermodel, asked of a study."""
 
+import re
+
 import keras
 import keras_tuner
 import optuna
@@ -115,7 +117,7 @@ def test_a_name_that_the_space_has_too_is_refused():
     def build(hp):
         hp.Int("batch_size", 16, 64)
 
-    with pytest.raises(ModelError, match="a hyperparameter 'batch_size', and so has the space"):
+    with pytest.raises(ModelError, match="both the hypermodel and the space have a parameter 'batch_size'"):
         check_hypermodel(space_of(build, batch_size=Choice(16, 32)))
 
 
@@ -234,7 +236,7 @@ def test_defaults_that_cannot_be_built_are_told(error, study):
     """Where other combinations can, the baseline alone fails, and the search begins."""
     space = space_of(Narrow(error))
     [notice] = check_hypermodel(space)
-    assert "no. These are the defaults, so trial 0, the baseline, fails" in notice
+    assert re.match("The defaults cannot be built.*no$", notice)
     assert dict(defaults_of(space)) == {"layers": 1}
     rows, values = discover_hyperparameters(space)
     assert {"layers", "kind"} <= {row.name for row in rows}
