@@ -16,7 +16,7 @@ from studies.models.precision import precision
 from studies.training.feed import evaluation_data
 from studies.training.scores import compute_scores
 from studies.trials.space_checks import check_metric
-from tests.support.fitting import fit, noisy_images
+from tests.support.fitting import fit
 
 RECIPE = Space(
     data=Digits(),
@@ -34,7 +34,10 @@ ALL = {f"val_{name}" for name in ("loss", "accuracy", "auc", "precision", "recal
 
 def shades(classes, images, seed):
     """Return images whose class is their brightness, with noise that makes some of them hard."""
-    return noisy_images(images, seed, classes=classes, shape=SHAPE, noise=90, contrast=160 // (classes - 1))
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    pixels = rng.integers(0, 90, (images, *SHAPE)) + (160 // (classes - 1) * labels)[:, None, None, None]
+    return Split(pixels.astype(np.uint8), labels)
 
 
 def trained(recipe=RECIPE, classes=3, **more):
