@@ -45,7 +45,6 @@ class SavedCommand:
         command: The command, without the database.
         study: Name of the study.
         storage: Database URL without secrets; None for the file in the study's folder.
-        had_secrets: Whether secrets were removed from that URL.
         folder: Working directory of the command.
         identity: Identity of the study; None if the file has none.
     """
@@ -53,7 +52,6 @@ class SavedCommand:
     command: RunCommand
     study: str
     storage: str | None
-    had_secrets: bool
     folder: Path
     identity: str | None = None
 
@@ -161,7 +159,6 @@ def _parse(record: Any) -> SavedCommand:
         _parse_command(record["run"]),
         record["study"],
         record["storage"],
-        record["secrets_left_out"],
         Path(record["folder"]),
         record.get("study_id"),
     )

@@ -20,11 +20,12 @@ def folder(monkeypatch, tmp_path) -> Path:
 
 
 def test_entries_and_total_are_listed(search, folder, tmp_path):
-    """Type, number and shape of the images, size, last use and source."""
+    """Type, number and shape of the images, size, last use and source; `--cache` wins over SEARCH_CACHE."""
     done = search("cache")
     assert done.exit_code == 0
     assert re.search(rf"images +8 +8x8x3 +\S+ kB +\S+ ago +{tmp_path}/photos", done.stdout)
     assert re.search(rf"1 entry, \S+ kB in {folder}", done.stdout)
+    assert search("cache", "--cache", tmp_path / "other").stdout == f"0 entries, 0 kB in {tmp_path / 'other'}\n"
 
 
 def test_clear_deletes_everything(search, folder):
@@ -35,12 +36,6 @@ def test_clear_deletes_everything(search, folder):
     assert done.stdout == f"Freed {size / 1e3:.3g} kB in {folder}\n"
     assert image_cache.entries() == []
     assert search("cache").stdout == f"0 entries, 0 kB in {folder}\n"
-
-
-def test_the_option_overrides_the_variable(search, folder, tmp_path, monkeypatch):
-    """`--cache` wins over SEARCH_CACHE; a missing folder is empty."""
-    done = search("cache", "--cache", tmp_path / "other")
-    assert done.stdout == f"0 entries, 0 kB in {tmp_path / 'other'}\n"
 
 
 def test_entries_that_cannot_be_deleted_end_with_8(search, folder, monkeypatch):

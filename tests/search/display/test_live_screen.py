@@ -104,16 +104,11 @@ def test_a_wide_terminal_shows_two_columns_of_parameters():
     assert wide.count("_of_the_network") > 1.5 * narrow.count("_of_the_network")
 
 
-def test_every_phase_shows_its_duration():
-    """The elapsed time is next to the activity."""
+def test_decoding_has_a_progress_bar():
+    """It shows the counts and the time left; before, the elapsed time is next to the activity."""
     screen = loading(fake_events.WIDE_SPACE)
     screen._clock.now += 75
     assert "Loading Keras, Optuna and the images  1m 15s" in drawn(screen, 80, 24)[0]
-
-
-def test_decoding_has_a_progress_bar():
-    """It shows the counts and the time left."""
-    screen = loading(fake_events.WIDE_SPACE)
     screen.on_data_progress(0, 60000)
     screen._clock.now += 10
     screen.on_data_progress(30000, 60000)
