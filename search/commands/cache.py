@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.terminal import print_line, show_table
+from search.display.terminal import NAME, NUMBER, TEXT, print_line, show_table
 from search.formatting import escape_text, format_bytes, format_count, format_duration
 from spaces.errors import OutputError
 
@@ -64,17 +64,12 @@ def _folder() -> Path:
 
 
 def _show(cached: "list[CacheEntry]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("type", "images", "shape", "size", "last used"):
-        table.add_column(heading, justify="left" if heading in ("type", "last used") else "right", no_wrap=True)
-    table.add_column("source", overflow="fold")
     now = time.time()
+    columns = {"type": NAME, "images": NUMBER, "shape": NUMBER, "size": NUMBER, "last used": NAME, "source": TEXT}
+    rows = []
     for entry in cached:
         shape = "x".join(str(side) for side in entry.shape[1:])
         used = f"{format_duration(max(0.0, now - entry.used))} ago"
-        source = Text(escape_text(entry.source))
-        table.add_row(entry.kind, f"{entry.shape[0]:,}", shape, format_bytes(entry.bytes), used, source)
-    show_table(table)
+        source = escape_text(entry.source)
+        rows.append([entry.kind, f"{entry.shape[0]:,}", shape, format_bytes(entry.bytes), used, source])
+    show_table(columns, rows)

@@ -1,5 +1,6 @@
 """`search evaluate`: evaluates an exported model on a folder of labelled images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from search.display.json_output import print_json
 from search.display.messages import skipped_lines
 from search.display.screen import print_lines
 from search.display.spinner import spinner
-from search.display.terminal import print_line, show_table
+from search.display.terminal import NUMBER, TEXT, print_line, show_table
 from search.formatting import escape_text, format_count, format_metric
 from search.quiet_env import silence_native_logs
 
@@ -45,20 +46,14 @@ def _show(scores: "Scores") -> None:
     figures = f"accuracy {format_metric(scores.accuracy)}, loss {format_metric(scores.loss)}"
     area = "" if scores.auc is None else f", AUC {format_metric(scores.auc)}"
     print_line(f"{figures}{area} on {format_count(scores.images, 'image')}")
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("class", overflow="fold")
-    for name in ("images", "precision", "recall", "f1"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in scores.classes:
-        of_class = (format_metric(one.precision), format_metric(one.recall), format_metric(one.f1))
-        table.add_row(Text(escape_text(one.label)), f"{one.images:,}", *of_class)
+    rows: list[list[Sequence[str]]] = [
+        [escape_text(one.label), f"{one.images:,}", *map(format_metric, (one.precision, one.recall, one.f1))]
+        for one in scores.classes
+    ]
     if len(scores.classes) != 2:
         # With two classes, the scores are those of the second class, which has a row already.
-        mean = (format_metric(scores.precision), format_metric(scores.recall), format_metric(scores.f1))
-        table.add_row(Text(_mean_of(scores), "bold"), f"{scores.images:,}", *mean)
+        mean = map(format_metric, (scores.precision, scores.recall, scores.f1))
+        rows.append([(_mean_of(scores), "bold"), f"{scores.images:,}", *mean])
     print_line()
-    show_table(table)
+    show_table({"class": TEXT, "images": NUMBER, "precision": NUMBER, "recall": NUMBER, "f1": NUMBER}, rows)
     print_line()

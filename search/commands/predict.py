@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from search.display.json_output import print_json
 from search.display.spinner import spinner
-from search.display.terminal import show_table
+from search.display.terminal import NUMBER, TEXT, show_table
 from search.formatting import escape_text, format_metric
 from search.quiet_env import silence_native_logs
 from spaces.errors import UnreadableImagesError
@@ -41,16 +41,9 @@ def _print(predictions: Sequence["Prediction"], *, as_json: bool) -> None:
 
 
 def _show(predictions: Sequence["Prediction"]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("image", overflow="fold")
-    table.add_column("class", style="bold", overflow="fold")
-    table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("next best", overflow="fold")
+    rows = []
     for prediction in predictions:
         others = ", ".join(f"{escape_text(label)} {format_metric(value)}" for label, value in prediction.top[1:])
-        name, label = Text(escape_text(prediction.path)), Text(escape_text(prediction.label))
-        table.add_row(name, label, format_metric(prediction.probability), Text(others, "dim"))
-    show_table(table)
+        path, label = escape_text(prediction.path), escape_text(prediction.label)
+        rows.append([path, label, format_metric(prediction.probability), (others, "dim")])
+    show_table({"image": TEXT, "class": {**TEXT, "style": "bold"}, "probability": NUMBER, "next best": TEXT}, rows)

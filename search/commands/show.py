@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from search.display.messages import baseline_lines, search_lines, space_lines
 from search.display.screen import print_lines
 from search.display.spinner import spinner
-from search.display.terminal import print_line, show_table
+from search.display.terminal import TEXT, print_line, show_table
 from search.formatting import escape_text
 from search.quiet_env import silence_native_logs
 from search.run_command import settings_of
@@ -61,13 +61,6 @@ def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]"
 
 
 def _table(rows: "Sequence[Row]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("parameter", "values", "default", "only when"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        cells = [escape_text(cell) for cell in (row.name, row.values, row.default, row.condition or "")]
-        table.add_row(*(Text(cell, style) for cell, style in zip(cells, ("bold", "", "", "dim"), strict=True)))
-    show_table(table)
+    cells = ([(row.name, "bold"), (row.values, ""), (row.default, ""), (row.condition or "", "dim")] for row in rows)
+    escaped = ([(escape_text(text), style) for text, style in row] for row in cells)
+    show_table(dict.fromkeys(("parameter", "values", "default", "only when"), TEXT), escaped)

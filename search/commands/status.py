@@ -9,7 +9,7 @@ from search.display.disk_use import disk_lines, disk_use
 from search.display.json_output import print_json
 from search.display.messages import NO_BEST, Line, labelled
 from search.display.screen import print_lines
-from search.display.terminal import print_line, show_table
+from search.display.terminal import NUMBER, TEXT, print_line, show_table
 from search.formatting import escape_text, format_command, format_duration, format_metric, redact, stop_text
 from search.run_command import location_options
 from search.saved_command import load_command, storage_of
@@ -95,19 +95,14 @@ def _remote_lines(output: Path) -> list[Line]:
 
 
 def _show(rows: "Sequence[StudySummary]") -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("study", "trials", "complete", "pruned", "failed", "running", "waiting", "best", "workers"):
-        table.add_column(heading, justify="left" if heading == "study" else "right", no_wrap=heading != "study")
-    table.add_column("database", overflow="fold")
+    numbers = dict.fromkeys(("trials", *STATES, "best", "workers"), NUMBER)
+    cells = []
     for row in rows:
         done = f"{sum(row.states.get(state, 0) for state in STATES[:3])}/{'-' if row.trials is None else row.trials}"
         counts = (str(row.states.get(state, 0)) for state in STATES)
-        table.add_row(
-            escape_text(row.name), done, *counts, format_metric(row.best), str(row.alive), escape_text(row.storage)
-        )
-    show_table(table)
+        figures = (done, *counts, format_metric(row.best), str(row.alive))
+        cells.append([escape_text(row.name), *figures, escape_text(row.storage)])
+    show_table({"study": TEXT, **numbers, "database": TEXT}, cells)
 
 
 def _lines(status: "StudyStatus") -> list[Line]:

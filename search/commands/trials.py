@@ -2,11 +2,11 @@
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.display.terminal import print_line, show_table
+from search.display.terminal import NAME, NUMBER, STATES, print_line, show_table
 from search.formatting import escape_text, format_duration, format_metric, format_value, shortest
 from search.saved_command import storage_of
 from spaces.parameters import MISSING
@@ -58,35 +58,29 @@ def _write_csv(trials: Sequence["TrialSummary"]) -> None:
 
 
 def _show(trials: Sequence["TrialSummary"]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from search.display.terminal import STATES
-
+    columns = {"trial": NUMBER, "state": NAME, "value": NUMBER, "epoch": NUMBER, "time": NUMBER}
+    optional: list[Callable[[TrialSummary], str]] = []
+    if len({trial.trained_on for trial in trials} - {""}) > 1:
+        columns["trained on"] = NAME
+        optional.append(lambda trial: trial.trained_on or "-")
+    if len({trial.host for trial in trials} - {""}) > 1:
+        columns["host"] = NAME
+        optional.append(lambda trial: escape_text(trial.host or "-"))
+    if any(trial.attempts > 1 for trial in trials):
+        columns["attempts"] = NUMBER
+        optional.append(lambda trial: str(trial.attempts))
     # On a terminal the last column is cut, so that each trial has one line.
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=sys.stdout.isatty())
-    for heading in ("trial", "state", "value", "epoch", "time"):
-        table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-    inputs_differ = len({trial.trained_on for trial in trials} - {""}) > 1
-    if inputs_differ:
-        table.add_column("trained on", no_wrap=True)
-    hosts_differ = len({trial.host for trial in trials} - {""}) > 1
-    if hosts_differ:
-        table.add_column("host", no_wrap=True)
-    if has_retries := any(trial.attempts > 1 for trial in trials):
-        table.add_column("attempts", justify="right", no_wrap=True)
-    table.add_column("changes from baseline", ratio=1, no_wrap=True, overflow="ellipsis")
-    for trial in trials:
-        epoch = f"{trial.epoch or '-'}/{trial.epochs}"
-        state = Text(trial.state, STATES.get(trial.state, ""))
-        note = Text(_note(trial, trials[0]), "dim")
-        optional = [trial.trained_on or "-"] if inputs_differ else []
-        optional += [escape_text(trial.host or "-")] if hosts_differ else []
-        optional += [str(trial.attempts)] if has_retries else []
-        table.add_row(
-            str(trial.number), state, format_metric(trial.value), epoch, format_duration(trial.seconds), *optional, note
-        )
-    show_table(table)
+    columns["changes from baseline"] = {**NAME, "ratio": 1, "overflow": "ellipsis"}
+    rows = (
+        [
+            *(str(trial.number), (trial.state, STATES.get(trial.state, "")), format_metric(trial.value)),
+            *(f"{trial.epoch or '-'}/{trial.epochs}", format_duration(trial.seconds)),
+            *(cell(trial) for cell in optional),
+            (_note(trial, trials[0]), "dim"),
+        ]
+        for trial in trials
+    )
+    show_table(columns, rows, expand=sys.stdout.isatty())
 
 
 def _note(trial: "TrialSummary", baseline: "TrialSummary") -> str:

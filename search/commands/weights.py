@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.display.spinner import spinner
-from search.display.terminal import print_line, show_table
+from search.display.terminal import NUMBER, TEXT, print_line, show_table
 from search.formatting import escape_text, format_bytes, format_count
 from search.quiet_env import silence_native_logs
 from spaces.backbones import APPLICATIONS
@@ -76,16 +76,11 @@ def _network(name: str) -> str:
 
 
 def _show(found: "list[WeightsFile]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("network", "alpha", "top", "size", "file"):
-        table.add_column(heading, justify="right" if heading in ("alpha", "size") else "left", overflow="fold")
+    rows = []
     for file in found:
         network = file.network
         name = network.name if network else "unknown"
         alpha = f"{network.alpha:g}" if network and network.alpha is not None else ""
         top = "" if network is None else "1,000 classes" if network.has_top else "none"
-        table.add_row(name, alpha, top, format_bytes(file.path.stat().st_size), Text(escape_text(file.path)))
-    show_table(table)
+        rows.append([name, alpha, top, format_bytes(file.path.stat().st_size), escape_text(file.path)])
+    show_table({"network": TEXT, "alpha": NUMBER, "top": TEXT, "size": NUMBER, "file": TEXT}, rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.display.json_output import print_json
-from search.display.terminal import print_line, show_table
+from search.display.terminal import TEXT, print_line, show_table
 from search.formatting import escape_text, format_duration, format_metric
 from search.saved_command import storage_of
 
@@ -48,21 +48,16 @@ def list_workers(study: str, output: Path, storage: str | None, *, include_ended
 
 
 def _show(rows: "list[WorkerInfo]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("host", "pid", "state", "last heartbeat", "uptime", "device", "activity", "log"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        cells: list[str | Text] = [
-            escape_text(row.host),
-            str(row.pid),
-            Text(escape_text(row.state), STATES.get(row.state, "")),
+    headings = ("host", "pid", "state", "last heartbeat", "uptime", "device", "activity", "log")
+    cells = (
+        [
+            *(escape_text(row.host), str(row.pid), (escape_text(row.state), STATES.get(row.state, ""))),
+            *(f"{format_duration(row.heartbeat_seconds)} ago", format_duration(row.running_seconds)),
+            *(escape_text(row.device), activity_text(row), escape_text(row.log or "-")),
         ]
-        cells += [f"{format_duration(row.heartbeat_seconds)} ago", format_duration(row.running_seconds)]
-        table.add_row(*cells, escape_text(row.device), activity_text(row), escape_text(row.log or "-"))
-    show_table(table)
+        for row in rows
+    )
+    show_table(dict.fromkeys(headings, TEXT), cells)
 
 
 def activity_text(worker: "WorkerInfo") -> str:

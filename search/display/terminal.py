@@ -2,12 +2,17 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+Column = Mapping[str, Any]
+TEXT: Column = {"overflow": "fold"}
+NAME: Column = {"no_wrap": True}
+NUMBER: Column = {"no_wrap": True, "justify": "right"}
+"""Kinds of columns of a table: text that is folded, and names and numbers that stay on one line."""
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
@@ -33,8 +38,22 @@ def console() -> "Console":
     return Console(file=sys.stdout, width=width, no_color=True, force_terminal=False, **plain)  # type: ignore[arg-type]
 
 
-def show_table(table: "Table") -> None:
-    """Print a table on standard output; without a terminal, strip trailing spaces."""
+def show_table(columns: Mapping[str, Column], rows: Iterable[Iterable[Sequence[str]]], **options: Any) -> None:
+    """Print a table on standard output; without a terminal, strip trailing spaces.
+
+    Args:
+        columns: Heading and kind of each column.
+        rows: Cells of each row: a text, or a text and its style.
+        options: Further options of `rich.table.Table`.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **options)
+    for heading, column in columns.items():
+        table.add_column(heading, **column)
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else Text(*cell) for cell in row))
     screen = console()
     if is_drawable(sys.stdout):
         screen.print(table)
