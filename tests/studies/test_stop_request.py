@@ -43,7 +43,7 @@ def test_first_reason_is_kept_and_comes_before_limits():
     stop.is_used_up = True
     assert stop.reason is StopReason.GPU_HOURS
     stop.end_search()
-    assert stop.reason is None
+    assert (stop.reason, stop()) == (None, False)
     stop.reserve_seconds = 1.0
     assert stop.reason is StopReason.TIME_LIMIT
     stop.request(StopReason.STUDY_STOPPED)

@@ -21,7 +21,7 @@ GENERATION = "cma:generation"
 
 
 class Planted:
-    """An object that, where it is read, would write a file."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, file):
         self.file = file
@@ -31,19 +31,19 @@ class Planted:
 
 
 def small(trial):
-    """Three numbers."""
+    """Suggest three numbers."""
     return sum((trial.suggest_float(name, -1.0, 1.0) - 0.3) ** 2 for name in "abc")
 
 
 def mixed(trial):
-    """Numbers with steps and logarithms, and a choice, which CMA-ES leaves to another sampler."""
+    """Suggest steps, logarithms and a choice, which CMA-ES leaves to another sampler."""
     value = small(trial) + abs(trial.suggest_int("d", 1, 20, log=True) - 3)
     value += trial.suggest_float("e", 0.0, 1.0, step=0.1) + trial.suggest_float("f", 1e-5, 1e-1, log=True)
     return value + (trial.suggest_categorical("g", ["x", "y"]) == "x")
 
 
 def searched(sampler: Callable, objective=small, direction="minimize", pruned=()):
-    """A study whose every trial has a sampler of its own, as our workers do."""
+    """Return the trials of a study that has a new sampler for each, as workers do."""
     study = optuna.create_study(storage=optuna.storages.InMemoryStorage(), study_name="a", direction=direction)
     for number in range(40):
         study.sampler = sampler(number)
@@ -61,7 +61,7 @@ def searched(sampler: Callable, objective=small, direction="minimize", pruned=()
     [{}, {"objective": mixed}, {"direction": "maximize"}, {"objective": mixed, "pruned": {8, 9, 10, 19, 28}}],
     ids=["three numbers", "mixed", "maximize", "some pruned"],
 )
-def test_it_draws_what_plain_optuna_draws(search):
+def test_trials_equal_those_of_plain_optuna(search):
     """The optimizer that is rebuilt for every trial is, to the last bit, the one that Optuna stores."""
     ours = searched(lambda number: make_sampler("cmaes", number), **search)
     plain = searched(lambda number: CmaEsSampler(seed=number, warn_independent_sampling=False), **search)
@@ -69,58 +69,56 @@ def test_it_draws_what_plain_optuna_draws(search):
     assert max(trial.system_attrs.get(GENERATION, 0) for trial in ours) > 1
 
 
-def test_nothing_of_the_optimizer_is_stored():
-    """A trial stores the number of its generation only."""
+def test_optimizer_is_not_stored():
+    """A trial stores only the number of its generation."""
     trials = searched(lambda number: make_sampler("cmaes", number))
     assert {key for trial in trials for key in trial.system_attrs if key.startswith("cma")} == {GENERATION}
 
 
-def test_the_trials_that_ended_first_make_a_generation(monkeypatch):
-    """One that another worker ends later, whatever its number, changes no generation that was complete before."""
+def test_generation_consists_of_the_trials_that_ended_first(monkeypatch):
+    """A trial that ends later, whatever its number, changes no complete generation."""
     trials = searched(lambda number: make_sampler("cmaes", number))
     late = next(trial for trial in trials if trial.system_attrs.get(GENERATION) == 0)
     late.datetime_complete += datetime.timedelta(days=1)
     # Two workers have drawn one trial more than the generation needs.
     next(trial for trial in trials if trial.system_attrs.get(GENERATION) == 1).system_attrs[GENERATION] = 0
     study = optuna.create_study()
-    told = []
+    solutions_told = []
 
     def tell(optimizer, solutions):
-        told.extend(solutions)
+        solutions_told.extend(solutions)
         optimizer._g += 1
 
     monkeypatch.setattr("cmaes.CMA.tell", tell)
     study.add_trials(trials)
     study.sampler = make_sampler("cmaes", 99)
     small(study.ask())
-    assert told
-    assert late.value not in [value for _, value in told]
+    assert solutions_told
+    assert late.value not in [value for _, value in solutions_told]
+
+
+GENERATIONS = [10**30, -1, 1.0, True, None, "1", [1], {"a": 1}, "generation" * 10_000]
 
 
 @pytest.mark.parametrize(
-    "forged",
-    [10**30, -1, 1.0, True, None, "1", [1], {"a": 1}, "generation" * 10_000],
-    ids=lambda forged: str(forged)[:9],
+    ("table", "column", "key", "forged"),
+    [
+        *((SYSTEM_ATTRIBUTES, "value_json", SYSTEM_ATTRIBUTES.c.key == GENERATION, json.dumps(n)) for n in GENERATIONS),
+        *((PARAMS, "param_value", PARAMS.c.param_name == "dropout", value) for value in (1e308, -1e308, -5.0)),
+    ],
+    ids=lambda value: str(value)[:9],
 )
-def test_a_forged_generation_is_no_generation(tmp_path, forged):
-    """Whatever a trial says of its generation, the next one is drawn."""
+def test_forged_trials_are_ignored(tmp_path, table, column, key, forged):
+    """The next trial is drawn, whatever generation or parameters, even outside the space, are stored."""
     study = run_tiny(tmp_path, Study(trials=12, sampler="cmaes", pruner="none"))
-    write(study, SYSTEM_ATTRIBUTES, {"value_json": json.dumps(forged)}, SYSTEM_ATTRIBUTES.c.key == GENERATION)
+    with engine_of(study).begin() as connection:
+        assert connection.execute(sa.update(table).where(key).values({column: forged})).rowcount
     resumed = run_tiny(tmp_path, Study(trials=14, sampler="cmaes", pruner="none"))
     assert [trial.state for trial in resumed.trials[12:]] == [TrialState.COMPLETE] * 2
 
 
-@pytest.mark.parametrize("forged", [1e308, -1e308, -5.0])
-def test_forged_parameters_are_not_told(tmp_path, forged):
-    """A trial whose parameters the space cannot hold is left out; its numbers reach no optimizer."""
-    study = run_tiny(tmp_path, Study(trials=12, sampler="cmaes", pruner="none"))
-    write(study, PARAMS, {"param_value": forged}, PARAMS.c.param_name == "dropout")
-    resumed = run_tiny(tmp_path, Study(trials=14, sampler="cmaes", pruner="none"))
-    assert [trial.state for trial in resumed.trials[12:]] == [TrialState.COMPLETE] * 2
-
-
-def test_an_optimizer_that_was_planted_in_the_database_is_not_read(tmp_path):
-    """A user who may write to the database cannot run anything on the workers."""
+def test_planted_optimizer_is_not_unpickled(tmp_path):
+    """Write access to the database does not allow running code on the workers."""
     planted = tmp_path / "planted"
     study = run_tiny(tmp_path, Study(trials=12, sampler="cmaes", pruner="none"))
     poison = json.dumps(pickle.dumps(Planted(planted)).hex())
@@ -129,9 +127,3 @@ def test_an_optimizer_that_was_planted_in_the_database_is_not_read(tmp_path):
         connection.execute(sa.insert(SYSTEM_ATTRIBUTES).values(rows))
     run_tiny(tmp_path, Study(trials=14, sampler="cmaes", pruner="none"))
     assert not planted.exists()
-
-
-def write(study, table, values, where):
-    """Change rows of trials that have ended, as Optuna itself would refuse to."""
-    with engine_of(study).begin() as connection:
-        assert connection.execute(sa.update(table).where(where).values(values)).rowcount

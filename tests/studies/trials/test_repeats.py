@@ -31,8 +31,8 @@ FINITE = Space(
 SIZE = 12
 
 
-def ends_at_once(trial, recipe, before):
-    """An objective whose value follows from the recipe; every third trial is pruned, every fourth fails."""
+def evaluate_quickly(trial, recipe, before):
+    """Return a value that follows from the recipe; every third trial is pruned, every fourth fails."""
     if trial.number % 4 == 3:
         return TrialOutcome(FAILED, None, None, 0, 0.0, "for a test")
     trial.report(0.5 - recipe.dropout, 1)
@@ -40,78 +40,78 @@ def ends_at_once(trial, recipe, before):
 
 
 def keys(study):
-    """The recipes of a study's trials."""
+    """Return the recipes of the trials of a study."""
     return [key_of(trial.params) for trial in study.trials]
 
 
 def plain(folder):
-    """The study as Optuna alone sees it."""
+    """Return the study as plain Optuna loads it."""
     return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "cmaes"])
-def test_an_exhausted_space_ends_the_search(tmp_path, sampler):
+def test_exhausted_space_ends_the_search(tmp_path, sampler):
     """Each recipe is evaluated once, also of conditional spaces; failed and pruned trials count as evaluated."""
     assert combinations(FINITE) == SIZE
-    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), ends_at_once, FINITE)
+    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
     assert len(study.trials) == len(set(keys(study))) == SIZE
     assert is_exhausted(FINITE, progress(study, 40))
     for trial in study.trials:
         resolve(FINITE, trial.params)
-    again = run_tiny(tmp_path, Study(trials=40, sampler=sampler), ends_at_once, FINITE)
+    again = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
     assert len(again.trials) == SIZE
 
 
-def test_the_order_is_that_of_the_seed(tmp_path):
-    """Asking again depends on nothing but the seed and the trials so far."""
+def test_seed_determines_the_order(tmp_path):
+    """Replacing repeats depends only on the seed and the trials so far."""
     orders = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        orders.append(keys(run_tiny(tmp_path / name, Study(trials=40, sampler="tpe"), ends_at_once, FINITE)))
+        orders.append(keys(run_tiny(tmp_path / name, Study(trials=40, sampler="tpe"), evaluate_quickly, FINITE)))
     assert orders[0] == orders[1]
 
 
 @pytest.mark.parametrize("sampler", ["random", "grid"])
-def test_what_is_asked_for_twice_is_evaluated_twice_and_leaves_nothing_out(tmp_path, sampler):
-    """An enqueued repeat takes nothing from the other recipes."""
-    run_tiny(tmp_path, Study(trials=1, sampler=sampler), ends_at_once, FINITE)
+def test_enqueued_repeat_is_evaluated_again(tmp_path, sampler):
+    """It does not replace any other recipe."""
+    run_tiny(tmp_path, Study(trials=1, sampler=sampler), evaluate_quickly, FINITE)
     for _ in range(2):
         plain(tmp_path).enqueue_trial({"backbone": "cnn", "backbone.cnn.filters": 8, "dropout": 0.1 + 0.1})
-    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), ends_at_once, FINITE)
+    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
     assert len(study.trials) == SIZE + 1
     assert len(set(keys(study))) == SIZE
     assert most_of(FINITE, study.trials) == SIZE + 1
 
 
-def test_a_recipe_that_was_added_with_its_value_is_not_evaluated_again(tmp_path):
-    """It is known already."""
-    run_tiny(tmp_path, Study(trials=1, sampler="random"), ends_at_once, FINITE)
+def test_recipe_added_with_its_value_is_not_evaluated(tmp_path):
+    """Its value is known."""
+    run_tiny(tmp_path, Study(trials=1, sampler="random"), evaluate_quickly, FINITE)
     first = plain(tmp_path).trials[0]
     params = {**first.params, "dropout": 0.2}
     plain(tmp_path).add_trial(create_trial(params=params, distributions=first.distributions, value=0.9))
-    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), ends_at_once, FINITE)
+    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), evaluate_quickly, FINITE)
     assert len(study.trials) == len(set(keys(study))) == SIZE
 
 
-def test_refused_trials_use_up_no_recipe(tmp_path):
-    """A trial that failed for its values was never a recipe."""
-    run_tiny(tmp_path, Study(trials=1, sampler="random"), ends_at_once, FINITE)
+def test_invalid_trial_is_no_recipe(tmp_path):
+    """A trial whose values the space refuses does not count as evaluated."""
+    run_tiny(tmp_path, Study(trials=1, sampler="random"), evaluate_quickly, FINITE)
     for _ in range(3):
         plain(tmp_path).enqueue_trial({"dropout": 0.7})
-    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), ends_at_once, FINITE)
+    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), evaluate_quickly, FINITE)
     assert len(study.trials) == SIZE + 3
     assert is_exhausted(FINITE, progress(study, 40))
 
 
-def test_several_workers_share_the_recipes(tmp_path):
-    """Those that others are evaluating are not tried a second time, and none is left out."""
+def test_workers_share_the_recipes(tmp_path):
+    """No recipe is evaluated twice, and none is left out."""
     settings = Study(trials=40, sampler="random")
     opened_tiny(tmp_path, settings, FINITE)
 
     def work(_):
         opened = opened_tiny(tmp_path, settings, FINITE)
         queue = joined(opened, settings, FINITE)
-        Worker(opened.study, FINITE, settings, queue, ends_at_once, run_context()).run()
+        Worker(opened.study, FINITE, settings, queue, evaluate_quickly, run_context()).run()
         queue.worker.deregister(opened.database)
 
     with ThreadPoolExecutor(4) as pool:
@@ -120,20 +120,24 @@ def test_several_workers_share_the_recipes(tmp_path):
     assert len(study.trials) == len(set(keys(study))) == SIZE
 
 
-def test_an_interrupted_trial_is_no_repeat_of_itself(tmp_path):
-    """A trial that was handed back goes on with its own recipe."""
+def test_interrupted_trial_is_not_a_repeat(tmp_path):
+    """A trial that was requeued keeps its recipe."""
     calls = []
 
     def interrupted(trial, recipe, before):
         calls.append((trial.number, key_of(trial.trial.params)))
-        return TrialOutcome(WAITING, None, None, 0, 0.0, "") if len(calls) == 3 else ends_at_once(trial, recipe, before)
+        return (
+            TrialOutcome(WAITING, None, None, 0, 0.0, "")
+            if len(calls) == 3
+            else evaluate_quickly(trial, recipe, before)
+        )
 
     study = run_tiny(tmp_path, Study(trials=40, sampler="random"), interrupted, FINITE)
     assert calls[2] == calls[3]
     assert len(study.trials) == len(set(keys(study))) == SIZE
 
 
-def test_a_space_without_parameters_has_one_recipe(tmp_path):
-    """The baseline is all there is."""
+def test_space_without_parameters_has_one_recipe(tmp_path):
+    """The study ends after the baseline."""
     fixed = dataclasses.replace(FINITE, backbone=CNN(filters=4, blocks=1), dropout=0.1)
-    assert len(run_tiny(tmp_path, Study(trials=5), ends_at_once, fixed).trials) == 1
+    assert len(run_tiny(tmp_path, Study(trials=5), evaluate_quickly, fixed).trials) == 1

@@ -1,4 +1,4 @@
-"""Which recipe a trial tries."""
+"""Samplers: which recipe a trial evaluates."""
 
 from importlib.util import find_spec
 
@@ -25,16 +25,16 @@ FINITE = Space(
 NEEDS_TORCH = [pytest.mark.optional, pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")]
 
 
-def test_trial_seeds_differ_and_depend_on_the_number_alone():
-    """A trial's seed follows from the study's seed and its number."""
+def test_trial_seed_follows_from_study_seed_and_number():
+    """The seeds of 200 trials differ, and those of another study too."""
     seeds = [trial_seed(0, number) for number in range(200)]
     assert len(set(seeds)) == 200
     assert seeds == [trial_seed(0, number) for number in range(200)]
     assert trial_seed(1, 0) != trial_seed(0, 0)
 
 
-def test_the_grid_holds_every_recipe_once_and_begins_with_the_baseline():
-    """A conditional parameter multiplies only the option it belongs to."""
+def test_grid_holds_every_recipe_once():
+    """It starts with the baseline; a conditional parameter multiplies only its own option."""
     points = initial_assignments(FINITE, "grid", seed=3)
     assert points[0] == baseline(FINITE)
     assert len(points) == max_trials(FINITE, "grid") == 2 * 3 * (1 + 2)
@@ -42,21 +42,21 @@ def test_the_grid_holds_every_recipe_once_and_begins_with_the_baseline():
     assert len(set(map(repr, recipes))) == len(recipes)
 
 
-def test_a_grid_is_evaluated_whole_and_no_further(tmp_path):
-    """The grid sampler tries each point once, whatever number of trials is asked for."""
+def test_grid_is_evaluated_completely(tmp_path):
+    """Each recipe is evaluated once."""
     study = run_tiny(tmp_path, Study(sampler="grid", pruner="none", trials=18), space=FINITE)
     tried = [tuple(sorted(trial.params.items())) for trial in study.trials]
     assert len(tried) == len(set(tried)) == 18
 
 
-def test_a_grid_needs_steps():
+def test_grid_requires_steps():
     """A real number without a step has no grid; the message names it."""
     with pytest.raises(SpaceError, match=r"^dropout: the grid sampler requires a step"):
         max_trials(TINY, "grid")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", pytest.param("gp", marks=NEEDS_TORCH)])
-def test_the_same_seed_gives_the_same_trials(tmp_path, sampler):
+def test_same_seed_gives_the_same_trials(tmp_path, sampler):
     """Same seed, same space: the same parameters and values, trial by trial."""
     settings = Study(sampler=sampler, trials=16, seed=7)
     one, two = (run_tiny(_made(tmp_path / name), settings) for name in "ab")
@@ -71,7 +71,7 @@ def test_another_seed_gives_other_trials(tmp_path):
     assert one.trials[1].params != two.trials[1].params
 
 
-def test_a_sampler_that_is_not_installed_says_how_to_install_it(monkeypatch):
+def test_missing_sampler_names_its_extra(monkeypatch):
     """The Gaussian-process sampler names the extra it needs."""
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(SpaceError, match=r"pip install 'search\[gp\]'"):
