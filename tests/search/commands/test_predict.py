@@ -29,21 +29,15 @@ def predicts(monkeypatch):
     return install
 
 
-def test_predictions_as_json(search, predicts):
-    """`--json` writes one document to standard output, Unicode unescaped."""
-    predicts()
-    done = search("predict", "best", "ä.jpg", "b.jpg", "--json")
-    assert done.exit_code == 0
-    assert len(json.loads(done.stdout)) == 2
-    assert "größe [red]" in done.stdout
-
-
-def test_predictions_as_a_table(search, predicts):
-    """Each image has its class, the probability and the next best classes."""
+def test_predictions_are_shown(search, predicts):
+    """Each image has its class, the probability and the next best ones; `--json` writes one document, in Unicode."""
     predicts()
     line = search("predict", "best", "ä.jpg").stdout.splitlines()[1]
     assert line.split(maxsplit=1)[0] == "ä.jpg"
     assert all(text in line for text in ("größe [red]", "0.7000", "b 0.2000, c 0.1000"))
+    done = search("predict", "best", "ä.jpg", "b.jpg", "--json")
+    assert (done.exit_code, len(json.loads(done.stdout))) == (0, 2)
+    assert "größe [red]" in done.stdout
 
 
 @pytest.mark.parametrize("others", [0, 2])

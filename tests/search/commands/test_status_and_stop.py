@@ -142,10 +142,12 @@ def test_a_read_only_folder_is_read(search, folder, monkeypatch):
     assert set(folder.iterdir()) <= set(before)
 
 
-def test_stop_waits_for_the_workers(search, folder, running, capsys):
-    """The workers see the request, and the command ends when the last one has left."""
+def test_stop_waits_for_the_workers(folder, running, capsys):
+    """It ends when the last worker has left; after the waiting time the error shows what the others do."""
     opened, queue = running
-    waited = []
+    seconds, waited = iter(range(100)), []
+    with pytest.raises(StudyError, match=r"1 of 1 worker still running after 3s:\n.*training"):
+        stop_study("tiny", folder.parent, None, wait_seconds=3, sleep=lambda _: None, clock=lambda: next(seconds))
 
     def leave(seconds):
         waited.append(seconds)
@@ -157,13 +159,6 @@ def test_stop_waits_for_the_workers(search, folder, running, capsys):
     shown = capsys.readouterr().out
     assert all(fragment in shown for fragment in ("1 worker", "all stopped", "2 of 5 done", "search resume tiny"))
     assert len(waited) == 1
-
-
-def test_stop_names_the_workers_that_are_still_running(folder, running):
-    """After the waiting time the error shows their activity."""
-    seconds = iter(range(100))
-    with pytest.raises(StudyError, match=r"1 of 1 worker still running after 3s:\n.*training"):
-        stop_study("tiny", folder.parent, None, wait_seconds=3, sleep=lambda _: None, clock=lambda: next(seconds))
 
 
 @pytest.mark.parametrize("reason", [StopReason.STUDY_STOPPED, "\x1b[31m[bold]me"])

@@ -117,19 +117,15 @@ def test_decoding_has_a_progress_bar():
     assert "about 10s left" in line
 
 
-def test_the_name_is_printed_first():
-    """It appears before anything is loaded."""
-    terminal = console()
-    with LiveScreen("[red]digits", terminal, clock=Clock()):
-        assert "search [red]digits" in terminal.file.getvalue()
-
-
 def test_the_terminal_is_restored_after_an_error():
-    """The cursor is visible, and the streams are the original ones."""
+    """The name appears before anything is loaded; then the cursor is visible, and the streams are the original ones."""
     terminal = console()
     before = sys.stdout, sys.stderr
-    with pytest.raises(ZeroDivisionError), LiveScreen("digits", terminal, clock=Clock()):
-        raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError, match=r"search \[red\]digits"),
+        LiveScreen("[red]digits", terminal, clock=Clock()),
+    ):
+        raise ZeroDivisionError(terminal.file.getvalue())
     written = terminal.file.getvalue()
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
     assert (sys.stdout, sys.stderr) == before

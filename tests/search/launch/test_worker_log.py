@@ -1,5 +1,7 @@
 """The log files of worker processes."""
 
+import contextlib
+
 import pytest
 
 from search.launch.worker_log import open_logs
@@ -9,15 +11,15 @@ from spaces.errors import OutputError
 @pytest.fixture
 def opened(tmp_path):
     """Return a function that opens logs, which are closed after the test."""
-    logs = []
+    with contextlib.ExitStack() as closing:
 
-    def open_some(count):
-        logs.extend(open_logs(tmp_path / "logs", count))
-        return logs[-count:]
+        def open_some(count):
+            logs = open_logs(tmp_path / "logs", count)
+            for log in logs:
+                closing.callback(log.close)
+            return logs
 
-    yield open_some
-    for log in logs:
-        log.close()
+        yield open_some
 
 
 def write(log, text):
@@ -25,19 +27,14 @@ def write(log, text):
         file.write(text)
 
 
-def test_each_worker_has_its_own_file(opened):
-    """Two supervisors of one study never write to the same file."""
-    first, other = opened(2), opened(1)
-    assert [log.path.name for log in (*first, *other)] == ["worker-1.log", "worker-2.log", "worker-3.log"]
-    assert [log.number for log in first] == [1, 2]
-
-
-def test_next_run_appends_to_the_log(tmp_path):
-    """A closed file is used again."""
+def test_each_worker_has_its_own_file(opened, tmp_path):
+    """Two supervisors of one study never write to the same file; a closed file is used again."""
     for _ in range(2):
-        (log,) = open_logs(tmp_path, 1)
-        assert log.path.name == "worker-1.log"
+        (log,) = open_logs(tmp_path / "logs", 1)
         log.close()
+    first, other = opened(2), opened(1)
+    assert [log.path.name for log in (log, *other)] == ["worker-1.log", "worker-3.log"]
+    assert [(log.path.name, log.number) for log in first] == [("worker-1.log", 1), ("worker-2.log", 2)]
 
 
 def test_last_lines_are_safe_to_show(opened):

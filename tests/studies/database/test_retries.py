@@ -11,7 +11,7 @@ from studies.database.lost_workers import end_worker, requeue_orphaned_trials
 from studies.database.stored_trials import outcome_of
 from studies.database.tables import WORKERS, read_epochs
 from studies.database.trial_writes import PendingWrites
-from studies.outcome import ENDED, LOST
+from studies.outcome import LOST
 from studies.settings import Study
 from tests.studies.database.test_claims import AnswerLost
 from tests.support.fakes import beat, joined
@@ -24,9 +24,9 @@ def crew(open_worker):
     return opened, lambda **settings: replace(joined(opened, Study(trials=2)), **settings)
 
 
-def lose(opened, queue, state=LOST):
-    """End a worker, by default as lost."""
-    opened.database.run(lambda connection: end_worker(connection, queue.worker.worker_id, state))
+def lose(opened, queue):
+    """End a worker as lost."""
+    opened.database.run(lambda connection: end_worker(connection, queue.worker.worker_id, LOST))
 
 
 def lose_with_it(opened, new, times, epochs=(), **settings):
@@ -82,7 +82,8 @@ def test_released_trial_has_no_crash(crew):
         queue.release(queue.claim(), PendingWrites())
         queue = new()
         queue.claim()
-        lose(opened, queue, ENDED)
+        queue.worker.deregister(opened.database)
+        assert opened.study.trials[0].state == TrialState.WAITING
         queue = new()
         queue.claim()
         beat(opened, queue, is_stopping=True)

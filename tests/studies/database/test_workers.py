@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
@@ -41,26 +42,17 @@ def test_database_clock_advances_within_transaction(open_worker):
     assert 0.04 < second - first < 5.0
 
 
-def test_worker_row_follows_session(open_worker):
-    """The row holds device and activity, and the end of the session."""
+@pytest.mark.parametrize(("value", "stored"), [(0.5, 0.5), (float("nan"), None), (float("inf"), None)])
+def test_worker_row_follows_session(open_worker, value, stored):
+    """The row holds device and activity, without values that not every database can store, and the end."""
     opened = open_worker()
-    activity = WorkerActivity("training", 3, 2, 9, 0.5)
-    with worker_session(
-        opened.database, WorkerRegistration(opened.study_id, "GPU 0"), activity, StopRequest(), seconds=60.0
-    ) as member:
+    activity, member = WorkerActivity("training", 3, 2, 9, value), WorkerRegistration(opened.study_id, "GPU 0")
+    with worker_session(opened.database, member, activity, StopRequest(), seconds=60.0) as member:
         row = rows_of(opened)[member.worker_id]
         assert (row.state, row.device) == (ALIVE, "GPU 0")
-        assert (row.activity, row.trial_number, row.epoch, row.epochs, row.metric_value) == ("training", 3, 2, 9, 0.5)
+        activity = (row.activity, row.trial_number, row.epoch, row.epochs, row.metric_value)
+        assert activity == ("training", 3, 2, 9, stored)
     assert rows_of(opened)[member.worker_id].state == ENDED
-
-
-def test_value_that_is_not_finite_is_omitted(open_worker):
-    """Not every database can store it."""
-    opened = open_worker()
-    queue = joined(opened, Study())
-    for value in (float("nan"), float("inf")):
-        beat(opened, queue, WorkerActivity(metric_value=value))
-        assert rows_of(opened)[queue.worker.worker_id].metric_value is None
 
 
 def test_heartbeat_marks_silent_worker_lost(open_worker):
@@ -86,15 +78,6 @@ def test_claim_marks_silent_worker_lost(open_worker):
     assert other.claim() == NoTrialLeft(study_finished=False)
     silence(opened, lost, 11.0)
     assert (other.claim().number, other.claim()) == (0, NoTrialLeft(study_finished=False))
-
-
-def test_deregistered_worker_requeues_trial(open_worker):
-    """A worker that ends with an error leaves no trial running."""
-    opened = open_worker()
-    queue = joined(opened, Study())
-    queue.claim()
-    queue.worker.deregister(opened.database)
-    assert opened.study.trials[0].state == TrialState.WAITING
 
 
 def test_lost_worker_is_read_as_lost_before_it_is_marked(open_worker):
