@@ -15,21 +15,16 @@ class Dense(keras_tuner.HyperModel):
         self.outputs, self.activation, self.loss, self.metrics = outputs, activation, loss, metrics
 
     def build(self, hp):
-        model = keras.Sequential(
-            [
-                keras.Input(SHAPE),
-                layers.Flatten(),
-                layers.Dense(hp.Int("units", 16, 64, step=16, default=32), activation="relu"),
-                layers.Dense(self.outputs, activation=self.activation),
-            ]
-        )
+        hidden = layers.Dense(hp.Int("units", 16, 64, step=16, default=32), activation="relu")
+        last = layers.Dense(self.outputs, activation=self.activation)
+        model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), hidden, last])
         rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log", default=1e-2)
         model.compile(optimizer=keras.optimizers.Adam(rate), loss=self.loss, metrics=list(self.metrics))
         return model
 
 
 class OwnFit(Dense):
-    """Sets the batch size and the epochs in a `fit` of its own."""
+    """Sets the batch size and the epochs in its own `fit`."""
 
     def fit(self, hp, model, *args, **kwargs):
         size = hp.Choice("batch_size", [64, 128], default=128)
@@ -37,7 +32,7 @@ class OwnFit(Dense):
 
 
 class OwnLoop(Dense):
-    """Trains in a loop of its own, and tells the callbacks what KerasTuner's guide tells them."""
+    """Trains in a custom loop, which calls the callbacks as in KerasTuner's guide."""
 
     def fit(self, hp, model, x, y, validation_data, callbacks=None, **kwargs):
         for callback in callbacks:
@@ -52,7 +47,7 @@ class OwnLoop(Dense):
 
 
 class Silent(Dense):
-    """Tells the callbacks nothing."""
+    """Does not call the callbacks."""
 
     def fit(self, hp, model, x, y, **kwargs):
         model.train_on_batch(x, y)
@@ -75,12 +70,5 @@ def two_kinds(hp):
     with hp.name_scope("head"):
         hp.Fixed("seed", 3)
         rate = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
-    return keras.Sequential(
-        [
-            keras.Input(SHAPE),
-            layers.Flatten(),
-            layers.Dense(units),
-            layers.Dropout(rate),
-            layers.Dense(10),
-        ]
-    )
+    last = [layers.Dense(units), layers.Dropout(rate), layers.Dense(10)]
+    return keras.Sequential([keras.Input(SHAPE), layers.Flatten(), *last])

@@ -36,18 +36,18 @@ CASES = [
 ]
 
 
-def test_each_fails_alone_or_is_taken(tmp_path):
-    """Values are told by the names that the study has for the hyperparameters."""
-    settings = Study(trials=1 + len(CASES), sampler="random", pruner="none")
+def test_enqueued_values_are_used_or_fail_their_trial(tmp_path):
+    """Values are given by the names of the hyperparameters in the study; a wrong one fails only its trial."""
 
-    def evaluate(trial, recipe, before):
-        return TrialOutcome(COMPLETE, 0.5, 1, 1, 0.0)
+    def run(trials):
+        outcome = TrialOutcome(COMPLETE, 0.5, 1, 1, 0.0)
+        run_tiny(tmp_path, Study(trials=trials, sampler="random", pruner="none"), lambda *given: outcome, SPACE)
 
-    run_tiny(tmp_path, Study(trials=1, sampler="random", pruner="none"), evaluate, SPACE)
+    run(1)
     study = optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(tmp_path / "study.db")))
     for values, _ in CASES:
         study.enqueue_trial(values)
-    run_tiny(tmp_path, settings, evaluate, SPACE)
+    run(1 + len(CASES))
     for trial, (values, reason) in zip(study.trials[1:], CASES, strict=True):
         if reason is None:
             assert trial.state == TrialState.COMPLETE, outcome_of(trial)

@@ -13,39 +13,36 @@ from studies.keras_tuner.fit_source import FitSource, source_of
 from tests.studies.keras_tuner.hypermodels import Dense, OwnFit, OwnLoop
 
 
-def cross_validated(hypermodel, template, x):
+def cross_validate(hypermodel, template, x):
     net = keras.models.clone_model(template)
     return net.evaluate(x)
 
 
-def fine_tuned(network, x):
+def fine_tune(network, x):
     network.fit(x)
 
 
-class Ignoring(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
+class Fits(Dense):
+    """Many versions of `fit`; the one named in `method` is used."""
+
+    def __init__(self, method, **fields):
+        super().__init__(**fields)
+        self.fit = getattr(self, method)
+
+    def other_models(self, hp, model, x, y, **kwargs):
         return [self.build(hp).fit(x, y, **kwargs) for _ in range(3)]
 
+    def clones(self, hp, model, x, y, **kwargs):
+        net = keras.models.clone_model(model)
+        net.set_weights(model.get_weights())
+        net.compile(optimizer=model.optimizer.get_config()["name"], loss=model.loss)
+        return net.fit(x, y, **kwargs)
 
-class Cloning(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
-        scores = []
-        for _ in range(3):
-            net = keras.models.clone_model(model)
-            net.set_weights(model.get_weights())
-            net.compile(optimizer=model.optimizer.get_config()["name"], loss=model.loss)
-            scores.append(net.fit(x, y, **kwargs))
-        return scores
-
-
-class Copying(Dense):
-    def fit(self, hp, model, *args, **kwargs):
+    def copies(self, hp, model, *args, **kwargs):
         nets = [copy.deepcopy(model) for _ in range(2)]
         return [net.fit(*args, **kwargs) for net in nets]
 
-
-class Rebuilding(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
+    def rebuilds(self, hp, model, x, y, **kwargs):
         scores = []
         for _ in range(3):
             model = self.build(hp)
@@ -53,175 +50,161 @@ class Rebuilding(Dense):
         model.summary()
         return scores
 
-
-class Helping(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
-        return [*self.folds(hp, model, x), cross_validated(self, template=model, x=x)]
+    def clones_in_helpers(self, hp, model, x, y, **kwargs):
+        return [*self.folds(hp, model, x), cross_validate(self, template=model, x=x)]
 
     def folds(self, hp, template, x):
         return [keras.models.clone_model(template).fit(x) for _ in range(2)]
 
-
-@pytest.mark.parametrize("hypermodel", [Ignoring(), Cloning(), Copying(), Rebuilding(), Helping()])
-def test_a_fit_that_never_trains_its_model_is_refused_with_the_lines_that_fix_it(hypermodel):
-    """Nothing would say which model to export; a search without an export needs none."""
-    space = Space(data=Digits(), model=KerasTunerModel(hypermodel))
-    with pytest.raises(ModelError, match="never trains the model") as refused:
-        check_fit(space, exports=True)
-    assert "    model.fit(" in str(refused.value)
-    assert "    model.set_weights(best.get_weights())" in str(refused.value)
-    check_fit(space, exports=False)
-
-
-class AtTheEnd(Cloning):
-    def fit(self, hp, model, x, y, **kwargs):
+    def trains_at_the_end(self, hp, model, x, y, **kwargs):
         scores = [keras.models.clone_model(model).fit(x, y, **kwargs) for _ in range(3)]
         model.fit(x, y, **kwargs)
         return scores
 
-
-class Weights(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
+    def sets_weights(self, hp, model, x, y, **kwargs):
         best = self.build(hp)
         best.fit(x, y, **kwargs)
         model.set_weights(best.get_weights())
         return 0.5
 
-
-class Wrapped(Dense):
-    def fit(self, hp, model, *args, **kwargs):
-        whole = keras.Sequential([keras.layers.RandomFlip(), model])
+    def wraps(self, hp, model, *args, **kwargs):
+        whole = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.GaussianNoise(0.01), model])
+        whole.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return whole.fit(*args, **kwargs)
 
+    def trains_nothing(self, *args, **kwargs):
+        return 0.5
 
-class OnCondition(Dense):
-    def fit(self, hp, model, *args, **kwargs):
+    def catches_errors(self, hp, model, *args, **kwargs):
+        try:
+            model.fit(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - as a user may write it
+            return 0.5
+
+    def rebuilds_on_condition(self, hp, model, *args, **kwargs):
         if hp.Boolean("fresh"):
             model = self.build(hp)
         return model.fit(*args, **kwargs)
 
+    def trains_in_function(self, hp, model, x, y, **kwargs):
+        fine_tune(network=model, x=x)
 
-class Elsewhere(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
-        fine_tuned(network=model, x=x)
-
-
-class Super(Dense):
-    def fit(self, hp, model, *args, **kwargs):
+    def calls_super(self, hp, model, *args, **kwargs):
         return super().fit(hp, model, *args, **kwargs)
 
-
-class Positional(Dense):
-    def fit(self, *args, **kwargs):
+    def takes_positional(self, *args, **kwargs):
         return args[1].fit(*args[2:], **kwargs)
+
+    def reads_other_keywords(self, hp, model, x, y, **kwargs):
+        return model.fit(x, y, epochs=kwargs["epochs"], verbose=0)
+
+    def takes_no_callbacks(self, hp, model, x, y, validation_data):
+        return model.fit(x, y, validation_data=validation_data)
+
+    def takes_keywords_only(self, hp, model, **kwargs):
+        return model.fit(**kwargs)
+
+    def takes_a_dataset(self, hp, model, dataset, validation_data=None, **kwargs):
+        return model.fit(dataset, validation_data=validation_data, **kwargs)
+
+    def takes_class_weights(self, hp, model, x, y, class_weight, **kwargs):
+        return model.fit(x, y, class_weight=class_weight, **kwargs)
+
+    def returns_other_names(self, hp, model, *args, **kwargs):
+        model.fit(*args, **kwargs)
+        return {"accuracy": 0.5, "loss": 1.0}
+
+    def returns_loss(self, hp, model, *args, **kwargs):
+        best_loss = min(model.fit(*args, **kwargs).history["val_loss"])
+        return float(best_loss)
+
+    def returns_evaluation(self, hp, model, x, y, validation_data, **kwargs):
+        model.fit(x, y, **kwargs)
+        return model.evaluate(*validation_data)
+
+    def returns_error_rate(self, hp, model, *args, **kwargs):
+        return 1 - max(model.fit(*args, **kwargs).history["val_accuracy"])
+
+
+def check(hypermodel, *, exports=True, **fields):
+    return check_fit(Space(data=Digits(), model=KerasTunerModel(hypermodel), **fields), exports=exports)
+
+
+@pytest.mark.parametrize("method", ["other_models", "clones", "copies", "rebuilds", "clones_in_helpers"])
+def test_fit_that_never_trains_its_model_is_refused_with_the_lines_that_fix_it(method):
+    """Without a trained model there is nothing to export; a study without an export needs none."""
+    with pytest.raises(ModelError, match="never trains the model") as refused:
+        check(Fits(method))
+    assert "    model.fit(" in str(refused.value)
+    assert "    model.set_weights(best.get_weights())" in str(refused.value)
+    check(Fits(method), exports=False)
 
 
 @pytest.mark.parametrize(
     "hypermodel",
-    [AtTheEnd(), Weights(), Wrapped(), OnCondition(), Elsewhere(), Super(), Positional(), OwnFit(), OwnLoop()],
+    [
+        *map(Fits, ("trains_at_the_end", "sets_weights", "wraps", "rebuilds_on_condition", "trains_in_function")),
+        *(Fits("calls_super"), Fits("takes_positional"), OwnFit(), OwnLoop()),
+    ],
 )
-def test_a_fit_that_may_train_its_model_is_not_refused(hypermodel):
-    """What the source leaves open is seen when the first trial has ended."""
+def test_fit_that_may_train_its_model_is_accepted(hypermodel):
+    """Whatever the source leaves open is decided after the first trial."""
     assert source_of(hypermodel.fit).may_train_its_model
 
 
-def test_a_source_that_cannot_be_read_is_not_refused():
+def test_unreadable_source_is_accepted():
     """A class from a console has no source."""
     names = {"Dense": Dense}
     exec("class Typed(Dense):\n    def fit(self, hp, model, x, y, **kwargs):\n        return 0.5\n", names)
     assert source_of(names["Typed"]().fit) is None
-    assert check_fit(Space(data=Digits(), model=KerasTunerModel(names["Typed"]())), exports=True) == []
+    assert check(names["Typed"]()) == []
 
 
-class Unheard(Dense):
-    def fit(self, hp, model, x, y, **kwargs):
-        return model.fit(x, y, epochs=kwargs["epochs"], verbose=0)
-
-
-class Deaf(Dense):
-    def fit(self, hp, model, x, y, validation_data):
-        return model.fit(x, y, validation_data=validation_data)
-
-
-@pytest.mark.parametrize("hypermodel", [Unheard(), Deaf()])
-def test_a_fit_that_calls_no_callbacks_is_told(hypermodel):
-    """Its trials cannot be pruned, which is said before they begin."""
-    [notice] = check_fit(Space(data=Digits(), model=KerasTunerModel(hypermodel)), exports=True)
-    assert notice.startswith(f"{type(hypermodel).__name__}.fit() does not use its callbacks")
-    assert check_fit(Space(data=Digits(), model=KerasTunerModel(OwnFit())), exports=True) == []
-
-
-class OtherNames(Dense):
-    def fit(self, hp, model, *args, **kwargs):
-        model.fit(*args, **kwargs)
-        return {"accuracy": 0.5, "loss": 1.0}
-
-
-class Loss(Dense):
-    def fit(self, hp, model, *args, **kwargs):
-        best_loss = min(model.fit(*args, **kwargs).history["val_loss"])
-        return float(best_loss)
-
-
-class Evaluation(Dense):
-    def fit(self, hp, model, x, y, validation_data, **kwargs):
-        model.fit(x, y, **kwargs)
-        return model.evaluate(*validation_data)
-
-
-def test_what_it_returns_is_refused_where_the_source_shows_it():
-    """A dict without the metric, and a loss where the highest value wins, alone or in a list."""
-    with pytest.raises(ModelError, match=r"(?s)evaluate\(\).*return only the val_accuracy"):
-        check_fit(Space(data=Digits(), model=KerasTunerModel(Evaluation())), exports=True)
-    with pytest.raises(ModelError, match="returns a dict of accuracy, loss, without val_accuracy"):
-        check_fit(Space(data=Digits(), model=KerasTunerModel(OtherNames())), exports=True)
-    with pytest.raises(ModelError, match=r'(?s)returns a loss.*Space\(metric="val_loss"'):
-        check_fit(Space(data=Digits(), model=KerasTunerModel(Loss())), exports=True)
-    assert check_fit(Space(data=Digits(), model=KerasTunerModel(Loss()), metric="val_loss"), exports=True) == []
-
-
-def test_arguments_that_it_sets_beside_its_keywords_are_seen():
-    """`model.fit(*args, epochs=3, **kwargs)` takes no epochs in `kwargs`."""
-    assert source_of(OwnFit().fit).keywords_set == {"batch_size", "epochs"}
-    assert source_of(Super().fit).keywords_set == set()
+@pytest.mark.parametrize("method", ["reads_other_keywords", "takes_no_callbacks"])
+def test_fit_without_callbacks_gives_a_notice(method):
+    """A notice says before the first trial that trials cannot be pruned."""
+    [notice] = check(Fits(method))
+    assert notice.startswith("Fits.fit() does not use its callbacks")
+    assert check(OwnFit()) == check(Fits("takes_keywords_only")) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "is_loss"),
-    [("best_loss", True), ("valloss", True), ("mean_losses", True), ("loss_2", True)]
-    + [(name, False) for name in ("lossless", "loss_and_accuracy", "neg_loss_score", "closest", "result")],
-)
-def test_a_name_is_a_loss_only_where_it_says_nothing_else(name, is_loss):
-    """A value that is no loss is never refused for the letters in its name."""
-    tree = ast.parse(f"def fit(self, hp, model):\n    return {name}").body[0]
-    assert FitSource(lambda: None, tree).returns_a_loss is is_loss
-
-
-@pytest.mark.parametrize(
-    ("returned", "is_error_rate"),
+    ("method", "message"),
     [
-        ("1 - best_acc", True),
-        ("1.0 - max(history.history['val_accuracy'])", True),
-        ("-np.mean(accuracies)", True),
-        ("1 - error", False),
-        ("best_acc", False),
-        ("-loss", False),
-        ("2 - accuracy", False),
+        ("takes_a_dataset", "(?s)values for argument 'validation_data'.*def fit"),
+        ("takes_class_weights", "(?s)'class_weight'.*def fit"),
+        ("returns_evaluation", r"(?s)evaluate\(\).*return only the val_accuracy"),
+        ("returns_other_names", "dict of accuracy, loss, without val_accuracy"),
+        ("returns_loss", r'(?s)returns a loss.*Space\(metric="val_loss"'),
+        ("returns_error_rate", "returns an error rate"),
     ],
 )
-def test_an_accuracy_turned_round_is_seen(returned, is_error_rate):
-    """Its highest value would be that of the worst model."""
-    tree = ast.parse(f"def fit(self, hp, model):\n    return {returned}").body[0]
-    assert FitSource(lambda: None, tree).returns_an_error_rate is is_error_rate
+def test_wrong_arguments_and_return_values_are_refused(method, message):
+    """Each would fail or mislead every trial: a value must be the metric, and best where the metric is best."""
+    with pytest.raises(ModelError, match=message):
+        check(Fits(method))
+    if method in ("returns_loss", "returns_error_rate"):
+        assert check(Fits(method), metric="val_loss") == []
 
 
-class Turned(Dense):
-    def fit(self, hp, model, *args, **kwargs):
-        return 1 - max(model.fit(*args, **kwargs).history["val_accuracy"])
+def test_arguments_set_next_to_kwargs_are_found():
+    """`model.fit(*args, epochs=3, **kwargs)` takes no epochs in `kwargs`."""
+    assert source_of(OwnFit().fit).keywords_set == {"batch_size", "epochs"}
+    assert source_of(Fits("calls_super").fit).keywords_set == set()
 
 
-def test_an_accuracy_turned_round_is_refused_where_the_highest_value_wins():
-    """Where the lowest wins it is what is asked for."""
-    with pytest.raises(ModelError, match="returns an error rate, but val_accuracy"):
-        check_fit(Space(data=Digits(), model=KerasTunerModel(Turned())), exports=True)
-    assert check_fit(Space(data=Digits(), model=KerasTunerModel(Turned()), metric="val_loss"), exports=True) == []
+@pytest.mark.parametrize(
+    ("returned", "is_loss", "is_error_rate"),
+    [
+        *((name, True, False) for name in ("best_loss", "valloss", "mean_losses", "loss_2")),
+        *((name, False, False) for name in ("lossless", "loss_and_accuracy", "neg_loss_score", "closest", "result")),
+        ("1 - best_acc", False, True),
+        ("1.0 - max(history.history['val_accuracy'])", False, True),
+        ("-np.mean(accuracies)", False, True),
+        *((text, False, False) for text in ("1 - error", "best_acc", "-loss", "2 - accuracy")),
+    ],
+)
+def test_losses_and_error_rates_are_recognized_by_name(returned, is_loss, is_error_rate):
+    """Letters within another word, or a sign before another value, do not count."""
+    source = FitSource(lambda: None, ast.parse(f"def fit(self, hp, model):\n    return {returned}").body[0])
+    assert (source.returns_a_loss, source.returns_an_error_rate) == (is_loss, is_error_rate)

@@ -13,8 +13,8 @@ SPLIT = Split(np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1) * 10, np.arra
 
 @pytest.mark.parametrize("make", [lambda: ShuffledBatches(SPLIT, 2, None), lambda: evaluation_data(SPLIT, 2)])
 @pytest.mark.parametrize("form", [InputFormat(True, 3), InputFormat(False, 0), InputFormat(False, 1)])
-def test_batches_and_arrays_are_given_in_one_form(make, form):
-    """Every feed gives what the arrays hold."""
+def test_batches_and_arrays_have_the_same_format(make, form):
+    """Every feed has the values of the arrays."""
     changed = form.format_batches(make())
     batches = [changed[index] for index in range(3)] if isinstance(changed, keras.utils.PyDataset) else list(changed)
     images, labels = form.format_split(SPLIT)

@@ -8,7 +8,7 @@ from studies.keras_tuner.mapping import map_hyperparameter, possible_values
 
 
 def declared(method, *args, **kwargs):
-    """The hyperparameter that a call declares."""
+    """Return the hyperparameter that a call declares."""
     hp = keras_tuner.HyperParameters()
     getattr(hp, method)("x", *args, **kwargs)
     return hp.space[-1]
@@ -27,10 +27,9 @@ def declared(method, *args, **kwargs):
         (declared("Choice", [1, 2, 4], ordered=True), Choice(1, 2, 4)),
         (declared("Boolean"), Choice(True, False, default=False)),
     ],
-    ids=lambda value: type(value).__name__,
 )
-def test_what_a_study_knows_is_kept_as_it_is(hp, parameter):
-    """Bounds, steps, scales, options and defaults have counterparts, with the same values."""
+def test_bounds_steps_scales_options_and_defaults_are_mapped(hp, parameter):
+    """The parameter has the same values as the hyperparameter."""
     found = map_hyperparameter(hp)
     assert found.parameter == parameter
     assert found.name == "x"
@@ -45,7 +44,7 @@ def test_what_a_study_knows_is_kept_as_it_is(hp, parameter):
         (declared("Int", 1, 8, step=2, sampling="reverse_log"), [8, 7, 5, 1]),
     ],
 )
-def test_steps_on_a_logarithmic_scale(hp, values):
+def test_logarithmic_steps_are_drawn_by_position(hp, values):
     """A study draws the position among the values that KerasTuner's documentation lists."""
     found = map_hyperparameter(hp)
     assert possible_values(hp) == values
@@ -67,21 +66,17 @@ def test_reverse_log_is_dense_near_the_upper_bound(kind):
         (declared("Int", 0, 10, step=4, default=5), 4),
         (declared("Float", 0.0, 1.0, default=3.0), 1.0),
         (declared("Int", 2, 32, step=2, sampling="log", default=15), 3),
+        *((declared(*single), None) for single in (("Fixed", 3), ("Choice", [7]), ("Int", 4, 4))),
     ],
 )
-def test_a_default_that_cannot_be_drawn_is_stored_as_the_nearest(hp, default):
-    """KerasTuner takes any default; a study stores the nearest value that it knows."""
-    assert map_hyperparameter(hp).parameter.default == default
+def test_default_is_the_nearest_possible_value(hp, default):
+    """KerasTuner accepts any default, a study only possible values; a single value has no parameter."""
+    found = map_hyperparameter(hp)
+    assert (found and found.parameter.default) == default
 
 
-@pytest.mark.parametrize("hp", [declared("Fixed", 3), declared("Choice", [7]), declared("Int", 4, 4)])
-def test_a_single_value_needs_no_parameter(hp):
-    """What cannot vary does not enter the study."""
-    assert map_hyperparameter(hp) is None
-
-
-def test_the_name_follows_from_the_conditions_alone():
-    """One name under two conditions is two parameters, whichever is met first."""
+def test_name_depends_only_on_the_conditions():
+    """One name under two conditions is two parameters, whichever is declared first."""
     hp = keras_tuner.HyperParameters()
     hp.Choice("kind", ["a", "b", "c"])
     with hp.name_scope("head"):

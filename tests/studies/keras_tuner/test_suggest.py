@@ -1,4 +1,4 @@
-"""The hyperparameters of a hypermodel, asked of a study."""
+"""The hyperparameters of a hypermodel, drawn from a study."""
 
 import re
 
@@ -18,7 +18,7 @@ from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, two_kinds
 
 def space_of(hypermodel, **fields):
     model = {name: fields.pop(name) for name in ("hyperparameters", "tune_new_entries") if name in fields}
-    return Space(data=Digits(), model=KerasTunerModel(hypermodel, **model), epochs=3, **fields)
+    return Space(data=Digits(), model=KerasTunerModel(hypermodel, **model), **{"epochs": 3, **fields})
 
 
 @pytest.fixture
@@ -27,30 +27,26 @@ def study():
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
 
 
-def test_the_baseline_has_every_default(study):
-    """Trial 0 takes KerasTuner's defaults, and the study knows them."""
+def draw(study, space):
+    """Return the next trial and the values of its hyperparameters."""
     trial = study.ask()
-    recipe = suggest(trial, space_of(two_kinds))
+    return trial, dict(suggest(trial, space).model.values)
+
+
+def test_baseline_has_every_default(study):
+    """Trial 0 has KerasTuner's defaults, under the names of the study."""
+    trial, values = draw(study, space_of(two_kinds))
     expected = {"kind": "mlp", "units": 8, "bias": True, "start": 0.0, "head/seed": 3, "head/dropout": 0.2}
-    assert dict(recipe.model.values) == expected
-    assert params_of(trial) == expected
-    assert trial.params == {
-        "kind": "mlp",
-        "units [kind=mlp]": 8,
-        "bias [kind=mlp]": True,
-        "start [kind=mlp, bias=True]": 0.0,
-        "head/dropout": 0.2,
-    }
+    assert values == params_of(trial) == expected
+    conditional = {"units [kind=mlp]": 8, "bias [kind=mlp]": True, "start [kind=mlp, bias=True]": 0.0}
+    assert trial.params == {"kind": "mlp", **conditional, "head/dropout": 0.2}
 
 
-def test_names_and_values_do_not_depend_on_the_order_of_trials(study):
-    """Whatever came before, a trial's parameters have the same names and distributions."""
-    space = space_of(two_kinds)
+def test_names_and_distributions_do_not_depend_on_earlier_trials(study):
+    """The conditions alone decide which parameters a trial has."""
     seen = {}
     for _ in range(12):
-        trial = study.ask()
-        recipe = suggest(trial, space)
-        values = dict(recipe.model.values)
+        trial, values = draw(study, space_of(two_kinds))
         assert values["units"] in (range(8, 17) if values["kind"] == "mlp" else (32, 64))
         assert ("bias" in values) == (values["kind"] == "mlp")
         for name, distribution in trial.distributions.items():
@@ -59,66 +55,78 @@ def test_names_and_values_do_not_depend_on_the_order_of_trials(study):
     assert {"units [kind=mlp]", "units [kind=wide]"} <= seen.keys()
 
 
-def test_an_adopted_trial_keeps_its_values(study):
-    """A trial that is taken once more is the same one."""
-    space = space_of(two_kinds, batch_size=Choice(16, 32))
+def test_retried_trial_keeps_its_values(study):
+    """Another worker that claims a trial draws the same values, whatever its sampler."""
+    space = space_of(two_kinds, batch_size=Choice(16, 32), epochs=Int(2, 4))
     suggest(study.ask(), space)
     trial = study.ask()
     first = suggest(trial, space)
+    assert list(trial.params)[:3] == ["batch_size", "epochs", "kind"]
     again = optuna.Trial(study, trial._trial_id)
     study.sampler = optuna.samplers.RandomSampler(seed=9)
     assert suggest(again, space) == first
     assert {"batch_size", "kind"} <= params_of(again).keys()
 
 
-def test_what_fit_asks_for_is_kept_with_the_trial(study):
-    """A hyperparameter that is met only in `fit` is drawn then, and the same when asked again."""
-    suggest(study.ask(), space_of(Dense()))
-    trial = study.ask()
-    ask = suggest_during_fit(trial, suggest(trial, space_of(Dense())))
+@pytest.mark.parametrize("tunes_new", [True, False])
+def test_hyperparameters_can_be_overridden(study, tunes_new):
+    """One declared or set beforehand replaces the hypermodel's own; `tune_new_entries=False` fixes all others."""
     hp = keras_tuner.HyperParameters()
-    hp.Int("rounds", 1, 1000)
-    value = ask(hp.space[0])
-    assert ask(hp.space[0]) == value == params_of(trial)["rounds"]
-    assert trial.user_attrs[PARAMS].keys() == {"units", "learning_rate", "rounds"}
-
-
-def overriding():
-    """Hyperparameters that stand in place of those of `Dense`."""
-    hp = keras_tuner.HyperParameters()
-    hp.Fixed("units", 24)
-    hp.values["learning_rate"] = 0.5
-    return hp
-
-
-def test_hyperparameters_can_be_overridden(study):
-    """One that was declared, or given a value, beforehand stands in place of the hypermodel's own."""
+    hp.Choice("units", [17, 48])
+    if tunes_new:
+        hp.values["learning_rate"] = 0.5
     study.ask()
-    trial = study.ask()
-    recipe = suggest(trial, space_of(Dense(), hyperparameters=overriding()))
-    assert dict(recipe.model.values) == {"units": 24, "learning_rate": 0.5}
-    assert trial.params == {}
-
-
-def test_new_entries_can_be_left_at_their_defaults(study):
-    """With `tune_new_entries=False` only what was declared beforehand is searched."""
-    hp = keras_tuner.HyperParameters()
-    hp.Choice("units", [16, 48])
-    study.ask()
-    trial = study.ask()
-    recipe = suggest(trial, space_of(Dense(), hyperparameters=hp, tune_new_entries=False))
+    trial, values = draw(study, space_of(Dense(), hyperparameters=hp, tune_new_entries=tunes_new))
     assert trial.params.keys() == {"units"}
-    assert dict(recipe.model.values)["learning_rate"] == 1e-2
+    assert values["units"] in (17, 48)
+    assert values["learning_rate"] == (0.5 if tunes_new else 1e-2)
 
 
-def test_a_name_that_the_space_has_too_is_refused():
-    """One name cannot mean two parameters."""
+def build_two_ranges(hp):
+    hp.Int("units", 1, 4)
+    hp.Int("units", 100, 400)
+    return two_kinds(hp)
+
+
+def build_compiled(hp):
+    model = two_kinds(hp)
+    model.compile(loss="mse")
+    return model
+
+
+def build_nothing(hp):
+    raise KeyError(f"layer {hp.Int('layers', 1, 8)}")
+
+
+@pytest.mark.parametrize(
+    ("build", "fields", "message"),
+    [
+        (lambda hp: hp.Int("batch_size", 1, 9), {"batch_size": Choice(1, 2)}, "both .* a parameter 'batch_size'"),
+        (build_two_ranges, {}, "'units' is declared twice with different values, 1 to 4 and 100 to 400"),
+        (build_compiled, {"learning_rate": Choice(0.1, 0.2)}, "learning_rate: has no effect"),
+        (build_nothing, {}, "KeyError: 'layer 1'"),
+    ],
+)
+def test_hypermodels_that_cannot_be_searched_are_refused(build, fields, message):
+    """A name means one range, every parameter has an effect, and some combination builds."""
+    with pytest.raises(ModelError, match=message):
+        check_hypermodel(space_of(build, **fields))
+    if build is build_nothing:
+        with pytest.raises(ModelError, match=message):
+            discover_hyperparameters(space_of(build))
+    with pytest.raises(SpaceError, match="the grid sampler does not support"):
+        max_trials(space_of(build), "grid")
+
+
+def test_equal_declarations_and_parameters_with_an_effect_are_accepted():
+    """A range may be declared twice; the space's learning rate counts if `build` does not compile."""
 
     def build(hp):
-        hp.Int("batch_size", 16, 64)
+        hp.Int("again", 1, 4)
+        hp.Int("again", 1, 4, default=2)
+        return two_kinds(hp)
 
-    with pytest.raises(ModelError, match="both the hypermodel and the space have a parameter 'batch_size'"):
-        check_hypermodel(space_of(build, batch_size=Choice(16, 32)))
+    check_hypermodel(space_of(build, learning_rate=Choice(0.1, 0.2)))
 
 
 def dependent(hp):
@@ -132,41 +140,38 @@ def dependent(hp):
     return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
 
 
-def test_options_that_depend_on_another_hyperparameter_are_all_searched(study):
-    """Each set of options is a parameter of its own, whose name is the same in every trial and worker."""
+def test_conditional_options_are_all_searched(study):
+    """Each set of options is a separate parameter, with the same name in every trial and worker."""
     space = space_of(dependent)
-    seen, names = set(), {}
+    seen, names = [], {}
     for number in range(60):
-        trial = study.ask()
-        values = dict(suggest(trial, space).model.values)
-        seen.add((values["kind"], values["units"], values["layers"] <= 2, values["seed"], values.get("late")))
+        trial, values = draw(study, space)
+        seen.append(values)
         for name, distribution in trial.distributions.items():
             assert names.setdefault(name, distribution) == distribution
         assert values == params_of(trial)
-        again = optuna.Trial(study, trial._trial_id)
-        assert dict(suggest(again, space).model.values) == values
+        assert dict(suggest(optuna.Trial(study, trial._trial_id), space).model.values) == values
         study.tell(trial, float(number))
-    found = {(kind, units) for kind, units, *_ in seen}
+    found = {(each["kind"], each["units"]) for each in seen}
     assert found == {("a", 32), ("a", 64), ("b", 128), ("b", 256), ("c", 512)}
-    assert {kind for kind, _, is_small, seed, _ in seen if not is_small and seed == 2} == {"b", "c"}
-    assert {(kind, late) for kind, *_, late in seen if late} == {("b", "x"), ("b", "y"), ("c", "x"), ("c", "z")}
+    assert {each["kind"] for each in seen if each["layers"] > 2 and each["seed"] == 2} == {"b", "c"}
+    late = {(each["kind"], each["late"]) for each in seen if "late" in each}
+    assert late == {("b", "x"), ("b", "y"), ("c", "x"), ("c", "z")}
     assert {"units", "units {128|256}", "layers", "layers {1..5}", "late"} <= names.keys()
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_samplers_learn_from_options_that_change(sampler):
-    """No sampler meets two sets of options under one name."""
+def test_samplers_learn_from_conditional_options(sampler):
+    """No sampler sees two sets of options under one name."""
     study = optuna.create_study()
     for number in range(14):
         study.sampler = make_sampler(sampler, number)
-        trial = study.ask()
-        suggest(trial, space_of(dependent))
-        study.tell(trial, float(number))
+        study.tell(draw(study, space_of(dependent))[0], float(number))
     assert len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) == 14
 
 
-def test_options_met_in_fit_may_change_too(study):
-    """The first trial's have the name, others one with their options."""
+def test_hyperparameters_of_fit_are_stored_and_may_change_their_options(study):
+    """One is drawn once per trial; the first options have the plain name, others a name that includes them."""
     space = space_of(Dense())
     values = []
     for options in (["a", "b"], ["c", "d"], ["a", "b"]):
@@ -174,29 +179,13 @@ def test_options_met_in_fit_may_change_too(study):
         ask = suggest_during_fit(trial, suggest(trial, space))
         hp = keras_tuner.HyperParameters()
         hp.Choice("x", options)
-        assert ask(hp.space[0]) in options
+        value = ask(hp.space[0])
+        assert value in options
+        assert ask(hp.space[0]) == value == params_of(trial)["x"]
+        assert trial.user_attrs[PARAMS].keys() == {"units", "learning_rate", "x"}
         values.append(set(trial.params) - {"units", "learning_rate"})
         study.tell(trial, 1.0)
-    assert values == [{"x"}, {"x {s: c|d}"}, {"x"}] or values == [{"x"}, {"x {c|d}"}, {"x"}]
-
-
-def test_one_name_for_two_ranges_in_one_build_is_refused():
-    """KerasTuner would give both the value of the first."""
-
-    def build(hp):
-        hp.Int("units", 1, 4)
-        hp.Int("units", 100, 400)
-        return two_kinds(hp)
-
-    with pytest.raises(ModelError, match="'units' is declared twice with different values, 1 to 4 and 100 to 400"):
-        check_hypermodel(space_of(build))
-
-    def equal(hp):
-        hp.Int("again", 1, 4)
-        hp.Int("again", 1, 4, default=2)
-        return two_kinds(hp)
-
-    check_hypermodel(space_of(equal))
+    assert values in ([{"x"}, {"x {s: c|d}"}, {"x"}], [{"x"}, {"x {c|d}"}, {"x"}])
 
 
 class Declaring(Dense):
@@ -208,33 +197,26 @@ class Declaring(Dense):
 
 
 def test_declared_hyperparameters_are_searched(study):
-    """`declare_hyperparameters` is called before `build`, and its values count, as in a tuner."""
+    """`declare_hyperparameters` runs before `build`, and its values count, as in a tuner."""
     study.ask()
     for _ in range(3):
-        trial = study.ask()
-        values = dict(suggest(trial, space_of(Declaring())).model.values)
+        _, values = draw(study, space_of(Declaring()))
         assert values["units"] in (24, 48)
         assert values["elsewhere"] in range(1, 10)
     rows, _ = discover_hyperparameters(space_of(Declaring()))
     assert ("units", "24, 48") in [(row.name, row.values) for row in rows]
 
 
-class Narrow:
-    """Builds only with more than two layers, which its defaults do not have."""
+@pytest.mark.parametrize("error", [ValueError("no"), optuna.TrialPruned("no"), FailedTrialError("no")])
+def test_defaults_that_cannot_be_built_give_a_notice(error, study):
+    """If other combinations can be built, only the baseline fails, and the study starts."""
 
-    def __init__(self, error):
-        self.error = error
-
-    def build(self, hp):
+    def build(hp):
         if hp.Int("layers", 1, 8) < 3:
-            raise self.error
+            raise error
         return two_kinds(hp)
 
-
-@pytest.mark.parametrize("error", [ValueError("no"), optuna.TrialPruned("no"), FailedTrialError("no")])
-def test_defaults_that_cannot_be_built_are_told(error, study):
-    """Where other combinations can, the baseline alone fails, and the search begins."""
-    space = space_of(Narrow(error))
+    space = space_of(build)
     [notice] = check_hypermodel(space)
     assert re.match("The defaults cannot be built.*no$", notice)
     assert dict(defaults_of(space)) == {"layers": 1}
@@ -242,41 +224,3 @@ def test_defaults_that_cannot_be_built_are_told(error, study):
     assert {"layers", "kind"} <= {row.name for row in rows}
     assert values == {"layers": 1}
     assert dict(suggest(study.ask(), space).model.values) == {"layers": 1}
-
-
-def test_what_never_builds_is_refused():
-    """The message is that of the defaults."""
-
-    def build(hp):
-        raise KeyError(f"layer {hp.Int('layers', 1, 8)}")
-
-    with pytest.raises(ModelError, match="KeyError: 'layer 1'"):
-        check_hypermodel(space_of(build))
-    with pytest.raises(ModelError, match="KeyError: 'layer 1'"):
-        discover_hyperparameters(space_of(build))
-
-
-def test_parameters_without_effect_are_refused():
-    """A hypermodel that compiles its model leaves nothing for the space's learning rate."""
-
-    def compiled(hp):
-        model = two_kinds(hp)
-        model.compile(loss="mse")
-        return model
-
-    with pytest.raises(ModelError, match="learning_rate: has no effect"):
-        check_hypermodel(space_of(compiled, learning_rate=Choice(0.1, 0.2)))
-    check_hypermodel(space_of(two_kinds, learning_rate=Choice(0.1, 0.2)))
-
-
-def test_a_grid_is_refused():
-    """Parameters that are found while building have no grid."""
-    with pytest.raises(SpaceError, match="the grid sampler does not support"):
-        max_trials(space_of(two_kinds), "grid")
-
-
-def test_the_space_of_a_hypermodel_may_hold_parameters_of_its_own(study):
-    """The space's own parameters are asked for first."""
-    trial = study.ask()
-    suggest(trial, Space(data=Digits(), model=KerasTunerModel(Dense()), epochs=Int(2, 4)))
-    assert list(trial.params) == ["epochs", "units", "learning_rate"]
