@@ -1,4 +1,4 @@
-"""What happens before the study is opened: the space is checked, images are read, and both are fitted to each other."""
+"""Checks the space, reads the images and adapts the space to them, before the study is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,12 +25,12 @@ from studies.workers.context import WorkerContext
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """What a study searches.
+    """Space and images of a study, after all checks.
 
     Args:
-        space: The space, with the epochs, the batch size and the weights that suit the images.
-        dataset: The images of the baseline.
-        notices: What the user should know, one sentence each.
+        space: The space, with epochs, batch size and weights that suit the images.
+        dataset: Images of the baseline.
+        notices: Notices for the user, one sentence each.
     """
 
     space: Space
@@ -47,15 +47,15 @@ def prepare(
     export: bool,
     check_time: Callable[[], None],
 ) -> PreflightResult:
-    """Check all that can be checked before the first trial, the quickest first, and read the images.
+    """Check the space before the first trial, with the quickest checks first, and read the images.
 
     Args:
-        declared: The space and its folder.
-        settings: How it is searched.
-        context: What all parts of the run share.
-        process: What this process is among the workers of the study.
-        export: The best trial will be exported.
-        check_time: Called once the images are read; raises if nothing more can come of this run.
+        declared: Space and its folder.
+        settings: Settings of the study.
+        context: Context of the run.
+        process: Role of this process among the workers.
+        export: True if the best trial will be exported.
+        check_time: Called after the images are read; raises if there is no time for a trial.
 
     Raises:
         SearchError: The space cannot be searched on these images.

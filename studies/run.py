@@ -1,4 +1,4 @@
-"""One call of `search run`: from a declared space to a result, going on where the last call ended."""
+"""Runs `search run`: from a space file to a result, resuming where the last run ended."""
 
 import math
 import time
@@ -38,9 +38,9 @@ from studies.stop_request import StopRequest
 from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, ensure_study_folder
 from studies.trials.dataset_loader import DatasetLoader
 from studies.trials.declared import SpaceDefinition
-from studies.trials.repeats import most_of
+from studies.trials.repeats import max_distinct_trials
 from studies.trials.run_context import RunContext
-from studies.trials.run_time_budget import TimeBudget, times_slower, too_short
+from studies.trials.run_time_budget import TimeBudget, time_limit_message, times_slower
 from studies.trials.samplers import initial_assignments
 from studies.trials.space_checks import notices_of_code
 from studies.trials.time_for_best import reserve_time_for_best
@@ -62,19 +62,19 @@ def run(
     stop: StopRequest,
     process: WorkerContext = STANDALONE,
 ) -> RunResult:
-    """Search the space until all trials are evaluated, then retrain, test and export the best.
+    """Search the space until all trials are evaluated, then retrain, test and export the best one.
 
     Args:
-        declared: The space and where it stands.
-        settings: How it is searched.
-        output: Folder of all studies; this one's is `output/<study>/`.
-        export: Retrain, test and export the best trial.
-        listener: Is told what happens.
-        stop: Asks for an end; its deadline is set here when the settings have a time limit.
-        process: What this process is among the workers of the study.
+        declared: Space and its folder.
+        settings: Settings of the study.
+        output: Folder of all studies; that of this one is `output/<study>/`.
+        export: True to retrain, test and export the best trial.
+        listener: Notified of all events.
+        stop: Stop request; its deadline is set here if the settings have a time limit.
+        process: Role of this process among the workers.
 
     Raises:
-        SearchError: Anything that the user can mend; finished trials are kept.
+        SearchError: An error that the user can fix; finished trials are kept.
     """
     keep(declared.space)
     name = settings.name or declared.name
@@ -86,7 +86,7 @@ def run(
     timeout: Any = settings.timeout
     started = stop.clock() if process.started is None else process.started
     if timeout is not None:
-        # Until the study is open, whose limit may have begun with another worker.
+        # Until the study is open: its limit may have started with another worker.
         stop.deadline = started + timeout
     process = replace(process, started=started)
     try:
@@ -95,8 +95,8 @@ def run(
         if not stop():
             raise
         if not stop.requested:
-            raise NoResultError(too_short(settings.timeout, datasets.state())) from None
-        # A signal during the preparation: nothing has begun yet.
+            raise NoResultError(time_limit_message(settings.timeout, datasets.state())) from None
+        # A signal during the preparation: no trial has started yet.
         metric = declared.space.metric
         return RunResult(name, metric, METRICS[metric], Progress(settings.trials), None, None, stop.requested_by)
 
@@ -122,7 +122,7 @@ class _Run:
         self._budget = TimeBudget(self.stop, self.export, lambda: times_slower(self._cpu_seconds))
 
     def result(self) -> RunResult:
-        """Everything, in order."""
+        """Run all steps in order."""
         prepared = prepare(
             self.declared,
             self.settings,
@@ -132,43 +132,42 @@ class _Run:
             check_time=self._check_time,
         )
         space = prepared.space
-        how = (self.settings, identity(prepared.dataset), self._patience, self.process.study)
+        how = (self.settings, identity(prepared.dataset), self._retry_timeout, self.process.study)
         opened = create_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.for_study(opened.identity)
         self.context = replace(self.context, checkpoints=self.checkpoints)
-        limit = most_of(space, opened.study.get_trials(deepcopy=False))
+        limit = max_distinct_trials(space, opened.study.get_trials(deepcopy=False))
         total = int(min(self.settings.trials, limit))
         with translate_errors(self.url), explain_deletion(opened.database, opened.study_id, opened.identity):
-            self._steer(opened, total)
-            with self._working(opened) as member:
+            self._apply_limits(opened, total)
+            with self._session(opened) as member:
                 before = opened.progress(TrialQueue(opened.database, member).trial_budget())
                 self._announce(opened, before, limit, prepared.notices)
                 is_over = self._search(opened, space, member)
                 if is_over:
                     wait_for_others(opened.study, self.stop)
                 now = opened.progress(TrialQueue(opened.database, member).trial_budget())
-                if not is_over:
-                    return replace(self._outcome(space, now, before), should_restart=True)
                 result = self._outcome(space, now, before)
-                return self._exported(opened, space, result, member) if self._wants_export(result) else result
+                if not is_over:
+                    return replace(result, should_restart=True)
+                return self._export_best(opened, space, result, member) if self._wants_export(result) else result
 
     def _check_time(self) -> None:
-        """Raise if time is over and no earlier run has left a study."""
+        """Raise if the time limit is reached and there is no study of an earlier run."""
         if self.stop.out_of_time and self.settings.storage is None and not (self.folder / DATABASE_FILE).exists():
-            raise NoResultError(too_short(self.settings.timeout, "before the search began"))
+            raise NoResultError(time_limit_message(self.settings.timeout, "before the search began"))
 
-    def _patience(self) -> float:
-        """Seconds to wait for a database that is away: whoever asked for an end must not wait for it."""
+    def _retry_timeout(self) -> float:
+        """Return how long to retry a database, in seconds: short after a stop request."""
         return STOPPING_RETRY_TIMEOUT if self.stop.requested else RETRY_TIMEOUT
 
-    def _steer(self, opened: OpenStudy, total: int) -> None:
+    def _apply_limits(self, opened: OpenStudy, total: int) -> None:
         """Set the limits of the study, and stop if it was stopped after this command was started."""
-        limits, is_replacement = self._limits(total), self.process.is_replacement
         stopped_by = set_limits(
             opened.database,
             opened.study_id,
-            limits,
-            is_restart=is_replacement,
+            self._limits(total),
+            is_restart=self.process.is_replacement,
             age_seconds=lambda: uptime() - self.began,
         )
         if stopped_by:
@@ -179,15 +178,14 @@ class _Run:
         left, hours = self.stop.seconds_left, self.settings.gpu_hours
         return Limits(total, None if math.isinf(left) else left, None if hours is None else hours * 3600)
 
-    def _working(self, opened: OpenStudy) -> AbstractContextManager[WorkerRegistration]:
+    def _session(self, opened: OpenStudy) -> AbstractContextManager[WorkerRegistration]:
         from studies.backend import device_info
 
-        settings = self.settings
         member = WorkerRegistration(
             opened.study_id,
             self.process.device or device_info.describe_device(),
             device_share=self.process.device_share,
-            lost_after_seconds=settings.lost_after_seconds,
+            lost_after_seconds=self.settings.lost_after_seconds,
             log=self.process.log,
             identity=opened.identity,
         )
@@ -196,7 +194,7 @@ class _Run:
             member,
             self.context.activity,
             self.stop,
-            seconds=settings.heartbeat_seconds,
+            seconds=self.settings.heartbeat_seconds,
             parent_is_alive=self.process.parent_is_alive,
         )
 
@@ -205,13 +203,13 @@ class _Run:
         of_folder = (*election.notices(self.folder / EXPORT_FOLDER, opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
-            what = "grid has {} points" if self.settings.sampler == "grid" else "space has {} recipes"
-            notices.append(f"The {what.format(f'{limit:.0f}')}: {limit:.0f} trials evaluate all of it.")
+            kind = "grid" if self.settings.sampler == "grid" else "space"
+            notices.append(f"The {kind} has {limit:.0f} recipes: {limit:.0f} trials evaluate all of them.")
         event = opening_event(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
         self.context.listener.on_study_opened(replace(event, notices=tuple(notices)))
 
     def _search(self, opened: OpenStudy, space: Space, member: WorkerRegistration) -> bool:
-        """Evaluate trials; returns whether the search is over for this process."""
+        """Evaluate trials. Return True if the search is over for this process."""
         from studies.trials.evaluate import TrialEvaluator
         from studies.workers.worker import Worker
 
@@ -243,11 +241,11 @@ class _Run:
             is_over = worker.run()
             now = stored_trials.progress(opened.study, queue.trial_budget())
             if is_over and not stop() and now.done >= now.trials:
-                # What stalled workers have left; the retraining of the best trial goes on from its own.
+                # Checkpoints of stalled workers; the retraining of the best trial resumes from its own.
                 self.checkpoints.delete_except([now.best.number] if now.best else [])
             return is_over
         except KeyboardInterrupt:
-            # An end asked for, or time over, while images were read for a trial, which waits.
+            # A stop request or the time limit while images were read for a trial, which is requeued.
             if not stop():
                 raise
             return True
@@ -263,7 +261,7 @@ class _Run:
         has_model = result.progress.best is not None or self._unfinished is not None
         return self.export and has_model and result.interrupted is None
 
-    def _exported(self, opened: OpenStudy, space: Space, result: RunResult, member: WorkerRegistration) -> RunResult:
+    def _export_best(self, opened: OpenStudy, space: Space, result: RunResult, member: WorkerRegistration) -> RunResult:
         retrains = self._budget.end_search() and result.progress.best is not None
         self.context.activity.activity = "retraining and exporting the best trial"
         exporter = Exporter(

@@ -26,11 +26,11 @@ def compile_model(
     """Compile a model for training.
 
     Args:
-        model: Gives one value for two classes, else one for each class.
-        recipe: Says how it is trained.
-        steps_per_epoch: Batches in one epoch, from which the schedule's length follows.
-        steps_per_execution: Steps that run without returning to Python.
-        rate: The learning rate or a schedule of it; None for the recipe's.
+        model: Model with one output for two classes, else one for each class.
+        recipe: Recipe that is trained.
+        steps_per_epoch: Number of batches in an epoch, which determines the length of the schedule.
+        steps_per_execution: Number of steps that run without returning to Python.
+        rate: Learning rate or schedule; None for that of the recipe.
         outputs: Number of outputs of a model that does not know it, such as a subclass of `Model`.
     """
     logits = returns_logits(model)
@@ -96,11 +96,11 @@ def cooldown_schedule(recipe: Recipe, steps_per_epoch: int, epochs: int, share: 
 def read_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
     """Return the learning rate: a number, or a schedule over all epochs of the recipe."""
     is_number = isinstance(recipe.schedule, Constant) and recipe.schedule.warmup == 0.0
-    return recipe.learning_rate if is_number else as_schedule(recipe, steps_per_epoch)
+    return recipe.learning_rate if is_number else make_schedule(recipe, steps_per_epoch)
 
 
-def as_schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
-    """Return the learning rate as a schedule, also where it is a number."""
+def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
+    """Return the learning rate as a schedule, even if it is constant."""
     make = look_up(SCHEDULES, type(recipe.schedule), "schedule")
     return make(recipe.schedule, recipe.learning_rate, recipe.epochs * steps_per_epoch)
 

@@ -16,7 +16,7 @@ import numpy as np
 from spaces.canonical import to_json
 from spaces.space import Recipe
 from studies.models.layers import all_layers
-from studies.training.compile import as_schedule, compile_model
+from studies.training.compile import compile_model, make_schedule
 from studies.training.epochs import second_phase
 
 MAX_MODELS = 8
@@ -89,7 +89,7 @@ class CompiledModelCache:
         if self.is_reused:
             _forget(model.optimizer)
         else:
-            rate = as_schedule(recipe, steps_per_epoch)
+            rate = make_schedule(recipe, steps_per_epoch)
             compile_model(model, recipe, steps_per_epoch, steps_per_execution, rate)
         from studies.training.tensorflow_adjustable import adjust, adjust_optimizer
 
@@ -133,7 +133,7 @@ def _is_cacheable_recipe(recipe: Recipe) -> bool:
     phase changes what is trained; mixed_float16 wraps the optimizer in another one. Only the
     numbers of a cosine can be changed.
     """
-    is_cosine = isinstance(as_schedule(recipe, 1), keras.optimizers.schedules.CosineDecay)
+    is_cosine = isinstance(make_schedule(recipe, 1), keras.optimizers.schedules.CosineDecay)
     on_tensorflow = keras.backend.backend() == "tensorflow"
     one_phase = second_phase(recipe) is None
     return is_cosine and on_tensorflow and one_phase and recipe.model is None and recipe.precision != "mixed_float16"
@@ -153,7 +153,7 @@ def _structure(recipe: Recipe, fresh: keras.Model, steps_per_execution: int) -> 
         if field in (part := form[record] or {}):
             part[field] = bool(part[field])
     # 0 and 1 are exact as variables; another floor could be rounded differently.
-    floor = as_schedule(recipe, 1).alpha
+    floor = make_schedule(recipe, 1).alpha
     form["schedule"] = None if floor in (0.0, 1.0) else floor
     parts = [form, fresh.name, fresh.input_shape, fresh.output_shape, steps_per_execution]
     return json.dumps(parts, sort_keys=True)

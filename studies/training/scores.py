@@ -1,4 +1,4 @@
-"""How good probabilities are against true labels: accuracy, loss, AUC, and precision, recall and F1 of the classes."""
+"""Scores of predicted probabilities: accuracy, loss, AUC, and precision, recall and F1 of the classes."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,9 @@ import numpy as np
 from spaces.errors import DataError, ModelError
 
 MIN_CLASSES = {"top_5_accuracy": 6}
-"""The fewest classes with which a score says anything, where that is more than two."""
+"""Minimum number of classes for which a score has a meaning, if more than two."""
+
+MEANS = ("precision", "recall", "f1")
 
 # Keras clips probabilities the same way in its cross entropies.
 _SMALLEST_PROBABILITY = 1e-7
@@ -21,11 +23,11 @@ class ClassScores:
     """The scores of one class.
 
     Args:
-        label: Its name.
-        precision: Share of right ones among the images taken for this class; 0 when there are none.
-        recall: Share of this class's images that were found; 0 when there are none.
-        f1: Harmonic mean of both.
-        images: Images of this class.
+        label: Name of the class.
+        precision: Fraction of correct predictions among the images predicted as this class; 0 without any.
+        recall: Fraction of the images of this class that were predicted as such; 0 without any.
+        f1: Harmonic mean of precision and recall.
+        images: Number of images of this class.
     """
 
     label: str
@@ -41,13 +43,13 @@ class Scores:
 
     Args:
         images: Number of images.
-        accuracy: Share of images whose most probable class is the true one.
+        accuracy: Fraction of images whose most probable class is the true one.
         loss: Mean cross entropy, in nats.
-        auc: Area under the ROC curve of each class against the rest; None when all images are of one class.
-        precision: Mean over the classes that have images; of two classes, that of the second. So are the next two.
-        recall: As precision.
-        f1: As precision.
-        top_5_accuracy: Share of images whose true class is among the five most probable ones; None with fewer than
+        auc: Area under the ROC curve of each class against the rest; None if all images are of one class.
+        precision: Mean over the classes that have images; for two classes, the value of the second.
+        recall: Like precision.
+        f1: Like precision.
+        top_5_accuracy: Fraction of images whose true class is among the five most probable ones; None for fewer than
             six classes.
         classes: The scores of each class.
         confusion_matrix: Images by true class (rows) and predicted class (columns).
@@ -65,7 +67,7 @@ class Scores:
     confusion_matrix: tuple[tuple[int, ...], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The scores as dicts, lists, texts and numbers."""
+        """Return the scores as values that JSON can hold."""
         form = asdict(self)
         form["classes"] = list(form["classes"])
         form["confusion_matrix"] = [list(row) for row in self.confusion_matrix]
@@ -80,8 +82,8 @@ def compute_scores(probabilities: np.ndarray, labels: np.ndarray, classes: Seque
     """Score probabilities against true labels.
 
     Args:
-        probabilities: The second class's (n, 1), or each class's (n, classes).
-        labels: Index of each image's true class (n,).
+        probabilities: Of the second class (n, 1), or of each class (n, classes).
+        labels: Index of the true class of each image (n,).
         classes: Names of the classes.
 
     Raises:
@@ -89,7 +91,7 @@ def compute_scores(probabilities: np.ndarray, labels: np.ndarray, classes: Seque
         ModelError: A probability is not a number.
     """
     if not len(labels):
-        raise DataError("there are no images to evaluate: give at least one")
+        raise DataError("no images to evaluate\nhint: pass at least one image")
     full = class_probabilities(probabilities)
     predicted = full.argmax(axis=1)
     confusion = _confusion_matrix(labels, predicted, len(classes))
@@ -100,9 +102,7 @@ def compute_scores(probabilities: np.ndarray, labels: np.ndarray, classes: Seque
         accuracy=float(np.mean(predicted == labels)),
         loss=_cross_entropy(full, labels),
         auc=_auc(full, labels),
-        precision=math.fsum(scores.precision for scores in counted) / len(counted),
-        recall=math.fsum(scores.recall for scores in counted) / len(counted),
-        f1=math.fsum(scores.f1 for scores in counted) / len(counted),
+        **{name: math.fsum(getattr(each, name) for each in counted) / len(counted) for name in MEANS},
         top_5_accuracy=_top_5_accuracy(full, labels),
         classes=per_class,
         confusion_matrix=tuple(map(tuple, confusion.tolist())),
@@ -110,7 +110,7 @@ def compute_scores(probabilities: np.ndarray, labels: np.ndarray, classes: Seque
 
 
 def class_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """One column for each class (n, classes), also from the single column of a two-class model.
+    """Return one column for each class (n, classes), also for the single column of a two-class model.
 
     Raises:
         ModelError: A probability is not a number.
@@ -122,15 +122,15 @@ def class_probabilities(probabilities: np.ndarray) -> np.ndarray:
 
 
 def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """A Keras model's outputs for images, batch by batch, so that a memory map is never read as a whole.
+    """Return the outputs of a Keras model for images, read batch by batch, so that a memory map stays on disk.
 
     Args:
         model: An inference model.
         images: (n, height, width, channels), 0 to 255.
-        batch_size: Images in one batch.
+        batch_size: Number of images in a batch.
 
     Returns:
-        Its outputs (n, 1) or (n, classes).
+        Outputs (n, 1) or (n, classes).
     """
     size = max(1, min(batch_size, len(images)))
     outputs = [_predict_batch(model, images[start : start + size], size) for start in range(0, len(images), size)]
@@ -138,7 +138,7 @@ def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 64) 
 
 
 def _predict_batch(model: Any, images: np.ndarray, size: int) -> np.ndarray:
-    # A last batch of another size would be traced anew.
+    # A last batch of another size would be traced again.
     batch = np.zeros((size, *images.shape[1:]), np.float32)
     batch[: len(images)] = images
     return np.asarray(model.predict_on_batch(batch))[: len(images)]
@@ -150,7 +150,7 @@ def _cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """The mean over the classes that have images: scikit-learn's, without its checks, which take longer."""
+    """Return the mean over the classes that have images, as scikit-learn does, without its slower checks."""
     present = np.unique(labels)
     if len(present) < 2:
         return None
@@ -160,7 +160,7 @@ def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def _area(of_class: np.ndarray, of_others: np.ndarray) -> float:
-    """The share of pairs in which the image of the class has the larger value; equal ones count half.
+    """Return the fraction of pairs in which the image of the class has the larger value; equal ones count half.
 
     Mann and Whitney's U over the number of pairs (Hanley and McNeil, 1982).
     """
@@ -170,7 +170,7 @@ def _area(of_class: np.ndarray, of_others: np.ndarray) -> float:
 
 
 def _top_5_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """Of equally probable classes the first ones count, as in the accuracy."""
+    """Return the fraction; of equally probable classes the first ones count, as in the accuracy."""
     if probabilities.shape[1] < MIN_CLASSES["top_5_accuracy"]:
         return None
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
@@ -178,8 +178,8 @@ def _top_5_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float | No
 
 
 def _per_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[ClassScores, ...]:
-    right, images, taken = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    columns = (right / np.maximum(taken, 1), right / np.maximum(images, 1), 2 * right / np.maximum(images + taken, 1))
+    correct, images, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    columns = (correct / np.maximum(each, 1) for each in (predicted, images, (images + predicted) / 2))
     return tuple(
         ClassScores(label, float(precision), float(recall), float(f1), int(count))
         for label, precision, recall, f1, count in zip(classes, *columns, images, strict=True)

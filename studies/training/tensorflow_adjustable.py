@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from spaces.space import Recipe
-from studies.training.compile import as_schedule
+from studies.training.compile import make_schedule
 
 _OF_SCHEDULE = ("initial_learning_rate", "decay_steps", "warmup_target", "warmup_steps", "alpha")
 _OF_TRANSLATION = ("height_lower", "height_upper", "width_lower", "width_upper")
@@ -50,7 +50,7 @@ def adjust(model: keras.Model, like: keras.Model) -> None:
 
 def adjust_optimizer(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
     """Give a model that was compiled with `scheduled` a recipe's learning rate, schedule and weight decay."""
-    schedule = as_schedule(recipe, steps_per_epoch)
+    schedule = make_schedule(recipe, steps_per_epoch)
     _assign(model.optimizer._learning_rate, {name: getattr(schedule, name) for name in _OF_SCHEDULE})
     if model.optimizer.weight_decay is not None:
         _assign(model.optimizer, {"weight_decay": recipe.optimizer.weight_decay})

@@ -1,4 +1,4 @@
-"""Checks the first network that the user's own code builds, before the first trial."""
+"""Checks the first network that custom code builds, before the first trial."""
 
 from dataclasses import replace
 
@@ -28,15 +28,15 @@ _COMPARED_IMAGES = 3
 
 
 def check_first_model(space: Space, dataset: Dataset, *, export: bool = True) -> tuple[str, ...]:
-    """Build the baseline's network, if the user's code builds it, and try what training and the export will do.
+    """Build the network of the baseline, if custom code builds it, and try the steps of training and export.
 
     Args:
         space: The space.
-        dataset: Its images.
-        export: The best trial will be exported.
+        dataset: Images of the study.
+        export: True if the best trial will be exported.
 
     Returns:
-        What the user should know, one sentence each.
+        Notices for the user, one sentence each.
 
     Raises:
         ModelError: No trial could train or export such a network.
@@ -44,28 +44,28 @@ def check_first_model(space: Space, dataset: Dataset, *, export: bool = True) ->
     if space.model is None:
         return ()
     options = space.model.options if isinstance(space.model, Choice) else (space.model,)
-    notices = [_checked(replace(space, model=option), dataset, export) for option in options]
+    notices = [_check(replace(space, model=option), dataset, export) for option in options]
     return tuple(dict.fromkeys(notice for each in notices for notice in each))
 
 
-def _checked(space: Space, dataset: Dataset, export: bool) -> list[str]:
+def _check(space: Space, dataset: Dataset, export: bool) -> list[str]:
     """Check the network of a space with one function that builds it."""
     recipe = resolve(space, baseline(space))
     shape, classes = dataset.image_shape, len(dataset.classes)
     try:
         with precision(recipe.precision):
-            recipe, name, network, notice = _network(recipe, shape, classes)
+            recipe, name, network, notice = _build(recipe, shape, classes)
         notices = [notice] if notice else []
-        notices += _about_pixels(recipe.model, name, network, shape)
+        notices += _pixel_notices(recipe.model, name, network, shape)
         if export:
-            notices += _about_export(recipe, name, network, shape, classes)
+            notices += _check_export(recipe, name, network, shape, classes)
         return notices
     finally:
         keras.utils.clear_session(free_memory=False)
 
 
-def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
-    """The recipe, what its network is called, the network that the user's code returns, and a notice about its loss."""
+def _build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple[Recipe, str, keras.Model, str | None]:
+    """Return the recipe, the name of its network for messages, the network, and a notice about its loss."""
     if isinstance(recipe.model, KerasTunerModel):
         # KerasTuner is imported only where it is used.
         from studies.keras_tuner.compiled import build_first_network
@@ -74,7 +74,7 @@ def _network(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> tuple
     return recipe, display_name(recipe.model), build_network(recipe.model, recipe, shape, count_logits(classes)), None
 
 
-def _about_pixels(
+def _pixel_notices(
     record: Custom | KerasTunerModel, name: str, network: keras.Model, shape: tuple[int, ...]
 ) -> list[str]:
     rescales = rescales_itself(name, network, shape)
@@ -91,15 +91,15 @@ def _about_pixels(
 
 
 def _normalizes(network: keras.Model) -> bool:
-    """Whether the first layer with weights is a normalization, which takes any range."""
+    """Return True if the first layer with weights is a normalization, which takes any range."""
     first = next((layer for layer in network._flatten_layers(include_self=False) if layer.weights), None)
     return "Normalization" in type(first).__name__
 
 
-def _about_export(
+def _check_export(
     recipe: Recipe, name: str, network: keras.Model, shape: tuple[int, int, int], classes: int
 ) -> list[str]:
-    """Build the inference model with the network's weights, save and load it, and compare all three.
+    """Return notices after comparing the network with its inference model, before and after it is saved and loaded.
 
     Raises:
         ModelError: The network cannot be exported.
@@ -113,8 +113,8 @@ def _about_export(
     if not is_close(before, after, policy):
         if not is_close(before, _probabilities(name, network, given), None):
             raise ModelError(
-                f"{name} returns a model that answers differently each time, so it cannot be exported: call no layer "
-                "with training=True"
+                f"{name} returns a model that answers differently each time, so it cannot be exported\n"
+                "hint: call no layer with training=True"
             )
         raise ModelError(different_outputs_message(name))
     check_exportable(name, exported, images)
@@ -130,18 +130,18 @@ def _about_export(
 
 
 def _probabilities(name: str, network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """What a trained network's outputs mean.
+    """Return the outputs of a network as probabilities.
 
     Raises:
-        ModelError: They are probabilities, but do not look so.
+        ModelError: They are probabilities already, from code that is not known as such.
     """
     outputs = inference_outputs(name, network, images)
     if not returns_logits(network):
         return outputs
     if outputs.shape[1] > 1 and outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         raise ModelError(
-            f"{name} returns probabilities from code of its own, which search would take for logits: end with "
-            "activation='softmax' or layers.Softmax()"
+            f"{name} returns probabilities from code of its own, which search would take for logits\n"
+            "hint: end with activation='softmax' or layers.Softmax()"
         )
     final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
     return np.asarray(keras.ops.convert_to_numpy(final(outputs)))

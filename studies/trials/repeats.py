@@ -36,8 +36,8 @@ def size_of(space: Space) -> float:
     return math.inf if isinstance(space.model, KerasTunerModel) else combinations(space)
 
 
-def most_of(space: Space, trials: Sequence[FrozenTrial]) -> float:
-    """Return the number of trials of a study once each recipe has one: some recipes may have been tried twice.
+def max_distinct_trials(space: Space, trials: Sequence[FrozenTrial]) -> float:
+    """Return the number of trials of a study once each recipe has one; some recipes may have been tried twice.
 
     Args:
         space: The space.
@@ -58,7 +58,7 @@ def is_exhausted(space: Space, progress: Progress) -> bool:
 
 @dataclass(frozen=True)
 class Recipes:
-    """Gives every trial a recipe that no other trial has, if there is one.
+    """Gives each trial a recipe that no other trial has, if there is one.
 
     Args:
         space: The space.
@@ -75,68 +75,68 @@ class Recipes:
         """Return True if two trials may get the same recipe, which is unlikely if a number has no step."""
         return not math.isinf(size_of(self.space)) or isinstance(self.space.model, KerasTunerModel)
 
-    def of(self, taken: ClaimedTrial) -> Recipe:
+    def of(self, claimed: ClaimedTrial) -> Recipe:
         """Return the recipe of a claimed trial.
 
         Raises:
             RefusedValues: It was enqueued with values that the space does not have.
         """
-        is_wanted = self._is_wanted(taken)
-        recipe = suggest(taken.trial, self.space)
+        keeps_recipe = self._keeps_recipe(claimed)
+        recipe = suggest(claimed.trial, self.space)
         if not self.can_repeat:
             return recipe
         for attempt in range(1, MAX_SUGGESTIONS + 1):
-            if self._is_new(taken, is_wanted=is_wanted):
+            if self._is_new(claimed, keeps_recipe=keeps_recipe):
                 return recipe
-            recipe = self._again(taken, attempt)
-        while not self._is_new(taken, is_wanted=is_wanted):
-            assignment = self._untried(taken)
+            recipe = self._suggest_again(claimed, attempt)
+        while not self._is_new(claimed, keeps_recipe=keeps_recipe):
+            assignment = self._untried(claimed)
             if assignment is None:
-                self._is_new(taken, is_wanted=True)
+                self._is_new(claimed, keeps_recipe=True)
                 return recipe
-            taken.ask_again(taken.trial.study.sampler, assignment)
-            recipe = suggest(taken.trial, self.space)
+            claimed.ask_again(claimed.trial.study.sampler, assignment)
+            recipe = suggest(claimed.trial, self.space)
         return recipe
 
-    def _is_wanted(self, taken: ClaimedTrial) -> bool:
+    def _keeps_recipe(self, claimed: ClaimedTrial) -> bool:
         """Return True if a trial keeps its recipe: the baseline, an enqueued trial, one that was begun before."""
-        number, given = taken.number, taken.trial._fixed_params
+        number, given = claimed.number, claimed.trial._fixed_params
         is_initial = 0 < number < len(self.queue.assignments) and given == self.queue.assignments[number]
-        return number == 0 or bool(taken.trial.params) or (bool(given) and not is_initial)
+        return number == 0 or bool(claimed.trial.params) or (bool(given) and not is_initial)
 
-    def _is_new(self, taken: ClaimedTrial, *, is_wanted: bool) -> bool:
-        """Reserve the trial's recipe, unless another trial has it."""
-        key = key_of(params_of(taken.trial))
-        others = ended_assignments(self._trials(taken.trial.study), but=taken.number)
-        if not is_wanted and key in others.values():
+    def _is_new(self, claimed: ClaimedTrial, *, keeps_recipe: bool) -> bool:
+        """Reserve the recipe of a trial. Return False if another trial has it."""
+        key = key_of(params_of(claimed.trial))
+        others = ended_assignments(self._trials(claimed.trial.study), but=claimed.number)
+        if not keeps_recipe and key in others.values():
             return False
-        if reserve(self.queue.database, self.queue.worker.study_id, taken.claim, key, is_requested=is_wanted):
+        if reserve(self.queue.database, self.queue.worker.study_id, claimed.claim, key, is_requested=keeps_recipe):
             return True
-        taken.storage.refresh_later()
+        claimed.storage.refresh_later()
         return False
 
-    def _again(self, taken: ClaimedTrial, attempt: int) -> Recipe:
+    def _suggest_again(self, claimed: ClaimedTrial, attempt: int) -> Recipe:
         if self.settings.sampler == "grid":
-            assignment = self._untried(taken)
-            taken.ask_again(taken.trial.study.sampler, assignment or {})
+            assignment = self._untried(claimed)
+            claimed.ask_again(claimed.trial.study.sampler, assignment or {})
         else:
-            seed = trial_seed(self.settings.seed, taken.number, attempt)
-            taken.ask_again(make_sampler(self.settings.sampler, seed), {})
-        return suggest(taken.trial, self.space)
+            seed = trial_seed(self.settings.seed, claimed.number, attempt)
+            claimed.ask_again(make_sampler(self.settings.sampler, seed), {})
+        return suggest(claimed.trial, self.space)
 
-    def _untried(self, taken: ClaimedTrial) -> Mapping[str, Scalar] | None:
+    def _untried(self, claimed: ClaimedTrial) -> Mapping[str, Scalar] | None:
         """Return an assignment that no trial has: the next one of a grid, else one drawn with the trial's seed."""
-        others = {*ended_assignments(self._trials(taken.trial.study), but=taken.number).values()}
+        others = {*ended_assignments(self._trials(claimed.trial.study), but=claimed.number).values()}
         left = [assignment for key, assignment in self._assignments if key not in others]
         if not left:
             return None
         if self.settings.sampler == "grid":
             return left[0]
-        return random.Random(trial_seed(self.settings.seed, taken.number, 0)).choice(left)
+        return random.Random(trial_seed(self.settings.seed, claimed.number, 0)).choice(left)
 
     @cached_property
     def _assignments(self) -> list[tuple[str, Mapping[str, Scalar]]]:
-        """Every recipe of a space that is small enough to list, with its key."""
+        """Return every recipe of a space that is small enough to list, with its key."""
         if size_of(self.space) > MAX_GRID_SIZE:
             return []
         if self.settings.sampler == "grid":

@@ -105,7 +105,7 @@ def times_slower(cpu_seconds: float, load: float | None = None, cores: int | Non
     return min(MAX_SLOWDOWN, max(1.0, machine) * max(1.0, others))
 
 
-def too_short(timeout: Any, reached: str) -> str:
+def time_limit_message(timeout: Any, reached: str) -> str:
     """Return the message for a time limit that was reached before a trial completed."""
     limit = "limit" if timeout is None else f"limit of {timeout:g} seconds"
     return f"time {limit} reached {reached}\nhint: run the same command with a longer --timeout; progress is saved"
@@ -128,18 +128,18 @@ class TimeBudget:
     _export: float = field(default=EXPORT_SECONDS, init=False)
     _starts: list[float] = field(default_factory=list, init=False)
     _has_best: bool = field(default=False, init=False)
-    _most: float = field(default=math.inf, init=False)
+    _max_reserve: float = field(default=math.inf, init=False)
 
     def begin(self) -> None:
         """Begin the search: the reserve is limited, so that even a slow export leaves time for trials."""
-        self._most = MAX_EXPORT_FRACTION * max(0.0, self.stop.seconds_left)
+        self._max_reserve = MAX_EXPORT_FRACTION * max(0.0, self.stop.seconds_left)
 
     def trial_runs(self, costs: Costs, judged_images: int, test_images: int) -> None:
         """Reserve time to validate and export the running trial, while no other one is complete."""
         if self.exports and not self._has_best:
             self._export = self._export_seconds(costs, test_images)
             judging = judged_images * costs.image_seconds
-            self.stop.reserve_seconds = min(self._export + judging, self._most)
+            self.stop.reserve_seconds = min(self._export + judging, self._max_reserve)
 
     def has_time_to_prepare(self, seconds: float, backbone: Costs) -> bool:
         """Return True if the first trial may wait for the features of a backbone; the limit ends later ones.
@@ -196,7 +196,7 @@ class TimeBudget:
 
     def _export_seconds(self, costs: Costs, test_images: int) -> float:
         starts = max([costs.start_seconds, *self._starts])
-        return min(export_seconds(costs, test_images, self.slower(), starts), self._most)
+        return min(export_seconds(costs, test_images, self.slower(), starts), self._max_reserve)
 
     def _has_time(self, starts: float) -> bool:
         left = self.stop.seconds_left

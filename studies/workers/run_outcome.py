@@ -14,7 +14,7 @@ from studies.outcome import Progress, RunResult
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.trials.repeats import is_exhausted
-from studies.trials.run_time_budget import too_short
+from studies.trials.run_time_budget import time_limit_message
 
 MAX_WAIT_SECONDS, MAX_WAIT_FRACTION, POLL_SECONDS = 5.0, 0.2, 0.2
 
@@ -77,6 +77,6 @@ def no_result_error(name: str, timeout: Any, now: Progress, *, is_cut_short: boo
         is_cut_short: A limit was reached before all trials had ended.
     """
     if is_cut_short:
-        return NoResultError(too_short(timeout, "before any trial completed"))
+        return NoResultError(time_limit_message(timeout, "before any trial completed"))
     ended = f"{now.pruned} pruned, {now.failed} failed"
     return NoResultError(f"no trial completed ({ended})\nhint: see `search trials {name}`")

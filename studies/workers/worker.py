@@ -20,7 +20,7 @@ from studies.settings import Study
 from studies.training.epochs import max_epochs
 from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
 from studies.trials.pruners import make_pruner
-from studies.trials.repeats import Recipes, most_of, size_of
+from studies.trials.repeats import Recipes, max_distinct_trials, size_of
 from studies.trials.run_context import RunContext
 from studies.trials.samplers import make_sampler, trial_seed
 
@@ -99,7 +99,7 @@ class Worker:
         """Return the number of trials that can differ, which a finite space limits."""
         if math.isinf(size_of(self.space)):
             return math.inf
-        return most_of(self.space, self.study.get_trials(deepcopy=False))
+        return max_distinct_trials(self.space, self.study.get_trials(deepcopy=False))
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return make_sampler(self.settings.sampler, trial_seed(self.settings.seed, number))

@@ -14,7 +14,7 @@ from studies.database.connection import open_storage
 from studies.database.stored_trials import key_of, progress
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
-from studies.trials.repeats import is_exhausted, most_of
+from studies.trials.repeats import is_exhausted, max_distinct_trials
 from studies.workers.worker import Worker
 from tests.support.fakes import joined, opened_tiny, run_context, run_tiny
 
@@ -80,7 +80,7 @@ def test_enqueued_repeat_is_evaluated_again(tmp_path, sampler):
     study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
     assert len(study.trials) == SIZE + 1
     assert len(set(keys(study))) == SIZE
-    assert most_of(FINITE, study.trials) == SIZE + 1
+    assert max_distinct_trials(FINITE, study.trials) == SIZE + 1
 
 
 def test_recipe_added_with_its_value_is_not_evaluated(tmp_path):
