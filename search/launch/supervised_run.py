@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import gethostname
@@ -131,7 +130,8 @@ class _Run:
             max_restarts=max_restarts(self.settings.retries),
             is_deleted=self._is_deleted,
         )
-        with self._signals(supervisor), self.monitor.resumed():
+        # The first signal stops the workers, and the second kills them and exits at once.
+        with signals(self.stop, self.screen.on_stopping, on_second=supervisor.kill), self.monitor.resumed():
             self._wait(supervisor, relay)
         if self._is_deleted():
             raise StudyDeletedError
@@ -165,12 +165,6 @@ class _Run:
             for slot, log, place in zip(supervisor.slots, self.logs, self.devices, strict=True)
             if (child := slot.child) is not None
         ]
-
-    @contextmanager
-    def _signals(self, supervisor: Supervisor) -> Iterator[None]:
-        """Let the first signal stop the workers, and the second kill them and exit at once."""
-        with signals(self.stop, self.screen.on_stopping, on_second=supervisor.kill):
-            yield
 
     def _start(self, slot: Slot) -> RunningWorker:
         index = next(index for index, log in enumerate(self.logs) if log is slot.log)

@@ -15,6 +15,18 @@ def search(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def refused(search):
+    """Types a command that ends with an exit code and one error, and returns its message."""
+
+    def typed(code, *words):
+        done = search(*words)
+        assert (done.exit_code, done.stderr.count("error: ")) == (code, 1)
+        return done.stderr
+
+    return typed
+
+
+@pytest.fixture
 def fake_run(monkeypatch):
     """Lets `search run` play the events, with a function that decides how the run ends."""
 

@@ -38,20 +38,16 @@ def test_clear_deletes_everything(search, folder):
     assert search("cache").stdout == f"0 entries, 0 kB in {folder}\n"
 
 
-def test_entries_that_cannot_be_deleted_end_with_8(search, folder, monkeypatch):
+def test_entries_that_cannot_be_deleted_end_with_8(refused, folder, monkeypatch):
     """The error names the folder."""
     monkeypatch.setattr(image_cache.shutil, "rmtree", lambda *_, **__: None)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-    done = search("cache", "--clear")
-    assert done.exit_code == 8
-    assert f"1 entry of the cache folder {folder}" in done.stderr
+    assert f"1 entry of the cache folder {folder}" in refused(8, "cache", "--clear")
 
 
 @pytest.mark.parametrize("words", [(), ("--clear",)])
-def test_a_file_instead_of_the_folder_ends_with_8(search, tmp_path, monkeypatch, words):
+def test_a_file_instead_of_the_folder_ends_with_8(refused, tmp_path, monkeypatch, words):
     """The hint is to pass another folder."""
     monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "file"))
     (tmp_path / "file").touch()
-    done = search("cache", *words)
-    assert done.exit_code == 8
-    assert "is a file\nhint: pass --cache" in done.stderr
+    assert "is a file\nhint: pass --cache" in refused(8, "cache", *words)

@@ -65,11 +65,9 @@ def test_trials_are_set_or_added(search, started, typed, trials):
 
 
 @pytest.mark.parametrize("typed", ["0", "+0", "-1", "many", "+", "1.5", "2147483648", "+" + "9" * 5000, "+2147483643"])
-def test_invalid_numbers_of_trials_end_with_2(search, started, typed):
+def test_invalid_numbers_of_trials_end_with_2(refused, started, typed):
     """That includes a sum above the maximum."""
-    done = search("resume", "tiny", "--trials", typed)
-    assert done.exit_code == 2
-    assert "--trials" in done.stderr
+    assert "--trials" in refused(2, "resume", "tiny", "--trials", typed)
     assert started == []
 
 
@@ -93,14 +91,12 @@ def test_the_limit_is_at_least_the_finished_trials(search, started, tmp_path):
     assert started[0][1].trials == 2
 
 
-def test_a_stopping_study_is_not_resumed(search, started, tmp_path):
+def test_a_stopping_study_is_not_resumed(refused, started, tmp_path):
     """The new worker would stop like the others; the hint is to wait for them."""
     opened = opened_tiny(tmp_path / "runs" / "tiny", SETTINGS)
     joined(opened, SETTINGS)
     request_stop(opened.database, opened.study_id)
-    done = search("resume", "tiny", "--trials", "+5")
-    assert done.exit_code == 6
-    assert "is stopping (`search stop`); 1 worker still running" in done.stderr
+    assert "is stopping (`search stop`); 1 worker still running" in refused(6, "resume", "tiny", "--trials", "+5")
     assert budget(tmp_path) == 5
 
 
@@ -124,14 +120,13 @@ def test_a_stopping_study_is_not_resumed(search, started, tmp_path):
         ({"folder": "/gone"}, "no longer exists: /gone"),
     ],
 )
-def test_a_damaged_command_is_refused(search, started, saved, damage, fragment):
+def test_a_damaged_command_is_refused(refused, started, saved, damage, fragment):
     """The message names the field, and the command that works without the file."""
     change(saved, **damage)
-    done = search("resume", "tiny")
-    assert done.exit_code == 6
-    assert fragment in done.stderr
-    assert "search run SPACE" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    message = refused(6, "resume", "tiny")
+    assert fragment in message
+    assert "search run SPACE" in message
+    assert len(message.splitlines()) == 2
     assert started == []
 
 
@@ -143,12 +138,11 @@ def test_a_damaged_command_is_refused(search, started, saved, damage, fragment):
         ("runs/tiny", 6, ["study 'tiny' not found", "search run SPACE --storage URL"]),
     ],
 )
-def test_missing_files_are_named(search, started, gone, code, fragments):
+def test_missing_files_are_named(refused, started, gone, code, fragments):
     """The space file, the command, or the study: each error has a hint."""
     Path(gone).rename("elsewhere")
-    done = search("resume", "tiny")
-    assert done.exit_code == code
-    assert [fragment for fragment in [*fragments, "hint: "] if fragment not in done.stderr] == []
+    message = refused(code, "resume", "tiny")
+    assert [fragment for fragment in [*fragments, "hint: "] if fragment not in message] == []
     assert started == []
 
 
@@ -171,7 +165,7 @@ def test_paths_are_absolute_from_another_folder(search, started, saved, tmp_path
 
 
 @pytest.mark.parametrize("is_copy", [True, False])
-def test_a_renamed_folder_is_refused(search, started, tmp_path, is_copy):
+def test_a_renamed_folder_is_refused(search, refused, started, tmp_path, is_copy):
     """It would resume in the folder of the study's name, as a link with another name to that folder does."""
     runs = tmp_path / "runs"
     (runs / "alias").symlink_to(runs / "tiny")
@@ -180,8 +174,6 @@ def test_a_renamed_folder_is_refused(search, started, tmp_path, is_copy):
     shutil.copytree(runs / "tiny", runs / "renamed")
     if not is_copy:
         shutil.rmtree(runs / "tiny")
-    done = search("resume", "renamed")
-    assert done.exit_code == 6
-    assert f"{runs / 'renamed'} contains study 'tiny'" in done.stderr
+    assert f"{runs / 'renamed'} contains study 'tiny'" in refused(6, "resume", "renamed")
     assert started == []
     assert (runs / "tiny").exists() == is_copy

@@ -42,13 +42,11 @@ def test_options_override_the_study_of_the_file(search, fake_run, tmp_path):
     assert (loaded.name, output, export) == ("mine", Path("there"), False)
 
 
-def test_a_study_of_the_wrong_type_is_refused(search, fake_run, tmp_path):
+def test_a_study_of_the_wrong_type_is_refused(refused, fake_run, tmp_path):
     """It ends like any invalid space file."""
     calls = fake_run()
     (tmp_path / "mine.py").write_text(SPACE.format(study="'mine'"))
-    done = search("run", "mine.py", "--quiet")
-    assert done.exit_code == 3
-    assert "Study(...)" in done.stderr
+    assert "Study(...)" in refused(3, "run", "mine.py", "--quiet")
     assert not calls
 
 

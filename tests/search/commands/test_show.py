@@ -20,9 +20,8 @@ def test_show_uses_the_typed_data(search, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["run", "show"])
-def test_data_that_is_not_a_folder_ends_with_4(search, command):
+def test_data_that_is_not_a_folder_ends_with_4(refused, command):
     """The message names the option and the value."""
-    done = search(command, "digits", "--data", "absent")
-    assert done.exit_code == 4
-    assert "--data" in done.stderr
-    assert "'absent'" in done.stderr
+    message = refused(4, command, "digits", "--data", "absent")
+    assert "--data" in message
+    assert "'absent'" in message

@@ -173,24 +173,17 @@ def test_stop_without_waiting(search, running, reason):
 
 
 @pytest.mark.parametrize("command", ["status", "workers", "stop", "trials"])
-def test_unusable_studies_end_with_6(search, folder, command):
+def test_unusable_studies_end_with_6(refused, folder, command):
     """Unknown study, empty database, other schema version, unreachable server: one error names it."""
-
-    def refused(*words):
-        done = search(command, *words)
-        assert done.exit_code == 6
-        assert done.stderr.count("error: ") == 1
-        return done.stderr
-
-    assert "absent" in refused("absent")
+    assert "absent" in refused(6, command, "absent")
     (folder / "study.db").write_bytes(b"")
-    assert str(folder / "study.db") in refused("tiny")
+    assert str(folder / "study.db") in refused(6, command, "tiny")
     opened = opened_tiny(folder, SETTINGS)
-    assert "tiny" in refused("other", "--storage", sqlite_url(folder / "study.db"))
+    assert "tiny" in refused(6, command, "other", "--storage", sqlite_url(folder / "study.db"))
     for version in (SCHEMA_VERSION + 1, 4):
         change(opened, sa.update(VERSION).values(version=version))
-        assert str(version) in refused("tiny")
-    assert "127.0.0.1" in refused("tiny", "--storage", "postgresql+psycopg://u:s3cr3t@127.0.0.1:1/x")
+        assert str(version) in refused(6, command, "tiny")
+    assert "127.0.0.1" in refused(6, command, "tiny", "--storage", "postgresql+psycopg://u:s3cr3t@127.0.0.1:1/x")
 
 
 def test_the_database_comes_from_the_environment(search, tmp_path, monkeypatch):
