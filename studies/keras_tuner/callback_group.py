@@ -10,7 +10,7 @@ from studies.training.callbacks.stop import StopOnRequest
 
 
 class FitEnded(KeyboardInterrupt):
-    """Ends a training loop that ignored `stop_training`. Loops that catch `Exception` do not catch it."""
+    """End of a training loop that ignored `stop_training`; `except Exception` does not catch it."""
 
 
 class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
@@ -55,7 +55,7 @@ class CallbackGroup(keras.callbacks.Callback):  # type: ignore[misc]
         """Error of one of the callbacks, which is not the hypermodel's."""
         self._steps_after_stop = self._epochs_after_stop = 0
         self.is_used = False
-        """True once the network's training has called this."""
+        """Whether the network's training has called these callbacks."""
         for callback in self._callbacks:
             callback.set_model(network)
         self.set_model(network)

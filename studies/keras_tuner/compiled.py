@@ -49,7 +49,7 @@ def build_trial_network(
 
     Raises:
         OneTrialError: The network cannot be built or does not fit with these values, but does with others.
-        ModelError: No values tried give a network that fits.
+        ModelError: None of the combinations tried gives a network that fits.
     """
     try:
         return build_compiled_network(recipe, hp, shape, classes, steps)

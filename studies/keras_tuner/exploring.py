@@ -33,7 +33,7 @@ OTHER_COMBINATIONS = 10
 
 
 def try_build(record: KerasTunerModel, hp: SuggestedHyperParameters) -> keras.Model | ModelError:
-    """Return the network, or the error why it cannot be built with these values.
+    """Return the network, or the error that says why it cannot be built with these values.
 
     Raises:
         ModelError: The hypermodel is wrong with any values, or its hyperparameters cannot be searched.
