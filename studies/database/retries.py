@@ -62,9 +62,8 @@ def requeue_trial(
     if claim is None and worker_id is not None:
         return None
     is_running = (TRIALS.c.trial_id == trial_id) & (TRIALS.c.state == TrialState.RUNNING)
-    if not connection.execute(sa.update(TRIALS).where(is_running).values(state=TrialState.WAITING)).rowcount:
-        return Requeued(was_counted=False, epochs=0)
-    if claim is None:
+    requeued = connection.execute(sa.update(TRIALS).where(is_running).values(state=TrialState.WAITING)).rowcount
+    if not requeued or claim is None:
         return Requeued(was_counted=False, epochs=0)
     connection.execute(
         sa.update(CLAIMS).where(is_claimed).values(worker_id=None, crash_count=crash_count(int(is_crash)))

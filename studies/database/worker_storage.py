@@ -180,13 +180,6 @@ class WorkerStorage(BaseStorage):
         """Create an unclaimed trial, such as an enqueued one."""
         return self._database.retry(lambda: self._backend.create_new_trial(study_id, template_trial))
 
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """Return the id of the trial with that number."""
-        for trial in self.get_all_trials(study_id, deepcopy=False):
-            if trial.number == trial_number:
-                return trial._trial_id
-        raise KeyError(f"no trial with number {trial_number}")
-
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """Delegate to the backend."""
         return self._backend.create_new_study(directions, study_name)
