@@ -1,10 +1,10 @@
-"""In which order an epoch shows the images, and what each one weighs, for classes of unequal size."""
+"""Order and weights of the images of an epoch, for classes of unequal size."""
 
 import numpy as np
 
 
 def epoch_order(labels: np.ndarray, seed: int, epoch: int, *, balanced: bool = False) -> np.ndarray:
-    """The positions of an epoch's images (n,), which follow from the seed and the epoch alone.
+    """Return the positions of the images of an epoch (n,), which depend only on the seed and the epoch.
 
     Args:
         labels: Each image's class (n,).
@@ -18,14 +18,14 @@ def epoch_order(labels: np.ndarray, seed: int, epoch: int, *, balanced: bool = F
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:
-    """Each image's weight (n,), float32: the inverse of its class's share, scaled to a mean of 1."""
+    """Return the weight of each image (n,), float32: inverse to the frequency of its class, with a mean of 1."""
     counts = np.bincount(labels)
     weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.asarray(weights[labels], np.float32)
 
 
 def _drawn(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many positions as there are images, by turns from each class."""
+    """Return as many positions as there are images, from each class in turn."""
     classes = np.unique(labels)
     rng.shuffle(classes)
     numbers = [len(labels) // len(classes) + (index < len(labels) % len(classes)) for index in range(len(classes))]
@@ -35,6 +35,6 @@ def _drawn(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw(positions: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of one class: none comes once more before all have come as often."""
+    """Return positions of one class; none repeats before all have been drawn equally often."""
     rounds = -(-count // len(positions))
     return np.concatenate([rng.permutation(positions) for _ in range(rounds)])[:count]

@@ -27,7 +27,7 @@ _NOT_STORED = ("model", "history", "unfinished_value")
 
 @dataclass(frozen=True)
 class FoldData:
-    """The folds of a data set, as images or as features of a frozen backbone.
+    """Folds of a data set, as images or as features of a frozen backbone.
 
     Args:
         prepared: Train and validation, to train on.
@@ -42,7 +42,7 @@ class FoldData:
     folds: int
 
     def __iter__(self) -> Iterator[TrainingInputs]:
-        """Yield what each fold is trained and judged on."""
+        """Yield the training and validation inputs of each fold."""
         train, validation = self.numbers
         for fold in range(self.folds):
             rest = select_fold(*self.prepared.splits, train != fold, validation != fold)
@@ -125,7 +125,7 @@ def _with(model: Any, weights: Sequence[np.ndarray]) -> Any:
 
 
 def _fold_reporter(history: list[Mapping[str, float]], before: int, fold: int, on_epoch: OnEpoch) -> OnEpoch:
-    """Return what adds the epochs of a fold to the history, after those of the folds before, and reports them."""
+    """Return a callback that appends the epochs of a fold to the history, and reports them."""
 
     def add(epoch: int, metrics: Mapping[str, float]) -> bool:
         # A fold whose checkpoint does not match restarts.

@@ -1,4 +1,4 @@
-"""How one recipe is trained: its seed, its length, where it is saved, and who hears of it."""
+"""Options of one training: seed, length, checkpoints and callbacks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from studies.checkpoints.study_checkpoints import TrialCheckpoints
 from studies.training.model_cache import CompiledModelCache
 
 History: TypeAlias = Sequence[Mapping[str, float]]
-"""The metrics of each epoch."""
+"""Metrics of each epoch."""
 
 OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
 """Called after each whole epoch, counted from 1, with its metrics; returns True to continue."""
@@ -18,7 +18,7 @@ OnEpoch: TypeAlias = Callable[[int, Mapping[str, float]], bool]
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How one recipe is trained. A hypermodel ignores `cooldown`, `model_cache`, `checkpoints` and `on_restored`.
+    """Options of one training. A hypermodel ignores `cooldown`, `model_cache`, `checkpoints` and `on_restored`.
 
     Args:
         seed: Seed of the weights, the dropout, the augmentation and the order of images.

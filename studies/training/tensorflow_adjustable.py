@@ -1,4 +1,4 @@
-"""Values that a traced model reads anew in every step, on TensorFlow: dropout, translation, schedule, weight decay.
+"""Values that a traced model reads in every step, on TensorFlow: dropout, translation, schedule, weight decay.
 
 A Python number is traced into the model as a constant; a variable is not. They are no weights of the model: it saves,
 loads and counts its weights as if they were numbers.
@@ -18,16 +18,16 @@ _OF_TRANSLATION = ("height_lower", "height_upper", "width_lower", "width_upper")
 
 
 class AdjustableDropout(layers.Dropout):  # type: ignore[misc]
-    """A `Dropout` that draws and scales as Keras' own does, at a rate that may change after tracing."""
+    """A `Dropout` that draws and scales like that of Keras, at a rate that may change after tracing."""
 
     def adjust(self, rate: float) -> None:
-        """Drop this share from now on, more than 0 and less than 1."""
+        """Set the rate, more than 0 and less than 1."""
         # Keras scales by the reciprocal in double precision.
         values = {"_rate": rate, "_scale": 1 / (1 - rate)}
         _assign(self, values, self.compute_dtype)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drop."""
+        """Return the values after dropout."""
         if not training:
             return inputs
         drawn = keras.random.uniform(keras.ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
@@ -35,12 +35,12 @@ class AdjustableDropout(layers.Dropout):  # type: ignore[misc]
 
 
 def adjustable(model: keras.Model) -> keras.Model:
-    """A copy of a model, with weights of its own, whose dropout and translation can be adjusted."""
+    """Return a copy of a model, with weights of its own, whose dropout and translation can be adjusted."""
     return keras.models.clone_model(model, clone_function=_cloned)
 
 
 def adjust(model: keras.Model, like: keras.Model) -> None:
-    """Give a model of `adjustable` the dropout and the translation of a model of the same structure."""
+    """Set dropout and translation of a model of `adjustable` to those of a model of the same structure."""
     for layer, other in zip(model.layers, like.layers, strict=True):
         if isinstance(layer, AdjustableDropout):
             layer.adjust(other.rate)
@@ -49,7 +49,7 @@ def adjust(model: keras.Model, like: keras.Model) -> None:
 
 
 def adjust_optimizer(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Give a model that was compiled with `scheduled` a recipe's learning rate, schedule and weight decay."""
+    """Set learning rate, schedule and weight decay of a model compiled with `scheduled` to those of a recipe."""
     schedule = make_schedule(recipe, steps_per_epoch)
     _assign(model.optimizer._learning_rate, {name: getattr(schedule, name) for name in _OF_SCHEDULE})
     if model.optimizer.weight_decay is not None:

@@ -10,7 +10,7 @@ from studies.data.dataset import Images, Split
 
 IN_MEMORY_BYTES = 2**26
 """Splits up to this size are held as a tensor, which takes twice their size; the rows of larger ones are read from the
-array as they are wanted, so that processes share the memory-mapped cache."""
+array as needed, so that processes share the memory-mapped cache."""
 
 _AHEAD_BYTES, _FEWEST_AHEAD, _MOST_AHEAD = 2**25, 2, 8
 
@@ -18,7 +18,7 @@ _AHEAD_BYTES, _FEWEST_AHEAD, _MOST_AHEAD = 2**25, 2, 8
 def shuffled_batches(
     split: Split, batch_size: int, order: Callable[[int], np.ndarray], weights: np.ndarray | None = None
 ) -> tuple[Any, Callable[[int], None]]:
-    """A dataset whose order is set anew before each epoch, and what sets it.
+    """Return a dataset whose order is set before each epoch, and the function that sets it.
 
     Args:
         split: The images.
@@ -42,7 +42,7 @@ def shuffled_batches(
 
 
 def ordered_batches(split: Split, batch_size: int) -> Any:
-    """A dataset of every image once, in order."""
+    """Return a dataset of every image once, in order."""
     positions = tf.data.Dataset.range(len(split)).batch(batch_size)
     return _prefetched(positions.map(_gather(split, None)), split, batch_size)
 
@@ -55,7 +55,7 @@ def _prefetched(batches: Any, split: Split, batch_size: int) -> Any:
 
 
 def _ahead(split: Split, batch_size: int) -> int:
-    """Batches to have ready: enough to bridge a time in which others use the processor, if they are small."""
+    """Return the number of batches to prefetch: for small ones, enough while other processes use the processor."""
     batch_bytes = batch_size * max(1, split.images.nbytes // max(1, len(split)))
     return int(min(max(_FEWEST_AHEAD, _AHEAD_BYTES // batch_bytes), _MOST_AHEAD))
 
@@ -75,7 +75,7 @@ def _gather(split: Split, weights: np.ndarray | None) -> Callable[[Any], tuple[A
 
 
 def _rows(images: Images, chosen: np.ndarray) -> np.ndarray:
-    """Some images, read in the order in which they lie in their file."""
+    """Return images, read in the order of their file."""
     order = np.argsort(chosen)
     batch = np.empty((len(chosen), *images.shape[1:]), images.dtype)
     batch[order] = images[chosen[order]]

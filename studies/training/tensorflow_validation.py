@@ -1,4 +1,4 @@
-"""One step of a validation on TensorFlow: a batch's outputs, with the loss and metrics that Keras would give."""
+"""One validation step on TensorFlow: outputs of a batch, with the loss and metrics that Keras would compute."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ import tensorflow as tf
 
 
 def validation_step(model: keras.Model) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Gives outputs and loss for images and targets, and updates the compiled metrics.
+    """Return outputs and loss for images and targets, and update the compiled metrics.
 
-    It is kept with the model until that is compiled anew, as Keras keeps its own functions.
+    It is cached with the model until that is compiled again, as Keras does with its functions.
     """
     kept = getattr(model, "kept_validation", None)
     if kept is None or kept.optimizer is not model.optimizer:

@@ -1,4 +1,4 @@
-"""Evaluates one trial: trains its recipe, and says how it ended."""
+"""Evaluates one trial: trains its recipe and returns the outcome."""
 
 import gc
 import logging
@@ -39,15 +39,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TrialEvaluator:
-    """Trains the recipe of one trial and says how it ended.
+    """Trains the recipe of one trial and returns the outcome.
 
     Args:
-        context: What all parts of the run share.
-        budget: Keeps a part of the time limit for what follows the search; None where nothing follows.
-        exports: The best trial's model is wanted, so that a trial must train it.
+        context: Context of the run.
+        budget: Reserves time for retraining and export; None without them.
+        exports: True if the best trial is exported, so that each trial must train its model.
 
     Attributes:
-        unfinished: What a trial reached that was stopped within its first epoch while none was complete; its weights
+        unfinished: State of a trial that was stopped within its first epoch while none was complete; its weights
             are saved.
     """
 
@@ -72,12 +72,12 @@ class TrialEvaluator:
 
         Args:
             trial: The claimed trial, begun.
-            recipe: What it trains.
-            before: Progress of the study before it. An error that the user can fix ends the run while no trial has
-                ended, and what a trial reached when time is over counts if it is the best.
+            recipe: Recipe of the trial.
+            before: Progress of the study before the trial. An error that the user can fix ends the run while no
+                trial has ended, and the value of a trial that time cut short counts if it is the best.
 
         Returns:
-            How it ended; errors of one trial end only that trial.
+            Outcome of the trial; its errors end only this trial.
 
         Raises:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.
@@ -138,7 +138,7 @@ class TrialEvaluator:
         return train_folds(data, train_fold, options.on_epoch, on_fold, checkpoints, trial.record_restored)
 
     def _checkpoints_of(self, trial: ClaimedTrial, recipe: Recipe) -> TrialCheckpoints | None:
-        """Return where this trial is saved, and may have been saved by the worker that had it before."""
+        """Return the checkpoints of this trial, which may include those of an earlier worker."""
         if self.context.checkpoints is not None:
             saved = self.context.checkpoints.for_trial(trial.number, fingerprint(recipe), trial.claim.attempt)
             trial.checkpoints = saved

@@ -176,7 +176,7 @@ def max_trials(space: Space, sampler: str) -> float:
     size = combinations(space)
     if size > MAX_GRID_SIZE:
         raise SpaceError(
-            f"the grid has {size:,.0f} points, the limit is {MAX_GRID_SIZE:,}\nhint: choose another --sampler"
+            f"the grid has {size:,.0f} recipes, the limit is {MAX_GRID_SIZE:,}\nhint: choose another --sampler"
         )
     return size
 

@@ -1,4 +1,4 @@
-"""A whole run: from a declared space to an export, and what the next call finds."""
+"""A whole run: from a space to an export, and the next run of the study."""
 
 import json
 import re
@@ -17,13 +17,14 @@ from studies.run import run
 from studies.stop_request import StopRequest
 from studies.trials.space_checks import with_data_defaults
 from tests.support.fakes import TINY, Recorder
+from tests.support.fitting import noisy_images
 
 SPACE = replace(TINY, epochs=2, backbone=CNN(filters=4, blocks=1), batch_size=Choice(128, 256))
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What a space file declares."""
+    """Content of a space file."""
 
     space: Space = SPACE
     name: str = "tiny"
@@ -31,7 +32,7 @@ class Declared:
 
 
 def search(output: Path, trials: int = 2, declared: Declared | None = None, export: bool = True, **settings):
-    """Run a study; returns the result and what was told."""
+    """Run a study; returns the result and the recorded events."""
     recorder = Recorder()
     study = Study(trials=trials, pruner="none", **settings)
     result = run(declared or Declared(), study, output=output, export=export, listener=recorder, stop=StopRequest())
@@ -40,14 +41,14 @@ def search(output: Path, trials: int = 2, declared: Declared | None = None, expo
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    """A folder in which one study has been searched."""
+    """Return a folder in which one study has been searched."""
     folder = tmp_path_factory.mktemp("runs")
     search(folder)
     return folder
 
 
-def test_a_run_leaves_an_export_that_says_what_it_is(output):
-    """All files are there, and metrics.json holds what every reader relies on."""
+def test_run_exports_all_files(output):
+    """The export is complete, and metrics.json has the fields that readers rely on."""
     best = output / "tiny" / "best"
     names = {path.name for path in best.iterdir()}
     pictures = {"curves.png", "samples.png", "confusion_matrix.png", "mistakes.png"}
@@ -64,8 +65,8 @@ def test_a_run_leaves_an_export_that_says_what_it_is(output):
     assert all(export["max_abs_difference"] < 1e-5 for export in metrics["exports"].values())
 
 
-def test_the_export_scores_on_the_test_images_what_was_written(output):
-    """Plain Keras loads the model, which reads raw pixels."""
+def test_exported_model_reaches_its_test_accuracy(output):
+    """Plain Keras loads the model, which takes raw pixels."""
     from studies.data.sources import load
 
     best = output / "tiny" / "best"
@@ -75,8 +76,8 @@ def test_the_export_scores_on_the_test_images_what_was_written(output):
     assert found == pytest.approx(json.loads((best / "metrics.json").read_text())["test"]["accuracy"])
 
 
-def test_the_same_command_again_says_that_it_is_finished(output):
-    """Nothing is trained, and the result is that of the first run."""
+def test_finished_study_is_not_searched_again(output):
+    """No trial starts, and the result is that of the first run."""
     result, recorder = search(output)
     assert result.already_finished
     assert recorder.of(TrialStarted) == []
@@ -85,8 +86,8 @@ def test_the_same_command_again_says_that_it_is_finished(output):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_before_its_export_exports_the_next_time(tmp_path):
-    """Without an export the finished study retrains and exports; with more trials it goes on."""
+def test_next_run_exports_and_evaluates_more_trials(tmp_path):
+    """A finished study without an export is retrained and exported; with more trials it is resumed."""
     first, _ = search(tmp_path, trials=1, export=False)
     assert first.export is None
     assert not (tmp_path / "tiny" / "best").exists()
@@ -99,23 +100,23 @@ def test_a_run_that_was_stopped_before_its_export_exports_the_next_time(tmp_path
     assert recorder.of(StudyOpened)[0].resumed
 
 
-def test_absent_weights_are_seen_before_the_first_trial(tmp_path):
-    """Also those of an option that the baseline does not take; no study is left behind."""
+def test_missing_weights_are_found_before_the_first_trial(tmp_path):
+    """Those of options outside the baseline too; no study is left behind."""
     space = replace(SPACE, backbone=Choice(CNN(), Pretrained("MobileNetV2", weights="absent.h5")))
     with pytest.raises(ModelError, match=r"absent\.h5"):
         search(tmp_path, declared=Declared(space))
     assert not (tmp_path / "tiny" / "study.db").exists()
 
 
-def test_a_batch_larger_than_the_data_is_refused(tmp_path):
-    """The message names the parameter, the value and the largest one possible."""
+def test_batch_larger_than_the_data_is_refused(tmp_path):
+    """The error names the parameter, the value and the number of images."""
     space = replace(SPACE, batch_size=Choice(64, 4096))
     with pytest.raises(SpaceError, match=r"^batch_size: 4096 is larger than the 1150 training images"):
         search(tmp_path, declared=Declared(space))
 
 
-def test_what_is_left_to_us_follows_the_number_of_images():
-    """Whoever leaves the batch size and the epochs to us gets what suits the data."""
+def test_default_batch_size_and_epochs_follow_the_data():
+    """Defaults depend on the number of images; explicit values stay."""
     space = Space(data=Digits())
     assert with_data_defaults(space, 1000).batch_size == space.batch_size
     assert with_data_defaults(space, 100).batch_size == Choice(32, 64, default=64)
@@ -125,16 +126,18 @@ def test_what_is_left_to_us_follows_the_number_of_images():
     assert with_data_defaults(replace(space, epochs=3), 100).epochs == 3
 
 
-def test_two_classes_end_in_one_probability(tmp_path):
-    """A binary classifier is trained, tested and exported by the same path."""
+def test_two_classes_are_searched_and_exported(tmp_path):
+    """A binary classifier with one output learns, and duplicates across splits are reported and left out."""
+
+    noise = noisy_images(80, 0, shape=(8, 8, 1), noise=80, contrast=120)
+    images, labels = noise.images, noise.labels
 
     def load():
-        rng = np.random.default_rng(0)
-        labels = np.arange(80) % 2
-        images = (rng.integers(0, 80, (80, 8, 8, 1)) + 120 * labels[:, None, None, None]).astype(np.uint8)
-        return {"train": (images, labels), "classes": ["dark", "bright"]}
+        train, test = (images[:60], labels[:60]), (images[57:], labels[57:])
+        return {"train": train, "test": test, "classes": ["dark", "bright"]}
 
     space = replace(SPACE, data=CustomData(load), batch_size=16, learning_rate=Float(1e-2, 1e-1, log=True))
-    result, _ = search(tmp_path, trials=1, declared=Declared(space))
+    result, recorder = search(tmp_path, trials=1, declared=Declared(space))
+    assert recorder.of(StudyOpened)[0].notices == ("test had 3 duplicates of train images, now left out",)
     assert len(result.metrics["test"]["confusion_matrix"]) == 2
     assert result.metrics["test"]["accuracy"] > 0.8

@@ -1,4 +1,4 @@
-"""A time limit bounds the whole command, and there is a tested and exported model whenever one step was trained."""
+"""A time limit bounds the whole command, which exports a tested model if one step was trained."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ SPACE = replace(TINY, epochs=3, learning_rate=0.01, dropout=0.1)
 
 @dataclass(frozen=True)
 class Declared:
-    """What a space file declares."""
+    """Content of a space file."""
 
     space: Space = SPACE
     name: str = "tiny"
@@ -38,7 +38,7 @@ class TimeIsOver(Recorder):
     at: str = ""
     now: float = 0.0
     after_epochs: int = 1
-    told: list[int | None] = field(default_factory=list)
+    exported_trials: list[int | None] = field(default_factory=list)
 
     def clock(self) -> float:
         return self.now
@@ -64,11 +64,11 @@ class TimeIsOver(Recorder):
         self._pass("retraining")
 
     def on_exporting(self, trial=None) -> None:
-        self.told.append(trial)
+        self.exported_trials.append(trial)
 
 
 def search(output: Path, at: str = "", trials: int = 2, space: Space = SPACE, **named):
-    """Run a study whose time is over at an event; its heartbeats come too seldom to set the limit once more."""
+    """Run a study whose time is over at an event; its heartbeats are too rare to set the limit again."""
     listener = TimeIsOver(at=at, **named)
     settings = Study(trials=trials, pruner="none", timeout=LIMIT, heartbeat_seconds=60.0, lost_after_seconds=200.0)
     stop = StopRequest(clock=listener.clock)
@@ -76,37 +76,37 @@ def search(output: Path, at: str = "", trials: int = 2, space: Space = SPACE, **
 
 
 def written(output: Path) -> dict:
-    """What the export says of itself."""
+    """Return metrics.json of the export."""
     return json.loads((output / "tiny" / "best" / "metrics.json").read_text(encoding="utf-8"))
 
 
-def kept(output: Path) -> list[str]:
-    """The weights that are kept of best trials."""
+def saved_weights(output: Path) -> list[str]:
+    """Return the names of the saved weights of best trials."""
     return [path.name for path in (output / "tiny" / "checkpoints").glob("best-*")]
 
 
 @pytest.mark.slow
-def test_without_time_to_retrain_the_best_trials_own_weights_are_exported(tmp_path):
-    """The result, the files and the screen say so; with more time the same command resumes, retrains and replaces."""
+def test_trial_weights_are_exported_without_time_to_retrain(tmp_path):
+    """Result, files and screen say so; with more time the same command resumes, retrains and replaces the export."""
     result, listener = search(tmp_path, "epoch", after_epochs=2)
     assert (result.timed_out, result.export) == (True, tmp_path / "tiny" / "best")
     assert listener.of(RetrainingStarted) == []
-    assert listener.told == [0]
+    assert listener.exported_trials == [0]
     best = result.progress.best
     assert written(tmp_path)["weights"] == {"from": "trial", "trial": 0, "epoch": best.epoch, "complete": True}
     assert "no time to train its recipe" in (tmp_path / "tiny" / "best" / "CARD.md").read_text(encoding="utf-8")
-    assert len(kept(tmp_path)) == 1
+    assert len(saved_weights(tmp_path)) == 1
     result, listener = search(tmp_path)
     assert (result.timed_out, result.progress.complete) == (False, 2)
     assert len(listener.of(RetrainingStarted)) == 1
     weights = written(tmp_path)["weights"]
     assert (weights["from"], weights["complete"]) == ("retraining", True)
-    assert kept(tmp_path) == []
+    assert saved_weights(tmp_path) == []
 
 
 @pytest.mark.slow
-def test_the_exported_weights_are_those_of_the_best_epoch(tmp_path):
-    """They answer on the validation images as the trial's value says."""
+def test_exported_trial_weights_are_of_the_best_epoch(tmp_path):
+    """They reach the value of the trial on the validation images."""
     from spaces.space import baseline, resolve
     from studies.data.sources import load
 
@@ -118,7 +118,7 @@ def test_the_exported_weights_are_those_of_the_best_epoch(tmp_path):
 
 
 def build(hp) -> keras.Model:
-    """A network with a hyperparameter that is found while it is built."""
+    """Return a network with a hyperparameter that is found while it is built."""
     layers = [keras.layers.Flatten(), keras.layers.Dense(hp.Int("units", 8, 32), activation="relu")]
     network = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10, activation="softmax")])
     network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -126,7 +126,7 @@ def build(hp) -> keras.Model:
 
 
 def custom(recipe, input_shape, outputs) -> keras.Model:
-    """A network of the user's own."""
+    """Return a custom network."""
     images = keras.Input(input_shape)
     hidden = keras.layers.Dense(recipe.model.units, activation="relu")(keras.layers.Flatten()(images))
     return keras.Model(images, keras.layers.Dense(outputs)(hidden))
@@ -142,8 +142,8 @@ def custom(recipe, input_shape, outputs) -> keras.Model:
     ],
     ids=["hypermodel", "custom", "folds"],
 )
-def test_own_weights_are_exported_of_every_kind_of_model(tmp_path, space):
-    """Of a trial over folds they are those of its last whole fold."""
+def test_trial_weights_are_exported_for_every_kind_of_model(tmp_path, space):
+    """For a trial over folds they are those of its last complete fold."""
     result, _ = search(tmp_path, "epoch", space=space, after_epochs=2)
     assert result.export is not None
     weights = written(tmp_path)["weights"]
@@ -151,8 +151,8 @@ def test_own_weights_are_exported_of_every_kind_of_model(tmp_path, space):
 
 
 @pytest.mark.slow
-def test_a_limit_within_the_first_epoch_still_gives_a_tested_model(tmp_path):
-    """It is marked as unfinished, and its trial waits for the next run, which begins it again."""
+def test_limit_within_the_first_epoch_exports_an_unfinished_model(tmp_path):
+    """It is tested and marked as unfinished; the next run restarts its trial."""
     result, _ = search(tmp_path, "trial")
     assert (result.progress.best, result.progress.done) == (None, 0)
     found = written(tmp_path)
@@ -165,8 +165,8 @@ def test_a_limit_within_the_first_epoch_still_gives_a_tested_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_retraining_that_time_ends_gives_way_to_the_trials_own_weights(tmp_path):
-    """Its checkpoint stays for the next run, which ends it."""
+def test_trial_weights_replace_an_unfinished_retraining(tmp_path):
+    """The next run finishes the retraining."""
     result, _ = search(tmp_path, "retraining", trials=1)
     assert result.export is not None
     assert written(tmp_path)["weights"]["from"] == "trial"
@@ -174,15 +174,15 @@ def test_a_retraining_that_time_ends_gives_way_to_the_trials_own_weights(tmp_pat
     assert written(tmp_path)["weights"]["from"] == "retraining"
 
 
-def test_a_limit_that_ends_before_the_search_is_one_clear_message(tmp_path):
-    """It says what to do, with the exit code of a search without a result."""
+def test_limit_before_the_search_is_an_error(tmp_path):
+    """The error has a hint, and the exit code of a search without a result."""
     with pytest.raises(NoResultError, match=r"(?s)limit of 1000 seconds reached before the search began.*--timeout"):
         search(tmp_path, "data")
     assert NoResultError.exit_code == 9
 
 
-def test_the_limit_counts_from_the_start_of_the_command(tmp_path):
-    """What a process took to start, with its libraries, is part of it."""
+def test_limit_counts_from_the_start_of_the_command(tmp_path):
+    """The start of the process and its libraries is part of it."""
     stop = StopRequest(clock=lambda: 100.0)
     settings = Study(trials=1, timeout=seconds("60s"))
     process = WorkerContext(started=30.0)

@@ -1,1 +1,1 @@
-"""Keras callbacks, one worry each."""
+"""Keras callbacks, one purpose each."""

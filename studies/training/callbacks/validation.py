@@ -36,7 +36,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self._classes = [str(index) for index in range(classes)]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure, unless a stop is requested meanwhile."""
+        """Measure, unless a stop is requested."""
         if self._stop.stopped:
             return
         found = self._as_keras() if self._compiled and "val_loss" not in logs else {}
@@ -109,7 +109,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def validation_batch(image_shape: tuple[int, ...], batch_size: int, images: int) -> int:
-    """Images in one batch of a validation: many where they are small, never fewer than in training.
+    """Return the batch size of a validation: large for small images, at least that of training.
 
     Args:
         image_shape: (height, width, channels) of an image, or (units,) of its features.
@@ -121,7 +121,7 @@ def validation_batch(image_shape: tuple[int, ...], batch_size: int, images: int)
 
 
 def validates_itself(model: keras.Model) -> bool:
-    """Whether only Keras' own validation gives a model's loss: it has steps of its own, or runs on another backend."""
+    """Return True if only Keras can compute the loss: the model has custom steps or runs on another backend."""
     own = any(getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS)
     return own or keras.backend.backend() != "tensorflow"
 
