@@ -135,7 +135,7 @@ def _search(folder, *commands):
 
 
 def _poison(folder, poison):
-    """Put it wherever somebody else could write it."""
+    """Write it to every place that others can write."""
     opened = opened_tiny(folder, Study(trials=2, pruner="none"))
     joined(opened, Study(trials=2))
     study, text = opened.study, poison if isinstance(poison, str) else json.dumps(poison)

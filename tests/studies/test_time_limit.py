@@ -94,7 +94,7 @@ def test_trial_weights_are_exported_without_time_to_retrain(tmp_path):
     assert listener.exported_trials == [0]
     best = result.progress.best
     assert written(tmp_path)["weights"] == {"from": "trial", "trial": 0, "epoch": best.epoch, "complete": True}
-    assert "no time to train its recipe" in (tmp_path / "tiny" / "best" / "CARD.md").read_text(encoding="utf-8")
+    assert "no time to retrain" in (tmp_path / "tiny" / "best" / "CARD.md").read_text(encoding="utf-8")
     assert len(saved_weights(tmp_path)) == 1
     result, listener = search(tmp_path)
     assert (result.timed_out, result.progress.complete) == (False, 2)

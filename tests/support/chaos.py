@@ -1,4 +1,4 @@
-"""A seeded killer: what may happen to the workers of a study and to what they share, at random moments."""
+"""A seeded killer: faults of workers and of what they share, at random moments."""
 
 import contextlib
 import os
@@ -18,19 +18,19 @@ from tests.support.sleeping_workers import WorkerPool
 
 KILLS = ("SIGKILL", "SIGTERM", "SIGSTOP")
 MOMENT_SECONDS = 0.1
-"""A strike that found nothing to strike at is tried again so soon."""
+"""Interval in seconds after which a strike without a target is tried again."""
 
 
 @dataclass
 class Chaos:
-    """Strikes a pool until the study is over, or often enough: every kind of strike once before any comes again.
+    """Strikes a pool until the study is over or `strikes` is reached, each kind once before any repeats.
 
     Args:
         pool: The workers.
-        seed: Of the moments and of the choices.
-        strikes: How many.
-        pause: Seconds between two, from and to.
-        stall: Seconds for which a worker is stopped.
+        seed: Seed of moments and choices.
+        strikes: Number of strikes.
+        pause: Shortest and longest interval between strikes, in seconds.
+        stall: Duration of a paused worker, in seconds.
         server: The database, which crashes.
         checkpoints: Folder of checkpoints, one of which is truncated.
         disk: A small file system, which is full for a while.
@@ -38,7 +38,7 @@ class Chaos:
         outages: Seconds that outages last, from and to, most of them short: of the database, and of all workers at once
             as when their machine is suspended. None lets the server crash only, for half a second.
         signals: What single workers are sent.
-        most_kills: No more strikes after so many workers were killed, told to end, or stopped.
+        max_kills: Maximum number of workers to kill, stop or pause.
     """
 
     pool: WorkerPool
@@ -52,7 +52,7 @@ class Chaos:
     file: Path | None = None
     outages: tuple[float, float] | None = None
     signals: Sequence[str] = KILLS
-    most_kills: int = 10**6
+    max_kills: int = 10**6
     counts: Counter[str] = field(default_factory=Counter)
     _stalled: dict[int, float] = field(default_factory=dict)
     _drawn: list[str] = field(default_factory=list)
@@ -72,13 +72,13 @@ class Chaos:
             self._strikes["database locked"] = self._lock
 
     def run(self, patience: float) -> None:
-        """Strike; then wait until all workers have found the study over, at most so many seconds."""
+        """Strike; then wait until all workers have found the study over, for at most `patience` seconds."""
         began = time.monotonic()
         if self.outages is not None:
             # What strikes a worker that is still starting costs it no trial.
             self.pool.wait_until_joined()
         has_struck = True
-        while self._goes_on() and time.monotonic() - began < patience:
+        while self._continues() and time.monotonic() - began < patience:
             self._pass(self._random.uniform(*self.pause) if has_struck else MOMENT_SECONDS)
             if self.pool.look_after():
                 break
@@ -86,21 +86,21 @@ class Chaos:
         self._pass(self.stall + 0.1)
         self.pool.wait(patience - (time.monotonic() - began))
 
-    def _goes_on(self) -> bool:
-        return sum(self.counts.values()) < self.strikes and self.kills < self.most_kills
+    def _continues(self) -> bool:
+        return sum(self.counts.values()) < self.strikes and self.kills < self.max_kills
 
     @property
     def kills(self) -> int:
-        """How often a worker was killed, told to end, or stopped."""
+        """Return how often a worker was killed, stopped or paused."""
         return sum(self.counts[name] for name in KILLS)
 
     @property
     def missing(self) -> list[str]:
-        """The kinds of strikes that are possible and have not happened."""
+        """Return the possible kinds of strikes that have not happened."""
         return [name for name in self._strikes if not self.counts[name]]
 
     def _strike(self) -> bool:
-        """Strike as drawn; returns whether there was something to strike at."""
+        """Strike as drawn. Return False if there was no target."""
         if not self._drawn:
             self._drawn = self._random.sample([*self._strikes], len(self._strikes))
         if not self._strikes[self._drawn[-1]]():
@@ -109,7 +109,7 @@ class Chaos:
         return True
 
     def _pass(self, seconds: float) -> None:
-        """Let time pass, and let workers go on that were stopped for long enough."""
+        """Let time pass, and continue workers that were paused for long enough."""
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
             for pid in [pid for pid, end in self._stalled.items() if end <= now]:
@@ -130,7 +130,7 @@ class Chaos:
         return True
 
     def _running(self) -> list[int]:
-        """The process ids of the workers that are alive and not stopped."""
+        """Return the process ids of the workers that are alive and not paused."""
         living = [worker.pid for worker in self.pool.workers if worker.poll() is None]
         return [pid for pid in living if pid not in self._stalled]
 
@@ -143,7 +143,7 @@ class Chaos:
         return True
 
     def _outage(self) -> float:
-        """How long the next outage lasts, in seconds."""
+        """Return the duration of the next outage, in seconds."""
         shortest, longest = self.outages or (0.5, 0.5)
         return shortest * (longest / shortest) ** self._random.random()
 
@@ -187,7 +187,7 @@ class Chaos:
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path | None]:
-    """Make the folder a small file system while the block lasts; gives None where none can be mounted."""
+    """Make the folder a small file system while the block lasts; yields None if it cannot be mounted."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
     try:

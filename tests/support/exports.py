@@ -42,7 +42,7 @@ def metrics_of(model, labels):
 
 
 def export_digits(folder: Path, classes=10, **changes):
-    """Export the model and return it with what stands in `metrics.json`."""
+    """Export the model and return it with the content of `metrics.json`."""
     model = digit_model(classes)
     labels = [str(digit) for digit in range(classes)]
     parts = {

@@ -1,4 +1,4 @@
-"""Small real stand-ins: a tiny space, a study in a temporary database, and a recorder of what happens."""
+"""Small real fakes: a tiny space, a study in a temporary database, and a recorder of events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ TINY = Space(
 
 @dataclass
 class Recorder(RunListener):
-    """Keeps everything that happens."""
+    """Records all events."""
 
     events: list[object] = field(default_factory=list)
 
@@ -84,14 +84,14 @@ class CurveObjective:
 def open_tiny(
     folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
 ) -> optuna.Study:
-    """The study of that name in the folder's database, created or resumed."""
+    """Create or resume a study in the database of a folder."""
     return opened_tiny(folder, settings, space, name, data).study
 
 
 def opened_tiny(
     folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
 ) -> OpenStudy:
-    """As `open_tiny`, with its database."""
+    """Create or resume a study, and return it with its database."""
     opened = create_study(sqlite_url(folder / "study.db"), name, space, settings, data)
     set_limits(opened.database, opened.study_id, Limits(settings.trials))
     return opened
@@ -103,7 +103,7 @@ def load_plainly(folder: Path) -> optuna.Study:
 
 
 def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> TrialQueue:
-    """The queue of a new worker of the study."""
+    """Register a worker of the study and return its queue."""
     member = WorkerRegistration(opened.study_id, "fake")
     member.register(opened.database)
     return TrialQueue(opened.database, member, initial_assignments(space, settings.sampler, settings.seed))
@@ -120,17 +120,17 @@ def change(opened: OpenStudy, statement: sa.Executable) -> None:
     opened.database.run(lambda connection: connection.execute(statement))
 
 
-def taken_from(study: optuna.Study, queue: TrialQueue, sampler: str = "random") -> ClaimedTrial:
-    """A trial that a worker has taken."""
-    taken = claim_next_trial(study, queue, lambda number: make_sampler(sampler, number))
-    assert isinstance(taken, ClaimedTrial)
-    return taken
+def claim_trial(study: optuna.Study, queue: TrialQueue, sampler: str = "random") -> ClaimedTrial:
+    """Claim a trial for a worker."""
+    trial = claim_next_trial(study, queue, lambda number: make_sampler(sampler, number))
+    assert isinstance(trial, ClaimedTrial)
+    return trial
 
 
 def run_context(
     listener: RunListener | None = None, stop: StopRequest | None = None, dataset=None, folder: Path = Path(), **more
 ) -> RunContext:
-    """The context of a run, on a data set that is in memory."""
+    """Return the context of a run on a data set in memory."""
     more = {"seed": 0, "features": FeatureInputs(folder)} | more
     return RunContext(
         folder, listener=listener or Recorder(), stop=stop or StopRequest(), datasets=lambda recipe: dataset, **more

@@ -22,7 +22,7 @@ def write_image(path: Path, seed: int = 0, height: int = 8, width: int = 8, mode
 def write_classes(
     folder: Path, counts: Mapping[str, int], *, height: int = 8, width: int = 8, extension: str = ".png", seed: int = 0
 ) -> Path:
-    """Write a folder of class folders with so many images of each class, no two alike."""
+    """Write a folder of class folders with `counts` images of each class, all different."""
     for number, (name, count) in enumerate(counts.items()):
         for k in range(count):
             path = folder / name / f"{name.split('/')[-1][:20]}_{k:04d}{extension}"

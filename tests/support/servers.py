@@ -37,7 +37,7 @@ class Postgres:
     Args:
         folder: Its data.
         user: The system's user that runs it, or None for this one.
-        address: Where it listens beside its socket.
+        address: Address on which it listens, in addition to its socket.
         port: There.
         settings: The server's own settings that differ from its defaults.
     """
@@ -60,7 +60,7 @@ class Postgres:
         self._control("-w", "-m", mode, "stop")
 
     def allow(self, network: str) -> None:
-        """Let whoever comes from there in, without a password."""
+        """Accept connections from a network without a password."""
         with (self.folder / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {network} trust\n")
         self._control("reload")
@@ -156,7 +156,7 @@ def _await_answer(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

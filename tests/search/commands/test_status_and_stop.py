@@ -16,7 +16,7 @@ from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.stop_request import StopReason
-from tests.support.fakes import beat, change, joined, open_tiny, opened_tiny, run_tiny, taken_from
+from tests.support.fakes import beat, change, claim_trial, joined, open_tiny, opened_tiny, run_tiny
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
 
@@ -29,7 +29,7 @@ def running(folder):
     set_limits(opened.database, opened.study_id, Limits(5, timeout_seconds=3600))
     queue, lost = joined(opened, SETTINGS), WorkerRegistration(opened.study_id, "GPU 7")
     lost.register(opened.database)
-    trial = taken_from(opened.study, queue)
+    trial = claim_trial(opened.study, queue)
     beat(opened, queue, WorkerActivity("training", trial.number, 3, 9, 0.5))
     silent = sa.update(WORKERS).where(WORKERS.c.worker_id == lost.worker_id)
     change(opened, silent.values(heartbeat_at=WORKERS.c.started_at - 60))
@@ -201,7 +201,7 @@ def test_trials_show_their_attempts(search, folder, running):
     opened, queue = running
     assert "attempts" not in search("trials", "tiny").stdout
     queue.worker.deregister(opened.database)
-    taken_from(opened.study, joined(opened, SETTINGS))
+    claim_trial(opened.study, joined(opened, SETTINGS))
     assert "attempts" in search("trials", "tiny").stdout.splitlines()[0]
     header, *rows = search("trials", "tiny", "--csv").stdout.splitlines()
     column = header.split(",").index("attempts")

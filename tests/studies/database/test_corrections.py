@@ -11,7 +11,7 @@ from studies import Study
 from studies.database.create_study import create_study
 from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, TrialOutcome
-from tests.support.fakes import DATA, TINY, joined, load_plainly, opened_tiny, run_tiny, taken_from
+from tests.support.fakes import DATA, TINY, claim_trial, joined, load_plainly, opened_tiny, run_tiny
 
 SETTINGS = Study(trials=3, sampler="random")
 CORRECTED = {
@@ -33,7 +33,7 @@ def ended(folder, state, value=None):
     """Create a study whose first trial ended in this way."""
     opened = opened_tiny(folder, SETTINGS)
     queue = joined(opened, SETTINGS)
-    taken = taken_from(opened.study, queue)
+    taken = claim_trial(opened.study, queue)
     taken.trial.suggest_categorical("batch_size", (64, 128))
     if value is not None:
         taken.report(value, 1)
@@ -73,7 +73,7 @@ def test_changed_study_with_running_worker_is_refused(tmp_path):
     """The message names the command that stops the worker."""
     opened = opened_tiny(tmp_path, SETTINGS)
     queue = joined(opened, SETTINGS)
-    taken_from(opened.study, queue)
+    claim_trial(opened.study, queue)
     with pytest.raises(StudyError, match=r"has 1 worker running"):
         corrected(tmp_path, **CORRECTED["space"])
     queue.worker.deregister(opened.database)

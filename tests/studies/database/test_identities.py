@@ -22,7 +22,7 @@ from studies.status.status import read_status
 from studies.status.trial_table import summarize_trials
 from studies.study_folder import StudyRef
 from studies.workers.worker import Worker
-from tests.support.fakes import TINY, CurveObjective, change, joined, run_context, taken_from
+from tests.support.fakes import TINY, CurveObjective, change, claim_trial, joined, run_context
 
 # What only looks at a study leaves its connections to be collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -59,7 +59,7 @@ def searched(opened, trials=2):
     """Evaluate some trials and deregister."""
     queue = joined(opened, Study())
     for _ in range(trials):
-        taken = taken_from(opened.study, queue)
+        taken = claim_trial(opened.study, queue)
         taken.report(0.5, 1)
         taken.storage.record_epoch(1, {"val_accuracy": 0.5})
         taken.write()
@@ -94,7 +94,7 @@ def test_reused_trial_ids_have_no_old_rows(open_worker, delete):
     delete()
     other.study.enqueue_trial({"dropout": 0.25})
     for _ in range(3):
-        taken = taken_from(other.study, queue)
+        taken = claim_trial(other.study, queue)
         taken.storage.record_epoch(1, {"val_accuracy": 0.1})
         taken.end(DONE)
     own = EPOCHS.c.trial_id.in_(sa.select(TRIALS.c.trial_id))
@@ -110,7 +110,7 @@ def test_worker_of_deleted_study_writes_nothing(open_worker, delete, comes_after
     """Every step raises the same error, even if another study has the ids; its claim of the export is invalid."""
     first = open_worker()
     queue = joined(first, Study())
-    taken = taken_from(first.study, queue)
+    taken = claim_trial(first.study, queue)
     taken.report(0.5, 1)
     export = claim_export(first.database, first.study_id, queue.worker.worker_id)
     delete()

@@ -10,7 +10,7 @@ from studies.database.study_control import Limits, read_control, request_stop, s
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, send_heartbeat
 from studies.status.monitor import StudyMonitor
-from tests.support.fakes import joined, opened_tiny, run_tiny, taken_from
+from tests.support.fakes import claim_trial, joined, opened_tiny, run_tiny
 
 SETTINGS = Study(trials=4, sampler="random", pruner="none")
 
@@ -34,7 +34,7 @@ def test_snapshot_has_workers_and_trials(tmp_path):
     run_tiny(tmp_path, SETTINGS)
     opened = opened_tiny(tmp_path, replace(SETTINGS, trials=6))
     queue = joined(opened, SETTINGS)
-    taken = taken_from(opened.study, queue)
+    taken = claim_trial(opened.study, queue)
     activity = WorkerActivity("training", taken.number, 2, 9, 0.75)
     opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity))
     now = looking(tmp_path).look()
@@ -55,7 +55,7 @@ def test_dead_process_is_marked_lost_at_once(tmp_path):
     """The supervisor need not wait for the timeout; the trial is requeued."""
     opened = opened_tiny(tmp_path, SETTINGS)
     queue = joined(opened, SETTINGS)
-    taken_from(opened.study, queue)
+    claim_trial(opened.study, queue)
     seen = looking(tmp_path)
     pid = seen.look().workers[0].pid
     seen.give_up(pid)

@@ -10,7 +10,7 @@ from studies import Study
 from studies.database.claims import ClaimLostError, TrialQueue
 from studies.events import EpochEnded, TrialStarted
 from studies.trials.claimed_trial import Decision
-from tests.support.fakes import EPOCHS, TINY, Recorder, joined, opened_tiny, taken_from
+from tests.support.fakes import EPOCHS, TINY, Recorder, claim_trial, joined, opened_tiny
 
 METRICS = {TINY.metric: 0.5}
 
@@ -23,7 +23,7 @@ def claim(tmp_path):
     queue = joined(opened, settings)
 
     def begun(folds=None):
-        trial = taken_from(opened.study, queue)
+        trial = claim_trial(opened.study, queue)
         trial.listener = Recorder()
         trial.begin(replace(resolve(TINY, baseline(TINY)), folds=folds))
         return trial

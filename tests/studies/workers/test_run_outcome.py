@@ -7,7 +7,7 @@ from studies import Study
 from studies.outcome import Best, Progress
 from studies.stop_request import StopRequest
 from studies.workers.run_outcome import MAX_WAIT_SECONDS, POLL_SECONDS, outcome, wait_for_others
-from tests.support.fakes import TINY, joined, opened_tiny, taken_from
+from tests.support.fakes import TINY, claim_trial, joined, opened_tiny
 
 SETTINGS = Study(trials=2, sampler="random", timeout=60.0)
 BEST = Best(0, 0.5, 1, {})
@@ -36,7 +36,7 @@ def test_supervised_worker_without_result_is_no_error():
 def test_wait_for_other_workers_is_short_and_needs_a_time_limit(tmp_path):
     """One of their trials may be the best; a trial that does not end is not waited for."""
     opened = opened_tiny(tmp_path, SETTINGS)
-    taken_from(opened.study, joined(opened, SETTINGS))
+    claim_trial(opened.study, joined(opened, SETTINGS))
     now, waits = [0.0], []
 
     def wait(seconds: float) -> None:

@@ -13,7 +13,7 @@ from studies.database.workers import WorkerRegistration
 from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, TrialOutcome
 from studies.stop_request import StopReason, StopRequest
-from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, joined, opened_tiny, run_tiny, taken_from
+from tests.support.fakes import EPOCHS, TINY, CurveObjective, Recorder, claim_trial, joined, opened_tiny, run_tiny
 
 
 def test_trial_zero_is_the_baseline_and_never_pruned(tmp_path):
@@ -64,7 +64,7 @@ def test_trial_of_killed_worker_is_retried_with_its_parameters(tmp_path):
     """A crash loses no trial and duplicates none."""
     opened = opened_tiny(tmp_path, Study(trials=6))
     queue = joined(opened, Study(trials=6))
-    killed = taken_from(opened.study, queue)
+    killed = claim_trial(opened.study, queue)
     killed.trial.suggest_int("backbone.filters", 2, 8, step=2)
     killed.report(0.1, 1)
     killed.write()
@@ -171,7 +171,7 @@ def test_trial_of_lost_worker_is_resumed(tmp_path):
     opened = opened_tiny(tmp_path, settings)
     lost = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=0.5)
     lost.register(opened.database)
-    claimed = taken_from(opened.study, TrialQueue(opened.database, lost))
+    claimed = claim_trial(opened.study, TrialQueue(opened.database, lost))
     filters = claimed.trial.suggest_int("backbone.filters", 2, 8, step=2)
     claimed.write()
     calls = CurveObjective()
