@@ -35,7 +35,7 @@ from studies.trials.samplers import SAMPLERS, make_sampler
     ],
     ids=["samplers", "pruners", "optimizers", "schedules", "sources", "networks", "augmentations", "metrics"],
 )
-def test_what_is_accepted_is_implemented(implemented, accepted):
+def test_accepted_names_are_implemented(implemented, accepted):
     """A name in only one of the two places would fail in the first trial, or could never be used."""
     assert set(implemented) == set(accepted)
 

@@ -71,8 +71,8 @@ POISON = (
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_module_can_run_what_it_reads(file):
-    """Nothing evaluates text or unpickles; one module runs a file, the one that the user names."""
+def test_modules_neither_evaluate_nor_unpickle(file):
+    """Only one module runs code: the space file that the user names."""
     tree = ast.parse(file.read_text())
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     imported = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
@@ -91,8 +91,8 @@ def test_no_module_can_run_what_it_reads(file):
         for name, poison in zip(("python", "template", "pickle", "path", "record"), POISON, strict=True)
     ],
 )
-def test_what_is_stored_is_read_as_text(tmp_path, poison):
-    """Attributes of studies and trials, names and logs of workers, what was exported: whatever they hold is no code."""
+def test_stored_text_is_never_executed(tmp_path, poison):
+    """Attributes of studies and trials, workers, logs and exports may hold anything."""
     folder = tmp_path / "runs" / "mine"
     folder.mkdir(parents=True)
     (tmp_path / "mine.py").write_text(SPACE)
@@ -108,8 +108,8 @@ def test_what_is_stored_is_read_as_text(tmp_path, poison):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("poison", [POISON[0], POISON[2]], ids=["python", "pickle"])
-def test_a_worker_runs_nothing_that_is_stored(tmp_path, poison):
-    """A worker takes the space from the user's own file: one that finds another in the database refuses it."""
+def test_worker_executes_nothing_from_the_database(tmp_path, poison):
+    """A worker reads the space from the space file, and refuses a study with another one."""
     folder = tmp_path / "runs" / "tiny"
     folder.mkdir(parents=True)
     (tmp_path / "mine.py").write_text(SPACE)

@@ -42,7 +42,7 @@ def test_an_epoch_is_reported_and_shown_in_one_call(claim):
     assert trial.activity.metric_value == 0.5
 
 
-def test_the_pruner_is_asked_but_for_the_baseline_and_the_last_epoch(claim, monkeypatch):
+def test_pruner_is_not_asked_for_the_baseline_or_the_last_epoch(claim, monkeypatch):
     """A pruner that prunes everything leaves trial 0, and a trial in its last epoch."""
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: True)
     assert claim().record_epoch(1, METRICS) is Decision.CONTINUE
@@ -52,7 +52,7 @@ def test_the_pruner_is_asked_but_for_the_baseline_and_the_last_epoch(claim, monk
 
 
 @pytest.mark.parametrize("folds", [None, 3])
-def test_a_lost_claim_stops_the_training(claim, monkeypatch, folds):
+def test_lost_claim_stops_the_training(claim, monkeypatch, folds):
     """The training ends after the epoch that can no longer be written, within a fold too."""
 
     def lost(*_):

@@ -52,7 +52,7 @@ def test_trial_stores_every_epoch_and_the_best_value(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_values(tmp_path):
+def test_same_seed_gives_the_same_values(tmp_path):
     """Two studies of one seed agree trial by trial."""
     studies = [search(tmp_path / name, trials=2, seed=5) for name in "ab"]
     one, two = ([trial.intermediate_values for trial in study.trials] for study in studies)

@@ -118,13 +118,15 @@ def test_slowness_follows_from_processor_and_load(cpu_seconds, load, expected):
 
 
 def test_search_ends_in_time_for_retraining_and_export(clock):
-    """The time limit includes retraining and export."""
+    """The time limit includes both; the trial that ends with the search does not change the reserve."""
     made = budget(clock, 100.0)
     made.best_is(COSTS, (4, 0), 1.0, test_images=10)
     needed = retraining_seconds(COSTS, (4, 0), 1.0) + export_seconds(COSTS, 10)
     clock.now = 100.0 - needed - 0.1
     assert not made.stop.out_of_time
-    clock.now = 100.0 - needed + 0.1
+    clock.now = 100.0 - needed + 3.0
+    assert made.stop.out_of_time
+    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
     assert made.stop.out_of_time
     assert made.end_search()
     assert not made.stop.out_of_time
@@ -142,29 +144,16 @@ def test_search_gets_the_time_of_a_retraining_that_does_not_fit(clock):
     assert not made.end_search()
 
 
-def test_reserved_time_is_not_returned_to_the_search(clock):
-    """The trial that is ended for the retraining does not change the reserve."""
-    made = budget(clock, 100.0)
-    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
-    clock.now = 100.0 - made.stop.reserve_seconds + 3.0
-    assert made.stop.out_of_time
-    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
-    assert made.stop.out_of_time
-    assert made.end_search()
-
-
-def test_first_trial_reserves_time_to_validate_and_export_it(clock):
-    """The time of an image follows from the steps so far."""
-    made = budget(clock, 50.0)
+@pytest.mark.parametrize(
+    ("limit", "slower", "expected"),
+    [(50.0, 1.0, export_seconds(COSTS, 200) + 1.0), (10.0, 50.0, 10.0 * MAX_EXPORT_FRACTION)],
+    ids=["idle machine", "loaded machine"],
+)
+def test_first_trial_reserves_time_to_validate_and_export_it(clock, limit, slower, expected):
+    """A loaded machine may look too slow, but time to train remains: without a step there is nothing to export."""
+    made = budget(clock, limit, slower=lambda: slower)
     made.trial_runs(COSTS, judged_images=100, test_images=200)
-    assert made.stop.reserve_seconds == pytest.approx(export_seconds(COSTS, 200) + 1.0)
-
-
-def test_reserve_of_a_slow_export_leaves_time_to_train(clock):
-    """The slowness of a loaded machine may be overestimated, and without a step there is nothing to export."""
-    made = budget(clock, 10.0, slower=lambda: 50.0)
-    made.trial_runs(COSTS, judged_images=100, test_images=200)
-    assert made.stop.reserve_seconds == pytest.approx(10.0 * MAX_EXPORT_FRACTION)
+    assert made.stop.reserve_seconds == pytest.approx(expected)
 
 
 def test_trial_begins_only_with_time_for_more_than_its_start(clock):
