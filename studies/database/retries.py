@@ -32,7 +32,7 @@ class Requeued:
     """A requeued trial.
 
     Args:
-        was_counted: Whether its crash count was raised.
+        was_counted: True if its crash count was raised.
         epochs: Finished epochs at the time of the claim.
     """
 
@@ -49,8 +49,8 @@ def requeue_trial(
         connection: Inside a transaction.
         trial_id: The trial.
         worker_id: The worker that has claimed it; None for a running trial without a claim.
-        is_crash: Whether the worker crashed; this counts if it had finished no further epoch.
-        waits: Whether to wait for a worker that is writing the trial now; otherwise the trial is skipped.
+        is_crash: True if the worker crashed; counted if it had finished no further epoch.
+        waits: True to wait for a worker that is writing the trial now; False to skip the trial.
 
     Returns:
         The requeued trial, or None if it was skipped.

@@ -12,7 +12,7 @@ from studies.data.dataset import Split
 from studies.training.balance import class_weights, epoch_order
 
 _PIXELS_PER_EXECUTION = 2**20
-_MOST_STEPS_PER_EXECUTION = 32
+_MAX_STEPS_PER_EXECUTION = 32
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def steps_per_execution(image_shape: tuple[int, ...], batch_size: int, steps: in
         steps: Number of steps in one epoch.
     """
     pixels = math.prod(image_shape[:2]) if len(image_shape) == 3 else 1
-    steps_per_call = max(1, min(_PIXELS_PER_EXECUTION // (pixels * batch_size), _MOST_STEPS_PER_EXECUTION))
+    steps_per_call = max(1, min(_PIXELS_PER_EXECUTION // (pixels * batch_size), _MAX_STEPS_PER_EXECUTION))
     # TensorFlow ends by itself where an epoch does, so that batches of another size run the same compiled steps.
     return steps_per_call if keras.backend.backend() == "tensorflow" else min(steps_per_call, steps)
 

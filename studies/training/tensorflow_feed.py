@@ -12,7 +12,7 @@ IN_MEMORY_BYTES = 2**26
 """Splits up to this size are held as a tensor, which takes twice their size; the rows of larger ones are read from the
 array as needed, so that processes share the memory-mapped cache."""
 
-_AHEAD_BYTES, _FEWEST_AHEAD, _MOST_AHEAD = 2**25, 2, 8
+_AHEAD_BYTES, _MIN_AHEAD, _MAX_AHEAD = 2**25, 2, 8
 
 
 def shuffled_batches(
@@ -57,7 +57,7 @@ def _prefetched(batches: Any, split: Split, batch_size: int) -> Any:
 def _ahead(split: Split, batch_size: int) -> int:
     """Return the number of batches to prefetch: for small ones, enough while other processes use the processor."""
     batch_bytes = batch_size * max(1, split.images.nbytes // max(1, len(split)))
-    return int(min(max(_FEWEST_AHEAD, _AHEAD_BYTES // batch_bytes), _MOST_AHEAD))
+    return int(min(max(_MIN_AHEAD, _AHEAD_BYTES // batch_bytes), _MAX_AHEAD))
 
 
 def _gather(split: Split, weights: np.ndarray | None) -> Callable[[Any], tuple[Any, ...]]:

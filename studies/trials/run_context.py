@@ -1,4 +1,4 @@
-"""What all parts of one run share: made once, then passed to the evaluator, the worker and the exporter."""
+"""Shared state of one run: made once, then passed to the evaluator, the worker and the exporter."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from studies.stop_request import StopRequest
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all parts of one run share.
+    """Shared state of one run.
 
     Args:
         folder: Folder where relative paths of the space start.
