@@ -62,3 +62,12 @@ def test_moved_images_have_no_black_corners():
     for layer in augmentation_layers(augment, 0):
         images = layer(images, training=True)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(images), 200, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["rotation", "translation", "zoom", "contrast", "brightness"])
+def test_amount_is_the_largest_change(name):
+    """A field's amount is the bound of its layer, in either direction."""
+    (layer,) = augmentation_layers(Augment(**{name: 0.2}))
+    bounds = [value for key, value in layer.get_config().items() if key.endswith("factor") and value is not None]
+    assert bounds
+    assert all(np.abs(bound).max() == pytest.approx(0.2) for bound in bounds)
