@@ -41,7 +41,7 @@ def test_network_inside_another_model_is_named(kind, tmp_path):
     images = keras.Input(SHAPE)
     outer = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(mobilenet()(images))))
     WRITERS[kind](outer, tmp_path / "file")
-    with pytest.raises(ModelError, match=r"has MobileNet with alpha=0\.25 as one of its layers"):
+    with pytest.raises(ModelError, match=r"model with MobileNet with alpha=0\.25 as one of its layers"):
         prepare(tmp_path)
 
 
