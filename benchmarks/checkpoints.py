@@ -26,7 +26,7 @@ from studies.checkpoints.study_checkpoints import StudyCheckpoints, TrialCheckpo
 from studies.data.dataset import Split
 from studies.data.sources import load
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.models.build import build_model
 from studies.training.callbacks.checkpoint import CheckpointCallback
 from studies.training.fit import train

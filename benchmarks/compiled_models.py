@@ -20,7 +20,7 @@ from spaces.loading import load as load_space
 from spaces.space import Recipe
 from studies.data.dataset import Dataset
 from studies.data.sources import load
-from studies.features.inputs import image_inputs
+from studies.features.training_inputs import image_inputs
 from studies.training.fit import train
 from studies.training.model_cache import CompiledModelCache
 from studies.training.options import TrainingOptions
@@ -50,13 +50,13 @@ def _recipes(space: Recipe, trials: int, seed: int) -> list[Recipe]:
 
 
 def _run(recipes: list[Recipe], data: Dataset, run: int) -> dict[str, float]:
-    sides = ("kept", "built anew") if run % 2 else ("built anew", "kept")
+    sides = ("kept", "rebuilt") if run % 2 else ("rebuilt", "kept")
     kept = CompiledModelCache()
     found = {side: _side(recipes, data, kept if side == "kept" else None) for side in sides}
-    if found["kept"][1] != found["built anew"][1]:
+    if found["kept"][1] != found["rebuilt"][1]:
         raise SystemExit("kept models were trained otherwise than new ones")
     row = {f"{side}, trials an hour": 3600 * len(recipes) / found[side][0] for side in sorted(sides)}
-    row["kept / built anew"] = found["built anew"][0] / found["kept"][0]
+    row["kept / rebuilt"] = found["rebuilt"][0] / found["kept"][0]
     row.update({f"{side}, CPU seconds a trial": found[side][2] / len(recipes) for side in sorted(sides)})
     print(f"run {run + 1}: {kept.reused} of {len(recipes)} trials reused a model", flush=True)
     return row

@@ -165,7 +165,7 @@ def test_importing_spaces_brings_in_nothing_slow():
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_tensorflow_is_imported_only_where_the_name_says_so(file):
-    """What is special to a backend stands in modules named after it."""
+    """Modules that import a backend are named after it."""
     assert "tensorflow" not in tops(imported(file)) or file.stem.startswith("tensorflow_")
 
 

@@ -24,7 +24,8 @@ from studies.export.search_summary import SearchSummary
 from studies.export.trial_weights import build_with_weights
 from studies.export.writer import export_model
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import TrainingInputs, image_inputs, spaced_rows
+from studies.features.inputs import spaced_rows
+from studies.features.training_inputs import TrainingInputs, image_inputs
 from studies.models.layers import all_layers
 from studies.training.feed import evaluation_data
 from studies.training.options import TrainingOptions

@@ -9,7 +9,7 @@ import numpy as np
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
 from studies.backend.quiet import quiet_keras
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 
 logger = logging.getLogger(__name__)
 

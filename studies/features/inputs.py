@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,10 +13,11 @@ import numpy as np
 
 from spaces.errors import ExportError
 from spaces.space import Recipe
-from studies.data.dataset import Dataset, Split, concatenate
+from studies.data.dataset import Dataset, Split
 from studies.features.cache_keys import content_digest, features_key
 from studies.features.eligibility import CACHED_VIEWS, IMAGES, training_input
 from studies.features.store import compute_in_memory, load_costs, load_features, load_or_compute, save_costs
+from studies.features.training_inputs import TrainingInputs, image_inputs
 from studies.images.image_cache import cache_root
 from studies.outcome import Costs
 
@@ -44,60 +45,8 @@ MAX_OPEN_ARRAYS = 8
 """Feature arrays that a run keeps open: train and validation of a few data sets."""
 
 
-@dataclass(frozen=True)
-class TrainingInputs:
-    """Data that a recipe is trained on, with its model.
-
-    Args:
-        train: Images, or features (n, units) or (n, views, units) of images, with their labels.
-        validation: Validation split in the same form; None to train without validation.
-        build: Builds the model to train.
-        trained_on: `images`, `features` or `cached views`.
-        classes: Number of classes.
-        folder: Folder to which paths of weights are relative.
-    """
-
-    train: Split
-    validation: Split | None
-    build: Callable[..., "keras.Model"]
-    trained_on: str
-    classes: int
-    folder: Path
-
-    @property
-    def splits(self) -> tuple[Split, Split]:
-        """Training and validation split.
-
-        Raises:
-            ValueError: There is no validation split.
-        """
-        if self.validation is None:
-            raise ValueError("these inputs have no validation split")
-        return self.train, self.validation
-
-    @property
-    def all_images(self) -> "TrainingInputs":
-        """Inputs with both splits concatenated, to train without validation."""
-        return replace(self, train=concatenate(*self.splits), validation=None)
-
-    def build_model(self, recipe: Recipe) -> "keras.Model":
-        """Return the model of a recipe, not compiled.
-
-        Raises:
-            ModelError: The recipe cannot be built.
-        """
-        return self.build(recipe, self.train.images.shape[1:], self.classes, folder=self.folder)
-
-
 class _TooSlowError(Exception):
     """The time limit does not allow computing the features."""
-
-
-def image_inputs(dataset: Dataset, folder: Path) -> TrainingInputs:
-    """Return the images themselves as training inputs."""
-    from studies.models.build import build_model
-
-    return TrainingInputs(dataset.train, dataset.validation, build_model, IMAGES, len(dataset.classes), folder)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from spaces.errors import ModelError
 from spaces.space import Recipe
 from spaces.training import METRICS
 from studies.data.dataset import Split
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.keras_tuner.callback_group import CallbackGroup
 from studies.keras_tuner.compiled import build_trial_network
 from studies.keras_tuner.fit_check import silence_notice

@@ -13,7 +13,8 @@ from studies.checkpoints.fold_progress import FoldCheckpoints, FoldProgress
 from studies.data.dataset import Dataset, Split
 from studies.data.folds import fold_numbers, select_fold
 from studies.features.eligibility import CACHED_VIEWS, IMAGES
-from studies.features.inputs import FeatureInputs, TrainingInputs
+from studies.features.inputs import FeatureInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.training.options import OnEpoch
 from studies.training.result import EndReason, TrainingResult
 

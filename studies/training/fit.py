@@ -9,7 +9,7 @@ import keras
 from spaces.space import Recipe
 from spaces.training import METRICS, Constant, FineTune
 from studies.data.dataset import Split
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.models.pretrained import fine_tune
 from studies.training.callbacks.best import BestEpoch
 from studies.training.callbacks.checkpoint import CheckpointCallback

@@ -18,7 +18,7 @@ from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
 from studies.data.dataset import Dataset
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.images.lazy_images import raise_lost_files
 from studies.models.out_of_memory import is_out_of_memory
 from studies.outcome import COMPLETE, WAITING, Best, Progress, TrialOutcome

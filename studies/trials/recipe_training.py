@@ -4,7 +4,7 @@ import keras
 
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.models.build import inference_model
 from studies.training.fit import train
 from studies.training.options import TrainingOptions

@@ -12,7 +12,7 @@ from spaces import Space
 from studies import Study
 from studies.data.dataset import Dataset, Split
 from studies.features.eligibility import IMAGES
-from studies.features.inputs import TrainingInputs
+from studies.features.training_inputs import TrainingInputs
 from studies.models.build import build_model
 from studies.stop_request import StopRequest
 from studies.training.options import TrainingOptions

@@ -7,7 +7,7 @@ from studies.data.dataset import Dataset, Split
 
 
 def lines(counts, *others, classes=("sick", "well"), **more):
-    """Return the lines about a data set with so many images per class in each split."""
+    """Return the lines about a data set with these images per class in each split."""
     splits = [
         Split(np.zeros((sum(each), 1, 1, 1), np.uint8), np.repeat(np.arange(2), each))
         for each in (counts, *(others or (counts, counts)))
