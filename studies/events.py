@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from spaces.parameters import Scalar
-from studies.outcome import Progress, WorkerInfo
+from studies.outcome import Progress, TrialOutcome, WorkerInfo
 from studies.stop_request import StopReason
 
 
@@ -85,26 +85,10 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial has ended, or was released (`waiting`).
-
-    Args:
-        number: Number of the trial.
-        state: `complete`, `pruned`, `failed` or `waiting`.
-        value: Its value, or None.
-        epoch: Epoch of that value, counted from 1, or None.
-        epochs: Number of epochs that were trained.
-        seconds: Duration in seconds.
-        reason: Why it was pruned, failed or released (then a `StopReason`); empty if complete.
-        progress: Progress of the study after it.
-    """
+    """A trial has ended, or was released (`waiting`); `progress` is that of the study after it."""
 
     number: int
-    state: str
-    value: float | None
-    epoch: int | None
-    epochs: int
-    seconds: float
-    reason: str
+    outcome: TrialOutcome
     progress: Progress
 
 

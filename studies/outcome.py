@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,16 @@ from studies.stop_request import StopReason
 
 COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
 ALIVE, ENDED, LOST = "alive", "ended", "lost"
+
+
+class Activity(StrEnum):
+    """What a worker does, in words; the database stores the value."""
+
+    STARTING = "starting"
+    TRAINING = "training"
+    BETWEEN_TRIALS = "between trials"
+    WAITING = "waiting for the other workers"
+    EXPORTING = "retraining and exporting the best trial"
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class TrialOutcome:
         epoch: Best epoch, counted from 1, or None.
         epochs: Number of epochs that were finished.
         seconds: Duration of the training.
-        reason: Reason for an early end; empty for a complete trial.
+        reason: Why it was pruned, failed or released (then a `StopReason`); empty if complete.
         loss: Validation loss of the best epoch, or None; breaks ties between equal values.
         trained_on: `images`, or `features` or `cached views` of a frozen backbone.
         first_phase: Epochs of the first phase that led to the weights, or None.
@@ -169,7 +180,7 @@ class WorkerInfo:
         pid: Process id on that machine.
         device: Device that it trains on, such as `GPU 0`.
         state: `alive`, `lost` (no heartbeat for too long, even if no other worker has noticed yet) or `ended`.
-        activity: Current activity in words; the last one of a worker that is not alive.
+        activity: An `Activity`, or the text of another release; the last one of a worker that is not alive.
         trial_number: Number of its trial, or None.
         epoch: Finished epochs of that trial, or None.
         epochs: Maximum number of epochs of that trial, or None.
@@ -185,7 +196,7 @@ class WorkerInfo:
     pid: int
     device: str
     state: str = ALIVE
-    activity: str = "starting"
+    activity: str = Activity.STARTING
     trial_number: int | None = None
     epoch: int | None = None
     epochs: int | None = None

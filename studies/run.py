@@ -31,7 +31,7 @@ from studies.events import RunListener
 from studies.export import election
 from studies.export.election import Exporter
 from studies.features.inputs import FeatureInputs
-from studies.outcome import Best, Progress, RunResult
+from studies.outcome import Activity, Best, Progress, RunResult
 from studies.preflight import prepare
 from studies.settings import Study
 from studies.stop_request import StopRequest
@@ -263,7 +263,7 @@ class _Run:
 
     def _export_best(self, opened: OpenStudy, space: Space, result: RunResult, member: WorkerRegistration) -> RunResult:
         retrains = self._budget.end_search() and result.progress.best is not None
-        self.context.activity.activity = "retraining and exporting the best trial"
+        self.context.activity.activity = Activity.EXPORTING
         exporter = Exporter(
             opened=opened,
             worker=member,

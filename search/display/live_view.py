@@ -150,14 +150,13 @@ def _recent(trials: list[TrialEnded]) -> Table:
         table.add_column(justify=justify, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for trial in trials:
-        epochs = f"epoch {trial.epoch}/{trial.epochs}" if trial.epoch else format_count(trial.epochs, "epoch")
-        style = STATES.get(trial.state, "")
+        ended = trial.outcome
         table.add_row(
             f" #{trial.number}",
-            Text(trial.state, style),
-            format_metric(trial.value),
-            epochs,
-            format_duration(trial.seconds),
-            Text(stop_text(trial.reason).removeprefix(f"{trial.state} "), "dim"),
+            Text(ended.state, STATES.get(ended.state, "")),
+            format_metric(ended.value),
+            f"epoch {ended.epoch}/{ended.epochs}" if ended.epoch else format_count(ended.epochs, "epoch"),
+            format_duration(ended.seconds),
+            Text(stop_text(ended.reason).removeprefix(f"{ended.state} "), "dim"),
         )
     return table

@@ -78,14 +78,14 @@ def study_lines(event: "StudyOpened") -> list[Line]:
 
 def trial_line(event: "TrialEnded") -> str:
     """Return how a trial ended, with the best trial so far."""
-    best, reason = event.progress.best, stop_text(event.reason)
-    ending = "returned to the queue" if event.state == WAITING else event.state
+    outcome, best, reason = event.outcome, event.progress.best, stop_text(event.outcome.reason)
+    ending = "returned to the queue" if outcome.state == WAITING else outcome.state
     if reason:
-        ending = reason if reason.startswith(event.state) else f"{ending} ({reason})"
-    value = "" if event.value is None else f": {format_metric(event.value)}"
-    epoch = f" at epoch {event.epoch} of {event.epochs}" if event.state == COMPLETE and event.epoch else ""
+        ending = reason if reason.startswith(outcome.state) else f"{ending} ({reason})"
+    value = "" if outcome.value is None else f": {format_metric(outcome.value)}"
+    epoch = f" at epoch {outcome.epoch} of {outcome.epochs}" if outcome.state == COMPLETE and outcome.epoch else ""
     so_far = f" (best {format_metric(best.value)}, trial {best.number})" if best else ""
-    return f"trial {event.number} {ending}{value}{epoch}, {format_duration(event.seconds)}{so_far}"
+    return f"trial {event.number} {ending}{value}{epoch}, {format_duration(outcome.seconds)}{so_far}"
 
 
 def retraining_line(event: "RetrainingStarted") -> str:

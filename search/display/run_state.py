@@ -103,9 +103,9 @@ class RunState:
 
     def trial_ended(self, event: TrialEnded, now: float) -> "RunState":
         """Return the state after a trial finished or returned to the queue."""
-        ended = self.ended + (event.state != "waiting")
+        ended = self.ended + (event.outcome.state != "waiting")
         recent = (event, *self.recent)[:MAX_RECENT]
-        trained = self.trained + event.seconds
+        trained = self.trained + event.outcome.seconds
         after = replace(self, progress=event.progress, recent=recent, ended=ended, trained=trained)
         return after.at("Choosing the next trial", now)
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from search.display.messages import NO_BEST
 from search.display.run_state import RunState
 from search.formatting import escape_text, format_count, format_elapsed, format_metric, format_value
-from studies.outcome import WorkerInfo
+from studies.outcome import Activity, WorkerInfo
 
 HEADINGS = ("worker", "device", "trial", "epoch", "value", "activity")
 MIN_ROWS = 2
@@ -44,7 +44,7 @@ def _row(worker: WorkerInfo) -> list[Text]:
         Text(f"#{worker.trial_number}" if trains else "", "bold cyan"),
         Text(f"{worker.epoch or 0}/{worker.epochs}" if trains and worker.epochs else ""),
         Text(format_metric(worker.metric_value) if trains and worker.metric_value is not None else ""),
-        Text("" if trains and activity == "training" else escape_text(activity), style or "dim"),
+        Text("" if trains and activity == Activity.TRAINING else escape_text(activity), style or "dim"),
     ]
 
 

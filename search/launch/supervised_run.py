@@ -78,7 +78,7 @@ def supervise(
     folder = ensure_study_folder(call.output, name)
     url = settings.storage or sqlite_url(folder / DATABASE_FILE)
     monitor = StudyMonitor(url, name)
-    now = monitor.look()
+    now = monitor.refresh()
     logs = open_logs(folder / LOG_FOLDER, len(devices), now.identity if now else "")
     try:
         run = _Run(
@@ -115,23 +115,23 @@ class _Run:
 
     def result(self) -> tuple[RunResult, dict[str, Scalar]]:
         """Run the workers until the study is over. Return the result and the baseline."""
-        before = self.monitor.look()
+        before = self.monitor.refresh()
         reported = {trial.number for trial in before.ended} if before else set()
         relay = EventRelay(self.screen, self._opening_event, reported)
         supervisor = Supervisor(
             [Slot(log) for log in self.logs],
             start=self._start,
-            mark_lost=self.monitor.give_up,
+            mark_lost=self.monitor.report_dead_process,
             report=self.screen.on_worker_lost,
             has_joined=lambda: self.identity is not None,
             has_finished_trials=self._has_finished_trials,
             on_event=self._receive,
-            database_read_at=lambda: self.monitor.looked_at,
+            database_read_at=lambda: self.monitor.last_read_at,
             max_restarts=max_restarts(self.settings.retries),
             is_deleted=self._is_deleted,
         )
         # The first signal stops the workers, and the second kills them and exits at once.
-        with signals(self.stop, self.screen.on_stopping, on_second=supervisor.kill), self.monitor.resumed():
+        with signals(self.stop, self.screen.on_stopping, on_second=supervisor.kill), self.monitor.running():
             self._wait(supervisor, relay)
         if self._is_deleted():
             raise StudyDeletedError

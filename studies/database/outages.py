@@ -19,7 +19,7 @@ MOST_MISSED_OUTAGES = 10
 
 
 @dataclass(frozen=True)
-class Look:
+class OutageCheck:
     """State of a study when a transaction checked for an outage.
 
     Args:
@@ -32,7 +32,7 @@ class Look:
     now: float
 
 
-def notice_outage(connection: sa.Connection, study_id: int) -> Look:
+def notice_outage(connection: sa.Connection, study_id: int) -> OutageCheck:
     """Record an outage that has just ended.
 
     Call this before writing a heartbeat, which hides the gap.
@@ -43,15 +43,15 @@ def notice_outage(connection: sa.Connection, study_id: int) -> Look:
     """
     found = connection.execute(_last_heartbeat(study_id)).one_or_none()
     if found is None:
-        return Look(0, 0.0)
+        return OutageCheck(0, 0.0)
     heartbeat_at = found.reachable_since if found.heartbeat_at is None else found.heartbeat_at
     shortest = found.shortest if found.shortest is not None else LOST_AFTER_SECONDS
     # Every worker sends at least two heartbeats in that time. The clock may also have been set back.
     if abs(float(found.now) - heartbeat_at) <= shortest / 2:
-        return Look(int(found.outages), float(found.now))
+        return OutageCheck(int(found.outages), float(found.now))
     change = sa.update(STUDIES).where(STUDIES.c.study_id == study_id, STUDIES.c.outages == found.outages)
     connection.execute(change.values(outages=found.outages + 1, reachable_since=database_seconds()))
-    return Look(int(found.outages) + 1, float(found.now))
+    return OutageCheck(int(found.outages) + 1, float(found.now))
 
 
 def _last_heartbeat(study_id: int) -> Any:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -42,6 +42,12 @@ def outcome_of(trial: FrozenTrial) -> TrialOutcome | None:
         )
     except TypeError:
         return None
+
+
+def outcome_as_far_as_known(trial: FrozenTrial) -> TrialOutcome:
+    """Return the outcome of a trial; without a stored one, such as of a trial from another program, what Optuna has."""
+    outcome = outcome_of(trial) or TrialOutcome("", trial.value, None, len(trial.intermediate_values), 0.0)
+    return replace(outcome, state=STATES[trial.state])
 
 
 def costs_of(study: optuna.Study, number: int) -> Costs | None:

@@ -16,7 +16,7 @@ from studies.database.outages import LOST_AFTER_SECONDS, notice_outage
 from studies.database.retries import uncount_crash
 from studies.database.tables import CLAIMS, STUDIES, WORKERS
 from studies.database.transactions import Database, database_seconds
-from studies.outcome import ALIVE, ENDED, LOST, WorkerInfo
+from studies.outcome import ALIVE, ENDED, LOST, Activity, WorkerInfo
 
 HEARTBEAT_SECONDS = 2.0
 
@@ -26,7 +26,7 @@ class WorkerActivity:
     """Current activity of this worker; its training changes it, its heartbeat stores it.
 
     Args:
-        activity: Activity in words.
+        activity: What it does.
         trial_number: Number of the trial, or None.
         epoch: Finished epochs of the trial.
         epochs: Maximum number of epochs of the trial.
@@ -34,14 +34,14 @@ class WorkerActivity:
         workers_alive: Number of workers of the study, as of the last heartbeat.
     """
 
-    activity: str = "starting"
+    activity: Activity = Activity.STARTING
     trial_number: int | None = None
     epoch: int | None = None
     epochs: int | None = None
     metric_value: float | None = None
     workers_alive: int = 1
 
-    def show(self, activity: str, trial_number: int | None = None, epochs: int | None = None) -> None:
+    def show(self, activity: Activity, trial_number: int | None = None, epochs: int | None = None) -> None:
         """Show another activity, with the trial it is about."""
         self.activity, self.trial_number, self.epochs = activity, trial_number, epochs
         self.epoch = self.metric_value = None
@@ -50,7 +50,7 @@ class WorkerActivity:
         """Return the columns of the workers table; a value that is not finite is left out."""
         value = self.metric_value if self.metric_value is not None and abs(self.metric_value) < float("inf") else None
         return {
-            "activity": self.activity[:200],
+            "activity": self.activity.value,
             "trial_number": self.trial_number,
             "epoch": self.epoch,
             "epochs": self.epochs,
@@ -139,10 +139,10 @@ def send_heartbeat(
 
 def record_heartbeat(connection: sa.Connection, worker: WorkerRegistration, **changes: Any) -> float:
     """Store a worker's heartbeat, even if it was marked as lost; returns the time on the database's clock."""
-    look = notice_outage(connection, worker.study_id)
+    check = notice_outage(connection, worker.study_id)
     row = sa.update(WORKERS).where(WORKERS.c.worker_id == worker.worker_id)
-    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, outages=look.outages, **changes))
-    return look.now
+    connection.execute(row.values(heartbeat_at=database_seconds(), state=ALIVE, outages=check.outages, **changes))
+    return check.now
 
 
 def _uncount_own_crash(connection: sa.Connection, worker: WorkerRegistration) -> None:

@@ -26,7 +26,7 @@ from studies.database.workers import read_workers
 from studies.outcome import LOST, Progress, WorkerInfo
 from studies.study_folder import StudyRef
 
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_READS = 1.0
 LOST_IS_SHOWN_SECONDS = 60.0
 _UNAVAILABLE = (*DATABASE_ERRORS, SearchError, RuntimeError, KeyError)
 """Errors of a database that is unreachable or does not exist yet."""
@@ -91,17 +91,17 @@ class StudyMonitor:
         seconds: Seconds between two reads.
     """
 
-    def __init__(self, url: str, name: str, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
+    def __init__(self, url: str, name: str, seconds: float = SECONDS_BETWEEN_READS) -> None:
         self._url, self._name, self._seconds = url, name, seconds
         self._study: OpenStudy | None = None
         self._dead: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._unmarked: list[int] = []
         self._wake, self._over = threading.Event(), threading.Event()
         self.latest: StudySnapshot | None = None
-        self.looked_at = -math.inf
+        self.last_read_at = -math.inf
         """Time at which the latest read began, on `time.monotonic`."""
 
-    def look(self) -> StudySnapshot | None:
+    def refresh(self) -> StudySnapshot | None:
         """Read the study now; returns the last snapshot while the database is unreachable, None for a deleted study."""
         began = time.monotonic()
         with contextlib.suppress(*_UNAVAILABLE):
@@ -112,7 +112,7 @@ class StudyMonitor:
                     self.latest = read_snapshot(self._study) or self.latest
             except StudyDeletedError:
                 self._forget()
-            self.looked_at = began
+            self.last_read_at = began
         return self.latest
 
     def _open(self) -> OpenStudy | None:
@@ -133,7 +133,7 @@ class StudyMonitor:
             self._study.database.engine.dispose()
         self._study = self.latest = None
 
-    def give_up(self, pid: int) -> None:
+    def report_dead_process(self, pid: int) -> None:
         """Mark the worker of a dead process of this machine as lost, as soon as the database is reachable."""
         self._dead.put(pid)
         self._wake.set()
@@ -147,7 +147,7 @@ class StudyMonitor:
             self._unmarked.pop(0)
 
     @contextlib.contextmanager
-    def resumed(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Read the study again and again within the block, and once more after it."""
         thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         thread.start()
@@ -158,12 +158,12 @@ class StudyMonitor:
             self._wake.set()
             thread.join(timeout=5.0)
             if not thread.is_alive():
-                self.look()
+                self.refresh()
             if self._study is not None:
                 self._study.database.engine.dispose()
 
     def _run(self) -> None:
         while not self._over.is_set():
-            self.look()
+            self.refresh()
             self._wake.wait(self._seconds)
             self._wake.clear()

@@ -18,7 +18,7 @@ from studies.database.stored_trials import OUTCOME, PARAMS, STATES, params_of, p
 from studies.database.worker_storage import WorkerStorage
 from studies.database.workers import WorkerActivity
 from studies.events import EpochEnded, RunListener, TrialStarted
-from studies.outcome import COMPLETE, WAITING, Best, TrialOutcome
+from studies.outcome import COMPLETE, WAITING, Activity, Best, TrialOutcome
 from studies.training.epochs import total_epochs
 
 _STATES = {name: state for state, name in STATES.items()}
@@ -103,7 +103,7 @@ class ClaimedTrial:
         """Store the parameters, and show that the recipe is being trained."""
         self._metric, self._folds, self.epochs = recipe.metric, recipe.folds, total_epochs(recipe)
         epochs = self.epochs * (recipe.folds or 1)
-        self.activity.show("training", self.number, epochs)
+        self.activity.show(Activity.TRAINING, self.number, epochs)
         self.write()
         self.listener.on_trial_started(TrialStarted(self.number, self.params, epochs, bool(self.last_reported_step)))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from optuna.trial import FrozenTrial
 
-from studies.database.stored_trials import STATES, outcome_of
+from studies.database.stored_trials import STATES, outcome_as_far_as_known
 from studies.events import RunListener, StudyOpened, TrialEnded
 from studies.outcome import COMPLETE, FAILED, PRUNED, Progress, WorkerInfo
 from studies.status.monitor import StudySnapshot
@@ -51,7 +51,8 @@ class EventRelay:
         new = [trial for trial in now.ended if trial.number not in self.reported]
         for index, trial in enumerate(new):
             self.reported.add(trial.number)
-            self.listener.on_trial_ended(_event(trial, _without(now.progress, new[index + 1 :])))
+            progress = _without(now.progress, new[index + 1 :])
+            self.listener.on_trial_ended(TrialEnded(trial.number, outcome_as_far_as_known(trial), progress))
 
     def _relay_lost(self, now: StudySnapshot, own: set[int]) -> None:
         """Report lost workers of other supervisors; the supervisor itself reports its own, with more detail."""
@@ -99,17 +100,3 @@ def _without(progress: Progress, later: list[FrozenTrial]) -> Progress:
     for trial in later:
         counts[STATES[trial.state]] -= 1
     return replace(progress, **counts)
-
-
-def _event(trial: FrozenTrial, progress: Progress) -> TrialEnded:
-    outcome = outcome_of(trial)
-    return TrialEnded(
-        number=trial.number,
-        state=STATES[trial.state],
-        value=outcome.value if outcome else trial.value,
-        epoch=outcome.epoch if outcome else None,
-        epochs=outcome.epochs if outcome else len(trial.intermediate_values),
-        seconds=outcome.seconds if outcome else 0.0,
-        reason=outcome.reason if outcome else "",
-        progress=progress,
-    )

@@ -15,7 +15,7 @@ from studies.database.claims import ClaimLostError, NoTrialLeft, TrialQueue
 from studies.database.enqueued import RefusedValues
 from studies.database.imported import Imports
 from studies.events import TrialEnded
-from studies.outcome import FAILED, WAITING, Progress, TrialOutcome
+from studies.outcome import FAILED, WAITING, Activity, Progress, TrialOutcome
 from studies.settings import Study
 from studies.training.epochs import max_epochs
 from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
@@ -83,7 +83,7 @@ class Worker:
                 if claimed.study_finished:
                     return True
                 # The trials of other workers are requeued if these are lost.
-                self.context.activity.show("waiting for the other workers")
+                self.context.activity.show(Activity.WAITING)
                 self.context.listener.on_waiting()
                 self.wait(IDLE_SECONDS)
                 continue
@@ -116,10 +116,10 @@ class Worker:
         except ClaimLostError as error:
             outcome = TrialOutcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
-            self.context.activity.show("between trials")
+            self.context.activity.show(Activity.BETWEEN_TRIALS)
         now = self._progress(claimed)
         self.ended(now)
-        self._report(claimed.number, outcome, now)
+        self.context.listener.on_trial_ended(TrialEnded(claimed.number, outcome, now))
         self._require_success(now)
 
     def _outcome(self, claimed: ClaimedTrial) -> TrialOutcome:
@@ -136,20 +136,6 @@ class Worker:
         if self.imports is not None:
             self.imports.write(self.queue.database)
         return now
-
-    def _report(self, number: int, outcome: TrialOutcome, now: Progress) -> None:
-        self.context.listener.on_trial_ended(
-            TrialEnded(
-                number=number,
-                state=outcome.state,
-                value=outcome.value,
-                epoch=outcome.epoch,
-                epochs=outcome.epochs,
-                seconds=outcome.seconds,
-                reason=outcome.reason,
-                progress=now,
-            )
-        )
 
     def _require_success(self, now: Progress) -> None:
         if now.complete or now.pruned:

@@ -8,7 +8,7 @@ import numpy as np
 from spaces import Custom, Digits, Float, Int, Space, baseline
 from studies.data.dataset import Dataset, Skipped, Split
 from studies.events import EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted
-from studies.outcome import Best, Progress, RunResult
+from studies.outcome import Best, Progress, RunResult, TrialOutcome
 from studies.status.trial_table import TrialSummary
 
 METRICS = {
@@ -90,7 +90,7 @@ def play_trial(listener, space, number, state, value, epochs=3):
     best = Best(number, value, epochs, params) if state == "complete" else None
     progress = Progress(3, number + (state == "complete"), int(state == "pruned"), 0, 0.9767, best)
     reason = "" if state == "complete" else "worse than the other trials [bold]at\nepoch 3"
-    listener.on_trial_ended(TrialEnded(number, state, value, epochs, epochs, 83.0, reason, progress))
+    listener.on_trial_ended(TrialEnded(number, TrialOutcome(state, value, epochs, epochs, 83.0, reason), progress))
 
 
 def trial_rows():

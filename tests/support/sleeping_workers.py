@@ -92,7 +92,7 @@ class PrintingListener(RunListener):
         print(f"{time.time():.3f} began {event.number}", flush=True)
 
     def on_trial_ended(self, event: TrialEnded) -> None:
-        print(f"{time.time():.3f} {event.state} {event.number} {event.reason}", flush=True)
+        print(f"{time.time():.3f} {event.outcome.state} {event.number} {event.outcome.reason}", flush=True)
 
 
 def work(plan: SleepSettings) -> None:

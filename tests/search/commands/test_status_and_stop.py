@@ -15,6 +15,7 @@ from studies.database.study_control import Limits, claim_export, release_export,
 from studies.database.tables import SCHEMA_VERSION, STUDIES, VERSION, WORKERS
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, WorkerRegistration
+from studies.outcome import Activity
 from studies.stop_request import StopReason
 from tests.support.fakes import beat, change, claim_trial, joined, open_tiny, opened_tiny, run_tiny
 
@@ -30,7 +31,7 @@ def running(folder):
     queue, lost = joined(opened, SETTINGS), WorkerRegistration(opened.study_id, "GPU 7")
     lost.register(opened.database)
     trial = claim_trial(opened.study, queue)
-    beat(opened, queue, WorkerActivity("training", trial.number, 3, 9, 0.5))
+    beat(opened, queue, WorkerActivity(Activity.TRAINING, trial.number, 3, 9, 0.5))
     silent = sa.update(WORKERS).where(WORKERS.c.worker_id == lost.worker_id)
     change(opened, silent.values(heartbeat_at=WORKERS.c.started_at - 60))
     return opened, queue

@@ -3,7 +3,7 @@ import pytest
 from search.display.log_screen import LogScreen
 from search.display.messages import trial_line
 from studies.events import TrialEnded
-from studies.outcome import Best, Progress
+from studies.outcome import Best, Progress, TrialOutcome
 from studies.stop_request import StopReason
 from tests.support import fake_events
 
@@ -45,4 +45,5 @@ def test_progress_is_printed_every_ten_seconds(capsys, event):
 def test_a_trial_is_one_line(state, value, reason, line):
     """State, reason and epoch are named once."""
     progress = Progress(9, best=Best(1, 0.95, 2, {}))
-    assert trial_line(TrialEnded(3, state, value, 4, 9, 8.0, reason, progress)) == f"{line} (best 0.9500, trial 1)"
+    event = TrialEnded(3, TrialOutcome(state, value, 4, 9, 8.0, reason), progress)
+    assert trial_line(event) == f"{line} (best 0.9500, trial 1)"

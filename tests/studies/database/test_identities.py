@@ -198,10 +198,10 @@ def test_monitor_notices_deletion(open_worker, delete, url):
     opened = open_worker()
     searched(opened)
     looking = StudyMonitor(url, "tiny")
-    before = looking.look()
+    before = looking.refresh()
     assert before.identity == opened.identity
     delete()
     open_worker()
-    assert looking.look() is None
-    assert looking.look().identity not in (None, opened.identity)
+    assert looking.refresh() is None
+    assert looking.refresh().identity not in (None, opened.identity)
     looking._study.database.engine.dispose()

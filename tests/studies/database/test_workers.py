@@ -10,7 +10,7 @@ from studies.database.claims import NoTrialLeft
 from studies.database.tables import WORKERS
 from studies.database.transactions import database_seconds
 from studies.database.workers import WorkerActivity, WorkerRegistration, count_alive, read_workers
-from studies.outcome import ALIVE, ENDED, LOST
+from studies.outcome import ALIVE, ENDED, LOST, Activity
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import worker_session
@@ -46,7 +46,7 @@ def test_database_clock_advances_within_transaction(open_worker):
 def test_worker_row_follows_session(open_worker, value, stored):
     """The row holds device and activity, without values that not every database can store, and the end."""
     opened = open_worker()
-    activity, member = WorkerActivity("training", 3, 2, 9, value), WorkerRegistration(opened.study_id, "GPU 0")
+    activity, member = WorkerActivity(Activity.TRAINING, 3, 2, 9, value), WorkerRegistration(opened.study_id, "GPU 0")
     with worker_session(opened.database, member, activity, StopRequest(), seconds=60.0) as member:
         row = rows_of(opened)[member.worker_id]
         assert (row.state, row.device) == (ALIVE, "GPU 0")

@@ -32,14 +32,14 @@ def test_errors_and_values_end_trials_as_in_keras_tuner(tmp_path):
     """Pruned, failed, complete or diverged: each trial has its reason, or the returned value."""
     ends = (optuna.TrialPruned("too slow"), FailedTrialError("too large"), 0.75, float("nan"), ValueError("odd"))
     _, recorder = search(tmp_path, Ending(*ends), trials=5, export=False)
-    ended = recorder.of(TrialEnded)
+    ended = [event.outcome for event in recorder.of(TrialEnded)]
     expected = [
         ("pruned", None, "pruned by the model's own code: too slow"),
         ("failed", None, "FailedTrialError: too large"),
         ("complete", 0.75, ""),
         ("pruned", None, "diverged: Ending.fit() returned nan"),
     ]
-    assert [(event.state, event.value, event.reason) for event in ended[:4]] == expected
+    assert [(outcome.state, outcome.value, outcome.reason) for outcome in ended[:4]] == expected
     assert ended[4].state == "failed"
     assert "ValueError: odd" in ended[4].reason
     assert (ended[2].epoch, ended[2].epochs) == (1, 1)
@@ -57,7 +57,7 @@ def test_defaults_that_cannot_be_built_fail_only_trial_0(tmp_path):
         return Dense(outputs=2).build(hp)
 
     _, recorder = search(tmp_path, build, trials=6, export=False)
-    states = [event.state for event in recorder.of(TrialEnded)]
+    states = [event.outcome.state for event in recorder.of(TrialEnded)]
     assert states[0] == "failed"
     assert "complete" in states
     [opened] = recorder.of(StudyOpened)
@@ -72,7 +72,7 @@ def test_missing_export_is_refused_at_once_or_after_the_first_trial(tmp_path):
     with pytest.raises(EveryTrialError, match=r"Fits.fit\(\) never trains the model"):
         search(tmp_path / "hidden", Fits("trains_nothing", outputs=2), trials=3)
     _, recorder = search(tmp_path, Fits("other_models", outputs=2), trials=1, export=False)
-    assert [event.state for event in recorder.of(TrialEnded)] == ["complete"]
+    assert [event.outcome.state for event in recorder.of(TrialEnded)] == ["complete"]
 
 
 def units(hp, outputs, low):
@@ -96,5 +96,5 @@ SLOW = [pytest.param(build, marks=pytest.mark.slow) for build in (METHOD, lambda
 def test_any_callable_that_builds_is_accepted(build, tmp_path):
     """Functions, methods, partial functions and callable objects build a model."""
     _, recorder = search(tmp_path, build, trials=1, export=False)
-    assert [event.state for event in recorder.of(TrialEnded)] == ["complete"]
+    assert [event.outcome.state for event in recorder.of(TrialEnded)] == ["complete"]
     assert "units" in recorder.of(TrialStarted)[0].params

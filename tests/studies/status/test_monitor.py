@@ -9,6 +9,7 @@ from studies.database.lost_workers import mark_process_lost
 from studies.database.study_control import Limits, read_control, request_stop, set_limits
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, send_heartbeat
+from studies.outcome import Activity
 from studies.status.monitor import StudyMonitor
 from tests.support.fakes import claim_trial, joined, opened_tiny, run_tiny
 
@@ -23,10 +24,10 @@ def looking(folder):
 def test_monitor_waits_for_missing_study(tmp_path):
     """It creates nothing before a worker has created the study."""
     seen = looking(tmp_path)
-    assert seen.look() is None
+    assert seen.refresh() is None
     assert not (tmp_path / "study.db").exists()
     run_tiny(tmp_path, SETTINGS)
-    assert seen.look().progress.done == 4
+    assert seen.refresh().progress.done == 4
 
 
 def test_snapshot_has_workers_and_trials(tmp_path):
@@ -35,9 +36,9 @@ def test_snapshot_has_workers_and_trials(tmp_path):
     opened = opened_tiny(tmp_path, replace(SETTINGS, trials=6))
     queue = joined(opened, SETTINGS)
     taken = claim_trial(opened.study, queue)
-    activity = WorkerActivity("training", taken.number, 2, 9, 0.75)
+    activity = WorkerActivity(Activity.TRAINING, taken.number, 2, 9, 0.75)
     opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity))
-    now = looking(tmp_path).look()
+    now = looking(tmp_path).refresh()
     (worker,) = now.workers
     assert (worker.is_alive, worker.trial_number, worker.epoch, worker.epochs, worker.metric_value) == (
         True,
@@ -57,9 +58,9 @@ def test_dead_process_is_marked_lost_at_once(tmp_path):
     queue = joined(opened, SETTINGS)
     claim_trial(opened.study, queue)
     seen = looking(tmp_path)
-    pid = seen.look().workers[0].pid
-    seen.give_up(pid)
-    assert not seen.look().workers[0].is_alive
+    pid = seen.refresh().workers[0].pid
+    seen.report_dead_process(pid)
+    assert not seen.refresh().workers[0].is_alive
     other = joined(opened, SETTINGS)
     claim = other.claim()
     assert (claim.number, claim.attempt) == (0, 2)
@@ -69,25 +70,25 @@ def test_process_of_another_machine_is_not_marked_lost(tmp_path):
     """A process id identifies a worker on its own machine only."""
     opened = opened_tiny(tmp_path, SETTINGS)
     joined(opened, SETTINGS)
-    pid = looking(tmp_path).look().workers[0].pid
+    pid = looking(tmp_path).refresh().workers[0].pid
     opened.database.run(lambda connection: mark_process_lost(connection, opened.study_id, pid, on="elsewhere"))
-    assert looking(tmp_path).look().workers[0].is_alive
+    assert looking(tmp_path).refresh().workers[0].is_alive
 
 
 def test_unreachable_database_keeps_last_snapshot(tmp_path):
     """The last snapshot stays until the database is reachable."""
     run_tiny(tmp_path, SETTINGS)
     seen = looking(tmp_path)
-    before = seen.look()
+    before = seen.refresh()
     (tmp_path / "study.db").rename(tmp_path / "away")
     seen._study.database.engine.dispose()
-    assert seen.look() is before
+    assert seen.refresh() is before
 
 
 def test_last_snapshot_follows_the_end(tmp_path):
     """The last writes of the workers are included."""
     seen = looking(tmp_path)
-    with seen.resumed():
+    with seen.running():
         run_tiny(tmp_path, SETTINGS)
     assert seen.latest.progress.done == 4
 

@@ -211,4 +211,4 @@ def test_time_limit_returns_a_worse_trial_to_the_queue(tmp_path):
     stopper = StopAfter(by_signal=False, epochs=4)
     study = search(tmp_path, trials=2, stop=stopper.stop, recorder=stopper)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
-    assert stopper.of(TrialEnded)[-1].state == WAITING
+    assert stopper.of(TrialEnded)[-1].outcome.state == WAITING

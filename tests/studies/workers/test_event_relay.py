@@ -65,12 +65,12 @@ def test_each_trial_is_reported_once_with_the_progress_of_its_moment(tmp_path):
     settings = Study(trials=4, sampler="random", pruner="none")
     run_tiny(tmp_path, replace(settings, trials=1))
     run_tiny(tmp_path, settings)
-    now = StudyMonitor(sqlite_url(tmp_path / "study.db"), "tiny").look()
+    now = StudyMonitor(sqlite_url(tmp_path / "study.db"), "tiny").refresh()
     recorder, relay = relay_to_recorder(reported={0})
     for _ in range(2):
         relay.relay(replace(now, workers=(replace(OWN, pid=os.getpid()),)), {os.getpid()})
     assert [(event.number, event.progress.done) for event in recorder.ended] == [(1, 2), (2, 3), (3, 4)]
-    assert all(event.state == "complete" and event.epochs == 9 for event in recorder.ended)
+    assert all(event.outcome.state == "complete" and event.outcome.epochs == 9 for event in recorder.ended)
 
 
 def test_lost_worker_of_another_supervisor_is_reported_once():

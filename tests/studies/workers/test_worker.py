@@ -113,7 +113,7 @@ def test_interrupted_trial_is_resumed_first(tmp_path):
     recorder = Recorder()
     study = run_interrupted(tmp_path, 2, recorder)
     params = study.trials[2].params
-    assert [event.state for event in recorder.of(TrialEnded)][-1] == WAITING
+    assert [event.outcome.state for event in recorder.of(TrialEnded)][-1] == WAITING
     again = CurveObjective()
     study = run_tiny(tmp_path, Study(trials=5), again)
     assert again.calls == [2, 3, 4]
@@ -197,7 +197,7 @@ def test_worker_that_lost_its_claim_continues_with_another_trial(tmp_path):
 
     recorder = Recorder()
     study = run_tiny(tmp_path, Study(trials=3), loses_claim, listener=recorder)
-    ended = [(event.number, event.state) for event in recorder.of(TrialEnded)]
+    ended = [(event.number, event.outcome.state) for event in recorder.of(TrialEnded)]
     assert ended == [(0, "complete"), (1, "waiting"), (1, "complete"), (2, "complete")]
-    assert "lost the claim on trial 1" in recorder.of(TrialEnded)[1].reason
+    assert "lost the claim on trial 1" in recorder.of(TrialEnded)[1].outcome.reason
     assert len(study.trials) == 3
