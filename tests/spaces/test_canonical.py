@@ -4,19 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spaces import (
-    Choice,
-    Custom,
-    Digits,
-    Float,
-    Int,
-    Space,
-    SpaceError,
-    differences,
-    fingerprint,
-    from_json,
-    to_json,
-)
+from spaces import CNN, Choice, Custom, Digits, Float, Int, Space, SpaceError
+from spaces.canonical import differences, fingerprint, from_json, to_json
 from spaces.loading import load
 
 
@@ -41,10 +30,24 @@ def test_differences_show_old_and_new_lines():
     ]
 
 
-def test_differences_show_a_changed_value_under_an_unchanged_name():
-    """An option's name says nothing of its value."""
-    old, new = Space(Digits(), epochs=Choice(few=3, many=9)), Space(Digits(), epochs=Choice(few=4, many=9))
-    assert differences(to_json(old), to_json(new)) == ["- epochs.few = 3", "+ epochs.few = 4"]
+@pytest.mark.parametrize(
+    ("field", "old", "new"),
+    [
+        ("filters", Int(8, 16), Int(8, 16, default=8)),
+        ("filters", Int(8, 16, default=8), Int(8, 16, default=8, step=2)),
+        ("filters", Int(8, 16, default=8), Int(8, 16, default=8, log=True)),
+        ("filters", Int(8, 16, default=8), 8),
+        ("filters", Choice(few=3, many=9), Choice(few=4, many=9)),
+        ("filters", Choice(3, 9), Choice(3, 9, default=9)),
+        ("growth", Float(1, 2), Float(1, 2, default=1)),
+        ("growth", Float(1, 2, default=1), Float(1, 2, default=1, step=0.5)),
+    ],
+)
+def test_every_change_of_a_parameter_is_another_space(field, old, new):
+    """The fingerprint differs, and the differences name the parameter."""
+    one, other = (Space(Digits(), backbone=Choice(a=CNN(), b=CNN(**{field: value}))) for value in (old, new))
+    assert fingerprint(one) != fingerprint(other)
+    assert all(f"backbone.b.{field}" in line for line in differences(to_json(one), to_json(other)))
 
 
 def test_fingerprint_covers_captured_values(tmp_path):

@@ -29,7 +29,7 @@ def test_folders_start_at_the_current_folder(tmp_path, monkeypatch):
         data_of(ImageFolder("photos"), "missing")
 
 
-@pytest.mark.parametrize("number", ["0", "1", "-0.2", "0.95", "20", "nan", "inf"])
+@pytest.mark.parametrize("number", ["0", "-0.2", "0.95", "nan"])
 def test_other_numbers_are_refused(number):
     """A folder of that name has to be written as a path."""
     with pytest.raises(UsageError, match=rf"got {number}, expected a fraction.*\n.* pass \./{number}$"):
@@ -53,7 +53,5 @@ def test_sources_without_replaceable_test_images_refuse_it(data, test, message):
 
 def test_data_option_keeps_the_fraction_and_not_the_classes(tmp_path):
     """`--data` replaces the folders of a space, not the split of its images."""
-    own = Space(data=ImageFolder("photos", test=0.3, classes=("a", "b")))
-    assert with_data(LoadedSpace("name", own, None, tmp_path), str(tmp_path)).space.data == ImageFolder(
-        tmp_path, test=0.3
-    )
+    own = LoadedSpace("name", Space(data=ImageFolder("photos", test=0.3, classes=("a", "b"))), None, tmp_path)
+    assert with_data(own, str(tmp_path)).space.data == ImageFolder(tmp_path, test=0.3)
