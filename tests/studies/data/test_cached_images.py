@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,16 +135,6 @@ def test_a_damaged_entry_is_rebuilt(photos, cache, decoded, file, damage):
     assert decoded == [20, 20]
 
 
-def test_two_threads_at_once_decode_once(photos, decoded):
-    """The lock also holds within a process."""
-    threads = [threading.Thread(target=load_folder, args=(photos,)) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert decoded == [20]
-
-
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
 @pytest.mark.usefixtures("no_scratch")
 def test_without_a_writable_cache_images_are_decoded_into_memory(photos, cache, monkeypatch, caplog, code):
@@ -171,16 +160,6 @@ def test_a_full_disk_is_noticed_before_decoding(photos, monkeypatch, caplog, dec
     assert decoded == [20]
     assert not isinstance(data.train.images, np.memmap)
     assert "no space left" in caplog.text
-
-
-def test_an_unusable_cache_folder_changes_no_images(photos, tmp_path, caplog):
-    """A wrong SEARCH_CACHE does not end the search; the images keep their order, without unreadable files."""
-    (photos / "a" / "broken.png").touch()
-    (tmp_path / "file").touch()
-    without = load_folder(photos, cache_folder=tmp_path / "file")
-    assert "unavailable" in caplog.text
-    assert all_bytes(without) == all_bytes(load_folder(photos))
-    assert len(without.skipped) == 1
 
 
 @pytest.mark.usefixtures("no_scratch")

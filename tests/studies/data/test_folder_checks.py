@@ -42,9 +42,8 @@ def test_unsupported_files_of_an_empty_class_are_named(tmp_path, extension):
     """The message says how many there are and what to do."""
     write_classes(tmp_path, {"cat": 5})
     spoil(tmp_path, *(f"dog/{k}{extension}" for k in range(3)))
-    assert f"no images of class 'dog' (files there: 3 {extension}; convert them to PNG or JPEG" in folder_error(
-        tmp_path
-    )
+    expected = f"no images of class 'dog' (files there: 3 {extension}; convert them to PNG or JPEG"
+    assert expected in folder_error(tmp_path)
 
 
 def test_a_few_unreadable_files_are_skipped(tmp_path):

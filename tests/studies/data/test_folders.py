@@ -17,19 +17,15 @@ PAIR = {"cat": 5, "dog": 5}
 def test_visible_images_are_found_at_any_depth(tmp_path):
     """Hidden and system files and folders, texts and tables are ignored; circular links are followed once."""
     write_classes(tmp_path, {"cat": 5, "cat/deep/er": 5, "dog": 5})
+    for seed, extension in enumerate((".jpg", ".JPEG", ".bmp", ".gif", ".webp", ".Png")):
+        write_image(tmp_path / "dog" / f"any{extension}", seed=10**6 + seed)
     for path in (".hidden/x.png", "__MACOSX/cat/x.png", "cat/.x.png", "cat/.deep/x.png", "dog/__MACOSX/x.png"):
         write_image(tmp_path / path)
     for path in ("cat/Thumbs.db", "cat/notes.txt", "dog/labels.csv", "dog/.DS_Store", "dog/desktop.ini", "README.md"):
         (tmp_path / path).write_text("")
     (tmp_path / "dog" / "again").symlink_to(tmp_path / "dog", target_is_directory=True)
     data = load_folder(tmp_path)
-    assert (data.classes, sum(split_sizes(data)), data.skipped) == (("cat", "dog"), 15, ())
-
-
-@pytest.mark.parametrize("extension", [".jpg", ".JPEG", ".bmp", ".gif", ".webp", ".Png"])
-def test_image_files_are_known_by_their_extension(tmp_path, extension):
-    """JPEG, PNG, BMP, GIF and WebP, in any case."""
-    assert sum(split_sizes(load_folder(write_classes(tmp_path, PAIR, extension=extension)))) == 10
+    assert (data.classes, sum(split_sizes(data)), data.skipped) == (("cat", "dog"), 21, ())
 
 
 def test_names_may_contain_any_character(tmp_path):
@@ -42,19 +38,11 @@ def test_names_may_contain_any_character(tmp_path):
     assert (data.classes, sum(split_sizes(data))) == (tuple(sorted(names)), 14)
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (("cat", os.fsdecode(b"raw\xff")), "is not valid UTF-8"),
-        (("cat", "two\nlines"), "contains a control character"),
-        (("cat", "cat ", "dog"), "differ only in white space"),
-    ],
-)
-def test_names_that_cannot_be_shown_or_distinguished_are_rejected(tmp_path, names, expected):
+def test_names_that_cannot_be_shown_are_rejected(tmp_path):
     """The message shows them escaped."""
-    found = folder_error(write_classes(tmp_path, dict.fromkeys(names, 4)))
-    assert expected in found
-    assert found.replace("\n", "").isprintable()
+    found = folder_error(write_classes(tmp_path, dict.fromkeys(("cat", os.fsdecode(b"raw\n\xff")), 4)))
+    assert "is not valid UTF-8" in found
+    assert found.replace("\n", "", 1).isprintable()
 
 
 def test_names_that_differ_only_in_case_are_reported(tmp_path):

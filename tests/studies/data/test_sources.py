@@ -34,24 +34,14 @@ def test_the_digits_are_1797_grey_images():
     assert (joined.min(), joined.max(), len(np.unique(joined))) == (0, 255, 17)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "sizes"),
-    [
-        ({"x_train": IMAGES, "y_train": np.array(["no", "yes"])[LABELS]}, [24, 6, 10]),
-        (
-            {
-                **{
-                    "x_train": IMAGES / 255,
-                    "y_train": LABELS,
-                    "x_validation": OTHERS[:4] / 255,
-                    "y_validation": LABELS[:4],
-                },
-                **{"x_test": OTHERS[4:] / 255, "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
-            },
-            [40, 4, 6],
-        ),
-    ],
-)
+NAMED = {"x_train": IMAGES, "y_train": np.array(["no", "yes"])[LABELS]}
+SPLIT = {
+    **{"x_train": IMAGES / 255, "x_validation": OTHERS[:4] / 255, "x_test": OTHERS[4:] / 255},
+    **{"y_train": LABELS, "y_validation": LABELS[:4], "y_test": LABELS[:6], "classes": np.array(["no", "yes"])},
+}
+
+
+@pytest.mark.parametrize(("arrays", "sizes"), [(NAMED, [24, 6, 10]), (SPLIT, [40, 4, 6])])
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_an_archive_is_read(tmp_path, arrays, sizes, save):
     """Arrays by their names, relative to the folder of the space file; nothing is split off given splits."""
@@ -61,29 +51,18 @@ def test_an_archive_is_read(tmp_path, arrays, sizes, save):
     assert set(all_bytes(data)) >= {image.tobytes() for image in IMAGES}
 
 
-@pytest.mark.parametrize(
-    ("arrays", "expected"),
-    [
-        ({"classes": np.array(["a", "b"])}, "x_train, y_train missing, found classes"),
-        ({"x_train": IMAGES}, "y_train missing, found x_train"),
-        ({"x_train": IMAGES, "y_train": LABELS, "y_test": LABELS}, "x_test missing"),
-        ({"x_train": IMAGES, "y_train": LABELS[:3]}, "train: 40 images but 3 labels"),
-        ({"x_train": IMAGES, "y_train": LABELS.astype(object)}, "y_train=np.asarray(labels, dtype=str)"),
-        ({"x_train": IMAGES.astype(object), "y_train": LABELS}, "x_train contains Python objects, which may run code"),
-    ],
-)
-def test_an_archive_with_other_content_is_rejected(tmp_path, arrays, expected):
-    """Missing names, different lengths and pickled objects are named."""
-    np.savez(tmp_path / "x.npz", **arrays)
-    assert expected in error_of(Npz("x.npz"), tmp_path)
-
-
 TRAIN = {"x_train": IMAGES, "y_train": LABELS}
 
 
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
+        ({"classes": np.array(["a", "b"])}, "x_train, y_train missing, found classes"),
+        ({"x_train": IMAGES}, "y_train missing, found x_train"),
+        ({**TRAIN, "y_test": LABELS}, "x_test missing"),
+        ({"x_train": IMAGES, "y_train": LABELS[:3]}, "train: 40 images but 3 labels"),
+        ({"x_train": IMAGES, "y_train": LABELS.astype(object)}, "y_train=np.asarray(labels, dtype=str)"),
+        ({"x_train": IMAGES.astype(object), "y_train": LABELS}, "x_train contains Python objects, which may run code"),
         ({**TRAIN, "x_val": OTHERS, "y_val": LABELS[:10]}, "a['x_validation'] = a.pop('x_val'); a['y_validation'] ="),
         ({**TRAIN, "valid_images": OTHERS}, "a['x_validation'] = a.pop('valid_images')"),
         ({**TRAIN, "testLabels": OTHERS}, "a['y_test'] = a.pop('testLabels')"),
@@ -96,12 +75,10 @@ TRAIN = {"x_train": IMAGES, "y_train": LABELS}
         ({**TRAIN, "weights": np.array([{}])}, "unknown arrays: 'weights'"),
     ],
 )
-def test_an_archive_with_other_names_is_rejected(tmp_path, arrays, expected):
-    """No array is dropped or guessed: the hint says how to rename it."""
+def test_an_archive_with_other_content_is_rejected(tmp_path, arrays, expected):
+    """No array is dropped, guessed or unpickled: missing names are listed, and the hint says how to rename others."""
     np.savez(tmp_path / "x.npz", **arrays)
-    found = error_of(Npz("x.npz"), tmp_path)
-    assert "contains unknown arrays: " in found
-    assert expected in found
+    assert expected in error_of(Npz("x.npz"), tmp_path)
 
 
 def test_the_hint_for_other_names_works(tmp_path):
@@ -115,17 +92,16 @@ def test_the_hint_for_other_names_works(tmp_path):
 
 def test_files_that_are_no_archive_are_rejected(tmp_path):
     """Missing, foreign, truncated and damaged files, and folders."""
-    np.save(tmp_path / "array.npz", IMAGES)
-    (tmp_path / "array.npz.npy").rename(tmp_path / "array.npz")
-    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "text").write_text("no archive")
+    with (tmp_path / "array").open("wb") as file:
+        np.save(file, IMAGES)
     np.savez(tmp_path / "x.npz", **TRAIN)
     whole = (tmp_path / "x.npz").read_bytes()
-    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "bits.npz").write_bytes(whole[:2000] + b"\0" * 100 + whole[2100:])
-    assert error_of(Npz("no.npz"), tmp_path) == f"archive not found: {tmp_path / 'no.npz'}"
-    for name in ("array.npz", "text.npz", "cut.npz"):
-        assert "is not a NumPy archive" in error_of(Npz(name), tmp_path)
-    assert "is damaged" in error_of(Npz("bits.npz"), tmp_path)
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "bits").write_bytes(whole[:2000] + b"\0" * 100 + whole[2100:])
+    assert error_of(Npz("none"), tmp_path) == f"archive not found: {tmp_path / 'none'}"
+    assert all("is not a NumPy archive" in error_of(Npz(name), tmp_path) for name in ("array", "text", "cut"))
+    assert "is damaged" in error_of(Npz("bits"), tmp_path)
     assert "archive" in error_of(Npz("."), tmp_path)
 
 
@@ -216,8 +192,6 @@ def test_a_failing_function_is_reported_with_its_line():
         ({"test": (IMAGES, LABELS)}, "got the keys 'test'"),
         ({"train": (IMAGES, LABELS), "val": (IMAGES, LABELS)}, "got the keys 'train', 'val'"),
         ({"train": IMAGES}, "'train' must be a pair (images, labels), got ndarray"),
-        ({"train": (IMAGES, LABELS[:-1])}, "train: 40 images but 39 labels"),
-        ({"train": (IMAGES, LABELS), "classes": 3}, "list of different names"),
     ],
 )
 def test_a_function_that_returns_something_else_is_rejected(returned, expected):
