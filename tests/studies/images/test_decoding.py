@@ -1,7 +1,9 @@
 """Decoding one image file to pixels."""
 
+import contextlib
 import io
 import warnings
+import zlib
 from functools import cache
 
 import numpy as np
@@ -10,57 +12,38 @@ from PIL import Image, ImageOps
 
 from spaces.errors import DataError
 from studies.images import decoding
-from studies.images.decoding import (
-    MAX_PIXELS,
-    ImageFormat,
-    UnreadableImageError,
-    decode_pixels,
-    draft_size,
-    header_size,
-    read_image,
-)
+from studies.images.decoding import ImageFormat, UnreadableImageError, decode_pixels, read_image
 from tests.support.images import picture, write_image
+from tests.support.kinds import encoded
 
 SMALL = ImageFormat(8, 8, 3, "stretch")
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def flat(mode: str, color: object) -> Image.Image:
     return Image.new(mode, (8, 8), color)
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (encoded(flat("RGB", (10, 20, 30))), (10, 20, 30)),
-        (encoded(flat("L", 77)), (77, 77, 77)),
-        (encoded(flat("1", 1)), (255, 255, 255)),
-        (encoded(flat("RGBA", (10, 20, 30, 255))), (10, 20, 30)),
-        (encoded(flat("RGBA", (10, 20, 30, 0))), (255, 255, 255)),
-        (encoded(flat("LA", (77, 0))), (255, 255, 255)),
-        (encoded(flat("LA", (77, 255))), (77, 77, 77)),
-        (encoded(flat("RGB", (10, 20, 30)).quantize(4)), (10, 20, 30)),
-        (encoded(flat("RGB", (10, 20, 30)).quantize(4), transparency=0), (255, 255, 255)),
-        (encoded(flat("RGB", (10, 20, 30)), transparency=(10, 20, 30)), (255, 255, 255)),
-        (encoded(Image.fromarray(np.full((8, 8), 0x8000, np.uint16))), (128, 128, 128)),
-        (encoded(flat("CMYK", (0, 0, 0, 255)), "JPEG"), (0, 0, 0)),
-        (encoded(flat("RGB", (10, 20, 30)), "BMP"), (10, 20, 30)),
-        (encoded(flat("RGB", (10, 20, 30)), "WEBP", lossless=True), (10, 20, 30)),
-        (
-            encoded(flat("RGB", (255, 0, 0)), "GIF", save_all=True, append_images=[flat("RGB", (0, 0, 255))]),
-            (255, 0, 0),
-        ),
-    ],
-    ids=[
-        *("rgb", "l", "1", "opaque", "transparent", "la-transparent", "la", "palette", "palette-transparent", "key"),
-        *("16bit", "cmyk", "bmp", "webp", "animation"),
-    ],
-)
+COLOUR = (10, 20, 30)
+MODES = {
+    "rgb": (encoded(flat("RGB", COLOUR)), COLOUR),
+    "l": (encoded(flat("L", 77)), 77),
+    "1": (encoded(flat("1", 1)), 255),
+    "opaque": (encoded(flat("RGBA", (*COLOUR, 255))), COLOUR),
+    "transparent": (encoded(flat("RGBA", (*COLOUR, 0))), 255),
+    "la-transparent": (encoded(flat("LA", (77, 0))), 255),
+    "la": (encoded(flat("LA", (77, 255))), 77),
+    "palette": (encoded(flat("RGB", COLOUR).quantize(4)), COLOUR),
+    "palette-transparent": (encoded(flat("RGB", COLOUR).quantize(4), transparency=0), 255),
+    "key": (encoded(flat("RGB", COLOUR), transparency=COLOUR), 255),
+    "16bit": (encoded(Image.fromarray(np.full((8, 8), 0x8000, np.uint16))), 128),
+    "cmyk": (encoded(flat("CMYK", (0, 0, 0, 255)), "JPEG"), 0),
+    "bmp": (encoded(flat("RGB", COLOUR), "BMP"), COLOUR),
+    "webp": (encoded(flat("RGB", COLOUR), "WEBP", lossless=True), COLOUR),
+    "animation": (encoded(flat("RGB", COLOUR), "GIF", save_all=True, append_images=[flat("RGB", 0)]), COLOUR),
+}
+
+
+@pytest.mark.parametrize(("content", "expected"), MODES.values(), ids=MODES)
 def test_every_mode_becomes_colour(content, expected):
     """Grey, transparent (on white), palette, 16-bit and CMYK images become RGB from 0 to 255."""
     found = decode_pixels(content, SMALL)
@@ -97,11 +80,8 @@ def test_stretch_crop_and_pad_fill_the_format_differently():
     stretch, crop, pad = (
         decode_pixels(content, ImageFormat(24, 24, 1, how))[..., 0] for how in ("stretch", "crop", "pad")
     )
-    assert stretch[12, 2] == 100
-    assert crop.min() >= 250 or crop[12, 12] == 255
-    assert np.all(pad[:8] == 0)
-    assert np.all(pad[16:] == 0)
-    assert pad[12, 2] == 100
+    assert (stretch[12, 2], crop[12, 2]) == (100, 255)
+    assert (pad[:8].max(), pad[12, 2], pad[16:].max()) == (0, 100, 0)
 
 
 def test_downscaling_does_not_alias():
@@ -112,22 +92,10 @@ def test_downscaling_does_not_alias():
         assert np.abs(found.astype(int) - 127).max() < 12
 
 
-def test_draft_decoding_is_close_to_full_decoding():
-    """Decoding a JPEG at a fraction of its size changes pixels by a few levels at most."""
-    smooth = Image.fromarray(picture(1, 12, 12)).resize((600, 600), Image.Resampling.BICUBIC)
-    jpeg = decode_pixels(encoded(smooth, "JPEG", quality=98, subsampling=0), ImageFormat(48, 48, 3, "stretch")).astype(
-        int
-    )
-    png = decode_pixels(encoded(smooth), ImageFormat(48, 48, 3, "stretch")).astype(int)
-    assert np.abs(jpeg - png).mean() < 2
-
-
 def bomb() -> bytes:
     """Return the header of a PNG file of 30,000 x 30,000 pixels."""
     content = bytearray(encoded(flat("L", 0)))
     content[16:24] = (30_000).to_bytes(4, "big") * 2
-    import zlib
-
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     return bytes(content)
 
@@ -154,7 +122,7 @@ def test_a_huge_photo_is_decoded_at_a_fraction_of_its_size(width, height, tmp_pa
         warnings.simplefilter("error")
         patch.setattr(decoding, "_to_mode", lambda image, mode: sizes.append(image.size) or image.convert(mode))
         found = decode_pixels(content, ImageFormat(72, 96, 1, "stretch"))[4::8, 4::8, 0]
-        assert header_size(str(tmp_path / "photo.jpg")) == (width, height)
+        assert decoding.header_size(str(tmp_path / "photo.jpg")) == (width, height)
     assert np.abs(found.astype(int) - small).max() < 8
     assert sizes == [(width // 8, height // 8)]
 
@@ -163,36 +131,34 @@ def test_a_huge_photo_is_never_decoded_in_full():
     """For any size, it is decoded below the limit, but not below that size."""
     for side in (8, 500, 1_000, 2_048, 3_000, 4_096):
         image = decoding._open(io.BytesIO(huge("JPEG")))
-        image.draft("L", draft_size(side, side))
+        image.draft("L", decoding.draft_size(side, side))
         assert min(image.size) >= side
-        assert image.width * image.height <= MAX_PIXELS
+        assert image.width * image.height <= decoding.MAX_PIXELS
 
 
 WHOLE = encoded(Image.fromarray(picture(0, 64, 64)), "JPEG")
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "empty"),
-        (b"hello, I am a text", "not a JPEG"),
-        (WHOLE[: len(WHOLE) // 2], "truncated"),
-        (WHOLE[:20], "damaged|not a JPEG|truncated"),
-        (bomb(), r"900,000,000 pixels exceed the limit of 89,478,485 .*decompression bomb\): make it smaller"),
-        (huge("PNG"), "12000 x 9000 pixels exceed the limit of 89,478,485 for PNG .*save it as JPEG"),
-        (huge("JPEG", (20_000, 20_000)), "20000 x 20000 pixels exceed the limit of 268,435,456 for JPEG"),
-        (huge("JPEG", progressive=True), "16320 x 12240 .* 134,217,728 for a progressive JPEG"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a JPEG"),
-        (encoded(flat("RGB", 0), "TIFF"), "not a JPEG"),
-    ],
-    ids=["empty", "text", "truncated", "header", "bomb", "png", "jpeg", "progressive", "postscript", "tiff"],
-)
+UNUSABLE = {
+    "empty": (b"", "empty"),
+    "text": (b"hello, I am a text", "not a JPEG"),
+    "truncated": (WHOLE[: len(WHOLE) // 2], "truncated"),
+    "header": (WHOLE[:20], "damaged|not a JPEG|truncated"),
+    "bomb": (bomb(), r"900,000,000 pixels exceed the limit of 89,478,485 .*decompression bomb\): make it smaller"),
+    "png": (huge("PNG"), "12000 x 9000 pixels exceed the limit of 89,478,485 for PNG .*save it as JPEG"),
+    "jpeg": (huge("JPEG", (20_000, 20_000)), "20000 x 20000 pixels exceed the limit of 268,435,456 for JPEG"),
+    "progressive": (huge("JPEG", progressive=True), "16320 x 12240 .* 134,217,728 for a progressive JPEG"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a JPEG"),
+    "tiff": (encoded(flat("RGB", 0), "TIFF"), "not a JPEG"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("content", "reason"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_files_are_rejected_with_a_reason(content, reason):
     """Damaged, huge and foreign files raise one kind of error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(UnreadableImageError, match=reason):
-            decode_pixels(content, SMALL)
+    with pytest.raises(UnreadableImageError, match=reason):
+        decode_pixels(content, SMALL)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
@@ -207,21 +173,19 @@ def test_a_damaged_png_has_no_black_rows(mode):
                 decode_pixels(damaged, SMALL)
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_flipped_bytes_never_raise_another_error():
     """The result is an image or `UnreadableImageError`."""
     random = np.random.default_rng(0)
-    sources = [encoded(Image.fromarray(picture(0, 24, 24)).convert("P"), kind) for kind in ("PNG", "GIF", "BMP")]
-    sources += [encoded(Image.fromarray(picture(0, 24, 24)), kind) for kind in ("JPEG", "WEBP")]
+    image = Image.fromarray(picture(0, 24, 24))
+    sources = [encoded(image.convert("P"), kind) for kind in ("PNG", "GIF", "BMP")]
+    sources += [encoded(image, kind) for kind in ("JPEG", "WEBP")]
     for content in sources * 60:
         broken = bytearray(content)
         for place in random.integers(0, len(broken), 4):
             broken[place] = random.integers(0, 256)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                assert decode_pixels(bytes(broken), SMALL).shape == (8, 8, 3)
-        except UnreadableImageError:
-            pass
+        with contextlib.suppress(UnreadableImageError):
+            assert decode_pixels(bytes(broken), SMALL).shape == (8, 8, 3)
 
 
 def test_read_image_returns_the_requested_shape(tmp_path):
@@ -231,13 +195,10 @@ def test_read_image_returns_the_requested_shape(tmp_path):
     assert np.array_equal(read_image(path, (20, 10, 3), "stretch"), picture(0, 20, 10))
 
 
-@pytest.mark.parametrize("name", ["absent.png", "folder", "text.png", "empty.png", "a\nb.png", "nul\0.png"])
+@pytest.mark.parametrize("name", ["absent.png", "folder", "text.png", "a\nb.png", "nul\0.png"])
 def test_read_image_names_unusable_files(tmp_path, name):
     """The message has the whole path and the reason, without line breaks."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.png").write_text("no image")
-    (tmp_path / "empty.png").touch()
-    with pytest.raises(DataError, match="cannot be read as an image: ") as caught:
+    with pytest.raises(DataError, match=rf"^[^\n]*{tmp_path.name}[^\n]* cannot be read as an image: [^\n]*$"):
         read_image(tmp_path / name, (8, 8, 3), "stretch")
-    assert "\n" not in str(caught.value)
-    assert tmp_path.name in str(caught.value)

@@ -33,17 +33,16 @@ def test_splits_are_the_same_without_the_cache(photos, is_spoiled):
             (photos / name / "copy.png").write_bytes((photos / "a" / f"a_000{number}.png").read_bytes())
     lazy = load_folder(photos, cache=False)
     assert entries() == []
-    assert isinstance(lazy.train.images, LazyImages)
     eager = load_folder(photos)
-    for split in ("train", "validation", "test"):
-        a, b = getattr(lazy, split), getattr(eager, split)
+    for a, b in ((lazy.train, eager.train), (lazy.validation, eager.validation), (lazy.test, eager.test)):
+        assert isinstance(a.images, LazyImages)
         assert (a.images.shape, a.images.dtype, a.images.nbytes) == (b.images.shape, b.images.dtype, b.images.nbytes)
         for key in (slice(None), np.array([2, 0]), 1):
             assert np.array_equal(a.images[key], b.images[key])
         assert np.array_equal(np.asarray(a.images), b.images)
         assert np.array_equal(a.labels, b.labels)
-    assert (identity(lazy), lazy.image_shape) == (identity(eager), eager.image_shape)
-    assert (lazy.skipped, lazy.notices) == (eager.skipped, eager.notices)
+    assert identity(lazy) == identity(eager)
+    assert (lazy.image_shape, lazy.skipped, lazy.notices) == (eager.image_shape, eager.skipped, eager.notices)
     assert [Path(path).name for path, _ in lazy.skipped] == ["text.jpg", "b_0000.png"] * is_spoiled
     assert bool(lazy.notices) == is_spoiled
     joined = concatenate(lazy.train, lazy.validation)
@@ -54,15 +53,10 @@ def test_splits_are_the_same_without_the_cache(photos, is_spoiled):
 def test_uncached_images_feed_training_and_evaluation(photos):
     """Every image comes once per epoch, with its label."""
     data = load_folder(photos, cache=False)
-    labels = dict(zip(image_bytes(data.train), data.train.labels, strict=True))
-    feed = training_feed(data.train, 8, 0)
-    seen = 0
-    for images, found in feed.inputs["x"]:
-        for image, label in zip(np.asarray(images), np.asarray(found), strict=True):
-            assert labels[image.tobytes()] == label
-            seen += 1
-    assert seen == len(data.train)
-    assert sum(len(batch[0]) for batch in evaluation_data(data.validation, 4)) == len(data.validation)
+    expected = sorted(zip(image_bytes(data.train), data.train.labels, strict=True))
+    for batches in (training_feed(data.train, 8, 0).inputs["x"], evaluation_data(data.train, 4)):
+        found = [np.concatenate(part) for part in zip(*batches, strict=True)]
+        assert sorted((image.tobytes(), label) for image, label in zip(*found, strict=True)) == expected
 
 
 def test_too_many_unreadable_files_are_rejected_without_the_cache(photos):

@@ -4,13 +4,12 @@ import errno
 import os
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from studies.images import decode_worker, parallel_decode
+from studies.images import parallel_decode
 from studies.images.cache_entry import create_array_file
 from studies.images.decoding import ImageFormat, content_digest
 from studies.images.parallel_decode import ArrayFile, DecodeTask, decode_files
@@ -110,13 +109,3 @@ def test_threads_decode_if_no_process_can_be_started(tasks, tmp_path, monkeypatc
         monkeypatch.setattr(sys, "executable", executable)
         found = decode_files(tasks, create_array_file(tmp_path / "x.npy", 5, FORM), FORM)
         assert [result.problem is None for result in found] == [True, True, True, False, False]
-
-
-def test_rows_may_be_written_in_any_order(tmp_path):
-    """Each row is written completely to its place."""
-    target = create_array_file(tmp_path / "x.npy", 3, FORM)
-    with closing(decode_worker.FileRows(*target, FORM.bytes)) as rows:
-        rows[2], rows[0] = picture(2), picture(0)
-    images = np.load(tmp_path / "x.npy")
-    assert np.array_equal(images[2], picture(2))
-    assert not images[1].any()
