@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -12,31 +12,18 @@ import pytest
 from spaces import CNN, Choice, CustomData, Digits, Float, Pretrained, Space
 from spaces.errors import ModelError, SpaceError
 from studies import Study
+from studies.data.sources import load
 from studies.events import StudyOpened, TrialStarted
-from studies.run import run
-from studies.stop_request import StopRequest
 from studies.trials.space_checks import with_data_defaults
-from tests.support.fakes import TINY, Recorder
+from tests.support.fakes import TINY, run_space
 from tests.support.fitting import noisy_images
 
 SPACE = replace(TINY, epochs=2, backbone=CNN(filters=4, blocks=1), batch_size=Choice(128, 256))
 
 
-@dataclass(frozen=True)
-class Declared:
-    """Content of a space file."""
-
-    space: Space = SPACE
-    name: str = "tiny"
-    folder: Path = Path()
-
-
-def search(output: Path, trials: int = 2, declared: Declared | None = None, export: bool = True, **settings):
+def search(output: Path, trials: int = 2, space: Space = SPACE, export: bool = True):
     """Run a study; returns the result and the recorded events."""
-    recorder = Recorder()
-    study = Study(trials=trials, pruner="none", **settings)
-    result = run(declared or Declared(), study, output=output, export=export, listener=recorder, stop=StopRequest())
-    return result, recorder
+    return run_space(output, space, Study(trials=trials, pruner="none"), export=export)
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +54,7 @@ def test_run_exports_all_files(output):
 
 def test_exported_model_reaches_its_test_accuracy(output):
     """Plain Keras loads the model, which takes raw pixels."""
-    from studies.data.sources import load
-
-    best = output / "tiny" / "best"
-    test = load(Digits(), Path()).test
+    best, test = output / "tiny" / "best", load(Digits(), Path()).test
     model = keras.models.load_model(best / "model.keras")
     found = np.mean(model.predict(test.images, verbose=0).argmax(1) == test.labels)
     assert found == pytest.approx(json.loads((best / "metrics.json").read_text())["test"]["accuracy"])
@@ -104,7 +88,7 @@ def test_missing_weights_are_found_before_the_first_trial(tmp_path):
     """Those of options outside the baseline too; no study is left behind."""
     space = replace(SPACE, backbone=Choice(CNN(), Pretrained("MobileNetV2", weights="absent.h5")))
     with pytest.raises(ModelError, match=r"absent\.h5"):
-        search(tmp_path, declared=Declared(space))
+        search(tmp_path, space=space)
     assert not (tmp_path / "tiny" / "study.db").exists()
 
 
@@ -112,7 +96,7 @@ def test_batch_larger_than_the_data_is_refused(tmp_path):
     """The error names the parameter, the value and the number of images."""
     space = replace(SPACE, batch_size=Choice(64, 4096))
     with pytest.raises(SpaceError, match=r"^batch_size: 4096 is larger than the 1150 training images"):
-        search(tmp_path, declared=Declared(space))
+        search(tmp_path, space=space)
 
 
 def test_default_batch_size_and_epochs_follow_the_data():
@@ -128,7 +112,6 @@ def test_default_batch_size_and_epochs_follow_the_data():
 
 def test_two_classes_are_searched_and_exported(tmp_path):
     """A binary classifier with one output learns, and duplicates across splits are reported and left out."""
-
     noise = noisy_images(80, 0, shape=(8, 8, 1), noise=80, contrast=120)
     images, labels = noise.images, noise.labels
 
@@ -137,7 +120,7 @@ def test_two_classes_are_searched_and_exported(tmp_path):
         return {"train": train, "test": test, "classes": ["dark", "bright"]}
 
     space = replace(SPACE, data=CustomData(load), batch_size=16, learning_rate=Float(1e-2, 1e-1, log=True))
-    result, recorder = search(tmp_path, trials=1, declared=Declared(space))
+    result, recorder = search(tmp_path, 1, space)
     assert recorder.of(StudyOpened)[0].notices == ("test had 3 duplicates of train images, now left out",)
     assert len(result.metrics["test"]["confusion_matrix"]) == 2
     assert result.metrics["test"]["accuracy"] > 0.8

@@ -125,12 +125,7 @@ def test_worker_executes_nothing_from_the_database(tmp_path, poison):
 def _search(folder, *commands):
     command = [sys.executable, "-c", SPY, json.dumps(commands)]
     return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
 
 

@@ -10,25 +10,16 @@ import pytest
 
 from spaces import Custom, Digits, Int, KerasTunerModel, Space
 from spaces.errors import NoResultError
+from spaces.space import baseline, resolve
 from studies import Study
+from studies.data.sources import load
 from studies.events import EpochEnded, RetrainingStarted
-from studies.run import run
 from studies.stop_request import StopRequest
-from studies.units import seconds
 from studies.workers.context import WorkerContext
-from tests.support.fakes import TINY, Recorder
+from tests.support.fakes import TINY, Recorder, run_space
 
 LIMIT = 1000.0
 SPACE = replace(TINY, epochs=3, learning_rate=0.01, dropout=0.1)
-
-
-@dataclass(frozen=True)
-class Declared:
-    """Content of a space file."""
-
-    space: Space = SPACE
-    name: str = "tiny"
-    folder: Path = Path()
 
 
 @dataclass
@@ -39,9 +30,6 @@ class TimeIsOver(Recorder):
     now: float = 0.0
     after_epochs: int = 1
     exported_trials: list[int | None] = field(default_factory=list)
-
-    def clock(self) -> float:
-        return self.now
 
     def _pass(self, name: str) -> None:
         if name == self.at:
@@ -71,8 +59,7 @@ def search(output: Path, at: str = "", trials: int = 2, space: Space = SPACE, **
     """Run a study whose time is over at an event; its heartbeats are too rare to set the limit again."""
     listener = TimeIsOver(at=at, **named)
     settings = Study(trials=trials, pruner="none", timeout=LIMIT, heartbeat_seconds=60.0, lost_after_seconds=200.0)
-    stop = StopRequest(clock=listener.clock)
-    return run(Declared(space), settings, output=output, export=True, listener=listener, stop=stop), listener
+    return run_space(output, space, settings, listener, StopRequest(clock=lambda: listener.now))
 
 
 def written(output: Path) -> dict:
@@ -107,9 +94,6 @@ def test_trial_weights_are_exported_without_time_to_retrain(tmp_path):
 @pytest.mark.slow
 def test_exported_trial_weights_are_of_the_best_epoch(tmp_path):
     """They reach the value of the trial on the validation images."""
-    from spaces.space import baseline, resolve
-    from studies.data.sources import load
-
     result, _ = search(tmp_path, "epoch", after_epochs=3)
     images = load(resolve(SPACE, baseline(SPACE)).data, Path()).validation
     model = keras.models.load_model(tmp_path / "tiny" / "best" / "model.keras")
@@ -183,8 +167,6 @@ def test_limit_before_the_search_is_an_error(tmp_path):
 
 def test_limit_counts_from_the_start_of_the_command(tmp_path):
     """The start of the process and its libraries is part of it."""
-    stop = StopRequest(clock=lambda: 100.0)
-    settings = Study(trials=1, timeout=seconds("60s"))
-    process = WorkerContext(started=30.0)
+    settings, stop = Study(trials=1, timeout=60.0), StopRequest(clock=lambda: 100.0)
     with pytest.raises(NoResultError, match="limit of 60 seconds reached"):
-        run(Declared(), settings, output=tmp_path, export=True, listener=Recorder(), stop=stop, process=process)
+        run_space(tmp_path, SPACE, settings, stop=stop, process=WorkerContext(started=30.0))

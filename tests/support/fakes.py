@@ -8,6 +8,7 @@ import optuna
 import sqlalchemy as sa
 
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
+from spaces.loading import LoadedSpace
 from studies import Study
 from studies.database.claims import TrialQueue
 from studies.database.connection import open_storage
@@ -16,9 +17,10 @@ from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
-from studies.events import EpochEnded, RetrainingStarted, RunListener, StudyOpened, TrialEnded, TrialStarted
+from studies.events import RunListener
 from studies.features.inputs import FeatureInputs
-from studies.outcome import COMPLETE, PRUNED, Progress, TrialOutcome
+from studies.outcome import COMPLETE, PRUNED, Progress, RunResult, TrialOutcome
+from studies.run import run
 from studies.stop_request import StopRequest
 from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
 from studies.trials.run_context import RunContext
@@ -45,20 +47,10 @@ class Recorder(RunListener):
 
     events: list[object] = field(default_factory=list)
 
-    def on_study_opened(self, event: StudyOpened) -> None:
+    def on_study_opened(self, event: object) -> None:
         self.events.append(event)
 
-    def on_trial_started(self, event: TrialStarted) -> None:
-        self.events.append(event)
-
-    def on_epoch_ended(self, event: EpochEnded) -> None:
-        self.events.append(event)
-
-    def on_trial_ended(self, event: TrialEnded) -> None:
-        self.events.append(event)
-
-    def on_retraining(self, event: RetrainingStarted) -> None:
-        self.events.append(event)
+    on_trial_started = on_epoch_ended = on_trial_ended = on_retraining = on_study_opened
 
     def of(self, kind: type) -> list:
         return [event for event in self.events if isinstance(event, kind)]
@@ -137,21 +129,23 @@ def run_context(
     )
 
 
+def run_space(
+    output: Path, space: Space, settings: Study, listener=None, stop=None, *, name="tiny", export=True, **more
+) -> tuple[RunResult, Recorder]:
+    """Run a study as `search run` does; returns its result and its listener."""
+    listener = listener or Recorder()
+    options = {"output": output, "export": export, "listener": listener, "stop": stop or StopRequest(), **more}
+    return run(LoadedSpace(name, space, None, Path()), settings, **options), listener
+
+
 def run_tiny(
     folder: Path, settings: Study, evaluate=None, space: Space = TINY, stop: StopRequest | None = None, listener=None
 ) -> optuna.Study:
     """Run a study with an objective that costs nothing."""
     opened = opened_tiny(folder, settings, space)
     queue = joined(opened, settings, space)
-    worker = Worker(
-        opened.study,
-        space,
-        settings,
-        queue,
-        evaluate or CurveObjective(),
-        run_context(listener, stop),
-        imports=opened.imports,
-    )
+    evaluate, context = evaluate or CurveObjective(), run_context(listener, stop)
+    worker = Worker(opened.study, space, settings, queue, evaluate, context, imports=opened.imports)
     try:
         worker.run()
     finally:

@@ -53,13 +53,7 @@ def evaluate_trials(
 
 
 def noisy_images(
-    count: int,
-    seed: int,
-    *,
-    classes: int = 2,
-    shape: tuple[int, ...] = (8, 8, 3),
-    noise: int = 200,
-    contrast: int = 40,
+    count: int, seed: int, *, classes: int = 2, shape: tuple[int, ...] = (8, 8, 3), noise: int = 200, contrast: int = 40
 ) -> Split:
     """Return noise in which each class is brighter than the one before; `noise` and `contrast` are gray levels."""
     labels = np.arange(count, dtype=np.int64) % classes

@@ -35,8 +35,7 @@ def test_scores_as_json(evaluated):
 
 
 @pytest.mark.parametrize(
-    ("images", "last"),
-    [((4, 4, 4), "mean 12"), ((4, 0, 4), "mean of 2 classes with images 8"), ((4, 4), "c1 [red] 4")],
+    ("images", "last"), [((4, 4, 4), "mean 12"), ((4, 0, 4), "mean of 2 classes with images 8"), ((4, 4), "c1 [red] 4")]
 )
 def test_scores_as_a_table(evaluated, images, last):
     """Overall scores, then classes and their mean; two classes have no mean, the scores are those of the second."""

@@ -2,7 +2,6 @@
 
 import functools
 import json
-from pathlib import Path
 
 import keras
 import keras_tuner
@@ -14,12 +13,9 @@ from spaces import CustomData, KerasTunerModel, Space
 from studies import Study
 from studies.events import TrialStarted
 from studies.export.exported_model import evaluate_folder, load_export, predict
-from studies.run import run
 from studies.status.trial_table import summarize_trials
-from studies.stop_request import StopRequest
 from tests.studies.keras_tuner.hypermodels import OwnFit
-from tests.studies.test_run import Declared
-from tests.support.fakes import Recorder
+from tests.support.fakes import run_space
 
 
 def two_classes(shape):
@@ -41,11 +37,8 @@ def two_classes(shape):
 def search(output, hypermodel, shape=(8, 8, 1), trials=2, *, export=True, **fields):
     """Run a study of a hypermodel; return its result and events."""
     space = Space(data=CustomData(two_classes(shape)), model=KerasTunerModel(hypermodel), **{"epochs": 1, **fields})
-    recorder = Recorder()
     settings = Study(trials=trials, pruner="none", sampler="random", seed=4)
-    declared = Declared(space, "hyper", Path())
-    result = run(declared, settings, output=output, export=export, listener=recorder, stop=StopRequest())
-    return result, recorder
+    return run_space(output, space, settings, name="hyper", export=export)
 
 
 def test_hypermodel_is_searched_exported_and_used(tmp_path):

@@ -68,47 +68,49 @@ def test_diverged_trial_is_pruned_with_its_reason(tmp_path, folds):
     assert progress(study, 2).pruned == 2
 
 
+@pytest.fixture
+def training_raises(monkeypatch):
+    """Sets what the training of each trial raises; None lets it train."""
+
+    def install(*errors):
+        pending = iter(errors)
+
+        def train(*arguments, **named):
+            if error := next(pending, None):
+                raise error
+            return train_recipe(*arguments, **named)
+
+        monkeypatch.setattr(evaluate, "train_recipe", train)
+
+    return install
+
+
 @pytest.mark.parametrize(
-    ("error", "state", "reason"),
+    ("errors", "states", "reason"),
     [
-        (MemoryError("no memory"), PRUNED, "out of memory"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating"), PRUNED, "out of memory"),
-        (ValueError("a broken layer"), FAILED, "ValueError: a broken layer"),
+        ([None, MemoryError("no memory")], [COMPLETE, PRUNED, COMPLETE], "out of memory"),
+        ([None, RuntimeError("RESOURCE_EXHAUSTED: Out of memory")], [COMPLETE, PRUNED, COMPLETE], "out of memory"),
+        ([None, ValueError("a broken layer")], [COMPLETE, FAILED, COMPLETE], "ValueError: a broken layer"),
+        ([None, ModelError("too deep")], [COMPLETE, FAILED, COMPLETE], "too deep"),
+        ([MemoryError(), ModelError("too deep")], [PRUNED, FAILED, COMPLETE], "too deep"),
     ],
 )
-def test_error_in_a_trial_ends_that_trial_only(tmp_path, monkeypatch, error, state, reason):
-    """Out of memory prunes a trial, any other error fails it; both store the reason."""
-    calls = iter(range(9))
-
-    def breaks_once(*arguments, **named):
-        if next(calls) == 1:
-            raise error
-        return train_recipe(*arguments, **named)
-
-    monkeypatch.setattr(evaluate, "train_recipe", breaks_once)
+def test_error_in_a_trial_ends_that_trial_only(tmp_path, training_raises, errors, states, reason):
+    """Out of memory prunes a trial, any other error fails it; once a trial has ended, a model error does so too."""
+    training_raises(*errors)
     study = search(tmp_path, trials=3)
-    assert [outcome(study, n).state for n in range(3)] == [COMPLETE, state, COMPLETE]
-    assert reason in outcome(study, 1).reason
+    assert [outcome(study, number).state for number in range(3)] == states
+    assert outcome(study, 1).reason.startswith(reason)
+    assert (outcome(study, 1).value, outcome(study, 1).trained_on) == (None, "images")
+    assert progress(study, 3).done == 3
 
 
-def test_model_error_ends_the_run_until_a_trial_is_complete(tmp_path, monkeypatch):
-    """Before the first result the user has to fix the space, and no trial is lost; later the trial fails."""
-
-    def unbuildable(*arguments, **named):
-        raise ModelError("the weights do not fit")
-
-    monkeypatch.setattr(evaluate, "train_recipe", unbuildable)
+def test_model_error_in_the_first_trial_ends_the_run(tmp_path, training_raises):
+    """Before the first result the user has to fix the space, and no trial is lost."""
+    training_raises(ModelError("the weights do not fit"))
     with pytest.raises(ModelError, match="do not fit"):
         search(tmp_path, trials=2)
-    monkeypatch.setattr(evaluate, "train_recipe", train_recipe)
-    search(tmp_path, trials=1)
-    monkeypatch.setattr(evaluate, "train_recipe", unbuildable)
-    study = search(tmp_path, trials=2)
-    seconds = outcome(study, 1).seconds
-    assert outcome(study, 1) == TrialOutcome(
-        FAILED, None, None, 0, seconds, "the weights do not fit", trained_on="images"
-    )
-    assert progress(study, 2).done == 2
+    assert [trial.state for trial in search(tmp_path, trials=1).trials] == [TrialState.COMPLETE]
 
 
 def test_database_error_returns_the_trial_to_the_queue(tmp_path, monkeypatch):
@@ -121,26 +123,7 @@ def test_database_error_returns_the_trial_to_the_queue(tmp_path, monkeypatch):
     with pytest.raises(OperationalError):
         search(tmp_path)
     monkeypatch.undo()
-    study = search(tmp_path)
-    assert outcome(study).state == COMPLETE
-    assert len(study.trials) == 1
-
-
-def test_model_error_after_a_pruned_trial_fails_its_trial(tmp_path, monkeypatch):
-    """Once a trial has ended, pruned or not, a model error ends only its trial."""
-    calls = iter(range(9))
-
-    def breaks(*arguments, **named):
-        number = next(calls)
-        if number == 0:
-            raise MemoryError
-        if number == 1:
-            raise ModelError("too deep")
-        return train_recipe(*arguments, **named)
-
-    monkeypatch.setattr(evaluate, "train_recipe", breaks)
-    study = search(tmp_path, trials=3)
-    assert [outcome(study, n).state for n in range(3)] == [PRUNED, FAILED, COMPLETE]
+    assert [trial.state for trial in search(tmp_path).trials] == [TrialState.COMPLETE]
 
 
 @dataclass
@@ -153,24 +136,27 @@ class StopAfter(Recorder):
 
     def on_epoch_ended(self, event):
         super().on_epoch_ended(event)
-        if len(self.of(EpochEnded)) == self.epochs:
-            if self.by_signal:
-                self.stop.request(StopReason.SIGINT)
-            else:
-                self.stop.deadline = 0.0
+        if len(self.of(EpochEnded)) == self.epochs and self.by_signal:
+            self.stop.request(StopReason.SIGINT)
+        elif len(self.of(EpochEnded)) == self.epochs:
+            self.stop.deadline = 0.0
+
+
+def stopped_search(folder, folds=None, trials=1, **named):
+    """Run trials that are stopped after some epochs; returns the study and the recorder."""
+    recorder = StopAfter(**named)
+    return search(folder, replace(SPACE, folds=folds), trials, stop=recorder.stop, recorder=recorder), recorder
 
 
 @pytest.mark.parametrize(
-    ("folds", "epochs", "reported", "total"),
-    [(None, 2, [1, 2], 3), pytest.param(2, 4, [1], 6, marks=pytest.mark.slow)],
+    ("folds", "epochs", "reported", "total"), [(None, 2, [1, 2], 3), pytest.param(2, 4, [1], 6, marks=pytest.mark.slow)]
 )
 def test_interrupted_trial_ends_as_an_uninterrupted_one(tmp_path, folds, epochs, reported, total):
     """After a signal the trial waits; resumed, it has the same curve, each epoch once."""
-    space, stopper = replace(SPACE, folds=folds), StopAfter(epochs=epochs)
-    study = search(tmp_path, space, stop=stopper.stop, recorder=stopper)
+    study, _ = stopped_search(tmp_path, folds, epochs=epochs)
     assert study.trials[0].state == TrialState.WAITING
     assert sorted(study.trials[0].intermediate_values) == reported
-    study, uninterrupted = search(tmp_path, space), search(tmp_path / "uninterrupted", space)
+    study, uninterrupted = (search(folder, replace(SPACE, folds=folds)) for folder in (tmp_path, tmp_path / "whole"))
     assert study.trials[0].intermediate_values == uninterrupted.trials[0].intermediate_values
     assert len(read_epochs(engine_of(study), study.trials[0]._trial_id)) == total
     assert len(study.trials) == 1
@@ -182,8 +168,7 @@ def test_interrupted_trial_ends_as_an_uninterrupted_one(tmp_path, folds, epochs,
 )
 def test_time_limit_completes_the_first_trial(tmp_path, folds, epochs):
     """A limit shorter than one trial still gives a result: its finished folds, or the best epoch so far."""
-    stopper = StopAfter(by_signal=False, epochs=epochs)
-    study = search(tmp_path, replace(SPACE, folds=folds), stop=stopper.stop, recorder=stopper)
+    study, _ = stopped_search(tmp_path, folds, epochs=epochs, by_signal=False)
     assert (outcome(study).state, outcome(study).epochs) == (COMPLETE, epochs)
     assert outcome(study).reason == "cut short by the time limit"
 
@@ -202,13 +187,12 @@ def test_time_limit_completes_a_later_trial_that_is_the_best(tmp_path, monkeypat
 
     monkeypatch.setattr(evaluate, "train_recipe", timed)
     study = search(tmp_path, trials=3, stop=stop)
-    assert [(outcome(study, n).state, outcome(study, n).value) for n in range(2)] == [(COMPLETE, 0.25), (COMPLETE, 0.5)]
-    assert len(study.trials) == 2
+    ended = [(trial.state, trial.value) for trial in study.trials]
+    assert ended == [(TrialState.COMPLETE, 0.25), (TrialState.COMPLETE, 0.5)]
 
 
 def test_time_limit_returns_a_worse_trial_to_the_queue(tmp_path):
     """The next run resumes it."""
-    stopper = StopAfter(by_signal=False, epochs=4)
-    study = search(tmp_path, trials=2, stop=stopper.stop, recorder=stopper)
+    study, recorder = stopped_search(tmp_path, trials=2, epochs=4, by_signal=False)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
-    assert stopper.of(TrialEnded)[-1].outcome.state == WAITING
+    assert recorder.of(TrialEnded)[-1].outcome.state == WAITING

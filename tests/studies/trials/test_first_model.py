@@ -1,6 +1,5 @@
 """Checks of the first network that custom code builds, before the first trial."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -12,10 +11,8 @@ from keras import layers
 from spaces import Choice, Custom, CustomData, Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies import Study
-from studies.run import run
-from studies.stop_request import StopRequest
 from studies.trials.first_model import check_first_model
-from tests.support.fakes import Recorder
+from tests.support.fakes import run_space
 
 SHAPE, CLASSES = (8, 8, 1), 3
 
@@ -27,12 +24,17 @@ def notices_of(model, export=True):
     return check_first_model(space, dataset, export=export)
 
 
+def small(*first, activation="softmax"):
+    """Return a small network."""
+    last = layers.Dense(CLASSES, activation=activation)
+    return keras.Sequential([keras.Input(SHAPE), *first, layers.Flatten(), last])
+
+
 def hyper(*first, loss="sparse_categorical_crossentropy", metrics=None, activation="softmax"):
     """Return a build function of a small compiled network."""
 
     def build(hp):
-        last = layers.Dense(CLASSES, activation=activation)
-        model = keras.Sequential([keras.Input(SHAPE), *first, layers.Conv2D(2, 3), layers.Flatten(), last])
+        model = small(*first, layers.Conv2D(2, 3), activation=activation)
         model.compile(loss=loss, metrics=metrics)
         return model
 
@@ -57,10 +59,7 @@ FULL_RANGE = "rescales its own input: images reach it from 0 to 255"
     [
         (KerasTunerModel(hyper()), []),
         (Custom(custom()), []),
-        (
-            KerasTunerModel(hyper(RESCALING)),
-            [FULL_RANGE, "KerasTunerModel(...)"],
-        ),
+        (KerasTunerModel(hyper(RESCALING)), [FULL_RANGE, "KerasTunerModel(...)"]),
         (Custom(custom(RESCALING)), [FULL_RANGE, "Custom(...)"]),
         (KerasTunerModel(hyper(RESCALING), rescale=False), []),
         (KerasTunerModel(hyper(RESCALING), rescale=True), ["rescale=True divides images by 255 before"]),
@@ -87,10 +86,9 @@ def test_unusable_labels_stop_the_run_before_the_first_trial(build, message, tmp
     images = np.random.default_rng(0).integers(0, 256, (60, *SHAPE), np.uint8)
     splits = {"train": (images, np.tile([0, 1, 2], 20))}
     space = Space(data=CustomData(lambda: splits), model=KerasTunerModel(build), epochs=1)
-    declared = SimpleNamespace(name="labels", space=space, folder=Path())
     with pytest.raises(ModelError, match=message):
-        run(declared, Study(trials=1), output=tmp_path, export=False, listener=Recorder(), stop=StopRequest())
-    assert not (tmp_path / "labels" / "study.db").exists()
+        run_space(tmp_path, space, Study(trials=1), export=False)
+    assert not (tmp_path / "tiny" / "study.db").exists()
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -128,15 +126,22 @@ class Unregistered(Scale):
     """A layer that Keras cannot find by its name."""
 
 
+class Noisy(layers.Layer):
+    """Answers differently each time."""
+
+    def call(self, images):
+        return images + keras.random.normal(keras.ops.shape(images))
+
+
 class Subclass(keras.Model):
     """A network defined by code."""
 
     def __init__(self):
         super().__init__()
-        self.flatten, self.last = layers.Flatten(), layers.Dense(CLASSES, activation="softmax")
+        self.network = small()
 
     def call(self, images):
-        return self.last(self.flatten(images))
+        return self.network(images)
 
 
 class OwnSteps(keras.Model):
@@ -146,47 +151,24 @@ class OwnSteps(keras.Model):
         return super().train_step(data)
 
 
-def own_softmax(values):
-    return keras.ops.softmax(values)
-
-
-def small(*first, activation="softmax"):
-    last = layers.Dense(CLASSES, activation=activation)
-    return keras.Sequential([keras.Input(SHAPE), *first, layers.Flatten(), last])
-
-
 def functional(function, kind=keras.Model):
     images = keras.Input(SHAPE)
     return kind(images, layers.Dense(CLASSES, activation="softmax")(layers.Flatten()(function(images))))
 
 
-def averaged(images, probabilities):
-    return keras.Model(images, layers.Average()([probabilities, probabilities]))
-
-
 def both_kinds(make):
     """Return the network as a hypermodel with a custom loss, and as a `Custom` model."""
 
-    def own_loss(y_true, y_pred):
-        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
-
     def build(hp):
         network = make()
-        network.compile(loss=own_loss)
+        network.compile(loss=lambda y_true, y_pred: keras.losses.sparse_categorical_crossentropy(y_true, y_pred))
         return network
 
-    def custom_build(recipe, input_shape, outputs):
-        return make()
-
-    return KerasTunerModel(build), Custom(custom_build)
+    return KerasTunerModel(build), Custom(lambda recipe, input_shape, outputs: make())
 
 
-def noisy_inference():
-    class Noisy(layers.Layer):
-        def call(self, images):
-            return images + keras.random.normal(keras.ops.shape(images))
-
-    return small(Noisy())
+def own_softmax(values):
+    return keras.ops.softmax(values)
 
 
 BY_LAYERS = r"\(Subclass\), .*build it with keras.Model\(inputs, outputs\) or Sequential"
@@ -195,14 +177,11 @@ NOT_EXPORTABLE = {
     "no kwargs": (lambda: small(WithoutKwargs()), r"layer 'without_kwargs.*TypeError.*accept \*\*kwargs in __init"),
     "unregistered": (lambda: small(Unregistered()), r"\(Unregistered\), .*@keras.saving.register_keras_serializable"),
     "forgetful": (lambda: small(Forgetful(0.1)), r"copy gives other outputs.*every argument from get_config\(\)"),
-    "lambda activation": (
-        lambda: small(layers.Activation(lambda values: values / 2)),
-        r"\(Activation\), .* not lambdas",
-    ),
+    "lambda activation": (lambda: small(layers.Activation(lambda x: x / 2)), r"\(Activation\), .* not lambdas"),
     "subclass": (Subclass, BY_LAYERS),
     "nested": (lambda: functional(Subclass()), BY_LAYERS),
     "custom softmax": (lambda: small(activation=own_softmax), "from code of its own.*|without a softmax at its end"),
-    "random": (noisy_inference, "answers differently each time"),
+    "random": (lambda: small(Noisy()), "answers differently each time"),
 }
 
 
@@ -225,7 +204,7 @@ EXPORTABLE = {
     "nested custom step": lambda: functional(lambda images: functional(lambda inner: inner, OwnSteps)(images)),
     "random layers": lambda: small(layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.2)),
     "functions of TensorFlow": lambda: small(layers.Activation(tf.nn.swish), activation=tf.nn.softmax),
-    "average": lambda: functional(lambda images: images, averaged),
+    "average": lambda: functional(lambda images: images, lambda x, y: keras.Model(x, layers.Average()([y, y]))),
 }
 
 
@@ -266,12 +245,8 @@ def test_dtypes_set_while_building_are_restored(set_dtype, name):
 
 def test_every_option_of_a_choice_is_checked():
     """An option that cannot be exported is found before it wins."""
-
-    def subclass(recipe, input_shape, outputs):
-        return Subclass()
-
     with pytest.raises(ModelError, match=r"\(Subclass\)"):
-        notices_of(Choice(both_kinds(small)[1], Custom(subclass)))
+        notices_of(Choice(first=both_kinds(small)[1], second=both_kinds(Subclass)[1]))
 
 
 @pytest.mark.parametrize(
