@@ -22,7 +22,7 @@ _FIELDS = {
     "study": str,
     "study_id": str | None,
     "storage": str | None,
-    "secrets_left_out": bool,
+    "secrets_left_out": bool,  # of earlier releases
     "folder": str,
     "run": dict,
 }
@@ -68,7 +68,7 @@ def save_command(command: RunCommand, study: str, storage: str | None, identity:
     Raises:
         OutputError: The folder is not writable.
     """
-    from studies.database.urls import has_secrets, remove_secrets
+    from studies.database.urls import remove_secrets
 
     settings = {name: value for name, value in command.settings.items() if name != "storage"}
     command = replace(command, settings=settings)
@@ -77,7 +77,6 @@ def save_command(command: RunCommand, study: str, storage: str | None, identity:
         "study": study,
         "study_id": identity or None,
         "storage": storage and remove_secrets(storage),
-        "secrets_left_out": storage is not None and has_secrets(storage),
         "folder": str(Path.cwd()),
         "run": {field.name: _to_json(getattr(command, field.name)) for field in fields(command)},
     }
@@ -152,7 +151,7 @@ def _parse(record: Any) -> SavedCommand:
     """
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ValueError(f"format must be {FORMAT}, as written by this version of search")
-    _check_fields(record, _FIELDS, required=_FIELDS.keys() - {"study_id"})
+    _check_fields(record, _FIELDS, required=_FIELDS.keys() - {"study_id", "secrets_left_out"})
     if not valid_name(record["study"]):
         raise ValueError(f"study must be a name, got {record['study']!r}")
     return SavedCommand(

@@ -36,14 +36,10 @@ class StudyOpened:
         name: Name of the study.
         storage: URL of its database, without the password.
         metric: Metric that is searched.
-        direction: `maximize` or `minimize`.
         resumed: The study existed before this run.
         progress: Its progress.
         timeout_seconds: Seconds from now to the time limit, or None.
         device: Device that trains, such as `2 CPU cores` or `GPU NVIDIA H200`.
-        sampler: Name of the sampler.
-        pruner: Name of the pruner.
-        seed: Seed of the study.
         notices: What the user should know, one sentence each.
         identity: Unique identifier of the study.
     """
@@ -51,14 +47,10 @@ class StudyOpened:
     name: str
     storage: str
     metric: str
-    direction: str
     resumed: bool
     progress: Progress
     timeout_seconds: float | None
     device: str
-    sampler: str
-    pruner: str
-    seed: int
     notices: tuple[str, ...] = ()
     identity: str = ""
 

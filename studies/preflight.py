@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from spaces.loading import LoadedSpace
 from spaces.space import Space, baseline, resolve
 from studies.backend.keras_backend import require_backend
 from studies.data.dataset import Dataset
 from studies.data.folds import check_folds
 from studies.settings import Study
-from studies.trials.declared import SpaceDefinition
 from studies.trials.run_context import RunContext
 from studies.trials.samplers import max_trials
 from studies.trials.space_checks import (
@@ -39,7 +39,7 @@ class PreflightResult:
 
 
 def prepare(
-    declared: SpaceDefinition,
+    declared: LoadedSpace,
     settings: Study,
     context: RunContext,
     process: WorkerContext,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.errors import NoResultError
+from spaces.loading import LoadedSpace
 from spaces.source_fingerprint import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
@@ -25,9 +26,9 @@ from studies.database.local_process import uptime
 from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
 from studies.database.transactions import RETRY_TIMEOUT
-from studies.database.urls import sqlite_url
+from studies.database.urls import redact_url, sqlite_url
 from studies.database.workers import WorkerRegistration
-from studies.events import RunListener
+from studies.events import RunListener, StudyOpened
 from studies.export import election
 from studies.export.election import Exporter
 from studies.features.inputs import FeatureInputs
@@ -37,23 +38,21 @@ from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, ensure_study_folder
 from studies.trials.dataset_loader import DatasetLoader
-from studies.trials.declared import SpaceDefinition
 from studies.trials.repeats import max_distinct_trials
 from studies.trials.run_context import RunContext
-from studies.trials.run_time_budget import TimeBudget, time_limit_message, times_slower
+from studies.trials.run_time_budget import TimeBudget, reserve_time_for_best, time_limit_message, times_slower
 from studies.trials.samplers import initial_assignments
 from studies.trials.space_checks import notices_of_code
-from studies.trials.time_for_best import reserve_time_for_best
 from studies.workers.context import STANDALONE, WorkerContext
 from studies.workers.heartbeat import worker_session
-from studies.workers.opening_event import opening_event
+from studies.workers.recycling import should_restart
 from studies.workers.run_outcome import outcome, wait_for_others
 
 STOPPING_RETRY_TIMEOUT = 4.0
 
 
 def run(
-    declared: SpaceDefinition,
+    declared: LoadedSpace,
     settings: Study,
     *,
     output: Path,
@@ -103,7 +102,7 @@ def run(
 
 @dataclass
 class _Run:
-    declared: SpaceDefinition
+    declared: LoadedSpace
     settings: Study
     name: str
     url: str
@@ -199,14 +198,27 @@ class _Run:
         )
 
     def _announce(self, opened: OpenStudy, before: Progress, limit: float, found: Sequence[str]) -> None:
+        from studies.backend import device_info
+
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
         of_folder = (*election.notices(self.folder / EXPORT_FOLDER, opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
         if limit < self.settings.trials:
             kind = "grid" if self.settings.sampler == "grid" else "space"
             notices.append(f"The {kind} has {limit:.0f} recipes: {limit:.0f} trials evaluate all of them.")
-        event = opening_event(opened, self.declared.space, self.settings, before, self.stop.seconds_left)
-        self.context.listener.on_study_opened(replace(event, notices=tuple(notices)))
+        left = self.stop.seconds_left
+        event = StudyOpened(
+            name=opened.name,
+            storage=redact_url(opened.url),
+            metric=self.declared.space.metric,
+            resumed=opened.resumed,
+            progress=before,
+            timeout_seconds=None if math.isinf(left) else left,
+            device=device_info.describe_device(),
+            notices=tuple(notices),
+            identity=opened.identity,
+        )
+        self.context.listener.on_study_opened(event)
 
     def _search(self, opened: OpenStudy, space: Space, member: WorkerRegistration) -> bool:
         """Evaluate trials. Return True if the search is over for this process."""
@@ -224,7 +236,7 @@ class _Run:
         reserve_time(stored_trials.progress(opened.study, settings.trials))
         seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(
-            opened.study,
+            opened,
             space,
             settings,
             queue,
@@ -233,9 +245,8 @@ class _Run:
             can_start=self._budget.has_time_to_begin,
             ended=reserve_time,
             should_restart=lambda evaluated: (
-                self.process.should_restart(evaluated) and self._budget.has_time_to_restart(seconds_to_start)
+                should_restart(self.process, evaluated) and self._budget.has_time_to_restart(seconds_to_start)
             ),
-            imports=opened.imports,
         )
         try:
             is_over = worker.run()
@@ -254,7 +265,7 @@ class _Run:
 
     def _outcome(self, space: Space, now: Progress, before: Progress) -> RunResult:
         # Another worker may have a result; the supervisor sees them all.
-        is_silent = self._unfinished is not None or (self.process.is_supervised and now.done < now.trials)
+        is_silent = self._unfinished is not None or (self.process.parent is not None and now.done < now.trials)
         return outcome(self.name, space, self.settings, now, before, self.stop, needs_best=not is_silent)
 
     def _wants_export(self, result: RunResult) -> bool:

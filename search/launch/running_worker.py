@@ -60,7 +60,7 @@ def start_worker(job: WorkerJob, environ: Mapping[str, str], storage: str | None
     job = replace(job, events=writer)
     try:
         process = subprocess.Popen(
-            job.command(),
+            job.command_line(),
             env=job.environment(environ, storage),
             stdin=subprocess.DEVNULL,
             stdout=log,

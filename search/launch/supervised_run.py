@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -35,6 +35,7 @@ from studies.status.monitor import StudyMonitor, StudySnapshot
 from studies.stop_request import StopReason, StopRequest, signals
 from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, LOG_FOLDER, ensure_study_folder
 from studies.trials.repeats import is_exhausted
+from studies.workers.context import WorkerContext
 from studies.workers.event_relay import EventRelay, elsewhere
 from studies.workers.placement import DeviceAssignment, assign_devices, this_machine
 from studies.workers.recycling import memory_per_worker
@@ -176,28 +177,22 @@ class _Run:
         return child
 
     def _job(self, slot: Slot, log: Log, place: DeviceAssignment) -> WorkerJob:
-        sizes: tuple[Any, Any] = (self.settings.gpu_memory, self.settings.max_worker_memory)
-        return WorkerJob(
-            number=log.number,
-            target=self.call.target,
-            output=str(self.call.output),
+        limits: tuple[Any, Any] = (self.settings.gpu_memory, self.settings.max_worker_memory)
+        settings = {name: value for name, value in self.call.settings.items() if name != "storage"}
+        process = WorkerContext(
+            place.label,
+            place.share,
+            gpu_memory=limits[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
             log=str(log.path.absolute()),
+            max_trials=self.settings.trials_per_process,
+            max_memory=limits[1] or memory_per_worker(len(self.devices)),
             parent=os.getpid(),
-            memory=sizes[1] or memory_per_worker(len(self.devices)),
-            trials=self.settings.trials_per_process,
-            settings={name: value for name, value in self.call.settings.items() if name != "storage"},
-            export=self.call.export,
-            data=self.call.data,
-            test=self.call.test,
-            device=place.label,
-            device_share=place.share,
-            gpu_memory=sizes[0] if "CUDA_VISIBLE_DEVICES" in place.environment else None,
             is_replacement=self.identity is not None or slot.is_replacement,
             checks_model=not slot.crashes,
             study=self.identity,
-            debug=self.debug,
             started=self.started,
         )
+        return WorkerJob(log.number, replace(self.call, settings=settings, cache=None), process, debug=self.debug)
 
     def _receive(self, slot: Slot, event: WorkerEvent) -> None:
         """Note that the workers have joined the study; until it is shown, show what the first one reports."""
@@ -236,15 +231,11 @@ class _Run:
             name=self.name,
             storage=redact_url(self.url),
             metric=self.loaded.space.metric,
-            direction=METRICS[self.loaded.space.metric],
             # A worker that joined before this command was started may have finished no trial.
             resumed=bool(now.ended) or now.age_seconds > time.monotonic() - self.started,
             progress=now.progress,
             timeout_seconds=None if timeout is None else timeout - (time.monotonic() - self.started),
             device=f"{count} worker{'s' if count > 1 else ''}: {devices}",
-            sampler=self.settings.sampler,
-            pruner=self.settings.pruner,
-            seed=self.settings.seed,
             notices=self.notices,
             identity=now.identity,
         )

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-JOB, STORAGE = "SEARCH_WORKER", "SEARCH_STORAGE"
+from search.run_command import STORAGE, RunCommand
+from studies.workers.context import WorkerContext
+
+JOB = "SEARCH_WORKER"
 
 
 @dataclass(frozen=True)
@@ -17,52 +19,21 @@ class WorkerJob:
 
     Args:
         number: Number of the worker on this machine, counted from 1.
-        target: The space, as typed.
-        settings: The settings of the study on the command line, without the database.
-        output: Folder of all studies.
-        log: Path of its log file.
-        parent: Process id of the supervisor.
+        command: The typed command, without the database.
+        process: Circumstances of the process.
         events: Descriptor of the pipe to the supervisor; None for none.
-        export: Export the best model.
-        data: Folder of images that replaces the space's own, or None.
-        test: Fraction of the images, or folder, that replaces the space's own test images; or None.
-        device: Name of its device, for people.
-        device_share: Fraction of the device that it uses.
-        gpu_memory: GPU memory limit in bytes, or None.
-        memory: Private memory in bytes above which a new process replaces it.
-        trials: Number of trials after which a new process replaces it.
-        is_replacement: Another process of this run has worked in its place.
-        checks_model: Build the first model before the first trial; False after a process has crashed without a message.
-            If that model is the cause, it then fails as a trial, and the others are evaluated.
-        study: Identity of the study that this run has joined; None while unknown.
         debug: Log tracebacks.
-        started: Reading of `time.monotonic`, which all processes of a machine share, at the start of the command.
     """
 
     number: int
-    target: str
-    output: str
-    log: str
-    parent: int
-    memory: int
-    trials: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    export: bool = True
-    data: str | None = None
-    test: str | None = None
-    device: str = ""
-    device_share: float = 1.0
-    gpu_memory: int | None = None
-    is_replacement: bool = False
-    checks_model: bool = True
-    study: str | None = None
-    debug: bool = False
-    started: float | None = None
+    command: RunCommand
+    process: WorkerContext
     events: int | None = None
+    debug: bool = False
 
-    def command(self) -> list[str]:
+    def command_line(self) -> list[str]:
         """Return the command line; its arguments only describe the process to people who list processes."""
-        words = [f"worker-{self.number}", self.target]
+        words = [f"worker-{self.number}", self.command.target]
         return [sys.executable, "-P", "-m", "search.launch.worker_process", *words]
 
     def environment(self, environ: Mapping[str, str], storage: str | None) -> dict[str, str]:
@@ -75,10 +46,13 @@ class WorkerJob:
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [environ.get("PYTHONPATH")])]
         variables = {name: value for name, value in environ.items() if name != STORAGE}
-        variables |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: json.dumps(asdict(self))}
+        job = json.dumps(asdict(self), default=os.fspath)
+        variables |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", JOB: job}
         return variables if storage is None else {**variables, STORAGE: storage}
 
 
 def job_of(environ: Mapping[str, str]) -> WorkerJob:
     """Return the job in an environment."""
-    return WorkerJob(**json.loads(environ[JOB]))
+    record = json.loads(environ[JOB])
+    command = record["command"] | {"output": Path(record["command"]["output"])}
+    return WorkerJob(**record | {"command": RunCommand(**command), "process": WorkerContext(**record["process"])})

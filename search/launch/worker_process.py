@@ -8,7 +8,7 @@ process.
 
 import os
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import typer
 
@@ -18,11 +18,11 @@ from search.display.terminal import escape_unencodable, flush_quietly, print_lin
 from search.exit_codes import error_message, exit_code, exit_on_error
 from search.formatting import format_bytes
 from search.launch.local_run import search
-from search.launch.worker_job import JOB, STORAGE, WorkerJob, job_of
+from search.launch.worker_job import JOB, WorkerJob, job_of
 from search.launch.worker_screen import WorkerScreen
-from search.run_command import RunCommand
+from search.run_command import STORAGE
 from studies.events import WorkerFailed
-from studies.workers.context import RECYCLED, WorkerContext
+from studies.workers.context import RECYCLED
 from studies.workers.event_pipe import EventWriter
 
 
@@ -49,13 +49,11 @@ def work(job: WorkerJob, events: EventWriter) -> int:
     from studies.stop_request import StopRequest
     from studies.workers.recycling import private_memory
 
-    settings = dict(job.settings)
-    if storage := os.environ.get(STORAGE):
-        settings["storage"] = storage
-    call = RunCommand(job.target, settings, Path(job.output), job.export, job.data, test=job.test)
+    storage = os.environ.get(STORAGE)
+    call = replace(job.command, settings={**job.command.settings, **({"storage": storage} if storage else {})})
     stop = StopRequest(leaves_at_second=False)
-    with WorkerScreen(job.target, stop.request, events, debug=job.debug) as screen:
-        result, defaults = search(call, settings, screen, stop, process_of(job))
+    with WorkerScreen(call.target, stop.request, events, debug=job.debug) as screen:
+        result, defaults = search(call, call.settings, screen, stop, job.process)
     if result.should_restart:
         print_line(
             f"{'worker':<{LABEL}} restarting this worker process ({format_bytes(private_memory())} memory in use)"
@@ -63,25 +61,6 @@ def work(job: WorkerJob, events: EventWriter) -> int:
         return RECYCLED
     screen.summary(summary(result, call, defaults))
     return exit_code(result)
-
-
-def process_of(job: WorkerJob) -> WorkerContext:
-    """Return the circumstances of this process."""
-    from studies.workers.recycling import restart_check
-
-    return WorkerContext(
-        device=job.device,
-        device_share=job.device_share,
-        gpu_memory=job.gpu_memory,
-        log=job.log,
-        should_restart=restart_check(job.trials, job.memory),
-        parent_is_alive=lambda: os.getppid() == job.parent,
-        is_replacement=job.is_replacement,
-        checks_model=job.checks_model,
-        study=job.study,
-        is_supervised=True,
-        started=job.started,
-    )
 
 
 if __name__ == "__main__":

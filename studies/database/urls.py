@@ -46,12 +46,6 @@ def remove_secrets(url: str) -> str | None:
     return kept if is_plain else None
 
 
-def has_secrets(url: str) -> bool:
-    """Return True if the URL contains a password, or an option that may be one."""
-    kept = remove_secrets(url)
-    return kept is None or kept != make_url(url).render_as_string(hide_password=False)
-
-
 def parse_url(url: str) -> URL:
     """Return the parts of a database's URL.
 

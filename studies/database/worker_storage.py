@@ -3,12 +3,12 @@
 import copy
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
-from optuna.study._frozen import FrozenStudy
 from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -17,6 +17,16 @@ from studies.database.distributions import Agreement
 from studies.database.optuna_tables import read_trials
 from studies.database.transactions import Database
 from studies.database.trial_writes import PendingWrites
+
+
+def _delegated(name: str, *, retries: bool = True) -> Any:
+    """Return a method that calls that of Optuna's storage, again while the database is unreachable if it `retries`."""
+
+    def method(storage: "WorkerStorage", *args: Any, **named: Any) -> Any:
+        call = partial(getattr(storage._backend, name), *args, **named)
+        return storage._database.retry(call) if retries else call()
+
+    return method
 
 
 class WorkerStorage(BaseStorage):
@@ -180,44 +190,18 @@ class WorkerStorage(BaseStorage):
         """Create an unclaimed trial, such as an enqueued one."""
         return self._database.retry(lambda: self._backend.create_new_trial(study_id, template_trial))
 
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Delegate to the backend."""
-        return self._backend.create_new_study(directions, study_name)
-
-    def delete_study(self, study_id: int) -> None:
-        """Delegate to the backend."""
-        self._backend.delete_study(study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Delegate to the backend."""
-        self._database.retry(lambda: self._backend.set_study_user_attr(study_id, key, value))
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Delegate to the backend."""
-        self._database.retry(lambda: self._backend.set_study_system_attr(study_id, key, value))
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        """Delegate to the backend."""
-        return self._database.retry(lambda: self._backend.get_study_id_from_name(study_name))
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        """Delegate to the backend."""
-        return self._database.retry(lambda: self._backend.get_study_name_from_id(study_id))
-
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """Return the directions; they never change."""
         if not hasattr(self, "_directions"):
             self._directions = self._database.retry(lambda: self._backend.get_study_directions(study_id))
         return self._directions
 
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """Delegate to the backend."""
-        return self._database.retry(lambda: self._backend.get_study_user_attrs(study_id))
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """Delegate to the backend."""
-        return self._database.retry(lambda: self._backend.get_study_system_attrs(study_id))
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        """Delegate to the backend."""
-        return self._database.retry(self._backend.get_all_studies)
+    create_new_study = _delegated("create_new_study", retries=False)
+    delete_study = _delegated("delete_study", retries=False)
+    set_study_user_attr = _delegated("set_study_user_attr")
+    set_study_system_attr = _delegated("set_study_system_attr")
+    get_study_id_from_name = _delegated("get_study_id_from_name")
+    get_study_name_from_id = _delegated("get_study_name_from_id")
+    get_study_user_attrs = _delegated("get_study_user_attrs")
+    get_study_system_attrs = _delegated("get_study_system_attrs")
+    get_all_studies = _delegated("get_all_studies")

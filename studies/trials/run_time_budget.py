@@ -7,7 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from studies.outcome import Costs
+import optuna
+
+from spaces.space import Space
+from studies.data.dataset import Dataset
+from studies.database.stored_trials import costs_of
+from studies.outcome import Costs, Progress
 from studies.stop_request import StopRequest
 
 MARGIN = 1.3
@@ -201,3 +206,18 @@ class TimeBudget:
     def _has_time(self, starts: float) -> bool:
         left = self.stop.seconds_left
         return math.isinf(left) or left - self.stop.reserve_seconds > starts
+
+
+def reserve_time_for_best(
+    budget: TimeBudget, study: optuna.Study, space: Space, dataset: Dataset, now: Progress
+) -> None:
+    """Reserve what the retraining, test and export of the best trial need, if its costs are known.
+
+    Only the numbers of the images count.
+    """
+    if now.best is None or budget.stop.deadline is None:
+        return
+    costs = costs_of(study, now.best.number)
+    if costs is not None:
+        share = retrained_share(len(dataset.train), len(dataset.validation), space.folds)
+        budget.best_is(costs, now.best.epochs, share, len(dataset.test))

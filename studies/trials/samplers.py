@@ -18,6 +18,7 @@ from spaces.registry import look_up
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
 from studies.database.enqueued import RefusedValues, accept_values, given_values, refuse_unused
 from studies.database.errors import DATABASE_ERRORS
+from studies.database.imported import distribution_of
 from studies.database.stored_trials import PARAMS, params_of
 from studies.trials.cmaes import SafeCmaEsSampler
 
@@ -122,28 +123,14 @@ def _suggested_values(trial: optuna.Trial, name: str, parameter: Parameter, know
     The values under the hypermodel's defaults come first, since every worker knows them before any trial. A name that
     the defaults do not lead to has the values of the first trial with it.
     """
-    distribution = _distribution(parameter)
+    distribution = distribution_of(parameter)
     if name in trial.distributions:
         return bool(trial.distributions[name] == distribution)
     if name in known:
-        return bool(_distribution(known[name]) == distribution)
+        return bool(distribution_of(known[name]) == distribution)
     others = trial.study.get_trials(deepcopy=False)
     first = next((each.distributions[name] for each in others if name in each.distributions), distribution)
     return bool(first == distribution)
-
-
-def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
-    match parameter:
-        case Int():
-            return optuna.distributions.IntDistribution(
-                parameter.low, parameter.high, log=parameter.log, step=parameter.step
-            )
-        case Float():
-            return optuna.distributions.FloatDistribution(
-                parameter.low, parameter.high, log=parameter.log, step=parameter.step
-            )
-        case Choice():
-            return optuna.distributions.CategoricalDistribution(parameter.names)
 
 
 def initial_assignments(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:

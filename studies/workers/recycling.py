@@ -1,9 +1,11 @@
 """When to restart a worker process: Keras and TensorFlow leak a little memory with every model."""
 
-from collections.abc import Callable
+import math
 from pathlib import Path
 
 import psutil
+
+from studies.workers.context import WorkerContext
 
 FRACTION = 0.8
 """Fraction of the machine's memory for all workers together."""
@@ -11,20 +13,10 @@ FRACTION = 0.8
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def restart_check(trials: int, memory: int, own_memory: Callable[[], int] | None = None) -> Callable[[int], bool]:
-    """Return a function that takes the number of evaluated trials and returns True if the process should restart.
-
-    Args:
-        trials: Maximum number of trials per process; at least one is evaluated.
-        memory: Maximum private memory, in bytes.
-        own_memory: Returns the current private memory, in bytes; None to measure it.
-    """
-    measured = own_memory or private_memory
-
-    def should_restart(evaluated: int) -> bool:
-        return evaluated > 0 and (evaluated >= trials or measured() > memory)
-
-    return should_restart
+def should_restart(process: WorkerContext, evaluated: int) -> bool:
+    """Return True if a process has reached a limit of its own after a number of trials; it evaluates at least one."""
+    has_done_its_trials = process.max_trials is not None and evaluated >= process.max_trials
+    return evaluated > 0 and (has_done_its_trials or private_memory() > (process.max_memory or math.inf))
 
 
 def private_memory() -> int:

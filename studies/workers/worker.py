@@ -13,7 +13,7 @@ from spaces.space import Space
 from studies.database import stored_trials
 from studies.database.claims import ClaimLostError, NoTrialLeft, TrialQueue
 from studies.database.enqueued import RefusedValues
-from studies.database.imported import Imports
+from studies.database.open_study import OpenStudy
 from studies.events import TrialEnded
 from studies.outcome import FAILED, WAITING, Activity, Progress, TrialOutcome
 from studies.settings import Study
@@ -37,7 +37,7 @@ class Worker:
     """Evaluates trials of a study, next to any number of other workers.
 
     Args:
-        study: The study, on a `WorkerStorage`.
+        opened: The study.
         space: Its space.
         settings: How it is searched.
         queue: Queue from which trials are claimed.
@@ -47,10 +47,9 @@ class Worker:
         ended: Called with the progress after each trial.
         should_restart: Takes the number of evaluated trials; returns True if a new process should continue.
         wait: Waits for a number of seconds.
-        imports: Reads trials that other programs have added to the study; None to read none.
     """
 
-    study: optuna.Study
+    opened: OpenStudy
     space: Space
     settings: Study
     queue: TrialQueue
@@ -60,7 +59,6 @@ class Worker:
     ended: Callable[[Progress], None] = lambda progress: None
     should_restart: Callable[[int], bool] = lambda evaluated: False
     wait: Callable[[float], None] = time.sleep
-    imports: Imports | None = None
 
     def run(self) -> bool:
         """Evaluate trials until all are done, a stop is requested, or this process should restart.
@@ -71,13 +69,14 @@ class Worker:
         Raises:
             NoResultError: The first trials have all failed.
         """
-        self.study.pruner = make_pruner(self.settings.pruner, self.space.folds or max_epochs(self.space))
+        study = self.opened.study
+        study.pruner = make_pruner(self.settings.pruner, self.space.folds or max_epochs(self.space))
         evaluated = 0
         while not self.context.stop() and self.can_start():
             if self.should_restart(evaluated):
                 return False
             claimed = claim_next_trial(
-                self.study, self.queue, self._sampler, self._max_trials(), self.context.listener, self.context.activity
+                study, self.queue, self._sampler, self._max_trials(), self.context.listener, self.context.activity
             )
             if isinstance(claimed, NoTrialLeft):
                 if claimed.study_finished:
@@ -99,7 +98,7 @@ class Worker:
         """Return the number of trials that can differ, which a finite space limits."""
         if math.isinf(size_of(self.space)):
             return math.inf
-        return max_distinct_trials(self.space, self.study.get_trials(deepcopy=False))
+        return max_distinct_trials(self.space, self.opened.study.get_trials(deepcopy=False))
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return make_sampler(self.settings.sampler, trial_seed(self.settings.seed, number))
@@ -117,7 +116,7 @@ class Worker:
             outcome = TrialOutcome(WAITING, None, None, 0, 0.0, str(error))
         finally:
             self.context.activity.show(Activity.BETWEEN_TRIALS)
-        now = self._progress(claimed)
+        now = self.opened.progress(claimed.claim.trial_budget)
         self.ended(now)
         self.context.listener.on_trial_ended(TrialEnded(claimed.number, outcome, now))
         self._require_success(now)
@@ -129,22 +128,14 @@ class Worker:
         except RefusedValues as error:
             return TrialOutcome(FAILED, None, None, 0, 0.0, str(error), refused=True)
         claimed.begin(recipe)
-        return self.evaluate(claimed, recipe, self._progress(claimed))
-
-    def _progress(self, claimed: ClaimedTrial) -> Progress:
-        now = stored_trials.progress(self.study, claimed.claim.trial_budget)
-        if self.imports is not None:
-            self.imports.write(self.queue.database)
-        return now
+        return self.evaluate(claimed, recipe, self.opened.progress(claimed.claim.trial_budget))
 
     def _require_success(self, now: Progress) -> None:
         if now.complete or now.pruned:
             return
-        outcomes = [
-            found for trial in self.study.get_trials(deepcopy=False) if (found := stored_trials.outcome_of(trial))
-        ]
-        failed = [outcome for outcome in outcomes if not outcome.refused]
+        outcomes = [stored_trials.outcome_of(trial) for trial in self.opened.study.get_trials(deepcopy=False)]
+        failed = [outcome for outcome in outcomes if outcome is not None and not outcome.refused]
         if len(failed) >= MAX_FAILURES_AT_FIRST:
             reason = failed[-1].reason or "no reason"
-            hint = f"hint: see `search trials {self.study.study_name}`"
+            hint = f"hint: see `search trials {self.opened.name}`"
             raise NoResultError(f"the first {len(failed)} trials all failed, the last with: {reason}\n{hint}")

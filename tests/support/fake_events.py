@@ -40,14 +40,10 @@ def opened(progress, **changed):
         "name": "digits",
         "storage": "sqlite:////runs/digits/study.db",
         "metric": "val_accuracy",
-        "direction": "maximize",
         "resumed": False,
         "progress": progress,
         "timeout_seconds": None,
         "device": "2 CPU cores (tensorflow)",
-        "sampler": "tpe",
-        "pruner": "hyperband",
-        "seed": 0,
     }
     return StudyOpened(**{**fields, **changed})
 

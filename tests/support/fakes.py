@@ -144,8 +144,7 @@ def run_tiny(
     """Run a study with an objective that costs nothing."""
     opened = opened_tiny(folder, settings, space)
     queue = joined(opened, settings, space)
-    evaluate, context = evaluate or CurveObjective(), run_context(listener, stop)
-    worker = Worker(opened.study, space, settings, queue, evaluate, context, imports=opened.imports)
+    worker = Worker(opened, space, settings, queue, evaluate or CurveObjective(), run_context(listener, stop))
     try:
         worker.run()
     finally:

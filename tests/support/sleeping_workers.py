@@ -110,7 +110,7 @@ def work(plan: SleepSettings) -> None:
             # It is killed on purpose, again and again.
             queue = TrialQueue(opened.database, member, max_retries=1000)
             context = run_context(PrintingListener(), stop, activity=activity)
-            Worker(opened.study, TINY, settings, queue, SleepingEvaluator(plan, stop), context).run()
+            Worker(opened, TINY, settings, queue, SleepingEvaluator(plan, stop), context).run()
     print(f"{time.time():.3f} over", flush=True)
     sys.exit(143 if stop.requested else 0)
 

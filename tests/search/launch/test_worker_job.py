@@ -2,10 +2,12 @@
 
 import os
 
-from search.launch.worker_job import JOB, STORAGE, WorkerJob, job_of
+from search.launch.worker_job import JOB, WorkerJob, job_of
+from search.run_command import STORAGE, RunCommand
+from studies.workers.context import WorkerContext
 
 SECRET = "postgresql+psycopg://me:secret@host/db"
-MINE = WorkerJob(2, "space.py", "runs", "logs/worker-2.log", 4711, memory=2**30, trials=50, settings={"trials": 9})
+MINE = WorkerJob(2, RunCommand("space.py", {"trials": 9}), WorkerContext(log="logs/worker-2.log", parent=4711))
 
 
 def test_job_arrives_unchanged():
@@ -14,13 +16,13 @@ def test_job_arrives_unchanged():
     assert job_of(environment) == MINE
     paths = environment["PYTHONPATH"].split(os.pathsep)
     assert (len(paths), paths[-1]) == (2, "/mine")
-    assert MINE.command()[-2:] == ["worker-2", "space.py"]
+    assert MINE.command_line()[-2:] == ["worker-2", "space.py"]
 
 
 def test_database_url_is_never_in_the_command_line():
     """Command lines are public: only the environment has the password, and never the URL of another database."""
     environment = MINE.environment({"HOME": "/root"}, SECRET)
-    assert "secret" not in " ".join(MINE.command())
+    assert "secret" not in " ".join(MINE.command_line())
     assert "secret" not in environment[JOB]
     assert (environment[STORAGE], environment["HOME"]) == (SECRET, "/root")
     assert STORAGE not in MINE.environment({STORAGE: SECRET}, None)

@@ -147,7 +147,7 @@ def test_running_worker_ends_when_study_is_deleted(open_worker, delete):
         return CurveObjective()(trial, recipe, before)
 
     settings, queue = Study(trials=6, sampler="random", pruner="none"), joined(opened, Study())
-    worker = Worker(opened.study, TINY, settings, queue, evaluate, run_context())
+    worker = Worker(opened, TINY, settings, queue, evaluate, run_context())
     explained = explain_deletion(opened.database, opened.study_id, opened.identity)
     with pytest.raises(StudyDeletedError, match="run the same command again to start a new study"), explained:
         worker.run()

@@ -77,7 +77,7 @@ def work_as(url, trials=2):
             ) as member:
                 queue = TrialQueue(opened.database, member)
                 evaluate = SleepingEvaluator(plan, stop)
-                Worker(opened.study, TINY, settings, queue, evaluate, run_context(stop=stop)).run()
+                Worker(opened, TINY, settings, queue, evaluate, run_context(stop=stop)).run()
     finally:
         opened.database.engine.dispose()
 

@@ -111,7 +111,7 @@ def test_workers_share_the_recipes(tmp_path):
     def work(_):
         opened = opened_tiny(tmp_path, settings, FINITE)
         queue = joined(opened, settings, FINITE)
-        Worker(opened.study, FINITE, settings, queue, evaluate_quickly, run_context()).run()
+        Worker(opened, FINITE, settings, queue, evaluate_quickly, run_context()).run()
         queue.worker.deregister(opened.database)
 
     with ThreadPoolExecutor(4) as pool:

@@ -2,23 +2,23 @@
 
 import numpy as np
 
-from studies.workers.recycling import machine_memory, memory_per_worker, private_memory, restart_check
+from studies.workers.context import WorkerContext
+from studies.workers.recycling import machine_memory, memory_per_worker, private_memory, should_restart
 
 
 def test_process_restarts_after_its_trials():
     """The number of trials counts, however little memory they took."""
-    should_restart = restart_check(3, 10**12)
-    assert [should_restart(count) for count in range(5)] == [False, False, False, True, True]
+    process = WorkerContext(max_trials=3, max_memory=10**12)
+    assert [should_restart(process, count) for count in range(5)] == [False, False, False, True, True]
 
 
-def test_process_restarts_when_its_memory_has_grown():
+def test_process_restarts_when_its_memory_has_grown(monkeypatch):
     """Above the limit a new process evaluates the next trial; each process evaluates at least one."""
-    memory = [50]
-    should_restart = restart_check(100, 99, lambda: memory[0])
-    assert not should_restart(1)
-    memory[0] = 100
-    assert should_restart(1)
-    assert not should_restart(0)
+    process = WorkerContext(max_trials=100, max_memory=99)
+    for memory, restarts in ((50, False), (100, True)):
+        monkeypatch.setattr("studies.workers.recycling.private_memory", lambda memory=memory: memory)
+        assert should_restart(process, 1) is restarts
+    assert not should_restart(process, 0)
 
 
 def test_mapped_files_do_not_count_as_memory(tmp_path):
