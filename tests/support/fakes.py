@@ -13,13 +13,16 @@ from studies import Study
 from studies.database.claims import TrialQueue
 from studies.database.connection import open_storage
 from studies.database.create_study import create_study
+from studies.database.lost_workers import end_worker
 from studies.database.open_study import OpenStudy
 from studies.database.study_control import Limits, set_limits
+from studies.database.tables import WORKERS
+from studies.database.transactions import database_seconds
 from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.events import RunListener
 from studies.features.inputs import FeatureInputs
-from studies.outcome import COMPLETE, PRUNED, Progress, RunResult, TrialOutcome
+from studies.outcome import COMPLETE, LOST, PRUNED, Progress, RunResult, TrialOutcome
 from studies.run import run
 from studies.stop_request import StopRequest
 from studies.trials.claimed_trial import ClaimedTrial, claim_next_trial
@@ -105,6 +108,17 @@ def beat(opened: OpenStudy, queue: TrialQueue, activity: WorkerActivity | None =
     """Send a heartbeat of a worker; returns what the database answers."""
     activity = activity or WorkerActivity()
     return opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity, **options))
+
+
+def silence(opened: OpenStudy, *queues: TrialQueue, seconds: float = 11.0) -> None:
+    """Set the last heartbeat of workers to some seconds ago."""
+    these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in queues])
+    change(opened, sa.update(WORKERS).where(these).values(heartbeat_at=database_seconds() - seconds))
+
+
+def lose(opened: OpenStudy, queue: TrialQueue) -> None:
+    """Mark a worker as lost."""
+    opened.database.run(lambda connection: end_worker(connection, queue.worker.worker_id, LOST))
 
 
 def change(opened: OpenStudy, statement: sa.Executable) -> None:

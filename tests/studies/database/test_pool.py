@@ -1,8 +1,8 @@
 """One connection per process, and bounded waits."""
 
-import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -10,19 +10,14 @@ from sqlalchemy import exc
 
 from studies.database import pool
 from studies.database.claims import Claim
-from studies.database.create_study import create_study
 from studies.database.pool import FewConnections
-from studies.database.study_control import Limits, set_limits
 from studies.database.tables import STUDIES
 from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import worker_session
-from tests.studies.database.stores import MYSQL
-from tests.support.fakes import DATA, TINY, joined
-from tests.support.servers import postgres
-
-SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
+from tests.studies.database.stores import SERVERS
+from tests.support.fakes import joined
 
 
 def connections_to(url):
@@ -50,21 +45,6 @@ def test_worker_uses_one_connection(open_worker, url):
             assert connections_to(url) == 1
 
 
-@pytest.mark.slow
-def test_ninety_workers_fit_into_hundred_connections():
-    """PostgreSQL allows 100 connections by default."""
-    with postgres(settings={"fsync": "off", "max_connections": "100"}) as server, contextlib.ExitStack() as working:
-        url = server.new_database()
-        for _ in range(90):
-            opened = create_study(url, "tiny", TINY, Study(trials=90), DATA)
-            working.callback(opened.database.engine.dispose)
-            set_limits(opened.database, opened.study_id, Limits(90))
-            member = WorkerRegistration(opened.study_id, "fake", lost_after_seconds=120.0)
-            working.enter_context(worker_session(opened.database, member, WorkerActivity(), StopRequest(), seconds=1.0))
-            assert isinstance(joined(opened, Study(trials=90)).claim(), Claim)
-        assert connections_to(url) == 90
-
-
 def test_failed_connection_does_not_block_others():
     """The next thread tries at once."""
     failing, fail = threading.Event(), threading.Event()
@@ -75,21 +55,11 @@ def test_failed_connection_does_not_block_others():
         raise exc.OperationalError("", {}, Exception("refused"))
 
     engine = sa.create_engine("sqlite://", poolclass=FewConnections, pool_timeout=60.0, creator=connect)
-    ended = []
-
-    def use():
-        with pytest.raises(exc.OperationalError):
-            engine.connect()
-        ended.append(time.monotonic())
-
-    threads = [threading.Thread(target=use) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    assert failing.wait(10.0)
-    fail.set()
-    for thread in threads:
-        thread.join(timeout=30.0)
-    assert len(ended) == 2
+    with ThreadPoolExecutor(2) as threads:
+        tries = [threads.submit(engine.connect) for _ in range(2)]
+        assert failing.wait(10.0)
+        fail.set()
+        assert [type(each.exception(timeout=30.0)) for each in tries] == [exc.OperationalError] * 2
 
 
 def test_wait_for_connection_is_bounded():

@@ -1,7 +1,8 @@
 """Concurrent ends, heartbeats and marking of lost workers never undo a finished trial."""
 
+import contextlib
 import threading
-from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -9,25 +10,16 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from studies.database.claims import Claim, ClaimLostError
-from studies.database.lost_workers import end_worker
 from studies.database.optuna_tables import TRIALS
-from studies.database.tables import CLAIMS, WORKERS
+from studies.database.tables import CLAIMS
 from studies.database.transactions import Database
 from studies.database.trial_writes import PendingWrites
 from studies.database.workers import WorkerActivity, record_heartbeat, send_heartbeat
-from studies.outcome import LOST
 from studies.settings import Study
-from tests.studies.database.stores import MYSQL
-from tests.support.fakes import beat, change, joined
+from tests.studies.database.stores import SERVERS
+from tests.support.fakes import beat, joined, lose, silence
 
-SERVERS = pytest.mark.parametrize("url", ["postgresql", MYSQL], indirect=True)
 DEADLOCKS = ("deadlock", "lock wait", "lock timeout")
-
-
-def silence(opened, *queues):
-    """Set the heartbeats of workers back, while others stay alive."""
-    these = WORKERS.c.worker_id.in_([queue.worker.worker_id for queue in queues])
-    change(opened, sa.update(WORKERS).where(these).values(heartbeat_at=WORKERS.c.heartbeat_at - 11.0))
 
 
 def states(opened):
@@ -36,26 +28,23 @@ def states(opened):
     return opened.database.read(lambda connection: {row.trial_id: row.state for row in connection.execute(query)})
 
 
-class Pause(threading.Thread):
-    """A call in a thread, which waits before the first statement with some beginning until the block is left."""
+@contextlib.contextmanager
+def paused(opened, beginning, work):
+    """Run a call in a thread, which waits before the first statement with some beginning until the block is left."""
+    reached, resumed = threading.Event(), threading.Event()
 
-    def __init__(self, opened, beginning, work):
-        super().__init__(target=work)
-        self.reached, self.resumed, self.beginning = threading.Event(), threading.Event(), beginning
-        event.listen(opened.database.engine, "before_cursor_execute", self.pause)
+    def pause(connection, cursor, statement, *rest):
+        if statement.startswith(beginning) and not reached.is_set():
+            reached.set()
+            resumed.wait(10.0)
 
-    def pause(self, connection, cursor, statement, *rest):
-        if statement.startswith(self.beginning) and not self.reached.is_set():
-            self.reached.set()
-            self.resumed.wait(10.0)
-
-    def __enter__(self):
-        self.start()
-        assert self.reached.wait(10.0)
-
-    def __exit__(self, *error):
-        self.resumed.set()
-        self.join()
+    event.listen(opened.database.engine, "before_cursor_execute", pause)
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(work)
+        assert reached.wait(10.0)
+        yield
+        resumed.set()
+        done.result()
 
 
 STEPS = {
@@ -74,11 +63,8 @@ def test_trial_finished_during_marking_stays_finished(open_worker, step, how):
     ending, retiring = joined(opened, Study(trials=2)), joined(other, Study(trials=2))
     claim = ending.claim()
     silence(opened, ending)
-
-    def retire():
-        other.database.run(lambda connection: end_worker(connection, ending.worker.worker_id, LOST))
-
-    with Pause(other, STEPS[step], retire if how == "retire" else lambda: beat(other, retiring)):
+    mark = {"retire": lambda: lose(other, ending), "heartbeat": lambda: beat(other, retiring)}[how]
+    with paused(other, STEPS[step], mark):
         ending.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
     assert states(opened) == {claim.trial_id: TrialState.COMPLETE}
     query = sa.select(CLAIMS.c.worker_id, CLAIMS.c.crash_count)
@@ -93,7 +79,7 @@ def test_worker_returning_during_marking_keeps_trial(open_worker):
     returning, retiring = joined(opened, Study(trials=1)), joined(other, Study(trials=1))
     claim = returning.claim()
     silence(opened, returning)
-    with Pause(other, STEPS["before the worker is locked"], lambda: beat(other, retiring)):
+    with paused(other, STEPS["before the worker is locked"], lambda: beat(other, retiring)):
         beat(opened, returning)
     returning.save(claim, PendingWrites(user_attrs={"x": 1}))
     assert states(opened) == {claim.trial_id: TrialState.RUNNING}
@@ -137,45 +123,34 @@ def test_trial_started_by_other_program_is_not_claimed(open_worker, open_plainly
 @SERVERS
 def test_concurrent_ends_and_heartbeats_never_deadlock(open_worker):
     """Six silent workers finish trials while three others mark them as lost; no end is undone."""
-    enders = [(opened, joined(opened, Study(trials=999))) for opened in (open_worker(999) for _ in range(6))]
-    beaters = [(opened, joined(opened, Study(trials=999))) for opened in (open_worker(999) for _ in range(3))]
-    counts: Counter[str] = Counter()
+    crew = [(opened, joined(opened, Study(trials=999))) for opened in (open_worker(999) for _ in range(9))]
+    enders, beaters, together = crew[:6], crew[6:], threading.Barrier(9)
     errors: list[str] = []
+
+    def end(queue, claim):
+        together.wait()
+        with contextlib.suppress(ClaimLostError):
+            queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
+            return claim.trial_id
+
+    def keep_beating(opened, queue):
+        together.wait()
+        without_retry = Database(opened.database.engine, retry_timeout=lambda: 0.0)
+        for _ in range(4):
+            try:
+                without_retry.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
+            except sa.exc.SQLAlchemyError as error:
+                errors.append(str(error))
+
     for _ in range(4):
-        for opened, queue in (*enders, *beaters):
+        for opened, queue in crew:
             opened.database.run(lambda connection, queue=queue: record_heartbeat(connection, queue.worker))
         claims = [queue.claim() for _, queue in enders]
         silence(enders[0][0], *(queue for _, queue in enders))
-        together = threading.Barrier(9)
-        complete: list[int] = []
-
-        def end(queue, claim, together=together, complete=complete):
-            together.wait()
-            try:
-                queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.75, 0)
-                complete.append(claim.trial_id)
-            except ClaimLostError:
-                counts["taken"] += 1
-
-        def keep_beating(opened, queue, together=together):
-            together.wait()
-            without_retry = Database(opened.database.engine, retry_timeout=lambda: 0.0)
-            for _ in range(4):
-                try:
-                    without_retry.run(lambda connection: send_heartbeat(connection, queue.worker, WorkerActivity()))
-                except sa.exc.SQLAlchemyError as error:
-                    errors.append(str(error))
-
-        threads = [
-            threading.Thread(target=end, args=(queue, claim)) for (_, queue), claim in zip(enders, claims, strict=True)
-        ]
-        threads += [threading.Thread(target=keep_beating, args=each) for each in beaters]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(9) as threads:
+            beating = [threads.submit(keep_beating, *each) for each in beaters]
+            ends = threads.map(end, [queue for _, queue in enders], claims)
         now = states(enders[0][0])
-        assert {now[trial_id] for trial_id in complete} <= {TrialState.COMPLETE}
-        counts["complete"] += len(complete)
+        assert {now[trial_id] for trial_id in ends if trial_id is not None} <= {TrialState.COMPLETE}
+        assert [each.result() for each in beating] == [None] * 3
     assert [error for error in errors if any(word in error.lower() for word in DEADLOCKS)] == []
-    assert counts["complete"] + counts["taken"] == 24

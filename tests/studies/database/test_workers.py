@@ -14,19 +14,13 @@ from studies.outcome import ALIVE, ENDED, LOST, Activity
 from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.workers.heartbeat import worker_session
-from tests.support.fakes import beat, change, joined
+from tests.support.fakes import beat, joined, silence
 
 
 def rows_of(opened):
     """Return the study's worker rows by id."""
     rows = opened.database.read(lambda connection: connection.execute(sa.select(WORKERS)).all())
     return {row.worker_id: row for row in rows}
-
-
-def silence(opened, queue, seconds):
-    """Set a worker's heartbeat back by some seconds."""
-    mine = WORKERS.c.worker_id == queue.worker.worker_id
-    change(opened, sa.update(WORKERS).where(mine).values(heartbeat_at=database_seconds() - seconds))
 
 
 def test_database_clock_advances_within_transaction(open_worker):
@@ -60,8 +54,8 @@ def test_heartbeat_marks_silent_worker_lost(open_worker):
     opened = open_worker(2)
     crew = lost, late, other = [joined(opened, Study()) for _ in range(3)]
     lost.claim(), late.claim()
-    silence(opened, lost, 11.0)
-    silence(opened, late, 8.0)
+    silence(opened, lost)
+    silence(opened, late, seconds=8.0)
     beat(opened, other)
     assert [rows_of(opened)[each.worker.worker_id].state for each in crew] == [LOST, ALIVE, ALIVE]
     assert [trial.state for trial in opened.study.trials] == [TrialState.WAITING, TrialState.RUNNING]
@@ -76,7 +70,7 @@ def test_claim_marks_silent_worker_lost(open_worker):
     lost, other = joined(opened, Study()), joined(opened, Study())
     lost.claim()
     assert other.claim() == NoTrialLeft(study_finished=False)
-    silence(opened, lost, 11.0)
+    silence(opened, lost)
     assert (other.claim().number, other.claim()) == (0, NoTrialLeft(study_finished=False))
 
 
@@ -84,7 +78,7 @@ def test_lost_worker_is_read_as_lost_before_it_is_marked(open_worker):
     """Every view applies one rule, whether or not another worker has marked the row."""
     opened = open_worker()
     lost, alive = joined(opened, Study()), joined(opened, Study())
-    silence(opened, lost, 11.0)
+    silence(opened, lost)
     first, second = opened.database.read(lambda connection: read_workers(connection, opened.study_id))
     assert (first.worker_id, first.state, second.state) == (lost.worker.worker_id, LOST, ALIVE)
     assert first.heartbeat_seconds >= 11.0
