@@ -3,20 +3,17 @@
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
-import optuna
 import pytest
 from optuna.trial import create_trial
 
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
 from spaces.space import combinations, resolve
 from studies import Study
-from studies.database.connection import open_storage
 from studies.database.stored_trials import key_of, progress
-from studies.database.urls import sqlite_url
 from studies.outcome import COMPLETE, FAILED, PRUNED, WAITING, TrialOutcome
 from studies.trials.repeats import is_exhausted, max_distinct_trials
 from studies.workers.worker import Worker
-from tests.support.fakes import joined, opened_tiny, run_context, run_tiny
+from tests.support.fakes import joined, load_plainly, opened_tiny, run_context, run_tiny
 
 FINITE = Space(
     data=Digits(),
@@ -44,40 +41,32 @@ def keys(study):
     return [key_of(trial.params) for trial in study.trials]
 
 
-def plain(folder):
-    """Return the study as plain Optuna loads it."""
-    return optuna.load_study(study_name="tiny", storage=open_storage(sqlite_url(folder / "study.db")))
+def search(folder, evaluate=evaluate_quickly, **settings):
+    """Search the whole space."""
+    return run_tiny(folder, Study(**{"trials": 40, "sampler": "random", **settings}), evaluate, FINITE)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "cmaes"])
 def test_exhausted_space_ends_the_search(tmp_path, sampler):
-    """Each recipe is evaluated once, also of conditional spaces; failed and pruned trials count as evaluated."""
+    """Each recipe is evaluated once, in an order that the seed determines; failed and pruned trials count too."""
     assert combinations(FINITE) == SIZE
-    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
+    study = search(tmp_path, sampler=sampler)
     assert len(study.trials) == len(set(keys(study))) == SIZE
     assert is_exhausted(FINITE, progress(study, 40))
     for trial in study.trials:
         resolve(FINITE, trial.params)
-    again = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
-    assert len(again.trials) == SIZE
-
-
-def test_seed_determines_the_order(tmp_path):
-    """Replacing repeats depends only on the seed and the trials so far."""
-    orders = []
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        orders.append(keys(run_tiny(tmp_path / name, Study(trials=40, sampler="tpe"), evaluate_quickly, FINITE)))
-    assert orders[0] == orders[1]
+    assert len(search(tmp_path, sampler=sampler).trials) == SIZE
+    (tmp_path / "other").mkdir()
+    assert keys(search(tmp_path / "other", sampler=sampler)) == keys(study)
 
 
 @pytest.mark.parametrize("sampler", ["random", "grid"])
 def test_enqueued_repeat_is_evaluated_again(tmp_path, sampler):
     """It does not replace any other recipe."""
-    run_tiny(tmp_path, Study(trials=1, sampler=sampler), evaluate_quickly, FINITE)
+    search(tmp_path, trials=1, sampler=sampler)
     for _ in range(2):
-        plain(tmp_path).enqueue_trial({"backbone": "cnn", "backbone.cnn.filters": 8, "dropout": 0.1 + 0.1})
-    study = run_tiny(tmp_path, Study(trials=40, sampler=sampler), evaluate_quickly, FINITE)
+        load_plainly(tmp_path).enqueue_trial({"backbone": "cnn", "backbone.cnn.filters": 8, "dropout": 0.1 + 0.1})
+    study = search(tmp_path, sampler=sampler)
     assert len(study.trials) == SIZE + 1
     assert len(set(keys(study))) == SIZE
     assert max_distinct_trials(FINITE, study.trials) == SIZE + 1
@@ -85,20 +74,20 @@ def test_enqueued_repeat_is_evaluated_again(tmp_path, sampler):
 
 def test_recipe_added_with_its_value_is_not_evaluated(tmp_path):
     """Its value is known."""
-    run_tiny(tmp_path, Study(trials=1, sampler="random"), evaluate_quickly, FINITE)
-    first = plain(tmp_path).trials[0]
+    search(tmp_path, trials=1)
+    first = load_plainly(tmp_path).trials[0]
     params = {**first.params, "dropout": 0.2}
-    plain(tmp_path).add_trial(create_trial(params=params, distributions=first.distributions, value=0.9))
-    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), evaluate_quickly, FINITE)
+    load_plainly(tmp_path).add_trial(create_trial(params=params, distributions=first.distributions, value=0.9))
+    study = search(tmp_path)
     assert len(study.trials) == len(set(keys(study))) == SIZE
 
 
 def test_invalid_trial_is_no_recipe(tmp_path):
     """A trial whose values the space refuses does not count as evaluated."""
-    run_tiny(tmp_path, Study(trials=1, sampler="random"), evaluate_quickly, FINITE)
+    search(tmp_path, trials=1)
     for _ in range(3):
-        plain(tmp_path).enqueue_trial({"dropout": 0.7})
-    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), evaluate_quickly, FINITE)
+        load_plainly(tmp_path).enqueue_trial({"dropout": 0.7})
+    study = search(tmp_path)
     assert len(study.trials) == SIZE + 3
     assert is_exhausted(FINITE, progress(study, 40))
 
@@ -116,7 +105,7 @@ def test_workers_share_the_recipes(tmp_path):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
-    study = plain(tmp_path)
+    study = load_plainly(tmp_path)
     assert len(study.trials) == len(set(keys(study))) == SIZE
 
 
@@ -126,13 +115,10 @@ def test_interrupted_trial_is_not_a_repeat(tmp_path):
 
     def interrupted(trial, recipe, before):
         calls.append((trial.number, key_of(trial.trial.params)))
-        return (
-            TrialOutcome(WAITING, None, None, 0, 0.0, "")
-            if len(calls) == 3
-            else evaluate_quickly(trial, recipe, before)
-        )
+        waits = len(calls) == 3
+        return TrialOutcome(WAITING, None, None, 0, 0.0, "") if waits else evaluate_quickly(trial, recipe, before)
 
-    study = run_tiny(tmp_path, Study(trials=40, sampler="random"), interrupted, FINITE)
+    study = search(tmp_path, interrupted)
     assert calls[2] == calls[3]
     assert len(study.trials) == len(set(keys(study))) == SIZE
 

@@ -23,41 +23,39 @@ def test_trial_zero_is_the_baseline_and_never_pruned(tmp_path):
     assert study.trials[0].state == TrialState.COMPLETE
 
 
-@pytest.mark.parametrize("pruner", ["hyperband", "asha", "median"])
+@pytest.mark.parametrize("pruner", ["hyperband", "asha", "median", "none"])
 def test_pruners_prune_but_not_in_the_last_epoch(tmp_path, pruner):
-    """A pruned trial has fewer epochs than a complete one."""
+    """A pruned trial has fewer epochs than a complete one; `none` prunes nothing."""
     study = run_tiny(tmp_path, Study(trials=30, pruner=pruner))
     pruned = [t for t in study.trials if t.state == TrialState.PRUNED]
-    assert pruned
+    assert bool(pruned) == (pruner != "none")
     assert all(len(t.intermediate_values) < EPOCHS for t in pruned)
-
-
-def test_without_a_pruner_every_trial_is_complete(tmp_path):
-    """`none` prunes nothing."""
-    assert progress(run_tiny(tmp_path, Study(trials=12, pruner="none")), 12).complete == 12
+    assert len(pruned) + progress(study, 30).complete == 30
 
 
 def test_second_run_adds_exactly_the_missing_trials(tmp_path):
-    """5 trials, then 12 in total: the second run evaluates 7, the same ones as a single run of 12."""
+    """5 trials, then 12 in total: the second run evaluates 7, the same ones as a single run of 12; a third one none."""
     run_tiny(tmp_path, Study(trials=5))
-    again = CurveObjective()
-    study = run_tiny(tmp_path, Study(trials=12), again)
+    second, third = CurveObjective(), CurveObjective()
+    study = run_tiny(tmp_path, Study(trials=12), second)
     (tmp_path / "one").mkdir()
     undisturbed = run_tiny(tmp_path / "one", Study(trials=12))
-    assert again.calls == list(range(5, 12))
+    assert second.calls == list(range(5, 12))
     assert [t.params for t in study.trials] == [t.params for t in undisturbed.trials]
+    run_tiny(tmp_path, Study(trials=12), third)
+    assert third.calls == []
 
 
-def test_finished_study_evaluates_nothing(tmp_path):
-    """The same command finds nothing left to do."""
-    run_tiny(tmp_path, Study(trials=3))
-    again = CurveObjective()
-    run_tiny(tmp_path, Study(trials=3), again)
-    assert again.calls == []
+def with_ends(ends):
+    """Return an objective by which some trials end otherwise, or raise an error."""
 
+    def evaluate(trial, recipe, before):
+        end = ends.get(trial.number)
+        if isinstance(end, Exception):
+            raise end
+        return end or CurveObjective()(trial, recipe, before)
 
-class Killed(BaseException):
-    """The process was killed."""
+    return evaluate
 
 
 def test_trial_of_killed_worker_is_retried_with_its_parameters(tmp_path):
@@ -69,55 +67,38 @@ def test_trial_of_killed_worker_is_retried_with_its_parameters(tmp_path):
     killed.report(0.1, 1)
     killed.write()
     queue.worker.deregister(opened.database)
-    calls = CurveObjective(), CurveObjective()
-
-    def evaluate(trial, recipe, before):
-        if trial.number == 0 and len(calls[0].calls) == 0:
-            calls[0].calls.append(0)
-            return TrialOutcome("complete", 0.5, 1, 1, 0.0)
-        return calls[1](trial, recipe, before)
-
-    study = run_tiny(tmp_path, Study(trials=6), evaluate)
-    assert [t.number for t in study.trials] == list(range(6))
-    assert all(t.state.is_finished() for t in study.trials)
+    study = run_tiny(tmp_path, Study(trials=6), with_ends({0: TrialOutcome("complete", 0.5, 1, 1, 0.0)}))
+    assert [(t.number, t.state.is_finished()) for t in study.trials] == [(number, True) for number in range(6)]
     assert study.trials[0].params == baseline(TINY)
 
 
 def test_error_that_ends_the_run_requeues_its_trial(tmp_path):
     """An error that the user can fix costs no trial."""
-
-    def broken(trial, recipe, before):
-        raise ModelError("weights are absent")
-
     with pytest.raises(ModelError):
-        run_tiny(tmp_path, Study(trials=3), broken)
+        run_tiny(tmp_path, Study(trials=3), with_ends({0: ModelError("weights are absent")}))
     study = run_tiny(tmp_path, Study(trials=3))
     assert [t.state.is_finished() for t in study.trials] == [True] * 3
 
 
-def run_interrupted(folder, number, recorder=None):
-    """Run a study of 5 trials that a signal interrupts in one of them."""
-    stop = StopRequest()
+def test_interrupted_trial_is_resumed_first(tmp_path):
+    """After a signal no further trial starts; the next run claims the waiting one first, if the limit needs another."""
+    stop, recorder = StopRequest(), Recorder()
 
     def interrupted(trial, recipe, before):
-        if trial.number == number:
-            stop.request(StopReason.SIGINT)
-            return TrialOutcome(WAITING, None, None, 0, 0.0, StopReason.SIGINT)
-        return CurveObjective()(trial, recipe, before)
+        if trial.number < 3:
+            return CurveObjective()(trial, recipe, before)
+        stop.request(StopReason.SIGINT)
+        return TrialOutcome(WAITING, None, None, 0, 0.0, StopReason.SIGINT)
 
-    return run_tiny(folder, Study(trials=5), interrupted, stop=stop, listener=recorder)
-
-
-def test_interrupted_trial_is_resumed_first(tmp_path):
-    """After a signal no further trial starts, and the next run claims the waiting one first."""
-    recorder = Recorder()
-    study = run_interrupted(tmp_path, 2, recorder)
-    params = study.trials[2].params
-    assert [event.outcome.state for event in recorder.of(TrialEnded)][-1] == WAITING
+    study = run_tiny(tmp_path, Study(trials=5), interrupted, stop=stop, listener=recorder)
+    params = study.trials[3].params
+    assert recorder.of(TrialEnded)[-1].outcome.state == WAITING
     again = CurveObjective()
+    run_tiny(tmp_path, Study(trials=2), again)
+    assert again.calls == []
     study = run_tiny(tmp_path, Study(trials=5), again)
-    assert again.calls == [2, 3, 4]
-    assert study.trials[2].params == params
+    assert again.calls == [3, 4]
+    assert study.trials[3].params == params
 
 
 def test_no_trial_starts_after_the_deadline(tmp_path):
@@ -127,41 +108,27 @@ def test_no_trial_starts_after_the_deadline(tmp_path):
     assert calls.calls == []
 
 
-def test_budget_below_the_ended_trials_evaluates_nothing(tmp_path):
-    """A waiting trial is not claimed if enough trials have ended."""
-    run_interrupted(tmp_path, 3)
-    again = CurveObjective()
-    run_tiny(tmp_path, Study(trials=2), again)
-    assert again.calls == []
+FAILURE = TrialOutcome(FAILED, None, None, 0, 0.0, "ValueError: broken")
 
 
 def test_failed_trial_counts_and_keeps_its_reason(tmp_path):
     """The database stores why it failed."""
-
-    def sometimes(trial, recipe, before):
-        if trial.number == 1:
-            return TrialOutcome(FAILED, None, None, 0, 0.0, "ValueError: no")
-        return CurveObjective()(trial, recipe, before)
-
-    study = run_tiny(tmp_path, Study(trials=4), sometimes)
-    assert progress(study, 4).failed == 1
-    assert study.trials[1].user_attrs["search:outcome"]["reason"] == "ValueError: no"
-    assert len(study.trials) == 4
+    study = run_tiny(tmp_path, Study(trials=4), with_ends({1: FAILURE}))
+    assert (progress(study, 4).failed, len(study.trials)) == (1, 4)
+    assert study.trials[1].user_attrs["search:outcome"]["reason"] == FAILURE.reason
 
 
 def test_search_ends_early_if_its_first_trials_all_fail(tmp_path):
     """After five failures the reason is shown, and no further trial is wasted."""
-    with pytest.raises(NoResultError, match="ValueError: broken"):
-        run_tiny(tmp_path, Study(trials=50), lambda *_: TrialOutcome(FAILED, None, None, 0, 0.0, "ValueError: broken"))
+    with pytest.raises(NoResultError, match=FAILURE.reason):
+        run_tiny(tmp_path, Study(trials=50), with_ends(dict.fromkeys(range(5), FAILURE)))
 
 
 def test_lower_loss_decides_between_equal_trials(tmp_path):
     """Equal accuracies are common with few validation images; then the loss decides, then the number."""
-
-    def equal(trial, recipe, before):
-        return TrialOutcome("complete", 0.5, 1, 1, 0.0, loss=0.25 if trial.number in (2, 3) else 0.75)
-
-    assert progress(run_tiny(tmp_path, Study(trials=5), equal), 5).best.number == 2
+    losses = enumerate([0.75, 0.75, 0.25, 0.25, 0.75])
+    ends = {number: TrialOutcome("complete", 0.5, 1, 1, 0.0, loss=loss) for number, loss in losses}
+    assert progress(run_tiny(tmp_path, Study(trials=5), with_ends(ends)), 5).best.number == 2
 
 
 @pytest.mark.slow
