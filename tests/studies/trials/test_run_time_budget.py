@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -25,26 +26,24 @@ from studies.trials.trial_meter import TrialClock
 COSTS = Costs(start_seconds=2.0, epoch_seconds=3.0, image_seconds=0.01, layers=20)
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def time():
+    """Return a clock that is set by hand."""
+    return SimpleNamespace(now=0.0)
 
 
 @pytest.fixture
-def clock():
-    """Return a clock at zero."""
-    return Clock()
+def budget(time):
+    """Return a function that makes the budget of a command that may take `limit` seconds."""
 
+    def make(limit, best_epochs=None, **named):
+        made = TimeBudget(StopRequest(deadline=limit, clock=lambda: time.now), **named)
+        made.begin()
+        if best_epochs is not None:
+            made.best_is(COSTS, (best_epochs, 0), 1.0, test_images=10)
+        return made
 
-def budget(clock: Clock, limit: float | None, **named) -> TimeBudget:
-    """Return the budget of a command that may take `limit` seconds from now."""
-    made = TimeBudget(StopRequest(deadline=None if limit is None else clock() + limit, clock=clock), **named)
-    made.begin()
-    return made
+    return make
 
 
 @pytest.mark.parametrize(
@@ -58,12 +57,12 @@ def budget(clock: Clock, limit: float | None, **named) -> TimeBudget:
     ],
     ids=["steps", "epoch", "slower machine", "no steps", "nothing"],
 )
-def test_training_is_measured_by_its_steps_and_epochs(clock, steps, epochs, expected):
+def test_training_is_measured_by_its_steps_and_epochs(time, steps, epochs, expected):
     """The start ends with the first step; an epoch costs the median or the last one, if the machine became slower."""
-    measured = TrialClock(batch_size=10, images=100, clock=clock)
-    for clock.now, number in steps:
+    measured = TrialClock(batch_size=10, images=100, clock=lambda: time.now)
+    for time.now, number in steps:
         measured.step_ended(number)
-    for clock.now in epochs:
+    for time.now in epochs:
         measured.epoch_ended()
     assert measured.costs == expected
 
@@ -95,8 +94,7 @@ def test_export_time_grows_with_layers_test_images_and_slowness():
     """Each is part of the expected time; the number of layers may be unknown."""
     base = export_seconds(COSTS, 100)
     assert export_seconds(COSTS, 200) == pytest.approx(base + 1.0)
-    assert export_seconds(Costs(2.0, 3.0, 0.01, 120), 100) > base
-    assert export_seconds(Costs(2.0, 3.0, 0.01, None), 100) > base
+    assert all(export_seconds(replace(COSTS, layers=layers), 100) > base for layers in (120, None))
     assert export_seconds(COSTS, 0, slower=3.0) == pytest.approx(3 * export_seconds(COSTS, 0))
 
 
@@ -117,14 +115,13 @@ def test_slowness_follows_from_processor_and_load(cpu_seconds, load, expected):
     assert times_slower(cpu_seconds, load, cores=2) == expected
 
 
-def test_search_ends_in_time_for_retraining_and_export(clock):
+def test_search_ends_in_time_for_retraining_and_export(time, budget):
     """The time limit includes both; the trial that ends with the search does not change the reserve."""
-    made = budget(clock, 100.0)
-    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
+    made = budget(100.0, best_epochs=4)
     needed = retraining_seconds(COSTS, (4, 0), 1.0) + export_seconds(COSTS, 10)
-    clock.now = 100.0 - needed - 0.1
+    time.now = 100.0 - needed - 0.1
     assert not made.stop.out_of_time
-    clock.now = 100.0 - needed + 3.0
+    time.now = 100.0 - needed + 3.0
     assert made.stop.out_of_time
     made.best_is(COSTS, (4, 0), 1.0, test_images=10)
     assert made.stop.out_of_time
@@ -132,14 +129,14 @@ def test_search_ends_in_time_for_retraining_and_export(clock):
     assert not made.stop.out_of_time
 
 
-def test_search_gets_the_time_of_a_retraining_that_does_not_fit(clock):
+def test_search_gets_the_time_of_a_retraining_that_does_not_fit(time, budget):
     """Then time is reserved for the export alone, of the trial's own weights."""
-    made = budget(clock, 100.0)
-    clock.now = 70.0
+    made = budget(100.0)
+    time.now = 70.0
     made.best_is(COSTS, (40, 0), 1.0, test_images=10)
-    clock.now = 90.0
+    time.now = 90.0
     assert not made.stop.out_of_time
-    clock.now = 100.0 - export_seconds(COSTS, 10) + 0.1
+    time.now = 100.0 - export_seconds(COSTS, 10) + 0.1
     assert made.stop.out_of_time
     assert not made.end_search()
 
@@ -149,28 +146,28 @@ def test_search_gets_the_time_of_a_retraining_that_does_not_fit(clock):
     [(50.0, 1.0, export_seconds(COSTS, 200) + 1.0), (10.0, 50.0, 10.0 * MAX_EXPORT_FRACTION)],
     ids=["idle machine", "loaded machine"],
 )
-def test_first_trial_reserves_time_to_validate_and_export_it(clock, limit, slower, expected):
+def test_first_trial_reserves_time_to_validate_and_export_it(budget, limit, slower, expected):
     """A loaded machine may look too slow, but time to train remains: without a step there is nothing to export."""
-    made = budget(clock, limit, slower=lambda: slower)
+    made = budget(limit, slower=lambda: slower)
     made.trial_runs(COSTS, judged_images=100, test_images=200)
     assert made.stop.reserve_seconds == pytest.approx(expected)
 
 
-def test_trial_begins_only_with_time_for_more_than_its_start(clock):
+def test_trial_begins_only_with_time_for_more_than_its_start(time, budget):
     """While there is no result, less time is enough."""
-    made = budget(clock, 20.0)
+    made = budget(20.0)
     made.trial_ended(COSTS)
-    clock.now = 18.1
+    time.now = 18.1
     assert made.has_time_to_begin()
-    clock.now = 19.0
+    time.now = 19.0
     assert not made.has_time_to_begin()
     made.best_is(COSTS, (1, 0), 1.0, test_images=0)
     assert not made.has_time_to_begin()
 
 
-def test_first_trial_waits_for_features_if_it_cannot_train_on_images(clock):
+def test_first_trial_waits_for_features_if_it_cannot_train_on_images(budget):
     """Where neither fits, they are computed for the next run."""
-    made = budget(clock, 100.0)
+    made = budget(100.0)
     quick, slow = Costs(1.0, 0.0, 0.1, 20, is_whole=False), Costs(40.0, 0.0, 0.1, 20, is_whole=False)
     assert made.has_time_to_prepare(49.0, quick)
     assert not made.has_time_to_prepare(51.0, quick)
@@ -179,42 +176,36 @@ def test_first_trial_waits_for_features_if_it_cannot_train_on_images(clock):
     assert made.has_time_to_prepare(51.0, quick)
 
 
-def test_large_model_is_not_written_again_after_the_limit(clock):
+def test_large_model_is_not_written_again_after_the_limit(time, budget):
     """A few seconds beyond the limit are tolerated."""
-    made = budget(clock, 10.0)
+    made = budget(10.0)
     assert made.has_time_to_write(100)
-    clock.now = 10.0
+    time.now = 10.0
     assert made.has_time_to_write(20)
     assert not made.has_time_to_write(100)
 
 
-def test_everything_has_time_without_a_limit(clock):
+def test_everything_has_time_without_a_limit(time, budget):
     """Nothing is reserved, and the best trial is always retrained."""
-    made = budget(clock, None)
-    made.best_is(COSTS, (1000, 0), 1.0, test_images=10**6)
-    clock.now = 1e9
-    assert made.has_time_to_begin()
-    assert made.has_time_to_restart(1e9)
-    assert made.has_time_to_write(10**6)
-    assert not made.stop.out_of_time
-    assert math.isinf(made.stop.seconds_left)
-    assert made.end_search()
+    made = budget(None, best_epochs=1000)
+    time.now = 1e9
+    assert all((made.has_time_to_begin(), made.has_time_to_restart(1e9), made.has_time_to_write(10**6)))
+    assert (made.stop.out_of_time, made.stop.seconds_left, made.end_search()) == (False, math.inf, True)
 
 
-def test_nothing_is_reserved_without_an_export(clock):
+def test_nothing_is_reserved_without_an_export(budget):
     """The search may use all the time."""
-    made = budget(clock, 30.0, exports=False)
+    made = budget(30.0, best_epochs=4, exports=False)
     made.trial_runs(COSTS, judged_images=100, test_images=200)
-    made.best_is(COSTS, (4, 0), 1.0, test_images=10)
     assert made.stop.reserve_seconds == 0.0
     assert not made.can_measure_batch(0)
 
 
-def test_unfinished_model_is_validated_on_at_least_one_batch(clock):
+def test_unfinished_model_is_validated_on_at_least_one_batch(time, budget):
     """More batches follow while the export has time; none after Ctrl-C."""
-    made = budget(clock, 30.0)
+    made = budget(30.0)
     made.trial_runs(COSTS, judged_images=100, test_images=0)
-    clock.now = 29.0
+    time.now = 29.0
     assert made.can_measure_batch(0)
     assert not made.can_measure_batch(1)
     made.stop.request(StopReason.SIGINT)

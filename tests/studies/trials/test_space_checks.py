@@ -1,11 +1,16 @@
 """Checks before the first trial that build no model."""
 
+from dataclasses import replace
+
 import keras
 import pytest
 
 from spaces import Choice, Digits, Space
 from spaces.errors import ModelError
 from studies.trials.space_checks import precision_of_file
+
+SPACE = Space(data=Digits())
+CHOICE = Choice("float32", "mixed_float16")
 
 
 @pytest.fixture
@@ -15,31 +20,26 @@ def set_policy():
     keras.config.set_dtype_policy("float32")
 
 
-def test_global_policy_becomes_the_precision(set_policy):
-    """It is used for every trial and reported."""
-    set_policy("mixed_bfloat16")
-    precision, [notice] = precision_of_file(Space(data=Digits()))
-    assert precision == "mixed_bfloat16"
-    assert "used as Space(precision='mixed_bfloat16')" in notice
+@pytest.mark.parametrize(
+    ("policy", "space", "precision", "notice"),
+    [
+        ("mixed_bfloat16", SPACE, "mixed_bfloat16", "used as Space(precision='mixed_bfloat16')"),
+        ("mixed_bfloat16", replace(SPACE, precision=CHOICE), CHOICE, "mixed_bfloat16 has no effect"),
+        ("float32", SPACE, "float32", ""),
+    ],
+    ids=["policy", "space and policy", "neither"],
+)
+def test_global_policy_becomes_the_precision(set_policy, policy, space, precision, notice):
+    """It is used for every trial unless the space has a precision, and reported."""
+    set_policy(policy)
+    found, notices = precision_of_file(space)
+    assert (found, len(notices)) == (precision, bool(notice))
+    assert notice in "".join(notices)
     assert keras.config.dtype_policy().name == "float32"
-
-
-def test_precision_of_the_space_overrides_the_policy(set_policy):
-    """A policy without effect is reported."""
-    set_policy("mixed_bfloat16")
-    choice = Choice("float32", "mixed_float16")
-    precision, [notice] = precision_of_file(Space(data=Digits(), precision=choice))
-    assert precision == choice
-    assert "mixed_bfloat16 has no effect" in notice
-
-
-def test_precision_without_a_policy_is_not_reported():
-    """The precision of the space is used."""
-    assert precision_of_file(Space(data=Digits())) == ("float32", ())
 
 
 def test_unsupported_policy_is_refused(set_policy):
     """A policy that is no precision of a space is an error."""
     set_policy("float16")
     with pytest.raises(ModelError, match="dtype policy to float16"):
-        precision_of_file(Space(data=Digits()))
+        precision_of_file(SPACE)

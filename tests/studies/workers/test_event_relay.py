@@ -7,39 +7,30 @@ from types import SimpleNamespace
 
 from studies import Study
 from studies.database.urls import sqlite_url
-from studies.events import RunListener
+from studies.events import TrialEnded
 from studies.outcome import Progress, WorkerInfo
 from studies.status.monitor import StudyMonitor, StudySnapshot
 from studies.workers.event_relay import EventRelay
-from tests.support.fakes import run_tiny
+from tests.support.fakes import Recorder, run_tiny
 
 OWN = WorkerInfo(socket.gethostname(), 11, "CPU", log="logs/worker-1.log", worker_id="a")
 OTHER = WorkerInfo("elsewhere", 12, "GPU 0", worker_id="b")
 
 
 @dataclass
-class Recorder(RunListener):
-    """Keeps what is reported."""
+class WorkerRecorder(Recorder):
+    """Records what is reported of workers too."""
 
     lines: list = field(default_factory=list)
     workers: list = field(default_factory=list)
-    ended: list = field(default_factory=list)
-    opened: list = field(default_factory=list)
-
-    def on_study_opened(self, event):
-        self.opened.append(event)
-
-    def on_trial_ended(self, event):
-        self.ended.append(event)
 
     def on_workers_changed(self, workers):
         self.workers = list(workers)
 
-    def on_worker_lost(self, text):
-        self.lines.append(text)
+    def on_worker_output(self, *texts):
+        self.lines.append(texts[-1])
 
-    def on_worker_output(self, label, text):
-        self.lines.append(text)
+    on_worker_lost = on_worker_output
 
 
 def snapshot(*workers, exporter=None):
@@ -47,7 +38,7 @@ def snapshot(*workers, exporter=None):
 
 
 def relay_to_recorder(**known):
-    recorder = Recorder()
+    recorder = WorkerRecorder()
     return recorder, EventRelay(recorder, lambda now: now, **known)
 
 
@@ -56,7 +47,7 @@ def test_study_is_reported_once_with_all_its_workers():
     recorder, relay = relay_to_recorder()
     for _ in range(2):
         relay.relay(snapshot(OTHER, OWN), {11})
-    assert len(recorder.opened) == 1
+    assert len(recorder.events) == 1
     assert recorder.workers == sorted([OTHER, OWN], key=lambda worker: worker.host)
 
 
@@ -69,8 +60,9 @@ def test_each_trial_is_reported_once_with_the_progress_of_its_moment(tmp_path):
     recorder, relay = relay_to_recorder(reported={0})
     for _ in range(2):
         relay.relay(replace(now, workers=(replace(OWN, pid=os.getpid()),)), {os.getpid()})
-    assert [(event.number, event.progress.done) for event in recorder.ended] == [(1, 2), (2, 3), (3, 4)]
-    assert all(event.outcome.state == "complete" and event.outcome.epochs == 9 for event in recorder.ended)
+    ended = recorder.of(TrialEnded)
+    assert [(event.number, event.progress.done) for event in ended] == [(1, 2), (2, 3), (3, 4)]
+    assert all(event.outcome.state == "complete" and event.outcome.epochs == 9 for event in ended)
 
 
 def test_lost_worker_of_another_supervisor_is_reported_once():

@@ -37,13 +37,8 @@ def test_wait_for_other_workers_is_short_and_needs_a_time_limit(tmp_path):
     """One of their trials may be the best; a trial that does not end is not waited for."""
     opened = opened_tiny(tmp_path, SETTINGS)
     claim_trial(opened.study, joined(opened, SETTINGS))
-    now, waits = [0.0], []
-
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        now[0] += seconds
-
-    wait_for_others(opened.study, StopRequest(clock=lambda: now[0]), wait)
+    waits: list[float] = []
+    wait_for_others(opened.study, StopRequest(clock=lambda: sum(waits)), waits.append)
     assert waits == []
-    wait_for_others(opened.study, StopRequest(deadline=1000.0, clock=lambda: now[0]), wait)
+    wait_for_others(opened.study, StopRequest(deadline=1000.0, clock=lambda: sum(waits)), waits.append)
     assert sum(waits) == pytest.approx(MAX_WAIT_SECONDS, abs=POLL_SECONDS)

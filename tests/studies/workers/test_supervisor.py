@@ -1,6 +1,7 @@
 """Restarting worker processes, with fake children."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,13 +13,8 @@ from studies.workers.supervisor import Slot, Supervisor, describe_exit, max_rest
 KILLED = -9
 
 
-@dataclass
-class FakeLog:
-    number: int
-    path: str = "logs/worker-1.log"
-
-    def tail(self):
-        return "    the last line"
+def fake_log(number):
+    return SimpleNamespace(number=number, path="logs/worker-1.log", tail=lambda: "    the last line")
 
 
 @dataclass
@@ -62,7 +58,7 @@ class FakeWorkers:
 
     def __post_init__(self):
         self.supervisor = Supervisor(
-            [Slot(FakeLog(number)) for number in range(1, self.count + 1)],
+            [Slot(fake_log(number)) for number in range(1, self.count + 1)],
             start=self.start,
             mark_lost=self.lost.append,
             report=self.reports.append,
@@ -79,15 +75,18 @@ class FakeWorkers:
         self.children.append(FakeChild(len(self.children) + 1))
         return self.children[-1]
 
-    def exit(self, code, after=0.0, message=None):
-        """Let the newest child exit, then let time pass until a replacement would have started."""
-        self.children[-1].code = code
-        if message is not None:
-            self.children[-1].events.append(WorkerFailed(code, "StudyError", message))
-        self.now += after
-        continues = self.supervisor.tick()
-        self.now += 10.0
-        return self.supervisor.tick() if continues else False
+    def exit(self, code, after=0.0, message=None, times=1):
+        """Let the newest child exit, then let time pass until a replacement would have started; again `times` times."""
+        for _ in range(times):
+            self.children[-1].code = code
+            if message is not None:
+                self.children[-1].events.append(WorkerFailed(code, "StudyError", message))
+            self.now += after
+            if not self.supervisor.tick():
+                return False
+            self.now += 10.0
+            continues = self.supervisor.tick()
+        return continues
 
 
 @pytest.fixture
@@ -98,23 +97,20 @@ def workers():
 def test_finished_worker_is_not_restarted(workers):
     """Exit code 0 is the end."""
     assert not workers.exit(0)
-    assert len(workers.children) == 1
-    assert workers.lost == []
+    assert (len(workers.children), workers.lost) == (1, [])
 
 
 @pytest.mark.parametrize("code", [KILLED, -11, 1, 143, 6])
 def test_crashed_worker_is_marked_lost_and_restarted(workers, code):
     """Its trial is requeued at once, another process starts, and the user is informed."""
     assert workers.exit(code)
-    assert workers.lost == [1]
-    assert len(workers.children) == 2
+    assert (len(workers.children), workers.lost) == (2, [1])
     assert "worker 1" in workers.reports[0]
 
 
 def test_restarts_are_limited(workers):
     """A worker that keeps crashing without finishing a trial ends the run; the error shows the end of its log."""
-    for _ in range(3):
-        assert workers.exit(KILLED)
+    assert workers.exit(KILLED, times=3)
     with pytest.raises(WorkerError, match=r"crashed 4 times(.|\n)*SIGKILL(.|\n)*the last line(.|\n)*worker-1.log"):
         workers.exit(KILLED)
     assert len(workers.children) == 4
@@ -124,16 +120,14 @@ def test_restarts_are_limited(workers):
 def test_two_crashing_trials_do_not_end_the_run(max_retries):
     """Each may crash as many workers as the study allows before a worker finishes a trial."""
     workers = FakeWorkers(max_restarts=max_restarts(max_retries))
-    for _ in range(2 * (max_retries + 1)):
-        assert workers.exit(KILLED)
+    assert workers.exit(KILLED, times=2 * (max_retries + 1))
     workers.productive.add(len(workers.children))
     assert workers.exit(KILLED)
 
 
 def test_crash_is_judged_by_what_the_database_shows_after_it(workers):
     """The process may have finished a trial just before; an unreachable database is not waited for without end."""
-    for _ in range(3):
-        workers.exit(KILLED)
+    workers.exit(KILLED, times=3)
     workers.database_read_at = workers.now - 1.0
     workers.children[-1].code = KILLED
     assert workers.supervisor.tick()
@@ -154,8 +148,7 @@ def test_crash_is_judged_by_what_the_database_shows_after_it(workers):
 def test_crashes_that_no_trial_causes_end_the_run_soon(joined, message):
     """A worker that never joined the study, or that reports an error, is restarted three times."""
     workers = FakeWorkers(joined=joined, max_restarts=20)
-    for _ in range(3):
-        assert workers.exit(KILLED)
+    assert workers.exit(KILLED, times=3)
     with pytest.raises(SearchError):
         workers.exit(6, message=message)
 
@@ -163,10 +156,8 @@ def test_crashes_that_no_trial_causes_end_the_run_soon(joined, message):
 @pytest.mark.parametrize(("finishes_trials", "seconds"), [(True, 0.0), (False, 250.0)])
 def test_productive_workers_and_rare_crashes_are_restarted_without_limit(workers, finishes_trials, seconds):
     """Only crashes in a row without a finished trial count, and only those of the last ten minutes."""
-    for number in range(1, 20):
-        if finishes_trials:
-            workers.productive.add(number)
-        assert workers.exit(KILLED, after=seconds)
+    workers.productive.update(range(1, 20) if finishes_trials else ())
+    assert workers.exit(KILLED, after=seconds, times=19)
 
 
 def test_restarts_are_delayed_more_each_time(workers):
@@ -186,8 +177,7 @@ def test_restarts_are_delayed_more_each_time(workers):
 
 def test_recycled_worker_has_not_crashed(workers):
     """A new process starts at once, any number of times, without a message."""
-    for _ in range(10):
-        assert workers.exit(RECYCLED)
+    assert workers.exit(RECYCLED, times=10)
     assert (workers.reports, workers.lost) == ([], [])
     assert workers.supervisor.slots[0].is_replacement
 
@@ -204,8 +194,7 @@ def test_errors_of_every_worker_end_the_run_at_once(workers, code, joined):
 
 def test_repeated_error_keeps_its_message_and_exit_code(workers):
     """After the last restart the run fails as the worker did."""
-    for _ in range(3):
-        workers.exit(6, message="the database is away")
+    workers.exit(6, message="the database is away", times=3)
     with pytest.raises(SearchError, match=r"code 6: the database is away\nhint: see logs") as error:
         workers.exit(6, message="the database is away")
     assert error.value.exit_code == 6
@@ -214,8 +203,7 @@ def test_repeated_error_keeps_its_message_and_exit_code(workers):
 def test_message_belongs_to_one_process(workers):
     """A later crash without a message shows the log instead."""
     workers.exit(6, message="the database is away")
-    for _ in range(2):
-        workers.exit(KILLED)
+    workers.exit(KILLED, times=2)
     with pytest.raises(WorkerError, match="the last line"):
         workers.exit(KILLED)
 
@@ -241,11 +229,7 @@ def test_processes_that_ignore_sigterm_are_killed():
     """All are asked at once; after the grace time those that are left are killed, and their trials requeued."""
     workers = FakeWorkers(count=3)
     workers.children[1].ignores_sigterm = True
-
-    def sleep(seconds):
-        workers.now += seconds
-
-    workers.supervisor.end(sleep)
+    workers.supervisor.end(lambda seconds: setattr(workers, "now", workers.now + seconds))
     assert [child.signals for child in workers.children] == [["TERM"], ["TERM", "KILL"], ["TERM"]]
     assert workers.lost == [2]
     assert workers.now < 10.0
