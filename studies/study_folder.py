@@ -28,12 +28,9 @@ class StudyRef:
 
 
 def find_study_folder(text: str, runs: Path, names: tuple[str, ...] = (DATABASE_FILE, COMMAND_FILE)) -> Path | None:
-    """Return the folder of a study, or None if there is none.
+    """Return the folder of a study, by its name in the folder of all studies or by its path; None if there is none.
 
-    Args:
-        text: Name of the study, or its folder.
-        runs: Folder of all studies.
-        names: Names of files of which the folder has at least one.
+    It has at least one file of these names.
     """
     return next(
         (folder for folder in (runs / text, Path(text)) if any((folder / name).is_file() for name in names)), None

@@ -6,10 +6,7 @@ from spaces.errors import ModelError
 
 
 def limit_gpu_memory(limit: int) -> None:
-    """Limit the memory that TensorFlow uses of each GPU.
-
-    Args:
-        limit: Limit for each GPU in bytes.
+    """Limit the memory that TensorFlow uses of each GPU, in bytes.
 
     Raises:
         ModelError: TensorFlow has already started its GPUs, because the space file has used them.

@@ -32,14 +32,9 @@ class BestWeights:
     def save(
         self, number: int, fingerprint: str, attempt: int, weights: Sequence[np.ndarray], state: Mapping[str, Any]
     ) -> None:
-        """Write the weights of a trial.
+        """Write the weights of a trial, as `get_weights` returns them, with a `state` for JSON that describes them.
 
-        Args:
-            number: The trial's number.
-            fingerprint: Identifies what was trained.
-            attempt: Number of earlier claims of the trial.
-            weights: Weights from `get_weights`.
-            state: Description of the weights; JSON.
+        `fingerprint` identifies what was trained, and `attempt` the claim of the trial.
         """
         arrays = {str(index): np.asarray(array) for index, array in enumerate(weights)}
         training_state = TrainingState(0, arrays, state)
@@ -82,11 +77,7 @@ class BestWeights:
 
 
 def params_fingerprint(params: Mapping[str, Scalar]) -> str:
-    """Return a fingerprint of a recipe within its study, also for hypermodels, which are incomplete before training.
-
-    Args:
-        params: The trial's parameters by dotted name.
-    """
+    """Return a fingerprint of a recipe within its study, also for hypermodels, which are incomplete before training."""
     return json.dumps(dict(params), sort_keys=True)
 
 

@@ -43,10 +43,7 @@ def failure_reason(error: Exception) -> str:
 def encode(training_state: TrainingState, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:
     """Return the bytes of a checkpoint in pieces, to be written in order.
 
-    Args:
-        training_state: Content of the checkpoint.
-        fingerprint: Identifies what is trained.
-        study: Identity of the study.
+    `fingerprint` identifies what is trained, and `study` is the identity of the study.
     """
     arrays = {name: np.asarray(array) for name, array in training_state.arrays.items()}
     head = json.dumps(
@@ -67,12 +64,7 @@ def encode(training_state: TrainingState, fingerprint: str, study: str = "") -> 
 
 
 def decode(content: bytes, fingerprint: str, study: str = "") -> TrainingState:
-    """Return the training state in a checkpoint.
-
-    Args:
-        content: The bytes of the checkpoint.
-        fingerprint: Identifies what is to be trained.
-        study: Identity of the study.
+    """Return the training state in a checkpoint of this study, by its identity, and of this training.
 
     Raises:
         UnreadableError: The bytes are incomplete, or belong to another study or training.

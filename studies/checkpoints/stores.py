@@ -32,11 +32,9 @@ class CheckpointStore(Protocol):
 
 
 def store_of_study(chosen: str | None, folder: Path) -> str | Path:
-    """Return the path or URL of a study's checkpoints; several machines need a store that all can access.
+    """Return the path or URL of a study's checkpoints: in the study's folder, unless another place is chosen.
 
-    Args:
-        chosen: Folder or URL for all studies; None for the study's own folder.
-        folder: Folder of the study, named after it.
+    Several machines need a place that all can access.
     """
     return folder / CHECKPOINT_FOLDER if chosen is None else f"{chosen.rstrip('/')}/{folder.name}"
 

@@ -37,15 +37,10 @@ def can_be_corrected(storage: optuna.storages.RDBStorage, study: optuna.Study) -
 
 
 def start_again(storage: optuna.storages.RDBStorage, study: optuna.Study, space: Space, direction: Any) -> optuna.Study:
-    """Delete a study and create it again, with the enqueued trials that no worker has claimed.
+    """Delete a study of which no trial has been evaluated, and create it again with the enqueued trials.
 
-    It gets a new identity, so that checkpoints and late workers of the old one do not touch it.
-
-    Args:
-        storage: Database of the study.
-        study: The study; no trial of it has been evaluated.
-        space: The corrected space.
-        direction: Direction of the metric.
+    Those that a worker has claimed are left out. It gets a new identity, so that checkpoints and late workers of the
+    old one do not touch it.
     """
     name, enqueued = study.study_name, _enqueued(storage, study)
     own = {key: value for key, value in study.user_attrs.items() if not key.startswith("search:")}

@@ -19,12 +19,7 @@ class Agreement:
         self._differing: dict[int, set[str]] = {}
 
     def note(self, trials: Iterable[FrozenTrial], known: Iterable[FrozenTrial]) -> None:
-        """Add trials that have been read.
-
-        Args:
-            trials: New and changed trials.
-            known: All known trials, including the new ones.
-        """
+        """Add new and changed trials, which are among all known ones."""
         has_changed = False
         for trial in trials:
             for name, distribution in trial.distributions.items():

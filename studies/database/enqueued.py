@@ -59,12 +59,7 @@ def possible_value(parameter: Parameter, value: Any) -> Any:
 
 
 def refuse_unused(space: Space, given: Mapping[str, Any], active: Mapping[str, Scalar]) -> None:
-    """Check that every enqueued value of a trial has been used.
-
-    Args:
-        space: The space.
-        given: The enqueued values.
-        active: Values of the parameters that exist under the selected options.
+    """Check that every enqueued value of a trial belongs to a parameter that the selected options have: an active one.
 
     Raises:
         RefusedValues: A value belongs to a fixed or unknown parameter, or to one that these options do not have.

@@ -31,10 +31,7 @@ def identify(connection: sa.Connection, study_id: int) -> str:
     """Return the identity of a study; a study without one, or with that of another study, gets a new one.
 
     A copied study carries the identity of the original. Rows of a deleted study with the same study id are removed.
-
-    Args:
-        connection: Inside a transaction, under `schema_lock`.
-        study_id: Id of the study in the database.
+    Call it under `schema_lock`.
     """
     known = identity_of(connection, study_id)
     if known is not None:
@@ -61,11 +58,7 @@ def identities(connection: sa.Connection) -> dict[int, str]:
 
 
 def is_carried(table: sa.Table) -> Any:
-    """Return the SQL condition that Optuna's study has the identity of a row of search.
-
-    Args:
-        table: Table with the columns `study_id` and `identity`.
-    """
+    """Return the SQL condition that Optuna's study has the `study_id` and the `identity` of a row of search."""
     carried = sa.exists().where(
         OPTUNA_STUDY_ATTRIBUTES.c.study_id == table.c.study_id, OPTUNA_STUDY_ATTRIBUTES.c.key == IDENTITY
     )
@@ -89,12 +82,7 @@ def is_of_its_study() -> Any:
 
 
 def require(connection: sa.Connection, study_id: int, identity: str | None) -> str:
-    """Return the identity of a study.
-
-    Args:
-        connection: Inside a transaction.
-        study_id: Id of the study in the database.
-        identity: Expected identity; None for any.
+    """Return the identity of a study, which must be the expected one unless that is None.
 
     Raises:
         StudyDeletedError: The study has been deleted, or another one has its id.

@@ -48,9 +48,7 @@ def start_ticks(pid: int) -> int | None:
 def is_gone(pid: int, start: int | None) -> bool:
     """Return True if the process of this machine with that id has certainly ended.
 
-    Args:
-        pid: Its process id.
-        start: When it started, as `start_ticks` tells; None leaves no certainty, since ids are used again.
+    `start` is what `start_ticks` returned for it; None leaves no certainty, since ids are used again.
     """
     if start is None:
         return False

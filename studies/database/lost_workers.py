@@ -19,8 +19,7 @@ from studies.outcome import ALIVE, LOST
 def is_lost(now: Any = None) -> Any:
     """Return the SQL expression for "this worker is lost", the only rule for it.
 
-    Args:
-        now: Time on the database's clock, in seconds; None for the time at which the expression is evaluated.
+    `now` is a time on the database's clock, in seconds; None is the time at which the expression is evaluated.
     """
     missed = sa.func.coalesce(_of_study(STUDIES.c.outages), 0) - WORKERS.c.outages
     is_silent = (_seconds_since_heartbeat(now) > WORKERS.c.lost_after_seconds) | (missed > MOST_MISSED_OUTAGES)
@@ -54,10 +53,7 @@ def _missed_heartbeat(now: Any) -> Any:
 def mark_lost_workers(connection: sa.Connection, study_id: int, now: float | None = None) -> None:
     """Mark workers without a heartbeat as lost and requeue their trials.
 
-    Args:
-        connection: Inside a transaction.
-        study_id: The study.
-        now: Time on the database's clock if this transaction has already called `notice_outage`; None calls it.
+    `now` is the time on the database's clock if this transaction has already called `notice_outage`; None calls it.
     """
     now = notice_outage(connection, study_id).now if now is None else now
     suspects = _suspects(connection, study_id, is_lost(now) | (WORKERS.c.machine == machine()), now)
@@ -79,11 +75,7 @@ def mark_dead_workers(connection: sa.Connection, study_id: int) -> None:
 def mark_process_lost(connection: sa.Connection, study_id: int, pid: int, on: str | None = None) -> None:
     """Mark the workers of a process that is known to be dead as lost, whenever their last heartbeat was.
 
-    Args:
-        connection: Inside a transaction.
-        study_id: The study.
-        pid: Process id.
-        on: Machine of the process, as `local_process.machine` names it; None for this machine.
+    `on` is the machine of the process, as `local_process.machine` names it; None is this one.
     """
     of_process = (WORKERS.c.machine == (on or machine())) & (WORKERS.c.pid == pid) & (WORKERS.c.state == ALIVE)
     dead = sa.select(WORKERS.c.worker_id).where(WORKERS.c.study_id == study_id, of_process)
@@ -116,13 +108,7 @@ def _mark_silent_workers(
 
 
 def end_worker(connection: sa.Connection, worker_id: str, state: str) -> None:
-    """Mark a worker as ended or lost, and requeue its trial.
-
-    Args:
-        connection: Inside a transaction.
-        worker_id: The worker.
-        state: `ended` or `lost`.
-    """
+    """Mark a worker as `ended` or `lost`, and requeue its trial."""
     query = sa.select(WORKERS.c.worker_id).where(WORKERS.c.worker_id == worker_id, WORKERS.c.state == ALIVE)
     _requeue_trials(connection, connection.scalars(query.with_for_update()).all(), state)
 

@@ -32,14 +32,7 @@ _stored_step = models.TrialIntermediateValueModel.stored_repr_to_intermediate_va
 def read_trials(
     connection: sa.Connection, study_id: int, *, after: int = -1, among: Collection[int] = ()
 ) -> list[FrozenTrial]:
-    """Return the trials of a study, by number.
-
-    Args:
-        connection: Inside a transaction.
-        study_id: The study.
-        after: Only trials with a larger id, and those of `among`.
-        among: Ids of further trials to read.
-    """
+    """Return the trials of a study, by number: those with an id larger than `after`, and those `among` other ids."""
     chunks = _chunks([trial_id for trial_id in among if trial_id <= after]) or [()]
     # The first statement also reads the new trials.
     newer = {"study": study_id, "after": after}

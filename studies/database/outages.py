@@ -35,11 +35,7 @@ class OutageCheck:
 def notice_outage(connection: sa.Connection, study_id: int) -> OutageCheck:
     """Record an outage that has just ended.
 
-    Call this before writing a heartbeat, which hides the gap.
-
-    Args:
-        connection: Inside a transaction that has not locked any worker or trial.
-        study_id: The study.
+    Call this before writing a heartbeat, which hides the gap, in a transaction that has not locked any worker or trial.
     """
     found = connection.execute(_last_heartbeat(study_id)).one_or_none()
     if found is None:

@@ -50,13 +50,11 @@ class FewConnections(QueuePool):
 
 
 def share_one_connection(engine: Engine) -> None:
-    """Let all threads use one connection, with bounded waits for locks.
+    """Let all threads use one connection of an engine with `FewConnections`, with bounded waits for locks.
 
-    A lock is waited for `LOCK_SECONDS`, and then tried again. The server ends a transaction that is idle for
-    `IDLE_TRANSACTION_SECONDS`, since its process has been suspended.
-
-    Args:
-        engine: Engine with `FewConnections`, none of them in use. Optuna needs two while it creates its tables.
+    Call it while none is in use: Optuna needs two while it creates its tables. A lock is waited for `LOCK_SECONDS`,
+    and then tried again. The server ends a transaction that is idle for `IDLE_TRANSACTION_SECONDS`, since its process
+    has been suspended.
     """
     engine.dispose()
     if isinstance(engine.pool, FewConnections):

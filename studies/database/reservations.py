@@ -12,14 +12,9 @@ from studies.database.transactions import Database, upsert
 
 
 def reserve(database: Database, study_id: int, claim: Claim, recipe: str, *, is_requested: bool) -> bool:
-    """Reserve a recipe for a trial; returns False if another trial of the study has it.
+    """Reserve the key of a recipe for a trial; returns False if another trial of the study has it.
 
-    Args:
-        database: The database.
-        study_id: The study.
-        claim: Claim of the trial.
-        recipe: Key of the recipe.
-        is_requested: Whether to reserve it even if another trial has it, because a user enqueued it.
+    One that a user has requested by enqueuing it is reserved anyway.
     """
 
     def work(connection: sa.Connection) -> bool:

@@ -50,10 +50,7 @@ def requeue_trial(
         trial_id: The trial.
         worker_id: The worker that has claimed it; None for a running trial without a claim.
         is_crash: True if the worker crashed; counted if it had finished no further epoch.
-        waits: True to wait for a worker that is writing the trial now; False to skip the trial.
-
-    Returns:
-        The requeued trial, or None if it was skipped.
+        waits: True to wait for a worker that is writing the trial now; False to skip the trial, and return None.
     """
     is_claimed = (CLAIMS.c.trial_id == trial_id) & CLAIMS.c.worker_id.is_not_distinct_from(worker_id)
     query = sa.select(CLAIMS.c.crash_count, CLAIMS.c.epochs_at_claim).where(is_claimed)
@@ -73,25 +70,13 @@ def requeue_trial(
 
 
 def uncount_crash(connection: sa.Connection, trial_id: int, epochs: int) -> None:
-    """Undo the crash that was counted for a trial, unless it has been reset since.
-
-    Args:
-        connection: Inside a transaction.
-        trial_id: The trial.
-        epochs: Finished epochs at the time of that worker's claim.
-    """
+    """Undo a crash that was counted for a trial claimed after that many `epochs`, unless it has been reset since."""
     counts = (CLAIMS.c.trial_id == trial_id) & (CLAIMS.c.epochs_at_claim == epochs) & (CLAIMS.c.crash_count > 0)
     connection.execute(sa.update(CLAIMS).where(counts).values(crash_count=CLAIMS.c.crash_count - 1))
 
 
 def fail_crashing_trials(connection: sa.Connection, study_id: int, max_retries: int) -> bool:
-    """Fail waiting trials with too many crashes; returns True if there was one.
-
-    Args:
-        connection: Inside a transaction that has locked the study.
-        study_id: The study.
-        max_retries: Number of retries after the first crash.
-    """
+    """Fail waiting trials with more crashes than retries; returns True if there was one. The study is locked."""
     joined = sa.join(TRIALS, CLAIMS, is_of_trial())
     query = sa.select(
         TRIALS.c.trial_id, TRIALS.c.number, crash_count().label("crash_count"), finished_epochs().label("epochs")

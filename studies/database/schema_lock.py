@@ -95,15 +95,10 @@ def _server_lock(url: URL) -> Iterator[None]:
 
 
 def _wait_for_lock(try_acquire: Callable[[], bool], database: str, remedy: Callable[[], str]) -> None:
-    """Acquire a lock, and log a warning after a while.
-
-    Args:
-        try_acquire: Returns True once it has acquired the lock.
-        database: Name of the database, without a password.
-        remedy: Returns the hint for ending the process that holds it.
+    """Try to acquire a lock until that returns True, and log a warning after a while.
 
     Raises:
-        StudyError: Another process has held it until the timeout.
+        StudyError: Another process has held it until the timeout; `remedy` returns the hint for ending that process.
     """
     began, is_logged = time.monotonic(), False
     while not try_acquire():

@@ -42,7 +42,7 @@ def set_limits(
     is_restart: bool = False,
     age_seconds: Callable[[], float] = process_age,
 ) -> StopReason | None:
-    """Set the limits of a study.
+    """Set the limits of a study. Return why it was stopped after the command was started; None if it was not.
 
     While workers are running, a worker that joins can only raise the number of trials; the time limit stays. The first
     worker after a pause sets all limits and clears an earlier stop request. A worker whose command was started before
@@ -55,9 +55,6 @@ def set_limits(
         limits: The limits.
         is_restart: Whether this worker replaces a process, so that there was no pause even if no worker is running.
         age_seconds: Returns the seconds since the worker's command was started; by default the age of this process.
-
-    Returns:
-        Why the study was stopped after the command was started; None if it was not.
     """
 
     def work(connection: sa.Connection) -> StopReason | None:
@@ -170,14 +167,10 @@ def release_export(
     exported: Mapping[str, Any] | None = None,
     swap: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Record the end of an export; returns False if another worker has claimed it since.
+    """Record the end of an export, None for nothing; returns False if another worker has claimed it since.
 
-    Args:
-        database: The database.
-        claim: Claim of the exporting worker.
-        exported: Record of the export; None if nothing was exported.
-        swap: Moves the export into place. It is called while no other worker can claim the export, and again if the
-            answer of the database is lost.
+    `swap` moves the export into place. It is called while no other worker can claim the export, and again if the answer
+    of the database is lost.
     """
     changes: dict[str, Any] = {"exporter_id": None}
     if exported is not None:

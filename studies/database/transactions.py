@@ -162,13 +162,9 @@ def _mysql(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
-    """Insert rows or update existing ones, in one statement.
+    """Insert rows, all with the same columns, or update existing ones, in one statement.
 
-    Args:
-        connection: Inside a transaction.
-        table: The table.
-        rows: The rows, all with the same columns.
-        keys: Columns of a unique index.
+    The `keys` are the columns of a unique index.
     """
     if rows:
         connection.execute(_upserting(connection.dialect.name, table, tuple(rows[0]), tuple(keys)), list(rows))

@@ -107,14 +107,7 @@ class TrialEnd:
 def write_if_claimed(
     connection: sa.Connection, key: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
 ) -> bool:
-    """Write changes of a trial, and optionally its end; returns False if the claim is lost.
-
-    Args:
-        connection: Inside a transaction.
-        key: Key of the claim.
-        changes: Changes of the trial.
-        end: End of the trial, or None.
-    """
+    """Write changes of a trial, and optionally its end; returns False if the claim is lost."""
     if not connection.execute(TOUCH_CLAIM, key.parameters).rowcount:
         return False
     changes.write(connection, key.trial_id)

@@ -60,9 +60,7 @@ def can_build(record: KerasTunerModel, fits: Callable[[keras.Model], Any] = lamb
 def values_that_fit(record: KerasTunerModel, fits: Callable[[keras.Model], Any]) -> Iterator[Mapping[str, Scalar]]:
     """Yield other combinations than the defaults that can be built, in a fixed order.
 
-    Args:
-        record: The hypermodel.
-        fits: Check of a network, which raises `ModelError`.
+    `fits` checks the network, and raises `ModelError`.
     """
     for seed in range(OTHER_COMBINATIONS):
         hp = hyperparameters_for(record.with_values({}), _RandomValues(random.Random(seed)))

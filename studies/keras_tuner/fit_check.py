@@ -11,10 +11,6 @@ from studies.keras_tuner.own_fit import check_arguments, fit_source, has_own_fit
 def check_fit(space: Space, *, exports: bool) -> list[str]:
     """Check that a hypermodel's own `fit`, if any, trains the model to export and returns the study's metric.
 
-    Args:
-        space: The space.
-        exports: Whether the best trial's model is exported.
-
     Returns:
         Notices for the user.
 

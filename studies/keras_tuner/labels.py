@@ -23,11 +23,7 @@ _SMALLEST_DIFFERENCE = 1e-3
 def one_hot_columns(record: KerasTunerModel, name: str, network: keras.Model, outputs: int) -> int:
     """Return the number of label columns that a compiled network takes; 0 for integers (n,), 1 for (n, 1).
 
-    Args:
-        record: The hypermodel; its `labels`, if set, decide.
-        name: Name of the hypermodel in messages.
-        network: The compiled network.
-        outputs: Number of outputs.
+    The hypermodel's `labels`, if set, decide. `name` is that of the hypermodel in messages.
 
     Raises:
         ModelError: The loss fails, or does not tell which label format it needs.
@@ -59,13 +55,7 @@ def label_format(columns: int, outputs: int) -> str:
 
 
 def check_metrics(name: str, network: keras.Model, outputs: int, columns: int) -> None:
-    """Check that the compiled metrics take the label format of the loss.
-
-    Args:
-        name: Name of the hypermodel in messages.
-        network: The compiled network.
-        outputs: Number of outputs.
-        columns: Number of label columns, from `one_hot_columns`.
+    """Check that the compiled metrics take the label format of the loss, from `one_hot_columns`.
 
     Raises:
         ModelError: A metric fails with such labels, or needs the other format.

@@ -14,16 +14,7 @@ from studies.models.outputs import returns_logits
 
 
 def check_range(name: str, network: keras.Model, outputs: int, columns: int) -> str | None:
-    """Compare the last layer with the loss, if it is known what the loss takes.
-
-    Args:
-        name: Name of the hypermodel in messages.
-        network: The compiled network.
-        outputs: Number of outputs.
-        columns: Number of label columns; 0 for integers.
-
-    Returns:
-        A notice for the user, or None.
+    """Compare the last layer with the loss, if it is known what the loss takes; returns a notice for the user, or None.
 
     Raises:
         ModelError: The loss takes probabilities, but the last layer has neither a softmax nor a sigmoid.

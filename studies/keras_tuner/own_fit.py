@@ -92,10 +92,7 @@ class FitCall:
     reports: CallbackGroup
 
     def run(self, is_over: Callable[[], bool]) -> OwnFitResult:
-        """Call `fit`.
-
-        Args:
-            is_over: Function that returns True if the training was ended early; the value of `fit` then is ignored.
+        """Call `fit`; the value that it returns is ignored if `is_over` returns True: the training was ended early.
 
         Raises:
             ModelError: `fit` fails.

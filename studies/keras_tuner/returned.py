@@ -17,10 +17,7 @@ _NOISE = 1e-6
 def parse_returned(returned: Any, metric: str, fit: str) -> dict[str, float]:
     """Return the metrics in the return value of `fit`, including the study's metric.
 
-    Args:
-        returned: A number, a dict of metrics, a `History` (its best epoch counts), or a list of these (their mean).
-        metric: Metric of the study, such as `val_accuracy`.
-        fit: Name of `fit` in messages.
+    It is a number, a dict of metrics, a `History` (its best epoch counts), or a list of these (their mean).
 
     Raises:
         EveryTrialError: The value is something else, or lacks the metric.

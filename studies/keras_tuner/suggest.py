@@ -22,12 +22,9 @@ _BASELINES: dict[tuple[int, int, bool], tuple[KerasTunerModel, Mapping[str, Para
 
 
 def make_suggester(own: Collection[str], draw: Draw, *, is_baseline: bool) -> Suggest:
-    """Return the function that sets the value of a hyperparameter.
+    """Return the function that sets the value of a hyperparameter: a drawn one, or the default for the baseline.
 
-    Args:
-        own: Names of the space's parameters, which no hyperparameter can have.
-        draw: Function that draws the value of a named parameter.
-        is_baseline: Whether hyperparameters take their defaults, whatever is drawn.
+    No hyperparameter can have one of the space's `own` names.
     """
 
     def ask(hp: Any) -> Scalar:
@@ -50,12 +47,8 @@ def values_of_build(
 ) -> Mapping[str, Scalar]:
     """Return the values of the hyperparameters of one build; its network is discarded.
 
-    A hypermodel that fails has the values drawn so far; it fails again in training, which ends the trial.
-
-    Args:
-        record: The hypermodel.
-        ask: Function that returns a hyperparameter's value.
-        passing: Errors of `ask` to raise.
+    A hypermodel that fails has the values drawn so far; it fails again in training, which ends the trial. Only the
+    `passing` errors of `ask` are raised.
     """
     hp = hyperparameters_for(record, ask)
     try:

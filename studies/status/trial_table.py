@@ -47,12 +47,7 @@ class TrialSummary:
 
 
 def summarize_trials(name_or_folder: str, runs: Path, storage: str | None = None) -> list[TrialSummary]:
-    """Return the trials of a study, in order.
-
-    Args:
-        name_or_folder: Name of the study, or its folder.
-        runs: Folder of all studies.
-        storage: URL of the database; None for `study.db` in the study's folder.
+    """Return the trials of a study, in order; the arguments are those of `resolve_study`.
 
     Raises:
         StudyError: The study was not found, or its database cannot be used.

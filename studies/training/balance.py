@@ -4,14 +4,10 @@ import numpy as np
 
 
 def epoch_order(labels: np.ndarray, seed: int, epoch: int, *, balanced: bool = False) -> np.ndarray:
-    """Return the positions of the images of an epoch (n,), which depend only on the seed and the epoch.
+    """Return the positions of the images of an epoch (n,), which depend only on the seed and the epoch, from 0 on.
 
-    Args:
-        labels: Each image's class (n,).
-        seed: Seed of the order.
-        epoch: Counted from 0.
-        balanced: Draw every class equally often, up to one image: of a large class some images, of a small one all
-            of them several times.
+    If `balanced`, every class (n,) is drawn equally often, up to one image: of a large class some images, of a small
+    one all of them several times.
     """
     rng = np.random.default_rng((seed, epoch))
     return rng.permutation(_drawn(labels, rng) if balanced else len(labels))

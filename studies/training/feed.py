@@ -64,10 +64,7 @@ def evaluation_data(split: Split, batch_size: int) -> Any:
 def steps_per_execution(image_shape: tuple[int, ...], batch_size: int, steps: int) -> int:
     """Return the number of steps that run without returning to Python: many to hide its cost, few to stop soon.
 
-    Args:
-        image_shape: (height, width, channels) of an image, or (units,) of its features.
-        batch_size: Number of images in one step.
-        steps: Number of steps in one epoch.
+    An epoch has `steps`. The shape is (height, width, channels) of an image, or (units,) of its features.
     """
     pixels = math.prod(image_shape[:2]) if len(image_shape) == 3 else 1
     steps_per_call = max(1, min(_PIXELS_PER_EXECUTION // (pixels * batch_size), _MAX_STEPS_PER_EXECUTION))

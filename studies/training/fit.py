@@ -26,11 +26,6 @@ from studies.training.result import EndReason, TrainingResult
 def train(recipe: Recipe, inputs: TrainingInputs, options: TrainingOptions) -> TrainingResult:
     """Build, compile and fit the model of a recipe.
 
-    Args:
-        recipe: What to train.
-        inputs: What to train it on.
-        options: How to train it.
-
     Raises:
         ModelError: The recipe cannot be built.
     """

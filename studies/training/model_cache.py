@@ -73,14 +73,7 @@ class CompiledModelCache:
         np.random.seed(seed)
 
     def borrow(self, fresh: keras.Model, recipe: Recipe, steps_per_epoch: int, steps_per_execution: int) -> keras.Model:
-        """Return a compiled model that trains as a fresh one would: a cached one, a cacheable one or the fresh one.
-
-        Args:
-            fresh: The recipe's model, built but not compiled.
-            recipe: The recipe.
-            steps_per_epoch: Number of batches in one epoch.
-            steps_per_execution: Number of steps that run without returning to Python.
-        """
+        """Return a compiled model that trains as the fresh, uncompiled one would: a cached one, or the fresh one."""
         self._borrowed_entry = None
         model = self._borrowed(fresh, recipe, steps_per_execution) if _is_cacheable_recipe(recipe) else None
         if model is None:

@@ -122,15 +122,9 @@ def class_probabilities(probabilities: np.ndarray) -> np.ndarray:
 
 
 def predict_probabilities(model: Any, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """Return the outputs of a Keras model for images, read batch by batch, so that a memory map stays on disk.
+    """Return the outputs (n, 1) or (n, classes) of an inference model for images (n, height, width, channels).
 
-    Args:
-        model: An inference model.
-        images: (n, height, width, channels), 0 to 255.
-        batch_size: Number of images in a batch.
-
-    Returns:
-        Outputs (n, 1) or (n, classes).
+    Pixels are from 0 to 255. The images are read batch by batch, so that a memory map stays on disk.
     """
     size = max(1, min(batch_size, len(images)))
     outputs = [_predict_batch(model, images[start : start + size], size) for start in range(0, len(images), size)]

@@ -20,11 +20,7 @@ def shuffled_batches(
 ) -> tuple[Any, Callable[[int], None]]:
     """Return a dataset whose order is set before each epoch, and the function that sets it.
 
-    Args:
-        split: The images.
-        batch_size: Images in one batch.
-        order: Gives the positions of an epoch's images, counted from 0; their number never changes.
-        weights: Each image's weight, or None.
+    `order` gives the positions of an epoch's images, counted from 0; their number never changes.
     """
     # The dataset runs on the CPU, and a variable is read where it lies.
     with tf.device("CPU:0"):

@@ -86,12 +86,7 @@ class ClaimedTrial:
         return progress(self.trial.study, self.claim.trial_budget).best
 
     def ask_again(self, sampler: optuna.samplers.BaseSampler, given: Mapping[str, Any]) -> None:
-        """Let a sampler suggest other parameters, before any is written.
-
-        Args:
-            sampler: The sampler.
-            given: Values that are not suggested, by name.
-        """
+        """Let a sampler suggest all parameters again but the given ones, before any is written."""
         self.storage.forget_params(PARAMS)
         study = self.trial.study
         study._thread_local.cached_all_trials = None
@@ -108,13 +103,9 @@ class ClaimedTrial:
         self.listener.on_trial_started(TrialStarted(self.number, self.params, epochs, bool(self.last_reported_step)))
 
     def record_epoch(self, epoch: int, metrics: Mapping[str, float]) -> Decision:
-        """Report, store and show an epoch, and decide whether to train another one.
+        """Report, store and show an epoch, counted from 1 over all folds, and decide whether to train another one.
 
         With folds, whole folds are reported and pruned, not their epochs.
-
-        Args:
-            epoch: Number of the epoch, counted from 1, over all folds.
-            metrics: Its metrics, by name.
         """
         if self._folds:
             self._store(epoch, metrics)
@@ -221,10 +212,10 @@ def claim_next_trial(
     listener: RunListener | None = None,
     activity: WorkerActivity | None = None,
 ) -> ClaimedTrial | NoTrialLeft:
-    """Claim a trial of the study, if there is one.
+    """Claim a trial of a study on a `WorkerStorage`, if there is one.
 
     Args:
-        study: The study, on a `WorkerStorage`.
+        study: The study.
         queue: Where its trials are claimed.
         make_sampler: Returns the sampler for the trial with a number.
         max_trials: Number of trials that can differ: a new one is created only while there are fewer.

@@ -68,16 +68,10 @@ class TrialEvaluator:
         gc.freeze()
 
     def __call__(self, trial: ClaimedTrial, recipe: Recipe, before: Progress) -> TrialOutcome:
-        """Evaluate a trial.
+        """Evaluate a claimed trial that has begun. Its errors end only this trial.
 
-        Args:
-            trial: The claimed trial, begun.
-            recipe: Recipe of the trial.
-            before: Progress of the study before the trial. An error that the user can fix ends the run while no
-                trial has ended, and the value of a trial that time cut short counts if it is the best.
-
-        Returns:
-            Outcome of the trial; its errors end only this trial.
+        An error that the user can fix ends the run while no trial has ended `before`, and the value of a trial that
+        time cut short counts if it is the best.
 
         Raises:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.

@@ -30,11 +30,6 @@ _COMPARED_IMAGES = 3
 def check_first_model(space: Space, dataset: Dataset, *, export: bool = True) -> tuple[str, ...]:
     """Build the network of the baseline, if custom code builds it, and try the steps of training and export.
 
-    Args:
-        space: The space.
-        dataset: Images of the study.
-        export: True if the best trial will be exported.
-
     Returns:
         Notices for the user, one sentence each.
 

@@ -23,11 +23,7 @@ PRUNERS: Mapping[str, Callable[[int], optuna.pruners.BasePruner]] = {
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
-    """Return the pruner of a study; its steps are folds if there are any, else epochs, counted from 1.
-
-    Args:
-        name: A key of `PRUNERS`.
-        epochs: Maximum number of epochs of a trial, or the number of folds.
+    """Return a pruner of `PRUNERS` for the maximum number of steps: folds if there are any, else epochs, from 1 on.
 
     Raises:
         SpaceError: There is no such pruner.

@@ -28,13 +28,7 @@ def train_recipe(recipe: Recipe, inputs: TrainingInputs, options: TrainingOption
 def inference_model_of(
     recipe: Recipe, trained: keras.Model, image_shape: tuple[int, int, int], classes: int
 ) -> keras.Model:
-    """The model to export: `inference_model`, also of a hypermodel.
-
-    Args:
-        recipe: The recipe that `trained` was built from.
-        trained: The trained model.
-        image_shape: (height, width, channels) of one image.
-        classes: Number of classes.
+    """Return the model to export: `inference_model`, also of a hypermodel.
 
     Raises:
         ModelError: The user's code gave another model this time.

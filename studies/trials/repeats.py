@@ -37,12 +37,7 @@ def size_of(space: Space) -> float:
 
 
 def max_distinct_trials(space: Space, trials: Sequence[FrozenTrial]) -> float:
-    """Return the number of trials of a study once each recipe has one; some recipes may have been tried twice.
-
-    Args:
-        space: The space.
-        trials: The trials of the study so far.
-    """
+    """Return the number of trials of a study once each recipe has one; some recipes may have been tried twice."""
     size = size_of(space)
     if math.isinf(size):
         return size

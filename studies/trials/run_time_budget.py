@@ -42,12 +42,9 @@ MAX_FEATURES_FRACTION = 0.5
 
 
 def retraining_seconds(costs: Costs, epochs: tuple[int, int], share: float) -> float:
-    """Return the expected duration of a retraining, in seconds.
+    """Return the expected duration of a retraining over the epochs of two phases, in seconds.
 
-    Args:
-        costs: Costs of the trial.
-        epochs: Epochs of the first and of the second phase.
-        share: Ratio of the images of an epoch of the retraining to those of the trial.
+    `share` is the ratio of the images of its epochs to those of the trial's.
     """
     phases = 2 if epochs[1] else 1
     return MARGIN * (phases * costs.start_seconds + sum(epochs) * costs.epoch_seconds * share)
@@ -56,10 +53,7 @@ def retraining_seconds(costs: Costs, epochs: tuple[int, int], share: float) -> f
 def retrained_share(train: int, validation: int, folds: int | None = None) -> float:
     """Return the ratio of the images of a retraining to those of a trial; one to validate on counts as a third.
 
-    Args:
-        train: Number of training images.
-        validation: Number of validation images.
-        folds: Number of folds of both together; None without folds.
+    The folds, if any, are of training and validation images together.
     """
     both = train + validation
     judged = both / folds if folds else validation
@@ -67,10 +61,10 @@ def retrained_share(train: int, validation: int, folds: int | None = None) -> fl
 
 
 def export_seconds(costs: Costs, test_images: int, slower: float = 1.0, starts: float | None = None) -> float:
-    """Return the expected duration of the test and the export, in seconds.
+    """Return the expected duration of the test and the export of a trial, in seconds.
 
     Args:
-        costs: Costs of the trial that is exported.
+        costs: Costs of the trial.
         test_images: Number of test images.
         slower: Factor by which this machine is slower than that of the constants.
         starts: Longest start of a training in seconds; compiling takes as long as writing. None if unknown.
@@ -147,11 +141,9 @@ class TimeBudget:
             self.stop.reserve_seconds = min(self._export + judging, self._max_reserve)
 
     def has_time_to_prepare(self, seconds: float, backbone: Costs) -> bool:
-        """Return True if the first trial may wait for the features of a backbone; the limit ends later ones.
+        """Return True if the first trial may wait these seconds for the features of a backbone with these costs.
 
-        Args:
-            seconds: Time that the features still take, in seconds.
-            backbone: Costs of the backbone.
+        The time limit ends later ones.
         """
         left = self.stop.seconds_left
         if self._has_best or not self.exports or seconds <= MAX_FEATURES_FRACTION * left:

@@ -31,11 +31,7 @@ def trial_seed(study_seed: int, number: int, *more: int) -> int:
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of one trial, with its own seed, so that a resumed study suggests what it would have before.
-
-    Args:
-        name: A key of `SAMPLERS`.
-        seed: The trial's seed.
+    """Return a sampler of `SAMPLERS` for one trial, with its own seed, so that a resumed study suggests the same.
 
     Raises:
         SpaceError: There is no such sampler, or a package that it needs is not installed.

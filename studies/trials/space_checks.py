@@ -26,11 +26,7 @@ DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
 
 
 def with_data_defaults(space: Space, images: int) -> Space:
-    """Return the space with epochs and a batch size that suit the images, where the user has set none.
-
-    Args:
-        space: The space as written.
-        images: Number of training images.
+    """Return the space with epochs and a batch size that suit the training images, where the user has set none.
 
     Raises:
         SpaceError: A batch size that the user chose is larger than the data.
@@ -117,14 +113,7 @@ def check_metric(metric: str, dataset: "Dataset") -> None:
 
 
 def check_hypermodel(space: Space, *, exports: bool) -> list[str]:
-    """Raise if the space has a hypermodel that cannot be searched or exported.
-
-    Args:
-        space: The space.
-        exports: The best trial will be exported.
-
-    Returns:
-        Notices for the user, one sentence each.
+    """Raise if the space has a hypermodel that cannot be searched or exported; returns notices, one sentence each.
 
     Raises:
         ModelError: The hypermodel cannot be searched or exported.

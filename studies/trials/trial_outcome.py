@@ -25,7 +25,7 @@ def after_training(
         trained: Result of the training.
         recipe: What was trained.
         epochs: Maximum number of epochs.
-        seconds: Duration of the trial in seconds.
+        seconds: Duration of the trial.
         before: Progress of the study before the trial.
         stop: Says why the training was stopped.
     """
@@ -49,11 +49,7 @@ def after_training(
 def after_error(error: Exception, steps: Mapping[int, float], seconds: float, trained_on: str) -> TrialOutcome:
     """Return how a trial ended whose training raised: a sampler learns from a pruned trial, never from a failed one.
 
-    Args:
-        error: What was raised.
-        steps: Reported values, by step.
-        seconds: Duration of the trial in seconds.
-        trained_on: What it was trained on.
+    The steps are the values that were reported.
     """
     state, epochs, is_refused = FAILED, 0, isinstance(error, RefusedValues)
     reason = error_reason(error)

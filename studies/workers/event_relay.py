@@ -34,10 +34,7 @@ class EventRelay:
     def relay(self, now: StudySnapshot, own: set[int], processes: Sequence[WorkerInfo] = ()) -> None:
         """Report what has changed since the last call.
 
-        Args:
-            now: State of the study.
-            own: Ids of all processes that this supervisor has started.
-            processes: The processes that it currently runs.
+        This supervisor has started all `own` process ids, and currently runs the `processes`.
         """
         if not self._is_open:
             self._is_open = True

@@ -67,12 +67,7 @@ def worker_session(
 
 
 def apply_control(study: Any, stop: StopRequest) -> None:
-    """Pass the stop and the limits of a study on to a stop request.
-
-    Args:
-        study: Row that `send_heartbeat` returns.
-        stop: Receives them.
-    """
+    """Pass the stop and the limits of a study, from the row that `send_heartbeat` returns, on to a stop request."""
     if reason := StopReason.of_study(study.stop_reason):
         stop.request(reason)
     stop.deadline = None if study.deadline is None else stop.clock() + study.deadline - study.now

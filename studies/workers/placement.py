@@ -134,9 +134,7 @@ def _on_cpu(workers: int, cores: int, hidden: Mapping[str, str]) -> DeviceAssign
 def visible_gpus(environ: Mapping[str, str], list_gpus: Callable[[], list[str]] | None = None) -> tuple[str, ...]:
     """Return the GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES lists them.
 
-    Args:
-        environ: The environment; its CUDA_VISIBLE_DEVICES is returned if it is set.
-        list_gpus: Lists the GPUs of the machine; None to ask the driver.
+    If the environment does not set it, they are listed by `list_gpus`, or by the driver.
     """
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:

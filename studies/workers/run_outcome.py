@@ -20,13 +20,7 @@ MAX_WAIT_SECONDS, MAX_WAIT_FRACTION, POLL_SECONDS = 5.0, 0.2, 0.2
 
 
 def wait_for_others(study: optuna.Study, stop: StopRequest, wait: Callable[[float], None] = time.sleep) -> None:
-    """Under a time limit, wait a little for the trials of other workers, one of which may be the best.
-
-    Args:
-        study: The study.
-        stop: Time left, and whether to stop.
-        wait: Waits for a number of seconds.
-    """
+    """Under a time limit, wait a little for the trials of other workers, one of which may be the best."""
     until = stop.clock() + min(MAX_WAIT_SECONDS, MAX_WAIT_FRACTION * stop.seconds_left)
     while stop.deadline is not None and not stop.requested and stop.clock() < until:
         if not study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
@@ -70,11 +64,7 @@ def outcome(
 def no_result_error(name: str, timeout: Any, now: Progress, *, is_cut_short: bool) -> NoResultError:
     """Return the error of a search without a complete trial.
 
-    Args:
-        name: Name of the study.
-        timeout: Time limit in seconds, or None.
-        now: Progress of the study.
-        is_cut_short: A limit was reached before all trials had ended.
+    A limit was reached before all trials had ended if it `is_cut_short`; the time limit is in seconds, or None.
     """
     if is_cut_short:
         return NoResultError(time_limit_message(timeout, "before any trial completed"))

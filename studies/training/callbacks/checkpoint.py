@@ -52,11 +52,9 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """Epochs of the first phase that produced its weights, and all of its epochs; zeros while it lasts."""
 
     def resume(self, model: keras.Model, on_restored: Callable[[Sequence[Mapping[str, float]]], None]) -> None:
-        """Restore the history and the best weights of the newest checkpoint, if there is one for this model.
+        """Restore the history and the best weights of the newest checkpoint, if there is one for this built model.
 
-        Args:
-            model: The built model.
-            on_restored: Called with the metrics of the epochs that are done.
+        `on_restored` is called with the metrics of the epochs that are done.
         """
         snapshot = self._checkpoints.load() if self._checkpoints else None
         if snapshot is None:

@@ -48,13 +48,10 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
             logs.setdefault(f"val_{name}", value)
 
     def unfinished(self, can_measure_batch: Callable[[int], bool]) -> dict[str, float]:
-        """Return the scores of the unfinished model, from the first batches.
+        """Return the scores of the unfinished model by name, from the first batches.
 
-        Args:
-            can_measure_batch: Called before each batch with the number of batches measured; returns True to measure it.
-
-        Returns:
-            Scores by name; empty if nothing was measured, or if an output is not finite.
+        They are empty if nothing was measured, or if an output is not finite. `can_measure_batch` is called before each
+        batch with the number of batches measured; it returns True to measure it.
         """
         outputs: list[np.ndarray] = []
         for images, *_ in _items(self._data):
@@ -109,13 +106,7 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def validation_batch(image_shape: tuple[int, ...], batch_size: int, images: int) -> int:
-    """Return the batch size of a validation: large for small images, at least that of training.
-
-    Args:
-        image_shape: (height, width, channels) of an image, or (units,) of its features.
-        batch_size: Images in one step of the training.
-        images: Images in all.
-    """
+    """Return the batch size of a validation: large for small images, at least that of training."""
     fitting = min(_VALUES_PER_BATCH // math.prod(image_shape), _LARGEST_BATCH)
     return min(max(batch_size, fitting), images)
 
