@@ -10,6 +10,7 @@ from search import options
 from search.display.terminal import escape_unencodable, flush_quietly, print_line
 from search.exit_codes import EXIT_CODES, CommandLine, exit_on_error
 from search.study_cli import studies
+from spaces.backbones import APPLICATIONS
 
 app = typer.Typer(
     name="search",
@@ -221,7 +222,7 @@ def list_command(debug: options.Debug = False) -> None:
 
 @weights.command("get", epilog=EXIT_CODES)
 def get_command(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Keras networks, for example MobileNetV2.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help=f"Keras networks: {', '.join(APPLICATIONS)}.")],
     alpha: Annotated[
         float | None, typer.Option(metavar="WIDTH", help="Width multiplier of the MobileNet networks.")
     ] = None,

@@ -4,7 +4,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,14 @@ Exit codes
   130  stopped by Ctrl-C
   143  stopped by SIGTERM"""
 
+_WORDING = (
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    ("a valid integer", "an integer"),
+    ("a valid number", "a number"),
+)
+"""Words of pydantic's messages, and ours."""
+
 COLOURS = {"error:": "\x1b[1;31m", "hint:": "\x1b[1;36m"}
 
 
@@ -49,7 +57,9 @@ class CommandLine(TyperGroup):
         except TyperException as error:
             code = error.exit_code
             # Without arguments typer prints the help itself and leaves the message empty.
-            if message := error.format_message().replace("Input should be", "must be"):
+            if problems := getattr(error.__cause__, "errors", None):
+                error.message = _wrong_value(problems()[0])
+            if message := error.format_message():
                 command = getattr(getattr(error, "ctx", None), "command_path", "search")
                 hint = "" if "\nhint: " in message else f"\nhint: see `{command} --help`"
                 print_error(f"{message[0].lower()}{message[1:].removesuffix('.')}{hint}")
@@ -57,6 +67,14 @@ class CommandLine(TyperGroup):
             code = error.exit_code
             print_error(str(error))
         sys.exit(code or 0)
+
+
+def _wrong_value(problem: Mapping[str, Any]) -> str:
+    """Return the value of an option and what typer expects instead, from an error of pydantic."""
+    expected = problem["msg"].removeprefix("Input should be ").partition(", unable to parse")[0]
+    for theirs, ours in _WORDING:
+        expected = expected.replace(theirs, ours)
+    return f"got {str(problem['input'])[:60]!r}, expected {expected}"
 
 
 @contextmanager

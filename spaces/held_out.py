@@ -69,4 +69,6 @@ def _why_not(data: object) -> str:
         return f"{kind}({data.name!r}) has its own test images"
     if isinstance(data, Npz | CustomData):
         return f"{kind} may have its own test images\nhint: set a fraction in the space file: {kind}(..., test=0.2)"
-    return f"{kind} has no folders\nhint: pass a fraction such as 0.2"
+    if isinstance(data, Digits):
+        return f"{kind} has no folders\nhint: pass a fraction such as 0.2"
+    return f"the test images of {kind} cannot be replaced\nhint: set them in the space file"

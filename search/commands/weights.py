@@ -70,9 +70,9 @@ def _network(name: str) -> str:
     by_lower = {network.lower(): network for network in APPLICATIONS}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[nearest[0]]}?" if nearest else f"Keras networks are {', '.join(APPLICATIONS)}"
-    raise UsageError(f"unknown network {name!r}\nhint: {hint}")
+    nearest = [by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=3)]
+    guess = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    raise UsageError(f"unknown network {name!r}\nhint: {guess}`search weights get --help` lists all")
 
 
 def _show(found: "list[WeightsFile]") -> None:

@@ -68,7 +68,7 @@ def assign_devices(
     machine: Machine,
     workers: int | None = None,
     devices: str | None = None,
-    per_gpu: int | None = None,
+    workers_per_gpu: int | None = None,
     gpu_memory: int | None = None,
 ) -> list[DeviceAssignment]:
     """Return the device of each worker.
@@ -77,7 +77,7 @@ def assign_devices(
         machine: Devices of the machine.
         workers: Number of workers; None for as many as fit, which on a CPU is one.
         devices: `auto`, `cpu` or a list of GPUs; None for `auto`.
-        per_gpu: Maximum number of workers per GPU; None for no maximum.
+        workers_per_gpu: Maximum number of workers per GPU; None for no maximum.
         gpu_memory: GPU memory limit of each worker in bytes, or None.
 
     Raises:
@@ -89,12 +89,12 @@ def assign_devices(
     chosen = machine.gpus
     if devices != "auto":
         chosen = tuple(dict.fromkeys(_gpu(name, machine.gpus) for name in devices.split(",")))
-    count = workers or len(chosen) * (per_gpu or 1)
-    if per_gpu is not None and count > per_gpu * len(chosen):
+    count = workers or len(chosen) * (workers_per_gpu or 1)
+    if workers_per_gpu is not None and count > workers_per_gpu * len(chosen):
         gpus = f"{len(chosen)} GPU{'s' if len(chosen) > 1 else ''}"
         raise UsageError(
-            f"{count} workers do not fit on {gpus} with {per_gpu} per GPU\n"
-            f"hint: pass --workers {per_gpu * len(chosen)} or --workers-per-gpu {-(-count // len(chosen))}"
+            f"{count} workers do not fit on {gpus} with {workers_per_gpu} per GPU\n"
+            f"hint: pass --workers {workers_per_gpu * len(chosen)} or --workers-per-gpu {-(-count // len(chosen))}"
         )
     names = [chosen[index % len(chosen)] for index in range(count)]
     return [_on_gpu(name, machine, names.count(name), gpu_memory) for name in names]

@@ -42,8 +42,8 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("run digits --trials 0", "--trials"),
-        ("run digits --trials many", "--trials"),
+        ("run digits --trials 0", "--trials': got '0', expected at least 1"),
+        ("run digits --trials many", "--trials': got 'many', expected an integer"),
         ("run digits --trials 1" + "0" * 23, "2147483647"),
         ("run digits --timeout soon", "30m"),
         ("run digits --timeout 0", "more than 0"),

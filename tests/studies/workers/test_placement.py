@@ -16,7 +16,7 @@ def gpus_of(chosen):
 
 def test_workers_are_assigned_to_gpus_in_turn():
     """Each worker sees one GPU, and knows its share of it."""
-    chosen = assign_devices(TWO, workers=3, per_gpu=2)
+    chosen = assign_devices(TWO, workers=3, workers_per_gpu=2)
     assert gpus_of(chosen) == ["0", "1", "0"]
     assert [place.share for place in chosen] == [0.5, 1.0, 0.5]
     assert [place.label for place in chosen] == ["GPU 0, 1/2", "GPU 1", "GPU 0, 1/2"]
@@ -27,7 +27,7 @@ def test_workers_are_assigned_to_gpus_in_turn():
     [
         ({"devices": "auto"}, ["0", "1"]),
         ({"devices": "1"}, ["1"]),
-        ({"devices": "0, 1", "per_gpu": 2}, ["0", "1", "0", "1"]),
+        ({"devices": "0, 1", "workers_per_gpu": 2}, ["0", "1", "0", "1"]),
         ({"devices": "1,1"}, ["1"]),
         ({"workers": 1}, ["0"]),
         ({"workers": 5, "devices": "1"}, ["1"] * 5),
@@ -60,8 +60,8 @@ def test_users_own_list_is_the_whole_machine():
         (TWO, {"devices": "2"}, r"GPU 2 .*0, 1"),
         (NONE, {"devices": "0"}, "no GPU was found"),
         (TWO, {"devices": "GPU-abc"}, "GPU-abc"),
-        (TWO, {"workers": 5, "per_gpu": 2}, "--workers 4 or --workers-per-gpu 3"),
-        (TWO, {"devices": "0", "per_gpu": 2, "gpu_memory": 9 * 2**30}, r"GPU 0 has 16.0GiB(.|\n)*8192MiB"),
+        (TWO, {"workers": 5, "workers_per_gpu": 2}, "--workers 4 or --workers-per-gpu 3"),
+        (TWO, {"devices": "0", "workers_per_gpu": 2, "gpu_memory": 9 * 2**30}, r"GPU 0 has 16.0GiB(.|\n)*8192MiB"),
     ],
 )
 def test_missing_gpus_and_too_many_workers_are_usage_errors(machine, asked, message):
