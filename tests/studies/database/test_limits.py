@@ -5,15 +5,8 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from studies.database.study_control import (
-    Limits,
-    claim_export,
-    extend_budget,
-    read_control,
-    release_export,
-    request_stop,
-    set_limits,
-)
+from studies.database import study_control
+from studies.database.study_control import Limits, claim_export, read_control, request_stop, set_limits
 from studies.database.tables import WORKERS
 from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.settings import Study
@@ -60,7 +53,7 @@ def test_extend_budget_adds_trials(open_worker):
     opened = open_worker(1)
     queue = joined(opened, Study())
     queue.claim()
-    assert extend_budget(opened.database, opened.study_id, 2) == 3
+    assert study_control.extend_budget(opened.database, opened.study_id, 2) == 3
     assert [queue.claim().number for _ in range(2)] == [1, 2]
     assert queue.trial_budget() == 3
 
@@ -111,26 +104,22 @@ def test_one_worker_claims_export(open_worker):
     """Other workers get no claim while it is alive, and the result afterwards."""
     opened = open_worker()
     first, second = (joined(opened, Study()).worker for _ in range(2))
-    assert claim_export(opened.database, opened.study_id, first.worker_id)
-    assert claim_export(opened.database, opened.study_id, first.worker_id)
-    assert claim_export(opened.database, opened.study_id, second.worker_id) is None
+    claims = [claim_export(opened.database, opened.study_id, each.worker_id) for each in (first, first, second)]
+    assert [claim is not None for claim in claims] == [True, True, False]
     first.deregister(opened.database)
     claim = claim_export(opened.database, opened.study_id, second.worker_id)
-    assert release_export(opened.database, claim, {"host": "a", "trial": [3, 9]})
+    assert study_control.release_export(opened.database, claim, {"host": "a", "trial": [3, 9]})
     row = read_control(opened.database, opened.study_id)
     assert (row.exporter_id, row.export_info) == (None, {"host": "a", "trial": [3, 9]})
 
 
 def test_heartbeat_delivers_stop_request(open_worker):
     """The thread passes it to the training."""
-    opened = open_worker()
-    stop = StopRequest()
-    with worker_session(
-        opened.database, WorkerRegistration(opened.study_id, "fake"), WorkerActivity(), stop, seconds=0.05
-    ):
+    opened, stop = open_worker(), StopRequest()
+    member = WorkerRegistration(opened.study_id, "fake")
+    with worker_session(opened.database, member, WorkerActivity(), stop, seconds=0.05):
         request_stop(opened.database, opened.study_id)
-        for _ in range(200):
-            if stop.requested:
-                break
+        until = time.monotonic() + 10.0
+        while not stop.requested and time.monotonic() < until:
             time.sleep(0.05)
     assert stop.requested_by is StopReason.STUDY_STOPPED

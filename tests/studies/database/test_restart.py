@@ -2,12 +2,12 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
 from studies.database.urls import sqlite_url
+from tests.support.chaos import Chaos, small_disk
 from tests.support.invariants import attempts, faults
 from tests.support.servers import postgres
 from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
@@ -15,60 +15,33 @@ from tests.support.sleeping_workers import NAME, SleepSettings, WorkerPool
 pytestmark = pytest.mark.slow
 
 
-def test_study_survives_server_crashes(tmp_path):
-    """The server crashes three times; no trial is evaluated twice."""
-    with postgres(settings={"fsync": "off"}) as server:
-        plan = SleepSettings(server.new_database(), 24, seconds=0.3, lost_after_seconds=30.0)
-        pool = WorkerPool(plan.command, tmp_path, 4, most_starts=4)
-        pool.start()
-        try:
-            for _ in range(3):
-                time.sleep(4.0)
-                server.stop("immediate")
-                time.sleep(1.0)
-                server.start()
-            pool.wait(120.0)
-        finally:
-            pool.end()
-        assert faults(plan.url, NAME, 24, 5) == []
-        assert attempts(plan.url) == 0
+def survive(folder, url, **strikes):
+    """Run four workers whose database fails three times; none is replaced, and no trial is evaluated twice."""
+    plan = SleepSettings(url, 24, seconds=0.3, lost_after_seconds=30.0)
+    pool = WorkerPool(plan.command, folder, 4, most_starts=4)
+    pool.start()
+    try:
+        pool.wait_until_joined()
+        chaos = Chaos(pool, 0, 3, (1.0, 2.0), signals=(), **strikes)
+        chaos.run(120.0)
+    finally:
+        pool.end()
+    assert (chaos.missing, faults(url, NAME, 24, 5), attempts(url)) == ([], [], 0)
     assert [worker.returncode for worker in pool.workers] == [0] * 4, pool.output()
+
+
+def test_study_survives_server_crashes(tmp_path):
+    """The workers resume once the server is back."""
+    with postgres(settings={"fsync": "off"}) as server:
+        survive(tmp_path, server.new_database(), server=server)
 
 
 def test_study_survives_full_disk(tmp_path):
     """The workers resume once there is space."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    pool = None
-    try:
-        plan = SleepSettings(sqlite_url(disk / "study.db"), 12, seconds=0.3, lost_after_seconds=30.0)
-        pool = WorkerPool(plan.command, tmp_path, 2, most_starts=2)
-        pool.start()
-        while "began" not in pool.output():
-            time.sleep(0.1)
-        with (disk / "ballast").open("wb", buffering=0) as ballast:
-            fill(ballast)
-        time.sleep(4.0)
-        (disk / "ballast").unlink()
-        pool.wait(120.0)
-        assert faults(plan.url, NAME, 12, 5) == []
-        assert attempts(plan.url) == 0
-    finally:
-        if pool is not None:
-            pool.end()
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(ballast):
-    """Write until the disk is full."""
-    try:
-        while True:
-            ballast.write(bytes(4096))
-    except OSError:
-        return
+    with small_disk(tmp_path / "disk") as disk:
+        if disk is None:
+            pytest.skip("a small file system cannot be mounted here")
+        survive(tmp_path, sqlite_url(disk / "study.db"), disk=disk)
 
 
 @pytest.mark.parametrize("worker_signal", [signal.SIGKILL, signal.SIGSTOP])

@@ -10,17 +10,7 @@ from spaces.errors import StudyError
 from studies.database.claims import TrialQueue
 from studies.database.create_study import create_study
 from studies.database.study_control import Limits, set_limits
-from studies.database.tables import (
-    CLAIMS,
-    EPOCHS,
-    METADATA,
-    SCHEMA_VERSION,
-    STUDIES,
-    VERSION,
-    WORKERS,
-    create_tables,
-    read_epochs,
-)
+from studies.database.tables import CLAIMS, EPOCHS, METADATA, SCHEMA_VERSION, STUDIES, VERSION, WORKERS, read_epochs
 from studies.database.trial_writes import PendingWrites
 from studies.database.workers import WorkerRegistration
 from studies.settings import Study
@@ -39,23 +29,16 @@ def test_other_schema_version_is_refused(open_worker, version, advice):
 
 
 def test_tables_of_version_1_are_completed(open_worker):
-    """The study resumes with its epochs."""
+    """The study resumes with its epochs, and only the first worker creates tables."""
     opened = open_worker()
     queue = joined(opened, Study())
     claim = queue.claim()
     queue.save(claim, PendingWrites(epochs={1: {"loss": 0.5}}))
     METADATA.drop_all(opened.database.engine, tables=[VERSION, STUDIES, WORKERS, CLAIMS])
-    again = open_worker()
+    again, _ = open_worker(), open_worker()
     assert read_epochs(again.database.engine, claim.trial_id) == [{"loss": 0.5}]
     assert joined(again, Study()).claim().number in (0, 1)
-
-
-def test_tables_are_created_once(open_worker):
-    """Every worker calls `create_tables`."""
-    engine = open_worker().database.engine
-    create_tables(engine)
-    with engine.connect() as connection:
-        assert connection.scalars(sa.select(VERSION.c.version)).all() == [SCHEMA_VERSION]
+    assert again.database.read(lambda c: [*c.scalars(sa.select(VERSION.c.version))]) == [SCHEMA_VERSION]
 
 
 def test_optuna_lists_study(open_worker, open_plainly, plain_storage):
@@ -78,7 +61,7 @@ def start(url: str, go, answers) -> None:
         member.register(opened.database)
         answers.put((TrialQueue(opened.database, member).claim().number, opened.resumed))
     except Exception as error:  # noqa: BLE001 - shown by the test
-        answers.put(repr(error))
+        answers.put((repr(error), None))
 
 
 @pytest.mark.slow
@@ -91,10 +74,9 @@ def test_concurrent_starts_create_one_study(url, open_plainly):
     for each in starts:
         each.start()
     go.set()
-    found = [answers.get(timeout=120) for _ in starts]
+    numbers, resumed = zip(*(answers.get(timeout=120) for _ in starts), strict=True)
     for each in starts:
         each.join()
-    assert [answer for answer in found if isinstance(answer, str)] == []
-    assert sorted(number for number, _ in found) == list(range(16))
-    assert [resumed for _, resumed in found].count(False) == 1
+    assert {*numbers} == {*range(16)}
+    assert resumed.count(False) == 1
     assert len(open_plainly().trials) == 16
