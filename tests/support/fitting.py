@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 from keras import layers
 
-from spaces import Space
+from spaces import CNN, Constant, Digits, Space
 from studies import Study
 from studies.data.dataset import Dataset, Split
 from studies.features.eligibility import IMAGES
@@ -20,6 +20,18 @@ from studies.training.result import TrainingResult
 from studies.trials.evaluate import TrialEvaluator
 from studies.trials.recipe_training import train_recipe
 from tests.support.fakes import Recorder, run_context, run_tiny
+
+SMALL = Space(
+    data=Digits(),
+    backbone=CNN(filters=4, blocks=1),
+    augment=None,
+    dropout=0.1,
+    learning_rate=0.01,
+    batch_size=32,
+    schedule=Constant(),
+    epochs=3,
+)
+"""Trains a small network in a moment."""
 
 
 def fit(

@@ -19,7 +19,7 @@ def kernels(model):
 
 
 def test_branches_are_concatenated():
-    """Each branch has its own kernels, both halve the image, and their maps are put together over the channels."""
+    """Each branch has its own kernels, and halves the image where it can; their maps are put together as channels."""
     model = build_model(recipe_of(TUTORIAL), (8, 8, 3), 10)
     assert kernels(model) == {
         "branch1_convolution": (3, 3, 3, 32),
@@ -27,7 +27,9 @@ def test_branches_are_concatenated():
         "dense": (4 * 4 * 96, 128),
         "logits": (128, 10),
     }
+    row = build_model(recipe_of(TUTORIAL), (1, 8, 1), 3)
     assert model.get_layer("branches").output.shape == (None, 4, 4, 96)
+    assert row.get_layer("branches").output.shape == (None, 1, 8, 96)
 
 
 def test_branch_has_its_own_activation_and_pooling():
@@ -40,11 +42,6 @@ def test_branch_has_its_own_activation_and_pooling():
     maps = keras.Model(model.input, model.get_layer("branches").output)(pixels[None, :, :, None])
     expected = [np.tanh(pixels / 255).mean(), np.maximum(-pixels / 255, 0).max()]
     np.testing.assert_allclose(np.ravel(maps), expected, atol=1e-6)
-
-
-def test_single_pixel_is_not_downsampled():
-    """A feature map that has nothing left to halve keeps its size."""
-    assert build_model(recipe_of(TUTORIAL), (1, 8, 1), 3).get_layer("branches").output.shape == (None, 1, 8, 96)
 
 
 @pytest.mark.parametrize("pooling", ["flatten", "average", "max"])

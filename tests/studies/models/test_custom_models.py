@@ -8,9 +8,8 @@ from keras import layers
 from spaces import Custom, Digits, Space
 from spaces.canonical import fingerprint
 from spaces.errors import ModelError
-from studies.models.build import build_model, inference_model
+from studies.models.build import build_model
 from studies.models.custom import build_network
-from studies.models.outputs import returns_logits
 
 
 def built(function, classes=3, shape=(8, 8, 1), **parameters):
@@ -27,14 +26,12 @@ def flat(*last):
 
 def test_function_gets_recipe_shape_and_outputs():
     """The function gets the recipe with its own parameters, the images' shape and the number of outputs."""
-    calls = []
 
-    def build(recipe, input_shape, outputs):
-        calls.append((recipe.model.units, recipe.dropout, input_shape, outputs))
-        return flat(layers.Dense(outputs))
+    def build(recipe, *shapes):
+        assert (recipe.model.units, recipe.dropout, shapes) == (7, 0.25, ((8, 8, 1), 1))
+        return flat(layers.Dense(1))
 
     built(build, classes=2, units=7)
-    assert calls == [(7, 0.25, (8, 8, 1), 1)]
 
 
 @pytest.mark.parametrize(("rescale", "largest"), [(True, 1.0), (False, 255.0)])
@@ -45,34 +42,26 @@ def test_rescale_divides_images(rescale, largest):
     assert answer[0, 0] == pytest.approx(largest)
 
 
-def test_softmax_is_not_applied_twice():
-    """A model that ends in a softmax is not given a second one."""
-    recipe = recipe_of(lambda recipe, shape, outputs: flat(layers.Dense(outputs, activation="softmax")))
-    trained = build_model(recipe, (8, 8, 1), 3)
-    assert not returns_logits(trained)
-    images = np.full((2, 8, 8, 1), 100, np.float32)
-    model = inference_model(recipe, trained, (8, 8, 1), 3)
-    np.testing.assert_allclose(model(images), trained(images), atol=1e-6)
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.last = layers.Flatten(), layers.Dense(3)
+
+    def call(self, images):
+        return self.last(self.flatten(images))
 
 
-def test_compiled_and_subclassed_models_are_accepted():
-    """A compiled model and a subclass of Model are taken as they are."""
+def compiled(*_):
+    model = flat(layers.Dense(3))
+    model.compile(loss="mse")
+    return model
 
-    class Own(keras.Model):
-        def __init__(self, outputs):
-            super().__init__()
-            self.flatten, self.last = layers.Flatten(), layers.Dense(outputs)
 
-        def call(self, images):
-            return self.last(self.flatten(images))
-
-    def compiled(recipe, shape, outputs):
-        model = flat(layers.Dense(outputs))
-        model.compile(loss="mse")
-        return model
-
-    assert built(compiled).output_shape == (None, 3)
-    assert built(lambda recipe, shape, outputs: Own(outputs)).output_shape == (None, 3)
+@pytest.mark.parametrize("function", [compiled, lambda *_: Own()])
+def test_compiled_and_subclassed_models_are_accepted(function):
+    """They are taken as they are, and so is a single output with a sigmoid."""
+    assert built(function).output_shape == (None, 3)
+    assert built(lambda *_: flat(layers.Dense(1, activation="sigmoid")), 2).output_shape == (None, 1)
 
 
 def wrong_field(recipe, input_shape, outputs):
@@ -84,23 +73,19 @@ def wrong_kernel(recipe, input_shape, outputs):
     return keras.Model(images, layers.Conv2D(4, 20)(images))
 
 
+def huge(recipe, input_shape, outputs):
+    raise MemoryError
+
+
 @pytest.mark.parametrize(
     ("broken", "line", "message"),
     [(wrong_field, 1, "AttributeError: .*no parameter 'neurons'"), (wrong_kernel, 2, "ValueError")],
 )
 def test_error_names_the_users_line(broken, line, message):
-    """An error in the function, or in Keras below it, is reported with its type and the user's own line."""
+    """An error in the function, or in Keras below it, is reported with its type and line, unless memory runs out."""
     line += broken.__code__.co_firstlineno
     with pytest.raises(ModelError, match=rf"{broken.__name__}\(\) failed in {__file__}, line {line}, with {message}"):
         built(broken)
-
-
-def test_out_of_memory_is_not_a_model_error():
-    """A model that is too large is not wrong."""
-
-    def huge(recipe, input_shape, outputs):
-        raise MemoryError
-
     with pytest.raises(MemoryError):
         built(huge)
 
@@ -110,21 +95,16 @@ def two_outputs(recipe, input_shape, outputs):
     return keras.Model(images, [layers.Flatten()(images), layers.Flatten()(images)])
 
 
-@pytest.mark.parametrize(
-    ("function", "classes", "message"),
-    [
-        (lambda *_: None, 3, "must return a keras.Model, got None"),
-        (lambda *_: flat(layers.Dense(9)), 3, r"\(n, 3\), got outputs of shape \(None, 9\)"),
-        (
-            lambda *_: keras.Sequential([keras.Input((5, 5, 2)), layers.Flatten()]),
-            3,
-            r"accept images of shape \(8, 8, 1\)",
-        ),
-        (two_outputs, 3, "got outputs in a list"),
-        (lambda *_: flat(layers.Dense(1, activation="softmax")), 2, "always 1"),
-    ],
-    ids=["no model", "other outputs", "other inputs", "two outputs", "softmax over one output"],
-)
+UNUSABLE = {
+    "no model": (lambda *_: None, 3, "must return a keras.Model, got None"),
+    "other outputs": (lambda *_: flat(layers.Dense(9)), 3, r"\(n, 3\), got outputs of shape \(None, 9\)"),
+    "other inputs": (lambda *_: flat(keras.Input((5, 5, 2))), 3, r"accept images of shape \(8, 8, 1\)"),
+    "two outputs": (two_outputs, 3, "got outputs in a list"),
+    "softmax over one output": (lambda *_: flat(layers.Dense(1, activation="softmax")), 2, "always 1"),
+}
+
+
+@pytest.mark.parametrize(("function", "classes", "message"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_models_are_refused(function, classes, message):
     """The function must return a model from such images to such outputs."""
     with pytest.raises(ModelError, match=message):
@@ -137,13 +117,10 @@ def wide(units, recipe, input_shape, outputs):
 
 def test_partial_function_is_accepted():
     """Values may be bound beforehand; the function's name stays, and the values count in the fingerprint."""
-    record = Custom(functools.partial(wide, 8), units=3)
-    assert build_network(record, None, (8, 8, 1), 3).layers[1].units == 8
-    assert repr(record) == "Custom(wide, units=3)"
-    assert record.option_name == "wide"
+    eight, again, nine, many = (Custom(functools.partial(wide, units), units=3) for units in (8, 8, 9, "many"))
+    assert build_network(eight, None, (8, 8, 1), 3).layers[1].units == 8
+    assert (repr(eight), eight.option_name) == ("Custom(wide, units=3)", "wide")
     with pytest.raises(ModelError, match=r"model: wide\(\) failed in .* with ValueError"):
-        build_network(Custom(functools.partial(wide, "many")), None, (8, 8, 1), 3)
-    eight, again, nine = (
-        fingerprint(Space(data=Digits(), model=Custom(functools.partial(wide, units)))) for units in (8, 8, 9)
-    )
-    assert eight == again != nine
+        build_network(many, None, (8, 8, 1), 3)
+    prints = [fingerprint(Space(data=Digits(), model=record)) for record in (eight, again, nine)]
+    assert prints[0] == prints[1] != prints[2]

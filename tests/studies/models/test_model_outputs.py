@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from studies.models.outputs import ends_in, returns_logits
+from studies.models.outputs import returns_logits
 
 
 def network(*last):
@@ -47,9 +47,3 @@ def test_outputs_are_traced_through_nested_models_and_operations():
         (layers.Average()([votes[0], layers.Dense(3)(images)]), True),
     ):
         assert returns_logits(keras.Model(images, outputs)) is expected
-
-
-def test_ends_in_recognises_an_activation():
-    """The last activation is recognised by name."""
-    assert ends_in(network(layers.Dense(1, activation="softmax")), "softmax")
-    assert not ends_in(network(layers.Dense(1, activation="sigmoid")), "softmax")

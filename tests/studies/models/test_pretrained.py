@@ -10,12 +10,13 @@ from studies.models.build import build_inference_model, build_model
 from studies.models.pretrained import preprocessing
 
 # One network for each way of preprocessing: tf, torch, caffe, and none since the network has its own.
-MODES = {
-    "MobileNetV2": "mobilenet_v2",
-    "DenseNet121": "densenet",
-    "ResNet50": "resnet",
-    "MobileNetV3Small": "mobilenet_v3",
-}
+MODES = {"MobileNetV2": "mobilenet_v2", "DenseNet121": "densenet", "ResNet50": "resnet"}
+MODES["MobileNetV3Small"] = "mobilenet_v3"
+
+
+def pixels(count=2):
+    """Return colour images of noise as floats."""
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3)).astype(np.float32)
 
 
 def model_of(name, shape=(32, 32, 3), classes=2, build=build_model, **fields):
@@ -30,8 +31,7 @@ def network_of(model):
 @pytest.mark.parametrize(("name", "family"), MODES.items())
 def test_preprocessing_matches_the_family(name, family):
     """Inside the model images are prepared as the family's `preprocess_input` prepares arrays."""
-    values = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3)).astype(np.float32)
-    images = keras.Input((6, 6, 3))
+    values, images = pixels(), keras.Input((32, 32, 3))
     outputs = preprocessing(name)(images)
     found = values if outputs is images else keras.Model(images, outputs)(values)
     expected = getattr(keras.applications, family).preprocess_input(values.copy())
@@ -40,8 +40,7 @@ def test_preprocessing_matches_the_family(name, family):
 
 def test_preprocessing_precedes_the_network():
     """The whole model is the network over prepared images: raw in, the same features out."""
-    model = model_of("MobileNet", alpha=0.25)
-    values = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    model, values = model_of("MobileNet", alpha=0.25), pixels()
     features = keras.Model(model.input, model.get_layer("pooling").output)(values)
     prepared = keras.applications.mobilenet.preprocess_input(values.copy())
     expected = np.mean(network_of(model)(prepared, training=False), axis=(1, 2))
@@ -64,7 +63,7 @@ def test_batch_normalization_keeps_its_statistics():
     statistics = [weight for weight in model.weights if "moving" in weight.path]
     before = [weight.numpy().copy() for weight in statistics]
     model.compile(optimizer="sgd", loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    model.train_on_batch(np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)), np.array([0, 1, 0, 1]))
+    model.train_on_batch(pixels(4), np.array([0, 1, 0, 1]))
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, statistics, strict=True))
 
 
@@ -73,8 +72,7 @@ def test_network_always_runs_in_inference_mode():
     """A network's own dropout is for training it from scratch: here its features are always the same."""
     model = model_of("EfficientNetB0", trainable_layers=1000)
     features = keras.Model(model.input, model.get_layer("pooling").output)
-    values = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
-    np.testing.assert_array_equal(features(values, training=True), features(values, training=False))
+    np.testing.assert_array_equal(features(pixels(), training=True), features(pixels(), training=False))
 
 
 def test_head_follows_the_record_and_is_trained_alone():
@@ -89,7 +87,7 @@ def test_grey_images_become_three_equal_channels():
     """A grey image is read as the colour image that looks the same."""
     grey, colour = model_of("MobileNet", (32, 32, 1), alpha=0.25), model_of("MobileNet", alpha=0.25)
     colour.set_weights(grey.get_weights())
-    values = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
+    values = pixels()[..., :1]
     np.testing.assert_allclose(grey(values), colour(np.repeat(values, 3, axis=-1)), atol=1e-6)
 
 

@@ -10,13 +10,6 @@ from studies.models.rescaling import is_rescaled, rescales_itself
 SHAPE = (32, 32, 3)
 
 
-class Divides(layers.Layer):
-    """Rescales in its call."""
-
-    def call(self, images):
-        return images / 127.5 - 1
-
-
 class DividesAndConvolves(layers.Layer):
     """Rescales in its call, before a layer of its own."""
 
@@ -63,7 +56,6 @@ OF_RAW_PIXELS = {
     "given mean": lambda: sequential(layers.Normalization(mean=[123.0] * 3, variance=[3364.0] * 3)),
     "centred": lambda: sequential(layers.Rescaling(1.0, offset=-127.5)),
     "lambda": lambda: sequential(layers.Lambda(lambda images: images / 255)),
-    "own layer": lambda: sequential(Divides()),
     "own layer with weights": lambda: sequential(DividesAndConvolves()),
     "operation": lambda: functional(lambda images: images / 255.0),
     "nested": lambda: functional(inner(layers.Rescaling(1 / 255))),

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from spaces import CNN, Choice, Constant, Cosine, Digits, FineTune, Int, Pretrained, Space
+from spaces import CNN, Choice, Constant, Cosine, FineTune, Int, Pretrained
 from spaces.errors import ModelError, SpaceError
 from spaces.loading import LoadedSpace
 from spaces.space import baseline, resolve
@@ -17,19 +17,17 @@ from studies.models.pretrained import fine_tune
 from studies.run import run
 from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
-from studies.training import result
 from studies.training.epochs import max_epochs, total_epochs
+from studies.training.result import EndReason
 from studies.trials.space_checks import check_fine_tuning
 from tests.support.fakes import Recorder
-from tests.support.fitting import assert_same_weights, fit, noisy_images, small_network
+from tests.support.fitting import SMALL, assert_same_weights, fit, noisy_images, small_network
 
 SIDE = 8
-RECIPE = Space(
-    data=Digits(),
+RECIPE = replace(
+    SMALL,
     backbone=Pretrained("MobileNet", weights=None, alpha=0.25),
-    augment=None,
     dropout=0.0,
-    learning_rate=0.01,
     batch_size=16,
     schedule=Cosine(warmup=0.1),
     epochs=2,
@@ -105,20 +103,19 @@ def test_fine_tuning_keeps_normalisation_statistics():
     assert {"convolution1/kernel", "convolution2/kernel"} <= changed
 
 
+PATIENT = {"epochs": 9, "patience": 2, "fine_tune": FineTune(layers=4, epochs=9)}
+
+
 @pytest.mark.parametrize(
     ("changes", "scores", "phases", "end_reason"),
     [
-        (
-            {"epochs": 9, "patience": 2, "fine_tune": FineTune(layers=4, epochs=9)},
-            (0.1, 0.9, 0.2, 0.3, 0.5, 0.6),
-            (2, 2, 0),
-            result.EndReason.EARLY_STOPPED,
-        ),
+        pytest.param(PATIENT, (0.1, 0.9, 0.2, 0.3, 0.5, 0.6), (2, 2, 0), EndReason.EARLY_STOPPED, id="patience"),
         pytest.param(
-            {"epochs": 3}, (0.1, 0.9, 0.2, 0.95, 0.3, 0.1), (4, 2, 1), result.EndReason.FINISHED, marks=pytest.mark.slow
+            *({"epochs": 3}, (0.1, 0.9, 0.2, 0.95, 0.3, 0.1), (4, 2, 1), EndReason.FINISHED),
+            marks=pytest.mark.slow,
+            id="all epochs",
         ),
     ],
-    ids=["patience", "all epochs"],
 )
 def test_phases_end_at_their_best_epochs(script, changes, scores, phases, end_reason):
     """The second phase starts from the best epoch of the first, with patience of its own; later epochs do not count."""
@@ -158,7 +155,7 @@ def test_pruning_in_the_first_phase_skips_the_second():
     """The last epoch of the first phase may prune, since others follow; the last of all may not."""
     assert len(trained(on_epoch=lambda epoch, metrics: epoch < 2).history) == 2
     whole = trained(on_epoch=lambda epoch, metrics: epoch < 5)
-    assert (whole.end_reason, len(whole.history)) == (result.EndReason.FINISHED, 5)
+    assert (whole.end_reason, len(whole.history)) == (EndReason.FINISHED, 5)
 
 
 def test_only_pretrained_backbones_have_two_phases():

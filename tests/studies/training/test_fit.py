@@ -6,22 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spaces import CNN, SGD, Adam, AdamW, Constant, Cosine, Digits, RMSprop, Space
+from spaces import SGD, Adam, AdamW, Constant, Cosine, RMSprop
 from studies.training import result
 from studies.training.compile import cooldown_schedule, make_optimizer, read_learning_rate
 from studies.training.feed import evaluation_data, steps_per_execution, training_feed
-from tests.support.fitting import assert_same_weights, fit, noisy_images
+from tests.support.fitting import SMALL, assert_same_weights, fit, noisy_images
 
-RECIPE = Space(
-    data=Digits(),
-    backbone=CNN(filters=4, blocks=1),
-    augment=None,
-    dropout=0.1,
-    learning_rate=0.03,
-    batch_size=32,
-    schedule=Constant(),
-    epochs=4,
-)
+RECIPE = replace(SMALL, learning_rate=0.03, epochs=4)
 
 
 TRAIN, VALIDATION = (noisy_images(n, seed, shape=(8, 8, 1), noise=80, contrast=120) for seed, n in enumerate((100, 40)))

@@ -1,14 +1,14 @@
 """A trial over folds that is resumed after any epoch ends as an uninterrupted one."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spaces import CNN, SGD, Augment, Constant, Digits, Space
+from spaces import CNN, SGD, Augment
 from studies.checkpoints.checkpoint_file import decode
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import StudyCheckpoints
@@ -17,27 +17,18 @@ from studies.features.inputs import FeatureInputs
 from studies.training.cross_validation import fold_data, train_folds
 from studies.training.fit import train
 from studies.training.options import TrainingOptions
-from studies.training.result import EndReason
-from tests.support.fitting import noisy_images
+from studies.training.result import EndReason, TrainingResult
+from tests.support.fitting import SMALL, noisy_images
 from tests.support.resumable import EveryEpoch, assert_equal
 
 FOLDS, EPOCHS = 3, 2
-RECIPE = Space(
-    data=Digits(),
-    backbone=CNN(filters=4, blocks=1),
-    augment=Augment(flip="horizontal"),
-    dropout=0.3,
-    learning_rate=0.01,
-    schedule=Constant(),
-    batch_size=16,
-    epochs=EPOCHS,
-    folds=FOLDS,
-)
+RECIPE = replace(SMALL, augment=Augment(flip="horizontal"), dropout=0.3, batch_size=16, epochs=EPOCHS, folds=FOLDS)
 # Within a fold, and between two of them.
 EPOCHS_INTERRUPTED = [
     pytest.param(epoch, marks=pytest.mark.slow if epoch in (3, 4) else pytest.mark.exhaustive)
     for epoch in range(1, FOLDS * EPOCHS + 1)
 ]
+# Within a fold, and between two of them.
 DATASET = Dataset(noisy_images(36, 0), noisy_images(12, 1), noisy_images(6, 2), ("dark", "bright"))
 
 
@@ -116,21 +107,10 @@ def test_diverged_fold_is_not_saved():
 
 def test_results_of_folds_are_json(tmp_path):
     """The result of a fold is stored by field names, which later versions can read."""
-    _, _, _, saved = uninterrupted()
-    state = decode(saved[3], "").state
+    state = decode(uninterrupted()[-1][3], "").state
     assert json.loads(json.dumps(state)) == state
-    assert set(state["results"][0]) == {
-        "best_epoch",
-        "best_value",
-        "best_loss",
-        "end_reason",
-        "first_phase",
-        "second_phase",
-        "is_comparable",
-        "notice",
-        "reason",
-        "untrained",
-    }
+    names = {field.name for field in fields(TrainingResult)}
+    assert set(state["results"][0]) == names - {"model", "history", "unfinished_value"}
     trial = StudyCheckpoints(tmp_path).for_trial(0)
-    trial.save(decode(saved[3], ""))
+    trial.save(decode(uninterrupted()[-1][3], ""))
     assert FoldCheckpoints(trial).resume().before == EPOCHS

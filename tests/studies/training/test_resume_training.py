@@ -1,16 +1,8 @@
 """A training that is resumed after any epoch ends as an uninterrupted one, bit by bit."""
 
-import hashlib
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-import keras
 import pytest
-from keras import layers
 
 from spaces import CNN, Digits, KerasTunerModel, Space
 from studies.checkpoints import study_checkpoints
@@ -21,6 +13,7 @@ from studies.export.retraining import SearchSummary, retrain_and_export
 from studies.outcome import Best, Progress
 from studies.stop_request import StopReason, StopRequest
 from studies.training.model_cache import CompiledModelCache
+from tests.studies.keras_tuner.hypermodels import Dense
 from tests.support.fakes import Recorder, run_context
 from tests.support.fitting import noisy_images, small_network
 from tests.support.resumable import AUGMENTED, CASES, Case, EveryEpoch, assert_equal, train_case, uninterrupted
@@ -86,15 +79,9 @@ def test_checkpoint_of_another_model_is_not_used(tmp_path, caplog):
 
 def test_hypermodel_has_no_checkpoint(tmp_path):
     """The state of a hypermodel's own `fit` is unknown, so its training cannot be resumed."""
-
-    def hypermodel(hp):
-        network = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2)])
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        network.compile(loss=loss, metrics=["accuracy"])
-        return network
-
     checkpoints = StudyCheckpoints(tmp_path).for_trial(0)
-    train_case(Case(Space(data=Digits(), model=KerasTunerModel(hypermodel), batch_size=16, epochs=2), 2), checkpoints)
+    recipe = Space(data=Digits(), model=KerasTunerModel(Dense(outputs=2)), batch_size=16, epochs=2)
+    train_case(Case(recipe, 2, *(noisy_images(count, 0, shape=(8, 8, 1)) for count in (40, 16))), checkpoints)
     assert checkpoints.load() is None
 
 
@@ -128,45 +115,3 @@ def test_retraining_resumes_and_deletes_its_checkpoints(tmp_path, monkeypatch):
     assert retrain()["test"]["images"] == 8
     assert [event.epoch for event in recorder.of(EpochEnded)] == [3]
     assert list((tmp_path / "checkpoints").iterdir()) == []
-
-
-def digest(training):
-    """Return weights and history in one line."""
-    weights = b"".join(weight.tobytes() for weight in training.model.get_weights())
-    return f"{hashlib.sha256(weights).hexdigest()} {training.history}"
-
-
-PROCESS = """
-import os, signal, sys
-from pathlib import Path
-from tests.studies.training import test_resume_training as tests
-from studies.checkpoints.study_checkpoints import StudyCheckpoints
-
-def on_epoch(epoch, metrics):
-    if epoch == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return True
-
-checkpoints = StudyCheckpoints(Path(sys.argv[1])).for_trial(0)
-print(tests.digest(tests.train_case(tests.CASES["augmented"], checkpoints, on_epoch=on_epoch)))
-"""
-
-
-@pytest.mark.slow
-def test_another_process_resumes_after_sigkill(tmp_path):
-    """It reaches the weights and the history of an uninterrupted training."""
-
-    def process(killed_at):
-        return subprocess.run(
-            [sys.executable, "-c", PROCESS, str(tmp_path), str(killed_at)],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert process(3).returncode == -signal.SIGKILL
-    assert StudyCheckpoints(tmp_path).for_trial(0).load().epoch in (1, 2)
-    resumed = process(0)
-    assert resumed.returncode == 0
-    assert resumed.stdout.strip() == digest(uninterrupted("augmented")[0])
