@@ -7,6 +7,7 @@ import os
 import resource
 import uuid
 from importlib.util import find_spec
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -66,29 +67,21 @@ def names(folder):
 
 
 def test_checkpoints_are_restored_from_any_store(place):
-    """The next worker gets the newest checkpoint; the newest two are kept, in case the newest is damaged."""
-    assert StudyCheckpoints(place).for_trial(7).load() is None
-    trial = StudyCheckpoints(place).for_trial(7)
-    saved(trial, 1, 2, 3, 4)
+    """The newest two are kept, in case one is damaged; clearing removes those of all attempts of one trial."""
+    checkpoints = StudyCheckpoints(place)
+    assert checkpoints.for_trial(7).load() is None
+    saved(checkpoints.for_trial(7), 1, 2, 3, 4)
+    saved(checkpoints.for_trial(7, attempt=1), 2)
+    saved(checkpoints.for_trial(70), 2)
     found = StudyCheckpoints(place).for_trial(7).load()
     assert (found.epoch, found.state) == (4, state_of(4).state)
     np.testing.assert_array_equal(found.arrays["a"], state_of(4).arrays["a"])
-    assert StudyCheckpoints(place).for_trial(70).load() is None
-    assert len(trial._store.names()) == 2
-
-
-def test_clearing_removes_one_trials_checkpoints(place):
-    """Checkpoints of all attempts of the trial are removed, those of other trials stay."""
-    checkpoints = StudyCheckpoints(place)
-    for number in (1, 12):
-        saved(checkpoints.for_trial(number, attempt=0), 1)
-        saved(checkpoints.for_trial(number, attempt=1), 2)
-    StudyCheckpoints(place).for_trial(1).clear()
-    assert loaded(checkpoints.for_trial(1)) is None
-    checkpoints.delete_except([12])
-    assert loaded(checkpoints.for_trial(12)) == 2
+    assert len(checkpoints.for_trial(7)._store.names()) == 4
+    StudyCheckpoints(place).for_trial(7).clear()
+    checkpoints.delete_except([70])
+    assert [loaded(checkpoints.for_trial(number)) for number in (7, 70)] == [None, 2]
     checkpoints.delete_except([])
-    assert checkpoints.for_trial(12)._store.names() == []
+    assert checkpoints.for_trial(70)._store.names() == []
 
 
 def test_incomplete_files_are_removed(folder):
@@ -192,10 +185,9 @@ def test_full_disk_does_not_end_a_trial(folder, caplog):
 
 def test_failing_remote_store_does_not_end_a_trial(monkeypatch, caplog):
     """An interrupted put leaves no file; failing reads and listings are logged without passwords."""
-    place = f"memory://{uuid.uuid4().hex}"
+    place, original = f"memory://{uuid.uuid4().hex}", MemoryFileSystem.pipe_file
     trial = StudyCheckpoints(place).for_trial(5)
     saved(trial, 1)
-    original = MemoryFileSystem.pipe_file
 
     def breaks_off(self, path, value, **more):
         original(self, path, value[:10], **more)
@@ -206,12 +198,8 @@ def test_failing_remote_store_does_not_end_a_trial(monkeypatch, caplog):
         saved(trial, 2)
     assert "for trial 5: ConnectionError" in caplog.text
     assert trial._store.names() == ["0005-00001-0.checkpoint"]
-
-    def fails(*_, **__):
-        raise RuntimeError("s3://user:password@host")
-
     for method in ("cat_file", "ls"):
-        monkeypatch.setattr(MemoryFileSystem, method, fails)
+        monkeypatch.setattr(MemoryFileSystem, method, Mock(side_effect=RuntimeError("s3://user:password@host")))
         assert trial.load() is None
     trial.clear()
     StudyCheckpoints(place).delete_except([])

@@ -26,38 +26,34 @@ SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
 
 def test_outcome_records_training_on_features(folder, warm, tmp_path):
     """The outcome in the database says what a trial was trained on."""
-    space = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1)
-    settings, data = Study(trials=1, pruner="none", seed=0), dataset()
-    evaluate = TrialEvaluator(run_context(dataset=data, folder=folder))
-    study = run_tiny(tmp_path, settings, evaluate, space)
-    assert outcome_of(study.trials[0]).trained_on == FEATURES
+    space, settings = replace(RECIPE, dropout=Float(0.0, 0.5), epochs=1), Study(trials=1, pruner="none", seed=0)
+    evaluate = TrialEvaluator(run_context(dataset=dataset(), folder=folder))
+    assert outcome_of(run_tiny(tmp_path, settings, evaluate, space).trials[0]).trained_on == FEATURES
 
 
 class TimeIsOver(Recorder):
     """Ends the time limit during the computation of features."""
 
-    def __init__(self, stop):
-        super().__init__()
-        self.stop = stop
-
     def on_features_progress(self, done, total):
         self.stop.deadline = 0.0
+
+
+def splits():
+    """Return the data set as a user's function does."""
+    data = dataset()
+    parts = {name: getattr(data, name) for name in ("train", "validation", "test")}
+    return {**{name: (part.images, part.labels) for name, part in parts.items()}, "classes": data.classes}
 
 
 @pytest.mark.slow
 def test_time_limit_stops_the_computation_of_features(folder, cache, tmp_path):
     """The trial is requeued, and the next run has its full time limit again."""
-
-    def splits():
-        data = dataset()
-        parts = {name: getattr(data, name) for name in ("train", "validation", "test")}
-        return {**{name: (part.images, part.labels) for name, part in parts.items()}, "classes": data.classes}
-
     declared = Declared(replace(RECIPE, data=CustomData(splits), epochs=1), "tiny", folder)
-    settings, stop = Study(trials=1, pruner="none", timeout="1h", **SELDOM), StopRequest()
-    options = {"output": tmp_path, "export": False, "stop": stop}
+    settings, listener = Study(trials=1, pruner="none", timeout="1h", **SELDOM), TimeIsOver()
+    listener.stop = StopRequest()
+    options = {"output": tmp_path, "export": False, "stop": listener.stop}
     with pytest.raises(NoResultError, match="time limit of 3600 seconds reached before any trial completed"):
-        run(declared, settings, listener=TimeIsOver(stop), **options)
+        run(declared, settings, listener=listener, **options)
     assert [row.state for row in summarize_trials("tiny", tmp_path)] == ["waiting"]
     result = run(declared, settings, listener=Recorder(), **options)
     assert (result.progress.complete, result.timed_out) == (1, False)

@@ -1,6 +1,7 @@
 """Features match those of the full network, are computed once, and have a key of all that they depend on."""
 
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -40,9 +41,8 @@ def unread(monkeypatch):
     return passes
 
 
-def trained_on(features, recipe=RECIPE, seed=1, data=None):
-    data = data or dataset()
-    made = features.for_trial(recipe, data)
+def trained_on(features, recipe=RECIPE, seed=1):
+    made = features.for_trial(recipe, dataset())
     return made, train(recipe, made, TrainingOptions(seed))
 
 
@@ -77,10 +77,10 @@ def test_trial_on_features_learns_reproducibly(folder, warm):
     assert trained_on(FeatureInputs(folder), seed=2)[1].history != first.history
 
 
-def _other_pixel(split: Split) -> Split:
-    images = split.images.copy()
+def _other_pixel(recipe, data):
+    images = data.train.images.copy()
     images[35, 5, 5, 1] ^= 1
-    return Split(images, split.labels)
+    return recipe, replace(data, train=Split(images, data.train.labels))
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def _other_pixel(split: Split) -> Split:
     [
         (lambda recipe, data: (replace(recipe, backbone=replace(BACKBONE, pooling="max")), data), 7, [70, 20]),
         (lambda recipe, data: (replace(recipe, augment=VIEWS), data), 7, [70]),
-        (lambda recipe, data: (recipe, replace(data, train=_other_pixel(data.train))), 7, [70]),
-        (lambda recipe, data: (recipe, data), 8, [70, 20]),
+        (_other_pixel, 7, [70]),
+        (lambda *same: same, 8, [70, 20]),
     ],
     ids=["pooling", "views", "images", "weights"],
 )
@@ -131,14 +131,13 @@ def test_views_are_computed_once_and_differ(folder, warm, tmp_path):
 def test_training_draws_random_views_and_inference_uses_the_first():
     """Views are drawn uniformly for each image, reproducibly for a seed."""
     views = np.broadcast_to(np.arange(3, dtype=np.float32)[None, :, None], (300, 3, 5))
-
-    def drawn(seed):
+    drawn = []
+    for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
-        return np.asarray(OneView(3)(views, training=True))
-
-    assert (drawn(1) == drawn(1)).all()
-    assert (drawn(1) != drawn(2)).any()
-    assert (np.bincount(drawn(1)[:, 0].astype(int)) > 70).all()
+        drawn.append(np.asarray(OneView(3)(views, training=True)))
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+    assert (np.bincount(drawn[0][:, 0].astype(int)) > 70).all()
     np.testing.assert_array_equal(OneView(3)(views, training=False), np.zeros((300, 5)))
 
 
@@ -153,9 +152,10 @@ def test_training_draws_random_views_and_inference_uses_the_first():
 def test_full_network_matches_its_head(folder, warm, changes):
     """The full network's outputs for images match the head's for their features; wrong features end the export."""
     recipe, data, features = replace(RECIPE, **changes), dataset(), FeatureInputs(folder)
-    made, trained = trained_on(features, recipe, data=data)
+    made, trained = trained_on(features, recipe)
     inference = inference_model(recipe, features.full_model(recipe, made, trained.model, data), (SIDE, SIDE, 3), 2)
-    found = features.verify_full_model(recipe, made, trained.model, inference, data)
+    verify = partial(features.verify_full_model, recipe, made, trained.model, inference, data)
+    found = verify()
     assert found["path"] == made.trained_on
     assert found["max_abs_difference"] < 1e-4
     outputs = np.asarray(inference(data.validation.images))
@@ -163,21 +163,28 @@ def test_full_network_matches_its_head(folder, warm, changes):
     for key, rows in features._open_arrays.items():
         features._open_arrays[key] = rows[::-1]
     with pytest.raises(ExportError, match="search cache --clear"):
-        features.verify_full_model(recipe, made, trained.model, inference, data)
+        verify()
 
 
-def test_progress_is_reported_and_can_interrupt(folder):
-    """Progress is reported after every batch of both splits; an exception stops the computation."""
+def test_progress_is_reported_and_can_interrupt(folder, monkeypatch):
+    """It is reported after every batch of both splits; an exception stops the computation, and TF32 is allowed again."""
+    is_fast, predict = tf.config.experimental.tensor_float_32_execution_enabled, keras.Model.predict_on_batch
     reported = []
+
+    def predict_on_batch(self, images):
+        assert not is_fast()
+        return predict(self, images)
 
     def tell(done, total):
         reported.append((done, total))
         if len(reported) == 3:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(keras.Model, "predict_on_batch", predict_on_batch)
     with pytest.raises(KeyboardInterrupt):
         FeatureInputs(folder, tell).for_trial(RECIPE, dataset())
     assert reported == [(64, 70), (70, 70), (20, 20)]
+    assert is_fast()
     assert [entry.shape for entry in entries()] == [(70, 256)]
 
 
@@ -192,22 +199,6 @@ def test_too_large_features_are_not_computed(folder, monkeypatch, caplog, unread
     assert features.verify_full_model(RECIPE, made, None, None, data) == {"path": IMAGES}
     assert len(caplog.messages) == 1
     assert "running the backbone in every epoch" in caplog.text
-
-
-def test_features_are_computed_in_full_precision(folder, cache, monkeypatch):
-    """TensorFloat-32 is disabled during the computation only."""
-    switch = tf.config.experimental
-    seen = []
-    original = keras.Model.predict_on_batch
-
-    def predict_on_batch(self, images):
-        seen.append(switch.tensor_float_32_execution_enabled())
-        return original(self, images)
-
-    monkeypatch.setattr(keras.Model, "predict_on_batch", predict_on_batch)
-    FeatureInputs(folder).for_trial(RECIPE, dataset())
-    assert set(seen) == {False}
-    assert switch.tensor_float_32_execution_enabled()
 
 
 def test_missing_weights_file_is_refused(tmp_path):

@@ -1,10 +1,8 @@
 """Features on disk are complete or absent, computed by one process, and share the image cache's limit."""
 
 import errno
-import logging
-import time
-from multiprocessing import get_context
-from pathlib import Path
+import threading
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -75,56 +73,33 @@ def test_damaged_entry_is_computed_again(cache, file, end):
 def test_unwritable_cache_computes_in_memory(cache, tmp_path, caplog, error):
     """A full disk or an invalid folder gives one warning with a hint, and the same values."""
     (tmp_path / "file").touch()
-    root = cache_root() if error else cache_root(tmp_path / "file")
-    errors = iter([error, None]) if error else iter([None])
-
-    def fails_once():
-        yield from rows(error=next(errors)).compute()
-
-    with caplog.at_level(logging.WARNING):
-        found = load_or_compute(root, KEY, FeatureBatches(VALUES.shape, fails_once))
+    errors = iter([error, None] if error else [None])
+    fails_once = FeatureBatches(VALUES.shape, lambda: rows(error=next(errors)).compute())
+    found = load_or_compute(cache_root(None if error else tmp_path / "file"), KEY, fails_once)
     np.testing.assert_array_equal(found, VALUES)
-    assert len(caplog.messages) == 1
-    assert "hint: set SEARCH_CACHE" in caplog.messages[0]
+    [message] = caplog.messages
+    assert "hint: set SEARCH_CACHE" in message
 
 
 def test_waiting_for_another_process_can_be_interrupted(cache):
-    """The callback is called soon, and its exception ends the waiting."""
-    calls = []
-
-    def waiting():
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    with build_lock(cache_root(), KEY):
-        started = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            load_or_compute(cache_root(), KEY, rows(), waiting)
-        assert time.monotonic() - started < 1
-    np.testing.assert_array_equal(load_or_compute(cache_root(), KEY, rows(), waiting), VALUES)
-    assert len(calls) == 2
+    """The callback is called soon and again, and its exception ends the waiting."""
+    waiting = Mock(side_effect=[None, KeyboardInterrupt])
+    with build_lock(cache_root(), KEY), pytest.raises(KeyboardInterrupt):
+        load_or_compute(cache_root(), KEY, rows(), waiting)
+    assert waiting.call_count == 2
 
 
-def _compute(cache: Path, results) -> None:
-    def slowly():
-        results.put("computed")
-        for row in VALUES:
-            time.sleep(0.02)
-            yield row[None]
+def test_waiting_worker_reads_the_features_of_the_other(cache):
+    """Only one of them computes."""
+    is_waiting, found = threading.Event(), []
+    fails = rows(error=AssertionError("computed again"))
+    second = threading.Thread(target=lambda: found.append(load_or_compute(cache_root(), KEY, fails, is_waiting.set)))
 
-    found = load_or_compute(cache_root(cache), KEY, FeatureBatches(VALUES.shape, slowly))
-    results.put(float(found.sum()))
+    def batches():
+        second.start()
+        assert is_waiting.wait(60)
+        yield VALUES
 
-
-def test_only_one_process_computes(cache):
-    """The others wait for it and read its features."""
-    context = get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=_compute, args=(cache, results)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    computed = [results.get(timeout=60) for _ in range(4)]
-    for process in processes:
-        process.join()
-    assert sorted(computed, key=str) == [*[float(VALUES.sum())] * 3, "computed"]
+    load_or_compute(cache_root(), KEY, FeatureBatches(VALUES.shape, batches))
+    second.join()
+    np.testing.assert_array_equal(found, [VALUES])
