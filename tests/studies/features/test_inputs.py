@@ -167,7 +167,7 @@ def test_full_network_matches_its_head(folder, warm, changes):
 
 
 def test_progress_is_reported_and_can_interrupt(folder, monkeypatch):
-    """It is reported after every batch of both splits; an exception stops the computation, and TF32 is allowed again."""
+    """It is reported after every batch of both splits; an exception ends the computation, and TF32 is allowed again."""
     is_fast, predict = tf.config.experimental.tensor_float_32_execution_enabled, keras.Model.predict_on_batch
     reported = []
 
