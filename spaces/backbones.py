@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
@@ -123,10 +123,6 @@ class Branches(Record):
         branches = {f"branch_{index}": (branch, rule) for index, branch in enumerate(self.branches, start=1)}
         return {**branches, **{name: (getattr(self, name), rule) for name, rule in _BRANCHES_RULES.items()}}
 
-    def with_children(self, values: Mapping[str, Any]) -> "Branches":
-        """Return the same network with other values."""
-        return Branches(**{name: value for name, (value, _) in self.children().items()} | dict(values))
-
     def __repr__(self) -> str:
         parts = [repr(branch) for branch in self.branches]
         parts += [f"{name}={getattr(self, name)!r}" for name in _BRANCHES_RULES]
@@ -221,10 +217,6 @@ class Custom(Record):
             "rescale": (self.rescale, Rule("switch", optional=True)),
         }
         return {**own, **{name: (value, ANY) for name, value in self.parameters}}
-
-    def with_children(self, values: Mapping[str, Any]) -> "Custom":
-        """Return the same function with other values."""
-        return Custom(**{name: value for name, (value, _) in self.children().items()} | dict(values))
 
     def __repr__(self) -> str:
         parts = [self.function_name]

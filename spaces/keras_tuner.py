@@ -1,5 +1,6 @@
 """`KerasTunerModel`: a KerasTuner hypermodel, whose hyperparameters are discovered while it is built."""
 
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -100,14 +101,7 @@ class KerasTunerModel(Record):
 
     def with_values(self, values: Mapping[str, Scalar]) -> "KerasTunerModel":
         """Return the same hypermodel with the values of its hyperparameters, by name."""
-        return KerasTunerModel(
-            self.hypermodel,
-            rescale=self.rescale,
-            labels=self.labels,
-            hyperparameters=self.hyperparameters,
-            tune_new_entries=self.tune_new_entries,
-            values=values,
-        )
+        return dataclasses.replace(self, values=values)
 
     def __repr__(self) -> str:
         called = "" if self.is_function else "()"

@@ -202,7 +202,8 @@ class Record:
 
     def with_children(self, values: Mapping[str, Any]) -> Any:
         """Return the same record with other values in its fields."""
-        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+        constructor: Any = type(self)
+        return constructor(**{name: value for name, (value, _) in self.children().items()} | dict(values))
 
 
 def problem_of(value: Any, rule: Rule) -> str | None:

@@ -202,9 +202,15 @@ def baseline(space: Space) -> dict[str, Scalar]:
     return assignment
 
 
-def combinations(space: Space) -> float:
-    """Return the number of different recipes; infinity if a `Float` has no step."""
-    return _combinations(space)
+def combinations(space: Any) -> float:
+    """Return the number of different recipes of a space or a part of one; infinity if a `Float` has no step."""
+    if isinstance(space, Choice):
+        return sum(combinations(option) for option in space.options)
+    if isinstance(space, PARAMETERS):
+        return space.count
+    if isinstance(space, Record):
+        return math.prod(combinations(child) for child, _ in space.children().values())
+    return 1
 
 
 def records_in(value: Any) -> Iterator[Record]:
@@ -280,13 +286,3 @@ def _fill(value: Any, name: str, choose: Callable[[str, Parameter], Scalar]) -> 
         children = value.children().items()
         return value.with_children({field: _fill(child, prefix + field, choose) for field, (child, _) in children})
     return value
-
-
-def _combinations(value: Any) -> float:
-    if isinstance(value, Choice):
-        return sum(_combinations(option) for option in value.options)
-    if isinstance(value, PARAMETERS):
-        return value.count
-    if isinstance(value, Record):
-        return math.prod(_combinations(child) for child, _ in value.children().values())
-    return 1

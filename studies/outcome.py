@@ -73,9 +73,14 @@ class Progress:
     recipes: int = 0
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Trials that have ended, by state."""
+        return {COMPLETE: self.complete, PRUNED: self.pruned, FAILED: self.failed}
+
+    @property
     def done(self) -> int:
         """Trials that have ended."""
-        return self.complete + self.pruned + self.failed
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,18 @@ def find_study_folder(text: str, runs: Path, names: tuple[str, ...] = (DATABASE_
     )
 
 
+def path_for_other_study(path: Path, study: str) -> Path:
+    """Return an unused path to which a file or folder of another study is moved, made from that study's identity.
+
+    Args:
+        path: Its current path.
+        study: Identity of the other study, read from a file, so it may be any text; empty if unknown.
+    """
+    short = study[:8] if study[:8].isalnum() else "earlier"
+    names = (f"{path.stem}-{short}{f'-{count}' if count > 1 else ''}{path.suffix}" for count in range(1, 10_000))
+    return next(found for found in map(path.with_name, names) if not found.exists())
+
+
 def ensure_study_folder(output: Path, name: str) -> Path:
     """Create the study's folder unless it exists, and check that it can be written.
 

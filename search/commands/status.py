@@ -135,9 +135,8 @@ def _stop_lines(status: "StudyStatus") -> list[Line]:
 
 def _trials(status: "StudyStatus") -> str:
     progress = status.progress
-    counts = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
     active = {"running": status.running, "waiting": status.waiting}
-    shown = [*counts.items(), *((state, count) for state, count in active.items() if count)]
+    shown = [*progress.counts.items(), *((state, count) for state, count in active.items() if count)]
     return f"{progress.done} of {progress.trials}: {', '.join(f'{count} {state}' for state, count in shown)}"
 
 
@@ -192,13 +191,12 @@ def _next_lines(status: "StudyStatus", study: list[str]) -> list[Line]:
 
 def _json(status: "StudyStatus") -> dict[str, Any]:
     progress = status.progress
-    counts = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
     record = asdict(status)
     for name in ("progress", "running", "waiting"):
         del record[name]
     return {
         **record,
-        "trials": {"all": progress.trials, **counts, "running": status.running, "waiting": status.waiting},
+        "trials": {"all": progress.trials, **progress.counts, "running": status.running, "waiting": status.waiting},
         "best": {**asdict(progress.best), "epoch": progress.best.epoch or None} if progress.best else None,
         "baseline": progress.baseline if status.metric else None,
         "alive": status.count("alive"),

@@ -86,10 +86,8 @@ def _line(*parts: str | tuple[str, str]) -> Text:
 
 
 def _title(name: str, state: RunState, now: float) -> Table:
-    progress = state.progress
-    counts = [("complete", progress.complete), ("pruned", progress.pruned), ("failed", progress.failed)]
     left = Text.assemble(" ", (escape_text(name), "bold"), no_wrap=True, overflow="ellipsis")
-    for word, count in counts:
+    for word, count in state.progress.counts.items():
         left.append("  ").append(f"{count} {word}", STATES[word] if count else "dim")
     title = Table.grid(expand=True, padding=(0, 1))
     title.add_column(ratio=1, no_wrap=True, overflow="ellipsis")

@@ -39,7 +39,7 @@ def summary(result: RunResult, command: RunCommand, baseline: Mapping[str, Scala
 
 def _trial_lines(result: RunResult, command: RunCommand) -> list[Line]:
     progress = result.progress
-    states = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"
+    states = ", ".join(f"{count} {state}" for state, count in progress.counts.items())
     trials = ("trials", f"{progress.done} of {progress.trials}: {states}")
     if result.interrupted is not None:
         saved = "Finished trials are saved" if progress.done else "Nothing is lost"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.display.screen import Screen
-from search.quiet_env import silence_native_logs
 from search.run_command import RunCommand, option_name, settings_of
 from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
@@ -23,25 +22,6 @@ if TYPE_CHECKING:
 SUPERVISOR_OPTIONS = {"workers", "devices"}
 WORKER_OPTIONS = {"workers_per_gpu", "gpu_memory", "max_worker_memory"}
 GPU_OPTIONS = {"workers_per_gpu", "gpu_memory"}
-
-
-def search(
-    call: RunCommand, settings: Mapping[str, Any], screen: Screen, stop: "StopRequest", process: WorkerContext
-) -> tuple["RunResult", dict[str, Scalar]]:
-    """Search in this process.
-
-    Args:
-        call: The command line.
-        settings: The settings of the study on the command line.
-        screen: Shows the run.
-        stop: Whether to stop, and why.
-        process: Circumstances of this process.
-
-    Returns:
-        The result, and the baseline by dotted name.
-    """
-    silence_native_logs()
-    return search_loaded(call, *load_typed(call, settings, screen), screen, stop, process)
 
 
 def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) -> tuple["LoadedSpace", "Study"]:
@@ -81,7 +61,7 @@ def _require_text(*paths: Path) -> None:
 def search_loaded(
     call: RunCommand, loaded: "LoadedSpace", study: "Study", screen: Screen, stop: "StopRequest", process: WorkerContext
 ) -> tuple["RunResult", dict[str, Scalar]]:
-    """Search a loaded space in this process; arguments and return value are those of `search`."""
+    """Search a loaded space in this process. Return the result, and the baseline by dotted name."""
     from studies.stop_request import signals
 
     with signals(stop, screen.on_stopping):

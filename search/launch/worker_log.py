@@ -7,6 +7,7 @@ from pathlib import Path
 
 from search.formatting import escape_text, redact
 from spaces.errors import OutputError
+from studies.study_folder import path_for_other_study
 
 STUDY, UNKNOWN, IDENTITY_CHARACTERS = "study id   ", "not open yet", 36
 
@@ -78,7 +79,7 @@ def _free(folder: Path, study: str) -> Iterator[Log]:
         path = folder / f"worker-{number}.log"
         descriptor = _lock(path)
         if descriptor is not None and _study_of(path) not in ("", None, study):
-            path.rename(_unused_path(path))
+            path.rename(path_for_other_study(path, _study_of(path) or ""))
             os.close(descriptor)
             descriptor = _lock(path)
         if descriptor is None:
@@ -116,11 +117,3 @@ def _study_of(path: Path) -> str | None:
         return None
     found = line.removeprefix(STUDY).strip()
     return "" if found == UNKNOWN else found
-
-
-def _unused_path(path: Path) -> Path:
-    """Return an unused path for the log of another study."""
-    study = _study_of(path) or ""
-    short = study[:8] if study[:8].isalnum() else "earlier"
-    names = (f"{path.stem}-{short}{f'-{count}' if count > 1 else ''}.log" for count in range(1, 10_000))
-    return next(found for found in map(path.with_name, names) if not found.exists())

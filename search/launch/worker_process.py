@@ -17,9 +17,10 @@ from search.display.summary import summary
 from search.display.terminal import escape_unencodable, flush_quietly, print_line
 from search.exit_codes import error_message, exit_code, exit_on_error
 from search.formatting import format_bytes
-from search.launch.local_run import search
+from search.launch.local_run import load_typed, search_loaded
 from search.launch.worker_job import JOB, WorkerJob, job_of
 from search.launch.worker_screen import WorkerScreen
+from search.quiet_env import silence_native_logs
 from search.run_command import STORAGE
 from studies.events import WorkerFailed
 from studies.workers.context import RECYCLED
@@ -46,6 +47,7 @@ def main() -> None:
 
 def work(job: WorkerJob, events: EventWriter) -> int:
     """Do the job and return the exit code."""
+    silence_native_logs()
     from studies.stop_request import StopRequest
     from studies.workers.recycling import private_memory
 
@@ -53,7 +55,8 @@ def work(job: WorkerJob, events: EventWriter) -> int:
     call = replace(job.command, settings={**job.command.settings, **({"storage": storage} if storage else {})})
     stop = StopRequest(leaves_at_second=False)
     with WorkerScreen(call.target, stop.request, events, debug=job.debug) as screen:
-        result, defaults = search(call, call.settings, screen, stop, job.process)
+        loaded, study = load_typed(call, call.settings, screen)
+        result, defaults = search_loaded(call, loaded, study, screen, stop, job.process)
     if result.should_restart:
         print_line(
             f"{'worker':<{LABEL}} restarting this worker process ({format_bytes(private_memory())} memory in use)"

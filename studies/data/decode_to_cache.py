@@ -80,7 +80,8 @@ def _check_room(root: Path, needed: int) -> None:
 
 def _initial_order(request: ImageRequest) -> np.ndarray:
     """Return the file of each row if every file is readable and there are no duplicates."""
-    return request.arrange(np.arange(len(request.listing.files))).files
+    everything = np.arange(len(request.listing.files))
+    return request.arrange(everything, everything).files
 
 
 def _decode_resumable(

@@ -62,18 +62,13 @@ class ImageRequest:
         files = zip(self.listing.files, digests, strict=True)
         return self._key_of([(file.split, file.label, file.name, digest) for file, digest in files])
 
-    def arrange(self, kept: np.ndarray, hashes: np.ndarray | None = None) -> "Arrangement":
-        """Assign files to rows.
-
-        Args:
-            kept: (n,) indices of the readable files.
-            hashes: (n,) hash of the pixels of each; None to treat all as different.
-        """
+    def arrange(self, kept: np.ndarray, hashes: np.ndarray) -> "Arrangement":
+        """Assign files to rows, given the (n,) indices of the readable files and a hash of the pixels of each."""
         splits, labels = self.listing.splits[kept], self.listing.labels[kept]
         duplicates = _find_duplicates(splits, hashes)
         rest = np.delete(np.arange(len(kept)), duplicates[:, 0])
-        of_rest = None if hashes is None else hashes[rest]
-        order, counts = storage_order(splits[rest], labels[rest], self.ranks[kept][rest], self.test_fraction, of_rest)
+        ranks = self.ranks[kept][rest]
+        order, counts = storage_order(splits[rest], labels[rest], ranks, self.test_fraction, hashes[rest])
         return Arrangement(kept[rest[order]], counts, kept[duplicates])
 
     def arrange_images(
@@ -128,10 +123,8 @@ class CachedImages:
     problems: Mapping[str, str]
 
 
-def _find_duplicates(splits: np.ndarray, hashes: np.ndarray | None) -> np.ndarray:
+def _find_duplicates(splits: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Return (m, 2) positions: of each image to leave out, and of its duplicate in another split."""
-    if hashes is None:
-        return np.empty((0, 2), np.int64)
     rows = {name: np.flatnonzero(splits == split) for split, name in enumerate(SPLIT_NAMES)}
     found = find_duplicates({name: hashes[of_split] for name, of_split in rows.items()})
     pairs = [np.stack([rows[a][pair[:, 0]], rows[b][pair[:, 1]]], axis=1) for (a, b), pair in found.items()]

@@ -2,6 +2,11 @@
 
 Every head of this order contains the classes in their proportions. A split is then a slice of one array, so that
 memory-mapped images are shared by all processes and never copied, and train plus validation is one slice again.
+
+Arguments of the functions:
+    labels: (n,) classes.
+    ranks: (n,) numbers that order the images within their class and break ties.
+    hashes: (n,) hash of the pixels of each image, equal for duplicates.
 """
 
 from collections.abc import Sequence
@@ -19,24 +24,15 @@ Counts = tuple[int, int, int]
 
 
 class DuplicateGroups:
-    """Groups of duplicates, each of which stays in one split.
-
-    Args:
-        hashes: (n,) hash of the pixels of each image.
-        ranks: (n,) numbers that order the images of a group.
-    """
+    """Groups of duplicates, each of which stays in one split."""
 
     def __init__(self, hashes: np.ndarray, ranks: np.ndarray) -> None:
         self._members = np.lexsort((ranks, hashes))
         found = hashes[self._members]
         self._starts = np.flatnonzero(np.r_[np.ones(min(1, len(found)), bool), found[1:] != found[:-1]])
         self._sizes = np.diff(np.r_[self._starts, len(found)])
-
-    @property
-    def firsts(self) -> np.ndarray:
+        self.firsts: np.ndarray = self._members[self._starts]
         """(groups,) first image of each group."""
-        firsts: np.ndarray = self._members[self._starts]
-        return firsts
 
     def members(self, groups: np.ndarray) -> np.ndarray:
         """Return all images of the groups, with those of a group next to each other."""
@@ -51,35 +47,17 @@ def shuffled_ranks(images: int) -> np.ndarray:
     return np.random.default_rng(_SEED).permutation(images)
 
 
-def stratified_groups(labels: np.ndarray, ranks: np.ndarray, hashes: np.ndarray | None = None) -> np.ndarray:
-    """Return an order in which every head has the classes in their proportions, with duplicates next to each other.
-
-    Args:
-        labels: (n,) classes.
-        ranks: (n,) numbers that order the images within their class and break ties.
-        hashes: (n,) hash of the pixels of each image; None to treat all as different.
-
-    Returns:
-        (n,) positions.
-    """
-    if hashes is None:
-        return stratified_order(labels, ranks)
+def stratified_groups(labels: np.ndarray, ranks: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Return the (n,) positions in an order whose heads are stratified, with duplicates next to each other."""
     groups = DuplicateGroups(hashes, ranks)
     return groups.members(stratified_order(labels[groups.firsts], ranks[groups.firsts]))
 
 
 def stratified_order(labels: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return the stratified order of images without duplicates.
+    """Return the (n,) positions in the stratified order of images without duplicates.
 
     The r-th image (by rank) of a class of n images is placed at (r + 1/2) / n of the order. The first image of each
     class precedes all others and the last follows all others, so that no class is missing from a head or its rest.
-
-    Args:
-        labels: (n,) classes.
-        ranks: (n,) numbers that order the images within their class and break ties.
-
-    Returns:
-        (n,) positions.
     """
     by_class = np.lexsort((ranks, labels))
     counts = np.bincount(labels)
@@ -103,17 +81,10 @@ def head_end(fraction: float, hashes: np.ndarray, classes: int) -> int:
 
 
 def split_off(
-    labels: np.ndarray, ranks: np.ndarray, fraction: float, hashes: np.ndarray | None = None
+    labels: np.ndarray, ranks: np.ndarray, fraction: float, hashes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of the images that are split off, and of the rest, without separating duplicates.
-
-    Args:
-        labels: (n,) classes.
-        ranks: (n,) numbers that order the images within their class and break ties.
-        fraction: Fraction of the images that is split off.
-        hashes: (n,) hash of the pixels of each image; None to treat all as different.
-    """
-    groups = DuplicateGroups(np.arange(len(labels)) if hashes is None else hashes, ranks)
+    """Return the positions of the fraction of images that is split off, and of the rest; duplicates stay together."""
+    groups = DuplicateGroups(hashes, ranks)
     labels, ranks = labels[groups.firsts], ranks[groups.firsts]
     order = stratified_order(labels, ranks)
     length = head_length(fraction, len(labels), len(np.unique(labels)))
@@ -122,20 +93,13 @@ def split_off(
 
 
 def storage_order(
-    splits: np.ndarray,
-    labels: np.ndarray,
-    ranks: np.ndarray,
-    test_fraction: float | None,
-    hashes: np.ndarray | None = None,
+    splits: np.ndarray, labels: np.ndarray, ranks: np.ndarray, test_fraction: float | None, hashes: np.ndarray
 ) -> tuple[np.ndarray, Counts]:
     """Return the order in which images are stored: test, validation, training, each in stratified order.
 
     Args:
         splits: (n,) 0 for test, 1 for validation, 2 for training.
-        labels: (n,) classes.
-        ranks: (n,) numbers that order the images within their class and break ties.
         test_fraction: Fraction of the training images that becomes the test split; None if there is one.
-        hashes: (n,) hash of the pixels of each image; None to treat all as different.
 
     Returns:
         (n,) positions, and the number of images of each split.
@@ -143,14 +107,12 @@ def storage_order(
     test, validation, train = (np.flatnonzero(splits == split) for split in range(3))
 
     def ordered(rows: np.ndarray) -> np.ndarray:
-        order = stratified_groups(labels[rows], ranks[rows], None if hashes is None else hashes[rows])
-        return np.take(rows, order)
+        return np.take(rows, stratified_groups(labels[rows], ranks[rows], hashes[rows]))
 
     if test_fraction is None:
         test, train = ordered(test), ordered(train)
     else:
-        of_train = None if hashes is None else hashes[train]
-        head, rest = split_off(labels[train], ranks[train], test_fraction, of_train)
+        head, rest = split_off(labels[train], ranks[train], test_fraction, hashes[train])
         test, train = train[head], train[rest]
     validation = ordered(validation)
     return np.concatenate([test, validation, train]), (len(test), len(validation), len(train))
@@ -158,8 +120,7 @@ def storage_order(
 
 def deduplicate_labels(labels: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Return the labels of one image of each group of duplicates."""
-    found: np.ndarray = labels[np.unique(hashes, return_index=True)[1]]
-    return found
+    return np.take(labels, np.unique(hashes, return_index=True)[1])
 
 
 def check_enough(

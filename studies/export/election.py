@@ -19,9 +19,10 @@ from studies.database.open_study import OpenStudy
 from studies.database.study_control import ExportClaim, claim_export, exporter_heartbeat, read_control, release_export
 from studies.database.tables import read_epochs
 from studies.database.workers import WorkerRegistration
-from studies.export.export_folder import ExportLockLostError, path_for_other_study, study_of
+from studies.export.export_folder import ExportLockLostError, study_of
 from studies.images.lazy_images import raise_lost_files
 from studies.outcome import Best, Progress, RunResult
+from studies.study_folder import path_for_other_study
 from studies.training.epochs import second_phase, total_epochs
 from studies.trials.run_context import RunContext
 from studies.trials.samplers import trial_seed
@@ -122,8 +123,7 @@ class Exporter:
         # Formats that were skipped for lack of time are written now.
         is_whole = all(export.get("skipped") != "no time left" for export in stored.get("exports", {}).values())
         is_retrained: bool = weights["from"] == "retraining" and weights["complete"] and is_whole
-        counts: dict[str, int] = stored["trials"]
-        return is_retrained and counts == _trial_counts(progress)
+        return is_retrained and bool(stored["trials"] == progress.counts)
 
     def _publish(self, result: RunResult, claim: ExportClaim, swap: Callable[[], None]) -> bool:
         """Move the export into place while the claim is held, and tell other workers where it is."""
@@ -207,7 +207,3 @@ def _read_epochs(study: optuna.Study, numbers: Collection[int]) -> dict[int, lis
     """Return the metrics of each epoch of some trials, by trial number."""
     found = study.get_trials(deepcopy=False)
     return {number: read_epochs(engine_of(study), found[number]._trial_id) for number in numbers}
-
-
-def _trial_counts(progress: Progress) -> dict[str, int]:
-    return {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from spaces.errors import OutputError, SearchError
+from studies.study_folder import path_for_other_study
 
 METRICS = "metrics.json"
 STUDY_ID = "study_id"
@@ -83,18 +84,6 @@ def study_of(export: Path) -> str:
 def previous_export(folder: Path) -> Path:
     """Return the path of the earlier export during its replacement."""
     return folder.with_name(f".{folder.name}.previous")
-
-
-def path_for_other_study(folder: Path, study: str) -> Path:
-    """Return an unused path to which the export of another study is moved when it is replaced.
-
-    Args:
-        folder: Current path of that export.
-        study: Identity of that study, read from a file, so it may be any text; empty if unknown.
-    """
-    short = study[:8] if study[:8].isalnum() else "earlier"
-    names = (f"{folder.name}-{short}{f'-{count}' if count > 1 else ''}" for count in range(1, 10_000))
-    return next(path for path in map(folder.with_name, names) if not path.exists())
 
 
 def _swap(new: Path, folder: Path, study: str) -> None:

@@ -238,13 +238,12 @@ def _retraining_checkpoints(
 
 
 def _search_metrics(summary: SearchSummary) -> dict[str, Any]:
-    progress = summary.progress
     return {
         "study": summary.study,
         STUDY_ID: summary.identity,
         "metric": summary.metric,
         "direction": summary.direction,
-        "trials": {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed},
-        "baseline": {"number": 0, "value": progress.baseline},
+        "trials": summary.progress.counts,
+        "baseline": {"number": 0, "value": summary.progress.baseline},
         "best": asdict(summary.best),
     }

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +22,8 @@ _COMMAND = re.compile(rf"{re.escape(COMMAND_FILE)}|\.{re.escape(COMMAND_FILE)}\.
 _LOG = re.compile(r"worker-\d+\.log")
 _CHECKPOINT = re.compile(r".*\.(checkpoint|weights|tmp)")
 EXPORT_FILES = {
-    "model.keras",
-    "saved_model",
-    "model.onnx",
-    "model.tflite",
-    "labels.json",
-    "preprocess.py",
-    "recipe.json",
-    "metrics.json",
-    "CARD.md",
-    "checksums",
-    "samples.png",
-    "confusion_matrix.png",
-    "mistakes.png",
-    "curves.png",
+    *("model.keras", "saved_model", "labels.json", "recipe.json", "metrics.json", "CARD.md"),
+    *("samples.png", "confusion_matrix.png", "mistakes.png", "curves.png"),
 }
 
 
@@ -77,9 +66,9 @@ def is_database_here(folder: Path, url: str) -> bool:
 
 def bytes_by_kind(files: list[StudyFile]) -> dict[str, int]:
     """Return the total size of files by kind; kinds without files are omitted."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for file in files:
-        found[file.kind] = found.get(file.kind, 0) + file.bytes
+        found[file.kind] += file.bytes
     return found
 
 
@@ -136,16 +125,8 @@ def _in_exports(folder: Path, identity: str) -> Iterator[StudyFile]:
         elif unfinished or study_of(export) == identity:
             for entry in _entries(export):
                 if entry.name in EXPORT_FILES or unfinished:
-                    yield from _files_below(EXPORT, entry)
-
-
-def _files_below(kind: str, path: Path) -> Iterator[StudyFile]:
-    """Yield every file below a path without following symbolic links."""
-    if not _is_folder(path):
-        yield _file(kind, path)
-        return
-    for entry in _entries(path):
-        yield from _files_below(kind, entry)
+                    below = _walk(entry) if _is_folder(entry) else (entry,)
+                    yield from (_file(EXPORT, path) for path in below if not _is_folder(path))
 
 
 def _matching(folder: Path, names: re.Pattern[str], kind: str) -> list[StudyFile]:

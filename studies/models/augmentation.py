@@ -1,6 +1,7 @@
 """Builds the Keras layers of `Augment`, which change images from 0 to 255 in training only."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from keras import layers
@@ -23,43 +24,16 @@ def augmentation_layers(augment: Augment | None, seed: int | None = None) -> lis
     if augment is None:
         return []
     seeds = iter([None] * len(LAYERS) if seed is None else range(seed, seed + len(LAYERS)))
-    return [_layer(kind, getattr(augment, kind), next(seeds)) for kind in LAYERS if getattr(augment, kind)]
-
-
-def _layer(kind: str, amount: Any, seed: int | None) -> Any:
-    return LAYERS[kind](amount, seed=seed, name=f"augment_{kind}")
-
-
-def _flip(mode: str, **more: Any) -> Any:
-    return layers.RandomFlip("horizontal_and_vertical" if mode == "both" else mode, **more)
-
-
-def _rotation(share: float, **more: Any) -> Any:
-    return layers.RandomRotation(share, fill_mode=FILL, **more)
-
-
-def _translation(share: float, **more: Any) -> Any:
-    return layers.RandomTranslation(share, share, fill_mode=FILL, **more)
-
-
-def _zoom(share: float, **more: Any) -> Any:
-    return layers.RandomZoom(share, fill_mode=FILL, **more)
-
-
-def _contrast(share: float, **more: Any) -> Any:
-    return layers.RandomContrast(share, value_range=VALUE_RANGE, **more)
-
-
-def _brightness(share: float, **more: Any) -> Any:
-    return layers.RandomBrightness(share, value_range=VALUE_RANGE, **more)
+    amounts = {kind: amount for kind in LAYERS if (amount := getattr(augment, kind))}
+    return [LAYERS[kind](amount, seed=next(seeds), name=f"augment_{kind}") for kind, amount in amounts.items()]
 
 
 LAYERS: Mapping[str, Callable[..., Any]] = {
-    "flip": _flip,
-    "rotation": _rotation,
-    "translation": _translation,
-    "zoom": _zoom,
-    "contrast": _contrast,
-    "brightness": _brightness,
+    "flip": lambda mode, **more: layers.RandomFlip("horizontal_and_vertical" if mode == "both" else mode, **more),
+    "rotation": partial(layers.RandomRotation, fill_mode=FILL),
+    "translation": lambda share, **more: layers.RandomTranslation(share, share, fill_mode=FILL, **more),
+    "zoom": partial(layers.RandomZoom, fill_mode=FILL),
+    "contrast": partial(layers.RandomContrast, value_range=VALUE_RANGE),
+    "brightness": partial(layers.RandomBrightness, value_range=VALUE_RANGE),
 }
 """Layer factories by field name of `Augment`, in the order in which they are applied."""

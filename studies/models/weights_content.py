@@ -18,7 +18,6 @@ from spaces.errors import ModelError
 
 Shape = tuple[int, ...]
 
-HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 MEMBER = "model.weights.h5"
 """Name of the weights file inside a `.keras` archive."""
 
@@ -65,19 +64,15 @@ def fingerprint_of(shapes: Any) -> str:
 
 
 def is_weights_file(path: Path) -> bool:
-    """Return True if the file is HDF5 or a `.keras` archive, judged by its first bytes."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC or is_archive(path)
-    except OSError:
-        return False
+    """Return True if the file is HDF5 or a `.keras` archive, judged by its content."""
+    return bool(h5py.is_hdf5(path)) or is_archive(path)
 
 
 def is_archive(path: Path) -> bool:
     """Return True if the file is a `.keras` archive, under any name."""
     try:
-        with path.open("rb") as file:
-            return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC and MEMBER in zipfile.ZipFile(file).namelist()
+        with zipfile.ZipFile(path) as archive:
+            return MEMBER in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
 
@@ -140,9 +135,7 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
     """
     try:
         with path.open("rb") as raw:
-            start = raw.read(8)
-            raw.seek(0)
-            source = io.BytesIO(zipfile.ZipFile(raw).read(MEMBER)) if start.startswith(ZIP_MAGIC) else raw
+            source = io.BytesIO(zipfile.ZipFile(raw).read(MEMBER)) if zipfile.is_zipfile(raw) else raw
             with h5py.File(source, "r") as file:
                 yield file
     except OSError as error:

@@ -18,6 +18,10 @@ def labels_of(counts: list[int]) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
 
+def divide(labels: np.ndarray, ranks: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    return split_off(labels, ranks, fraction, np.arange(len(labels)))
+
+
 @given(COUNTS)
 def test_an_order_holds_every_image_once(counts):
     """No image is lost or repeated."""
@@ -30,7 +34,7 @@ def test_an_order_holds_every_image_once(counts):
 def test_both_sides_of_a_split_hold_every_class(counts, fraction):
     """If every class has two images, no class is missing on either side, and no image is on both."""
     labels = labels_of(counts)
-    head, rest = split_off(labels, shuffled_ranks(len(labels)), fraction)
+    head, rest = divide(labels, shuffled_ranks(len(labels)), fraction)
     assert set(labels[head]) == set(labels[rest]) == set(range(len(counts)))
     assert not set(head) & set(rest)
     assert len(head) + len(rest) == len(labels)
@@ -41,7 +45,7 @@ def test_both_sides_of_a_split_hold_every_class(counts, fraction):
 def test_a_head_has_the_proportions_of_the_classes(counts, fraction):
     """Each class differs from its proportion by less than two images."""
     labels = labels_of(counts)
-    head, _ = split_off(labels, shuffled_ranks(len(labels)), fraction)
+    head, _ = divide(labels, shuffled_ranks(len(labels)), fraction)
     expected = np.array(counts) * len(head) / len(labels)
     assert np.abs(np.bincount(labels[head]) - expected).max() < 2
 
@@ -53,8 +57,8 @@ def test_a_split_does_not_depend_on_the_order_of_the_images(counts, fraction, ra
     ranks = shuffled_ranks(len(labels))
     shuffle = list(range(len(labels)))
     random.shuffle(shuffle)
-    head, _ = split_off(labels, ranks, fraction)
-    shuffled_head, _ = split_off(labels[shuffle], ranks[shuffle], fraction)
+    head, _ = divide(labels, ranks, fraction)
+    shuffled_head, _ = divide(labels[shuffle], ranks[shuffle], fraction)
     assert set(ranks[head]) == set(ranks[shuffle][shuffled_head])
 
 
@@ -62,7 +66,7 @@ def test_splits_are_stored_one_after_the_other():
     """Test, validation and training, each in its own order."""
     splits = np.array([2, 0, 2, 1, 2, 2, 0, 1])
     labels = np.array([0, 0, 1, 0, 0, 1, 1, 1])
-    order, counts = storage_order(splits, labels, shuffled_ranks(8), None)
+    order, counts = storage_order(splits, labels, shuffled_ranks(8), None, np.arange(8))
     assert counts == (2, 2, 4)
     assert splits[order].tolist() == [0, 0, 1, 1, 2, 2, 2, 2]
 
@@ -70,7 +74,7 @@ def test_splits_are_stored_one_after_the_other():
 def test_test_images_are_taken_from_the_training_images():
     """Without a test split a fraction of the training images becomes one."""
     labels = np.repeat([0, 1], 50)
-    order, counts = storage_order(np.full(100, 2), labels, shuffled_ranks(100), 0.2)
+    order, counts = storage_order(np.full(100, 2), labels, shuffled_ranks(100), 0.2, np.arange(100))
     assert counts == (20, 0, 80)
     assert np.bincount(labels[order[:20]]).tolist() == [10, 10]
 
