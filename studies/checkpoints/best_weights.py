@@ -1,7 +1,6 @@
 """Stores the weights of the best trials, for an export without retraining."""
 
 import json
-import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -9,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from spaces.parameters import Scalar
-from studies.checkpoints.checkpoint_file import TrainingState, decode, encode, failure_reason
+from studies.checkpoints.checkpoint_file import TrainingState, decode, encode, log_failure
 from studies.checkpoints.stores import CheckpointStore
 
 PATH = "path"
 """Key in the stored state of what was trained on: `images`, `features` or `cached views`."""
-
-logger = logging.getLogger(__name__)
 
 
 class BestWeights:
@@ -38,20 +35,16 @@ class BestWeights:
         """
         arrays = {str(index): np.asarray(array) for index, array in enumerate(weights)}
         training_state = TrainingState(0, arrays, state)
-        try:
+        with log_failure("could not save the weights of trial %d", number):
             name = f"{self._prefix(number)}{attempt}.weights"
             self._store.write(name, encode(training_state, fingerprint, self._study))
-        except Exception as error:  # noqa: BLE001 - no file system error may end a trial
-            logger.warning("could not save the weights of trial %d: %s", number, failure_reason(error))
 
     def load(self, number: int, fingerprint: str) -> TrainingState | None:
         """Return the weights of a trial's last attempt that saved any; None if none can be read."""
         found = (re.fullmatch(rf"{re.escape(self._prefix(number))}(\d+)\.weights", name) for name in self._names())
         for attempt in sorted((int(match[1]) for match in found if match), reverse=True):
-            try:
+            with log_failure("could not read the weights of trial %d", number):
                 return decode(self._store.read(f"{self._prefix(number)}{attempt}.weights"), fingerprint, self._study)
-            except Exception as error:  # noqa: BLE001 - a file system may raise anything
-                logger.warning("could not read the weights of trial %d: %s", number, failure_reason(error))
         return None
 
     def delete_except(self, numbers: Collection[int]) -> None:
@@ -59,21 +52,17 @@ class BestWeights:
         for name in self._names():
             found = re.fullmatch(rf"best-{re.escape(self._study[:8])}-(\d+)-\d+\.weights", name)
             if found and int(found[1]) not in numbers:
-                try:
+                with log_failure("could not remove the weights of trial %s", found[1]):
                     self._store.remove(name)
-                except Exception as error:  # noqa: BLE001 - a file system may raise anything
-                    logger.warning("could not remove the weights of trial %s: %s", found[1], failure_reason(error))
 
     def _prefix(self, number: int) -> str:
         """Return the prefix of the names of a trial's files; only their content has the full study identity."""
         return f"best-{self._study[:8]}-{number:04}-"
 
     def _names(self) -> list[str]:
-        try:
+        with log_failure("could not list the weights of the best trials"):
             return self._store.names()
-        except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("could not list the weights of the best trials: %s", failure_reason(error))
-            return []
+        return []
 
 
 def params_fingerprint(params: Mapping[str, Scalar]) -> str:

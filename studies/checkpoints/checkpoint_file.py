@@ -1,9 +1,11 @@
 """Encodes a training state as a checkpoint file: a checksum, JSON and plain arrays, nothing executable."""
 
+import contextlib
 import hashlib
 import json
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -12,6 +14,8 @@ import numpy as np
 
 _MAGIC = b"search checkpoint 1\n"
 _DIGEST_BYTES, _LENGTH_BYTES = 32, 8
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,15 @@ def failure_reason(error: Exception) -> str:
     if isinstance(error, UnreadableError):
         return str(error)
     return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__
+
+
+@contextlib.contextmanager
+def log_failure(message: str, *values: Any) -> Iterator[None]:
+    """Log any error in the block, with a message formatted as by `logging`: no file system may end a trial."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a file system may raise anything
+        logger.warning(f"{message}: %s", *values, failure_reason(error))
 
 
 def encode(training_state: TrainingState, fingerprint: str, study: str = "") -> Sequence[bytes | memoryview]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.checkpoints.best_weights import BestWeights
-from studies.checkpoints.checkpoint_file import TrainingState, decode, encode, failure_reason
+from studies.checkpoints.checkpoint_file import TrainingState, decode, encode, failure_reason, log_failure
 from studies.checkpoints.stores import CheckpointStore, store_at
 from studies.checkpoints.throttle import Throttle
 
@@ -77,11 +77,9 @@ class StudyCheckpoints:
         self.best_weights.delete_except(numbers)
 
     def _files(self) -> list["_File"]:
-        try:
+        with log_failure("could not list old checkpoints"):
             return [file for name in self._store.names() if (file := _File.of(name)) is not None]
-        except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("could not list old checkpoints: %s", failure_reason(error))
-            return []
+        return []
 
 
 class TrialCheckpoints:
@@ -143,27 +141,21 @@ class TrialCheckpoints:
 
     def load(self) -> TrainingState | None:
         """Return the newest complete checkpoint of any worker; log the ones that are ignored."""
-        try:
+        files: list[_File] = []
+        with log_failure("could not list the checkpoints of trial %d", self._number):
             files = self._own_files()
-        except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("could not list the checkpoints of trial %d: %s", self._number, failure_reason(error))
-            return None
         for file in sorted(files, key=lambda file: (file.epoch, file.attempt), reverse=True):
-            try:
+            with log_failure("ignoring checkpoint %s", file):
                 return decode(self._store.read(str(file)), self._fingerprint, self._study)
-            except Exception as error:  # noqa: BLE001 - a file system may raise anything
-                logger.warning("ignoring checkpoint %s: %s", file, failure_reason(error))
         return None
 
     def clear(self) -> None:
         """Remove all checkpoints of the trial, including incomplete ones and those of other workers."""
-        try:
+        with log_failure("could not remove the checkpoints of trial %d", self._number):
             for name in self._store.names():
                 file = _File.of(name)
                 if file is not None and self._is_own(file):
                     self._store.remove(name)
-        except Exception as error:  # noqa: BLE001 - a file system may raise anything
-            logger.warning("could not remove the checkpoints of trial %d: %s", self._number, failure_reason(error))
 
     def _remove_older(self) -> None:
         """Keep this worker's last two checkpoints, and earlier workers' until there are two.

@@ -20,29 +20,12 @@ from studies.database.postgresql import write_if_claimed_postgresql
 from studies.database.retries import crash_count, fail_crashing_trials, finished_epochs
 from studies.database.tables import CLAIMS, EPOCHS, STUDIES
 from studies.database.transactions import Database, upsert
-from studies.database.trial_writes import ClaimKey, PendingWrites, TrialEnd, write_if_claimed
+from studies.database.trial_writes import Claim, PendingWrites, TrialEnd, write_if_claimed
 from studies.database.workers import WorkerRegistration, record_heartbeat
 
 
 class ClaimLostError(SearchError):
     """This worker counted as lost, and another one has claimed its trial."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A trial that this worker has claimed.
-
-    Args:
-        trial_id: Id of the trial in the database.
-        number: Number of the trial in its study.
-        attempt: Number of the claim of this trial, counted from 1.
-        trial_budget: Number of trials of the study at the time of the claim.
-    """
-
-    trial_id: int
-    number: int
-    attempt: int
-    trial_budget: int
 
 
 @dataclass(frozen=True)
@@ -108,10 +91,12 @@ class TrialQueue:
             return NoTrialLeft(study_finished=_ended(counts) >= trial_budget)
         if counts[TrialState.WAITING]:
             claimed = self._claim_waiting(connection, claim_token)
-            return Claim(*claimed, trial_budget) if claimed is not None else NoTrialLeft(study_finished=False)
+            own = Claim(*claimed, trial_budget, self.worker.worker_id) if claimed else None
+            return own or NoTrialLeft(study_finished=False)
         if sum(counts.values()) >= max_trials:
             return self._nothing_left(connection, counts)
-        return Claim(*self._create(connection, sum(counts.values()), claim_token), trial_budget)
+        created = self._create(connection, sum(counts.values()), claim_token)
+        return Claim(*created, trial_budget, self.worker.worker_id)
 
     def _nothing_left(self, connection: sa.Connection, counts: Mapping[TrialState, int]) -> NoTrialLeft:
         """Return that no new trial can differ from the existing ones; the study ends with the last of them."""
@@ -141,7 +126,8 @@ class TrialQueue:
         joined = sa.join(CLAIMS, TRIALS, CLAIMS.c.trial_id == TRIALS.c.trial_id)
         query = sa.select(CLAIMS.c.trial_id, TRIALS.c.number, CLAIMS.c.attempt).select_from(joined)
         query = query.where(CLAIMS.c.claim_token == claim_token, CLAIMS.c.study_id == self.worker.study_id)
-        return Claim(*found, trial_budget) if (found := connection.execute(query).one_or_none()) else None
+        found = connection.execute(query).one_or_none()
+        return Claim(*found, trial_budget, self.worker.worker_id) if found else None
 
     def _claim_waiting(self, connection: sa.Connection, claim_token: str) -> tuple[int, int, int] | None:
         """Claim the first waiting trial; None if another Optuna program has started all of them."""
@@ -192,15 +178,6 @@ class TrialQueue:
             "crash_count": 0,
         }
 
-    def save(self, claim: Claim, changes: PendingWrites) -> None:
-        """Write changes of a claimed trial.
-
-        Raises:
-            ClaimLostError: Another worker has claimed the trial.
-            StudyDeletedError: The study has been deleted.
-        """
-        self._write_if_claimed(claim, changes)
-
     def finish(self, claim: Claim, changes: PendingWrites, state: TrialState, value: float | None, epochs: int) -> None:
         """Write the end of a trial and its pending changes.
 
@@ -216,12 +193,15 @@ class TrialQueue:
         """
         if claim.attempt > 1:
             changes = replace(changes, epochs={n: each for n, each in changes.epochs.items() if n <= epochs})
-        self._write_if_claimed(
-            claim, replace(changes, value=value), TrialEnd(state, epochs if claim.attempt > 1 else None)
-        )
+        self.save(claim, replace(changes, value=value), TrialEnd(state, epochs if claim.attempt > 1 else None))
 
-    def _write_if_claimed(self, claim: Claim, changes: PendingWrites, end: TrialEnd | None = None) -> None:
-        key = ClaimKey(claim.trial_id, self.worker.worker_id, claim.attempt)
+    def save(self, claim: Claim, changes: PendingWrites, end: TrialEnd | None = None) -> None:
+        """Write changes of a claimed trial, and possibly its end.
+
+        Raises:
+            ClaimLostError: Another worker has claimed the trial.
+            StudyDeletedError: The study has been deleted.
+        """
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         write, run = (
             (write_if_claimed_postgresql, self.database.run_one)
@@ -229,7 +209,7 @@ class TrialQueue:
             else (write_if_claimed, self.database.run)
         )
         try:
-            is_claimed_here = run(lambda connection: write(connection, key, changes, end))
+            is_claimed_here = run(lambda connection: write(connection, claim, changes, end))
         except exc.IntegrityError:
             # The study may be deleted meanwhile.
             self.require_study()

@@ -10,15 +10,15 @@ from sqlalchemy.dialects import postgresql
 
 from studies.database.optuna_tables import TRIALS, now_utc
 from studies.database.tables import CLAIMS, EPOCHS
-from studies.database.trial_writes import KEYS, TOUCH_CLAIM, ClaimKey, PendingWrites, TrialEnd
+from studies.database.trial_writes import KEYS, TOUCH_CLAIM, Claim, PendingWrites, TrialEnd
 
 
 def write_if_claimed_postgresql(
-    connection: sa.Connection, key: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
+    connection: sa.Connection, claim: Claim, changes: PendingWrites, end: TrialEnd | None = None
 ) -> bool:
     """Write changes of a trial as `write_if_claimed` does, in one statement that needs no transaction."""
-    rows = {table.name: json.dumps(found, default=_json) for table, found in changes.rows(key.trial_id).items()}
-    values = key.parameters | rows
+    rows = {table.name: json.dumps(found, default=_json) for table, found in changes.rows(claim.trial_id).items()}
+    values = claim.parameters | rows
     if end is not None:
         values |= {"end": end.state, "ended": now_utc(), "end_epochs": end.epochs}
     return bool(connection.scalar(_statement(is_end=end is not None), values))

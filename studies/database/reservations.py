@@ -4,11 +4,11 @@ import json
 
 import sqlalchemy as sa
 
-from studies.database.claims import Claim
 from studies.database.optuna_tables import TRIALS, USER_ATTRIBUTES
 from studies.database.stored_trials import RECIPE
 from studies.database.tables import STUDIES
 from studies.database.transactions import Database, upsert
+from studies.database.trial_writes import Claim
 
 
 def reserve(database: Database, study_id: int, claim: Claim, recipe: str, *, is_requested: bool) -> bool:

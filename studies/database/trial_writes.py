@@ -1,4 +1,4 @@
-"""The pending changes of a worker's trial, and how they are stored."""
+"""The claim of a worker on a trial, the pending changes of the trial, and how they are stored."""
 
 import json
 import time
@@ -72,18 +72,22 @@ class PendingWrites:
 
 
 @dataclass(frozen=True)
-class ClaimKey:
-    """Key of the claim that permits a write.
+class Claim:
+    """A trial that a worker has claimed, which permits it to write about the trial.
 
     Args:
         trial_id: Id of the trial in the database.
-        worker_id: The worker that has claimed it.
+        number: Number of the trial in its study.
         attempt: Number of the claim of this trial, counted from 1.
+        trial_budget: Number of trials of the study at the time of the claim.
+        worker_id: The worker.
     """
 
     trial_id: int
-    worker_id: str
+    number: int
     attempt: int
+    trial_budget: int
+    worker_id: str
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -105,17 +109,17 @@ class TrialEnd:
 
 
 def write_if_claimed(
-    connection: sa.Connection, key: ClaimKey, changes: PendingWrites, end: TrialEnd | None = None
+    connection: sa.Connection, claim: Claim, changes: PendingWrites, end: TrialEnd | None = None
 ) -> bool:
     """Write changes of a trial, and optionally its end; returns False if the claim is lost."""
-    if not connection.execute(TOUCH_CLAIM, key.parameters).rowcount:
+    if not connection.execute(TOUCH_CLAIM, claim.parameters).rowcount:
         return False
-    changes.write(connection, key.trial_id)
+    changes.write(connection, claim.trial_id)
     if end is not None:
         if end.epochs is not None:
-            beyond = (EPOCHS.c.trial_id == key.trial_id) & (EPOCHS.c.epoch > end.epochs)
+            beyond = (EPOCHS.c.trial_id == claim.trial_id) & (EPOCHS.c.epoch > end.epochs)
             connection.execute(sa.delete(EPOCHS).where(beyond))
-        change = sa.update(TRIALS).where(TRIALS.c.trial_id == key.trial_id)
+        change = sa.update(TRIALS).where(TRIALS.c.trial_id == claim.trial_id)
         connection.execute(change.values(state=end.state, datetime_complete=now_utc()))
     return True
 

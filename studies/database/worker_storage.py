@@ -12,11 +12,10 @@ from optuna.storages import BaseStorage
 from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.database.claims import Claim
 from studies.database.distributions import Agreement
 from studies.database.optuna_tables import read_trials
 from studies.database.transactions import Database
-from studies.database.trial_writes import PendingWrites
+from studies.database.trial_writes import Claim, PendingWrites
 
 
 def _delegated(name: str, *, retries: bool = True) -> Any:

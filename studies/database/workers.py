@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -180,19 +180,11 @@ def read_workers(connection: sa.Connection, study_id: int) -> tuple[WorkerInfo, 
 def _info(row: Any, finished_trials: int) -> WorkerInfo:
     state = LOST if row.is_lost else row.state
     until = float(row.now) if state == ALIVE else row.heartbeat_at
-    return WorkerInfo(
-        host=row.host,
-        pid=row.pid,
-        device=row.device,
-        state=state,
-        activity=row.activity,
-        trial_number=row.trial_number,
-        epoch=row.epoch,
-        epochs=row.epochs,
-        metric_value=row.metric_value,
-        heartbeat_seconds=max(0.0, float(row.now) - row.heartbeat_at),
-        running_seconds=max(0.0, until - row.started_at),
-        finished_trials=finished_trials,
-        log=row.log,
-        worker_id=row.worker_id,
-    )
+    stored = {field.name: row._mapping[field.name] for field in fields(WorkerInfo) if field.name in WORKERS.c}
+    computed = {
+        "state": state,
+        "heartbeat_seconds": max(0.0, float(row.now) - row.heartbeat_at),
+        "running_seconds": max(0.0, until - row.started_at),
+        "finished_trials": finished_trials,
+    }
+    return WorkerInfo(**stored | computed)

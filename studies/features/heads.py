@@ -9,7 +9,7 @@ import numpy as np
 
 from spaces.space import Recipe
 from studies.models.build import build_model, finish_model
-from studies.models.outputs import add_dense_head, count_logits, returns_logits
+from studies.models.outputs import add_dense_head, count_logits, probabilities_of
 from studies.models.precision import precision
 
 
@@ -58,10 +58,7 @@ def head_probabilities(recipe: Recipe, head: keras.Model, features: np.ndarray, 
     plain = build_head(replace(recipe, precision="float32"), features.shape[1:], classes)
     plain.set_weights(head.get_weights())
     with keras.device("cpu:0"):
-        outputs: Any = plain(np.asarray(features), training=False)
-        if returns_logits(plain):
-            outputs = keras.ops.sigmoid(outputs) if outputs.shape[-1] == 1 else keras.ops.softmax(outputs)
-        return np.asarray(keras.ops.convert_to_numpy(outputs))
+        return probabilities_of(plain, plain(np.asarray(features), training=False))
 
 
 class OneView(keras.layers.Layer):  # type: ignore[misc]

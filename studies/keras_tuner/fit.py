@@ -15,7 +15,7 @@ from studies.keras_tuner.fit_check import silence_notice
 from studies.keras_tuner.hyperparameters import hyperparameters_for
 from studies.keras_tuner.input_format import InputFormat
 from studies.keras_tuner.own_fit import FitCall, OwnFitResult, has_own_fit, non_finite_reason, nothing_to_export
-from studies.training.callbacks.best import BestEpoch
+from studies.training.callbacks.best import BestEpoch, end_reason
 from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
 from studies.training.callbacks.validation import ValidationMetrics, validates_itself
@@ -103,7 +103,7 @@ def _result(
         None if reason else best.epoch if fitted.value is None else done,
         value,
         best.loss,
-        EndReason.DIVERGED if reason else _end_reason(stopping, ending, best),
+        EndReason.DIVERGED if reason else end_reason(stopping, ending, best),
         first,
         done - first,
         reason=reason,
@@ -141,13 +141,3 @@ def _validation_metrics(
     images = form.format_batches(evaluation_data(validation, recipe.batch_size))
     # A custom loop may be using the compiled metrics.
     return ValidationMetrics(images, validation.labels, classes, stopping, compiled=not has_own_fit(recipe.model))
-
-
-def _end_reason(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> EndReason:
-    if stopping.stopped:
-        return EndReason.STOPPED
-    if ending.diverged:
-        return EndReason.DIVERGED
-    if ending.refused:
-        return EndReason.PRUNED
-    return EndReason.EARLY_STOPPED if best.out_of_patience else EndReason.FINISHED

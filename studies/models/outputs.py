@@ -58,6 +58,13 @@ def returns_logits(model: keras.Model) -> bool:
     return not all(_activation_name(operation) in _PROBABILITIES for operation in _last_operations(model))
 
 
+def probabilities_of(model: keras.Model, outputs: Any) -> np.ndarray:
+    """Return outputs of a model as probabilities (n, 1) or (n, classes), whether they are logits or not."""
+    if returns_logits(model):
+        outputs = keras.ops.sigmoid(outputs) if outputs.shape[-1] == 1 else keras.ops.softmax(outputs)
+    return np.asarray(keras.ops.convert_to_numpy(outputs))
+
+
 def ends_in(model: keras.Model, activation: str) -> bool:
     """Return True if the model's last layer has this activation."""
     return any(_activation_name(operation) == activation for operation in _last_operations(model))

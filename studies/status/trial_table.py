@@ -11,7 +11,7 @@ from spaces.parameters import Scalar
 from studies.database.errors import translate_errors
 from studies.database.lookup import open_study, resolve_study
 from studies.database.open_study import OpenStudy
-from studies.database.stored_trials import STATES, outcome_of, params_of
+from studies.database.stored_trials import outcome_as_far_as_known, outcome_of, params_of
 from studies.database.tables import CLAIMS, WORKERS
 
 
@@ -59,17 +59,17 @@ def summarize_trials(name_or_folder: str, runs: Path, storage: str | None = None
 
 
 def _row(trial: FrozenTrial, host: str, attempts: int) -> TrialSummary:
-    outcome = outcome_of(trial)
+    outcome = outcome_as_far_as_known(trial)
     return TrialSummary(
         number=trial.number,
-        state=STATES[trial.state],
-        value=outcome.value if outcome else trial.value,
-        epoch=outcome.epoch if outcome else None,
-        epochs=outcome.epochs if outcome else len(trial.intermediate_values),
-        seconds=outcome.seconds if outcome else None,
-        reason=outcome.reason if outcome else "",
+        state=outcome.state,
+        value=outcome.value,
+        epoch=outcome.epoch,
+        epochs=outcome.epochs,
+        seconds=outcome.seconds if outcome_of(trial) else None,
+        reason=outcome.reason,
         params=params_of(trial),
-        trained_on=outcome.trained_on if outcome else "",
+        trained_on=outcome.trained_on,
         host=host,
         attempts=attempts,
     )

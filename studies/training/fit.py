@@ -11,7 +11,7 @@ from spaces.training import METRICS, Constant, FineTune
 from studies.data.dataset import Split
 from studies.features.training_inputs import TrainingInputs
 from studies.models.pretrained import fine_tune
-from studies.training.callbacks.best import BestEpoch
+from studies.training.callbacks.best import BestEpoch, end_reason
 from studies.training.callbacks.checkpoint import CheckpointCallback
 from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
@@ -158,10 +158,4 @@ class _Fitting:
     @property
     def ended(self) -> EndReason:
         """Reason for which training ended."""
-        if self.stopping.stopped:
-            return EndReason.STOPPED
-        if self.ending.diverged:
-            return EndReason.DIVERGED
-        if self.ending.refused:
-            return EndReason.PRUNED
-        return EndReason.EARLY_STOPPED if self.best.out_of_patience else EndReason.FINISHED
+        return end_reason(self.stopping, self.ending, self.best)

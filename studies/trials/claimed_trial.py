@@ -7,14 +7,15 @@ from enum import Enum, auto
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from spaces.scalars import Scalar
 from spaces.space import Recipe
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
-from studies.database.claims import Claim, ClaimLostError, NoTrialLeft, TrialQueue
+from studies.database.claims import ClaimLostError, NoTrialLeft, TrialQueue
 from studies.database.identities import StudyDeletedError
 from studies.database.stored_trials import OUTCOME, PARAMS, STATES, params_of, progress
+from studies.database.trial_writes import Claim
 from studies.database.worker_storage import WorkerStorage
 from studies.database.workers import WorkerActivity
 from studies.events import EpochEnded, RunListener, TrialStarted
@@ -188,13 +189,10 @@ class ClaimedTrial:
         self.trial.set_user_attr(OUTCOME, asdict(outcome))
         study = self.trial.study
         values = None if value is None else [value]
-        study.sampler.after_trial(study, self._frozen(), state, values)
+        study.sampler.after_trial(study, self.storage.get_trial(self.claim.trial_id), state, values)
         self.queue.finish(self.claim, self.storage.pop_changes(), state, value, outcome.epochs)
         if self.checkpoints is not None:
             self.checkpoints.clear()
-
-    def _frozen(self) -> FrozenTrial:
-        return self.storage.get_trial(self.claim.trial_id)
 
     def _value(self, outcome: TrialOutcome) -> float | None:
         """Return the value to store; that of a pruned trial is its last report, as Optuna's samplers expect."""

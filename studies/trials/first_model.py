@@ -19,7 +19,7 @@ from studies.models.exportable import (
     inference_outputs,
     is_close,
 )
-from studies.models.outputs import count_logits, returns_logits
+from studies.models.outputs import count_logits, probabilities_of, returns_logits
 from studies.models.precision import non_float32_policy, precision
 from studies.models.rescaling import is_rescaled, rescales_itself
 from studies.trials.recipe_training import inference_model_of
@@ -138,5 +138,4 @@ def _probabilities(name: str, network: keras.Model, images: np.ndarray) -> np.nd
             f"{name} returns probabilities from code of its own, which search would take for logits\n"
             "hint: end with activation='softmax' or layers.Softmax()"
         )
-    final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
-    return np.asarray(keras.ops.convert_to_numpy(final(outputs)))
+    return probabilities_of(network, outputs)

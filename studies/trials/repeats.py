@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import optuna
 from optuna.trial import FrozenTrial
 
 from spaces.keras_tuner import KerasTunerModel
@@ -102,7 +101,7 @@ class Recipes:
     def _is_new(self, claimed: ClaimedTrial, *, keeps_recipe: bool) -> bool:
         """Reserve the recipe of a trial. Return False if another trial has it."""
         key = key_of(params_of(claimed.trial))
-        others = ended_assignments(self._trials(claimed.trial.study), but=claimed.number)
+        others = ended_assignments(claimed.trial.study.get_trials(deepcopy=False), but=claimed.number)
         if not keeps_recipe and key in others.values():
             return False
         if reserve(self.queue.database, self.queue.worker.study_id, claimed.claim, key, is_requested=keeps_recipe):
@@ -121,7 +120,7 @@ class Recipes:
 
     def _untried(self, claimed: ClaimedTrial) -> Mapping[str, Scalar] | None:
         """Return an assignment that no trial has: the next one of a grid, else one drawn with the trial's seed."""
-        others = {*ended_assignments(self._trials(claimed.trial.study), but=claimed.number).values()}
+        others = {*ended_assignments(claimed.trial.study.get_trials(deepcopy=False), but=claimed.number).values()}
         left = [assignment for key, assignment in self._assignments if key not in others]
         if not left:
             return None
@@ -139,7 +138,3 @@ class Recipes:
         else:
             every = list(grid_assignments(self.space))
         return [(key_of(assignment), assignment) for assignment in every]
-
-    @staticmethod
-    def _trials(study: optuna.Study) -> Sequence[FrozenTrial]:
-        return study.get_trials(deepcopy=False)

@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 
+from studies.training.callbacks.epochs import EpochReporter
 from studies.training.callbacks.stop import StopOnRequest
+from studies.training.result import EndReason
 
 _STATE = ("epoch", "value", "loss", "out_of_patience", "improved_at")
 
@@ -68,3 +70,14 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         """Give the model the weights of its best epoch."""
         if self.weights:
             self.model.set_weights(self.weights)
+
+
+def end_reason(stopping: StopOnRequest, ending: EpochReporter, best: BestEpoch) -> EndReason:
+    """Return why a training with these callbacks ended."""
+    if stopping.stopped:
+        return EndReason.STOPPED
+    if ending.diverged:
+        return EndReason.DIVERGED
+    if ending.refused:
+        return EndReason.PRUNED
+    return EndReason.EARLY_STOPPED if best.out_of_patience else EndReason.FINISHED

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from studies.models.outputs import returns_logits
+from studies.models.outputs import probabilities_of
 from studies.training.callbacks.stop import StopOnRequest
 from studies.training.scores import MIN_CLASSES, SCORES, compute_scores
 
@@ -94,15 +94,9 @@ class ValidationMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         names = [name for name in SCORES if len(self._classes) >= MIN_CLASSES.get(name, 2)]
         if not np.isfinite(outputs).all():
             return dict.fromkeys(names, math.nan)
-        scores = compute_scores(self._probabilities(outputs), self._labels[: len(outputs)], self._classes)
+        scores = compute_scores(probabilities_of(self.model, outputs), self._labels[: len(outputs)], self._classes)
         found = {name: getattr(scores, name) for name in names}
         return {name: math.nan if value is None else value for name, value in found.items()}
-
-    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        if not returns_logits(self.model):
-            return outputs
-        final = keras.ops.sigmoid if outputs.shape[1] == 1 else keras.ops.softmax
-        return np.asarray(keras.ops.convert_to_numpy(final(outputs)))
 
 
 def validation_batch(image_shape: tuple[int, ...], batch_size: int, images: int) -> int:

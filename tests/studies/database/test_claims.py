@@ -9,10 +9,10 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from spaces import baseline
-from studies.database.claims import Claim, ClaimLostError, NoTrialLeft
+from studies.database.claims import ClaimLostError, NoTrialLeft
 from studies.database.tables import read_epochs
 from studies.database.transactions import Database
-from studies.database.trial_writes import PendingWrites
+from studies.database.trial_writes import Claim, PendingWrites
 from studies.settings import Study
 from tests.support.fakes import TINY, joined, lose
 

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from studies.database import pool
-from studies.database.claims import Claim
 from studies.database.pool import FewConnections
 from studies.database.tables import STUDIES
+from studies.database.trial_writes import Claim
 from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.settings import Study
 from studies.stop_request import StopRequest

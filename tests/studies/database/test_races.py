@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from studies.database.claims import Claim, ClaimLostError
+from studies.database.claims import ClaimLostError
 from studies.database.optuna_tables import TRIALS
 from studies.database.tables import CLAIMS
 from studies.database.transactions import Database
-from studies.database.trial_writes import PendingWrites
+from studies.database.trial_writes import Claim, PendingWrites
 from studies.database.workers import WorkerActivity, record_heartbeat, send_heartbeat
 from studies.settings import Study
 from tests.studies.database.stores import SERVERS
