@@ -60,10 +60,7 @@ def save_command(command: RunCommand, study: str, storage: str | None, identity:
     """Write a command into its study's folder.
 
     Args:
-        command: The command.
-        study: Name of the study.
         storage: URL of its database, or None for the file in its folder.
-        identity: Identity of the study.
 
     Raises:
         OutputError: The folder is not writable.

@@ -63,8 +63,6 @@ def differences(old: Any, new: Any, places: Mapping[str, str] | None = None) -> 
     """Return the lines that differ between two canonical forms: `- name = old` and `+ name = new`.
 
     Args:
-        old: The earlier form.
-        new: The later form.
         places: File and line of the functions in the later form.
     """
     before, after = dict(_lines(old, "")), dict(_lines(new, ""))

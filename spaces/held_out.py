@@ -35,7 +35,6 @@ def with_test(loaded: LoadedSpace, test: str) -> LoadedSpace:
     """Return the same space with other test images.
 
     Args:
-        loaded: The space.
         test: A fraction of the images, such as 0.2, or a folder of class folders, relative to the current folder.
 
     Raises:

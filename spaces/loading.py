@@ -66,7 +66,6 @@ def with_data(loaded: LoadedSpace, data: str) -> LoadedSpace:
     An `ImageFolder` keeps how its images are read and split, such as `image_size`, but not its own folders.
 
     Args:
-        loaded: The space.
         data: The folder, relative to the current folder.
 
     Raises:

@@ -14,9 +14,7 @@ def look_up(table: Mapping[K, V], key: K, field: str, error: type[SearchError] =
 
     Args:
         table: The rows, by name or by type of record.
-        key: A name or a type of record.
         field: What the error calls the field.
-        error: The error to raise.
 
     Raises:
         SearchError: The table has no such row; it is of the type `error`.

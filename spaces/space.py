@@ -151,7 +151,6 @@ def fill(space: Space, choose: Callable[[str, Parameter], Scalar]) -> Recipe:
     """Set the value of every parameter that exists, in the order of `flatten`.
 
     Args:
-        space: The space.
         choose: Called with the dotted name of each parameter that exists and the parameter; returns its value (an
             option's name for a `Choice`).
 
@@ -165,7 +164,6 @@ def resolve(space: Space, assignment: Mapping[str, Scalar]) -> Recipe:
     """Return the recipe of an assignment.
 
     Args:
-        space: The space.
         assignment: The value of every parameter that exists under it, by dotted name. With a `KerasTunerModel`, other
             names are those of hyperparameters.
 

@@ -105,7 +105,6 @@ def imported_modules(node: ast.AST, package: str) -> list[str]:
     """Return the absolute names of the modules that a syntax tree imports, without importing them.
 
     Args:
-        node: The syntax tree.
         package: Name of the package that relative imports start from.
     """
     names: list[str] = []

@@ -74,7 +74,6 @@ class _Tracer:
         """Return the content of a value as text; the user's functions and classes become separate parts.
 
         Args:
-            value: The value.
             where: Its name in case it cannot be traced.
         """
         if (text := literal(value)) is not None:

@@ -22,12 +22,6 @@ MAX_NAMES = 5
 def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed: bool) -> None:
     """List what will be deleted, ask for confirmation, and delete it.
 
-    Args:
-        study: Name or folder of the study.
-        output: Folder that contains the studies.
-        storage: Database URL, or None.
-        is_confirmed: Whether to skip the confirmation.
-
     Raises:
         StudyError: The study was not found, was not created by search, or has running workers.
         UsageError: There is no terminal to ask on, and `--yes` was not typed.

@@ -42,10 +42,6 @@ def resume(study: str, options: ResumeOptions, *, quiet: bool, debug: bool, star
     """Resume a study, and return the exit code of `search run`.
 
     Args:
-        study: Name or folder of the study.
-        options: Typed options.
-        quiet: Whether to show only the summary.
-        debug: Whether to show everything that libraries write to standard error.
         started: As in `search.commands.run.run`.
 
     Raises:

@@ -25,10 +25,7 @@ def run(
     """Search, and return the exit code: 0, or that of the signal that stopped the search.
 
     Args:
-        command: The typed command.
         settings: Typed settings of the study, which override those of the space file.
-        quiet: Whether to show only the summary.
-        debug: Whether to show everything that libraries write to standard error.
         started: `time.monotonic()` at the start of the command, from which the time limit counts; None for now.
     """
     started = time.monotonic() if started is None else started

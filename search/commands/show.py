@@ -22,7 +22,6 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
     """Write a space's parameters, baseline and size to standard output.
 
     Args:
-        target: Space, as typed.
         data: Folder of images used instead of the space's data.
         test: Fraction of the images, or folder, used as test images instead of the space's own.
 

@@ -28,9 +28,6 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
 
     Args:
         study: Name or folder of the study; None for all studies of the database or output folder.
-        output: Folder that contains the studies.
-        storage: Database URL, or None.
-        as_json: Whether to write JSON.
 
     Raises:
         StudyError: The study was not found, or its database cannot be used.

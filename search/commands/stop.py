@@ -31,11 +31,7 @@ def stop_study(
     """Stop a study's workers, wait for them, and print the trials that are left.
 
     Args:
-        study: Name or folder of the study.
-        output: Folder that contains the studies.
-        storage: Database URL, or None.
         wait_seconds: Maximum waiting time in seconds; 0 to return immediately.
-        sleep: Function that waits for a number of seconds.
         clock: Monotonic clock in seconds.
 
     Raises:

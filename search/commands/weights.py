@@ -42,12 +42,8 @@ def get_weights(
     """Download the weights of some networks.
 
     Args:
-        names: Names of the networks.
         alpha: Width multiplier; None for the network's default.
-        size: Side of the images in pixels.
-        top: Whether to include the classifier.
         output: Folder to download to; None for SEARCH_WEIGHTS, or else the Keras cache.
-        debug: Whether to show everything that libraries write to standard error.
 
     Raises:
         UsageError: Keras has no network of that name.

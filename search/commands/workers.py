@@ -18,13 +18,6 @@ STATES = {"alive": "green", "lost": "red", "ended": "dim"}
 def list_workers(study: str, output: Path, storage: str | None, *, include_ended: bool, as_json: bool) -> None:
     """Write a study's workers to standard output.
 
-    Args:
-        study: Name of the study, or its folder.
-        output: Folder of all studies.
-        storage: URL of the database, or None.
-        include_ended: Whether to include workers that stopped normally.
-        as_json: Whether to write JSON.
-
     Raises:
         StudyError: The study was not found, or its database cannot be used.
     """

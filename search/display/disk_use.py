@@ -17,7 +17,6 @@ def files_in_folder(found: "OpenStudy", folder: Path) -> list["StudyFile"]:
     """Return the files of a study in its folder.
 
     Args:
-        found: The study.
         folder: Its folder on this machine, which may not exist.
     """
     from studies.export.study_files import files_of, is_database_here

@@ -16,7 +16,6 @@ def spinner(text: str, *, debug: bool) -> Iterator[None]:
     """Show a text and the elapsed seconds, if standard error is a terminal.
 
     Args:
-        text: Current activity.
         debug: Whether to show everything that libraries write to standard error instead.
     """
     if debug:

@@ -22,8 +22,6 @@ def summary(result: RunResult, command: RunCommand, baseline: Mapping[str, Scala
     """Return the outcome of a run as lines.
 
     Args:
-        result: The outcome.
-        command: The typed command.
         baseline: Defaults of the space, by dotted name.
     """
     return [

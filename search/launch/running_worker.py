@@ -51,7 +51,6 @@ def start_worker(job: WorkerJob, environ: Mapping[str, str], storage: str | None
     """Start the process of a worker.
 
     Args:
-        job: Its work.
         environ: Its environment, without its job.
         storage: URL of the database, or None for the file in the study's folder.
         log: Descriptor of its log file.

@@ -17,9 +17,7 @@ def exported_metrics(folder: Path, identity: str | None, progress: Progress, *, 
     """Return the metrics of an export if it holds the best of all finished trials, or None.
 
     Args:
-        folder: Folder of the export.
         identity: Identity of the study; None before the workers have joined it.
-        progress: Progress of the study.
         out_of_time: Accept an earlier export of the same trial, as there was no time to export it again.
     """
     try:

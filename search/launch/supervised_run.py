@@ -57,11 +57,6 @@ def supervise(
     """Search with worker processes until the study is over.
 
     Args:
-        call: The command line.
-        loaded: The space.
-        settings: How it is searched.
-        screen: Shows the run.
-        stop: Whether to stop, and why.
         environ: Environment of the workers, without their devices.
         debug: Let the workers log tracebacks.
         started: Reading of `time.monotonic` at the start of the command.

@@ -58,7 +58,6 @@ def open_logs(folder: Path, count: int, study: str = "") -> list[Log]:
 
     Args:
         folder: Folder of the logs. Those of another study are renamed.
-        count: Number of workers.
         study: Identity of the study; empty if it does not exist yet.
 
     Raises:

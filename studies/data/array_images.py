@@ -28,7 +28,6 @@ def to_uint8(images: Mapping[str, Any], where: str) -> dict[str, np.ndarray]:
     Args:
         images: By split, (n, height, width) or (n, height, width, 1 or 3): uint8 or other integers from 0 to 255,
             bools, or floats from 0 to 1 or from 0 to 255.
-        where: Origin of the arrays, for messages.
 
     Returns:
         By split, (n, height, width, channels).

@@ -23,7 +23,6 @@ def encode_labels(labels: Mapping[str, Any], classes: Any, where: str) -> tuple[
     Args:
         labels: By split, (n,) or (n, 1) integers or texts; may be Python objects, as in pandas.
         classes: Names of the classes that integer labels index; None to use the training labels.
-        where: Origin of the arrays, for messages.
 
     Returns:
         The names, and by split (n,) int64.

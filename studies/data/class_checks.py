@@ -17,7 +17,6 @@ def explicit_hint(path: str, names: Sequence[str]) -> str:
 
     Args:
         path: Folder that can be read in two ways.
-        names: Names of its sub-folders.
     """
     return (
         "\nhint: in a space file, choose the folders of the splits with ImageFolder(train=FOLDER, test=FOLDER), or the "
@@ -45,13 +44,7 @@ def check_class_folders(root: str) -> tuple[str, ...]:
 
 
 def check_class_names(names: Sequence[str], where: str, hint: str) -> None:
-    """Raise `DataError` for names of classes that cannot be shown or stored, or that look the same.
-
-    Args:
-        names: Names of the classes.
-        where: Origin of the names, for the message.
-        hint: What to do about such a name.
-    """
+    """Raise `DataError` for names of classes that cannot be shown or stored, or that look the same."""
     by_look: dict[str, str] = {}
     for name in names:
         if any(unicodedata.category(letter) in _CONTROLS for letter in name):

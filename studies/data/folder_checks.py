@@ -55,10 +55,7 @@ def check_skipped_by_split(
     """Raise `DataError` if the data set, a split or a class has lost too many files.
 
     Args:
-        skipped: Unusable files.
         listing: All files, including those that are unusable by their names.
-        max_skipped: Maximum fraction of files that may be left out.
-        roots: Folder of each split.
     """
     all_files: list[ImageFile | SkippedFile] = [*listing.files, *listing.skipped]
     check_skipped([file.to_skipped for file in skipped], len(all_files), max_skipped, roots[TRAIN])

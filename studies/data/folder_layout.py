@@ -43,7 +43,6 @@ def find_layout(path: str, *, with_test: bool = True) -> Layout:
     """Find the folders of the splits in a folder; wrappers around the only folder with images are entered.
 
     Args:
-        path: Folder passed by the user.
         with_test: True to look for a test folder too; else test images are split off.
 
     Raises:
@@ -68,7 +67,6 @@ def find_sibling_split(path: str, root: str, split: int) -> Layout:
     """Find the folder of another split next to the user's folder of training images.
 
     Args:
-        path: Folder passed by the user.
         root: Folder of class folders in it, or the folder itself.
         split: TEST or VALIDATION.
 

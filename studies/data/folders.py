@@ -106,7 +106,6 @@ def require_folder(path: str, given: str | os.PathLike[str], folder: Path) -> No
     """Raise `DataError` if a folder is missing, is a file, or cannot be read.
 
     Args:
-        path: Absolute path of the folder.
         given: Path as the user wrote it.
         folder: Folder that a relative path starts from.
     """
@@ -170,7 +169,6 @@ def class_folders(root: str, classes: Sequence[str] | None = None) -> dict[str, 
     """Return the folders of each class; names that look the same but are encoded differently are one class.
 
     Args:
-        root: Folder of class folders.
         classes: Sub-folders that are the classes; None for all.
 
     Raises:

@@ -46,7 +46,6 @@ def load_image_folder(
     """Load the splits of an image folder.
 
     Args:
-        data: Data source.
         folder: Folder that relative paths start from.
         cache: Cache folder; None for SEARCH_CACHE or the user's cache folder.
         progress: Callback with the number of decoded files and the total.
@@ -92,10 +91,8 @@ def read_labelled_folder(
 
     Args:
         folder: Folder whose sub-folders are named like the classes; some classes may be missing.
-        classes: Classes of the model.
         image_shape: (height, width, channels) of the model's images.
         resize: `stretch`, `crop` or `pad`.
-        max_skipped: Maximum fraction of unreadable files.
         progress: Callback with the number of decoded files and the total.
 
     Returns:

@@ -77,10 +77,7 @@ class ImageRequest:
         """Leave out unreadable files and duplicates, and find the final order.
 
         Args:
-            images: Decoded images in their current order.
-            hashes: Hashes of the images in their current order.
             row_of: (n,) current row of each file.
-            results: Result of each file.
 
         Returns:
             Labels and hashes in the final order, with `images` still in their current order; and the current row of

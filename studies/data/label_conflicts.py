@@ -14,7 +14,6 @@ def conflict_notices(
         hashes: (n,) hash of the pixels of each image.
         labels: (n,) classes.
         name: Function from the index of an image to its name.
-        classes: Names of the classes.
     """
     order = np.lexsort((labels, hashes))
     same = hashes[order][1:] == hashes[order][:-1]

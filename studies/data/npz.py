@@ -32,7 +32,6 @@ def load_npz(data: Npz, folder: Path) -> Dataset:
     """Load the splits of an archive.
 
     Args:
-        data: Data source.
         folder: Folder that a relative path starts from.
 
     Raises:

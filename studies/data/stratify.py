@@ -129,11 +129,8 @@ def check_enough(
     """Raise `DataError` if there are fewer than two classes, or a class has too few images.
 
     Args:
-        counts: Number of images of each class.
-        classes: Names of the classes.
         split_off: Splits to be split off these images: `validation`, `test`; None for images that are not trained on,
             of which one per class is enough.
-        where: Origin of the images, for the message.
         kinds: Description of the files of an empty class, for the message.
     """
     if len(classes) < 2:

@@ -24,7 +24,6 @@ def stream_images(request: ImageRequest, max_skipped: float, progress: ProgressC
     """Return the requested images without storing them; unreadable files are left out.
 
     Args:
-        request: Files and their format.
         max_skipped: Maximum fraction of files that may be unreadable, now or later.
         progress: Callback with the number of files read and the total.
     """

@@ -20,10 +20,7 @@ def save(root: Path, request: ImageRequest, folder: Path, done: Mapping[int, Dec
     """Save the decoded rows. Requires the `build_lock` of the key.
 
     Args:
-        root: Cache folder.
-        request: Images that are decoded.
         folder: Scratch folder that contains the array file, which is moved.
-        done: Result of each decoded row.
 
     Raises:
         OSError: The cache folder cannot be written.

@@ -57,8 +57,6 @@ class Exporter:
         """Return the result with its export: the existing one if it fits, else a new one.
 
         Args:
-            space: The searched space.
-            result: Result of the search.
             retrains: Whether there is time to retrain the best trial.
             unfinished: Result of a trial within its first epoch, exported if no trial is complete.
         """
@@ -175,7 +173,6 @@ def notices(export: Path, identity: str) -> list[str]:
 
     Args:
         export: Folder to which the best trial will be exported.
-        identity: Identity of the study.
     """
     if not export.exists() or (other := study_of(export)) == identity:
         return []
@@ -186,13 +183,7 @@ def notices(export: Path, identity: str) -> list[str]:
 
 
 def read_stored_metrics(export: Path, recipe: Recipe, identity: str) -> dict[str, Any] | None:
-    """Return the metrics of an earlier export; None if it has another study or recipe, is incomplete or unreadable.
-
-    Args:
-        export: Folder of the export.
-        recipe: The expected recipe.
-        identity: Identity of the expected study.
-    """
+    """Return the metrics of an earlier export; None if it has another study or recipe, is incomplete or unreadable."""
     if not (export / "model.keras").is_file() or study_of(export) != identity:
         return None
     try:

@@ -49,7 +49,6 @@ def replace_folder(folder: Path, study: str = "", publish: Publish = publish_at_
     Args:
         folder: The export. An earlier export of the same study is replaced, one of another study is moved.
         study: Identity of the study; empty for none.
-        publish: Moves the new folder into place.
 
     Raises:
         ExportLockLostError: Another worker has claimed the export.

@@ -106,7 +106,6 @@ def predict(exported: ExportedModel, paths: Sequence[Path], batch_size: int = 64
     """Classify images.
 
     Args:
-        exported: The model.
         paths: Image files of any size.
         batch_size: Number of images that are read and classified at once.
 

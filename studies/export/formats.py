@@ -53,8 +53,6 @@ def export_formats(
     """Write a model in every format, load each again and compare its probabilities.
 
     Args:
-        model: The model in memory.
-        folder: The folder to write to.
         samples: Images (k, height, width, channels) uint8.
         expected: Probabilities of the model in memory for the samples.
         has_time: Returns True if there is time for another format; not called for Keras' own, which is required.
@@ -126,7 +124,6 @@ def allowed_difference(model: keras.Model, samples: np.ndarray, expected: np.nda
     rate, amplifies this.
 
     Args:
-        model: The model in memory.
         samples: Images (k, height, width, channels) uint8.
         expected: Probabilities of the model for the samples.
     """

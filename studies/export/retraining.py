@@ -73,8 +73,6 @@ def retrain_and_export(
     """Retrain, test and export the best recipe; without time to retrain, use the weights of its trial.
 
     Args:
-        summary: Result of the search.
-        dataset: The recipe's images.
         context: Shared parts of the run. The retraining is saved in its checkpoints under the best trial's number,
             and resumes from there.
         best_folder: Target folder; an earlier export is replaced when the new one is complete.

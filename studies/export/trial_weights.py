@@ -17,11 +17,6 @@ logger = logging.getLogger(__name__)
 def build_with_weights(weights: Sequence[np.ndarray], recipe: Recipe, inputs: TrainingInputs) -> keras.Model | None:
     """Return the uncompiled model of a trial with its saved weights; None if they do not fit.
 
-    Args:
-        weights: Weights from `get_weights`.
-        recipe: The trial's recipe.
-        inputs: The trial's training inputs.
-
     Raises:
         ModelError: The recipe cannot be built.
     """

@@ -36,10 +36,8 @@ def export_model(
     Args:
         model: An inference model from raw images, 0 to 255, to probabilities.
         folder: Target folder. An earlier export in it stays until the new one is complete.
-        labels: Names of the classes.
         image_shape: (height, width, channels) of one image.
         resize: How images of other sizes are resized: `stretch`, `crop` or `pad`.
-        recipe_json: The recipe's canonical form.
         metrics: Called with the result of `export_formats`; returns the content of `metrics.json`, to which `exports`
             and `versions` are added if missing.
         samples: Real images (k, height, width, channels) uint8 for the comparison of formats, at least one.

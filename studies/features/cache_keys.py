@@ -53,7 +53,6 @@ def content_digest(images: Any, root: Path) -> str:
 
     Args:
         images: (n, height, width, channels).
-        root: The image cache folder.
     """
     if (position := _cache_position(images, root)) is not None:
         return position

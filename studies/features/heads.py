@@ -21,7 +21,6 @@ def build_head(
     The same seed of `keras.utils.set_random_seed` before the call gives the same weights.
 
     Args:
-        recipe: The recipe.
         features_shape: Shape of one image's features: (units,), or (views, units) for augmented views.
         classes: Number of classes, at least 2.
         folder: Not used, since a head has no weights file.

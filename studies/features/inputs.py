@@ -92,8 +92,6 @@ class FeatureInputs:
         """Return the training inputs of a trial.
 
         Args:
-            recipe: The trial's recipe.
-            dataset: The recipe's images.
             fits: Called during the computation of features with the remaining seconds and the backbone's costs;
                 returns True if there is time. If not, the trial trains on images.
 
@@ -146,11 +144,7 @@ class FeatureInputs:
         detect features of other images or other weights.
 
         Args:
-            recipe: The trained recipe.
-            inputs: The training inputs.
-            trained: The trained model.
             inference: The full network, from images to probabilities.
-            dataset: The recipe's images.
 
         Returns:
             `path`, and `max_abs_difference` for features.

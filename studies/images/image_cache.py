@@ -109,8 +109,6 @@ def build_lock(
     """Hold the lock of a key, so that only one process builds its entry.
 
     Args:
-        root: Cache folder.
-        key: Key of the entry.
         doing: What a process that holds the lock does, for the log line.
         waiting: Callback, called several times a second while another process holds the lock; may raise to stop.
 

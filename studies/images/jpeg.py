@@ -28,7 +28,6 @@ def decode_plain_jpeg(content: bytes, mode: str, max_size: tuple[int, int]) -> I
     """Decode a plain JPEG file; return None if Pillow must handle it, even if only to report an error.
 
     Args:
-        content: Content of the file.
         mode: `L` or `RGB`.
         max_size: Maximum width and height in pixels; larger images may be decoded at a fraction of their size.
     """

@@ -57,9 +57,7 @@ def decode_files(
     """Decode every file into its row, on all cores.
 
     Args:
-        tasks: Files and their rows.
         target: Array (n, height, width, channels), or the file of one.
-        form: Format of the images.
         progress: Callback, called from this thread at most 20 times a second; may raise to stop the decoding.
         done: Results of rows that are already decoded, by row; updated with all results, also when an error is raised.
 

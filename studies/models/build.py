@@ -38,7 +38,6 @@ def build_model(
     The same seed of `keras.utils.set_random_seed` before the call gives the same weights and random changes.
 
     Args:
-        recipe: The recipe.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes, at least 2.
         folder: Folder to which the path of a weights file is relative; None for the working directory.
@@ -80,7 +79,6 @@ def build_inference_model(
     `Custom` model has some.
 
     Args:
-        recipe: The recipe.
         image_shape: (height, width, channels) of one image.
         classes: Number of classes, at least 2.
         outputs: Returns the outputs for images (n, height, width, channels), instead of the recipe's own network.
@@ -113,7 +111,6 @@ def inference_model(
         recipe: The recipe that `trained` was built from.
         trained: A model of `build_model`.
         image_shape: (height, width, channels) of one image.
-        classes: Number of classes.
         outputs: As in `build_inference_model`.
 
     Raises:

@@ -18,10 +18,6 @@ def custom_outputs(record: Custom, recipe: Recipe, images: Any, units: int, *, p
     """Return the outputs (n, units) of the user's network for images (n, height, width, channels) from 0 to 255.
 
     Args:
-        record: The record with the user's function.
-        recipe: Argument of the function.
-        images: A symbolic batch of images.
-        units: Number of outputs.
         plain: Whether to use a copy of the network in the form that is exported.
 
     Raises:

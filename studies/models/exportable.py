@@ -27,8 +27,6 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
     """Check that Keras can save and load an inference model, and that the loaded model gives the same outputs.
 
     Args:
-        name: Name of the user's function in messages.
-        model: The inference model.
         images: (k, height, width, channels) float32 from 0 to 255.
 
     Raises:
@@ -55,8 +53,6 @@ def is_close(before: np.ndarray, after: np.ndarray, policy: str | None) -> bool:
     """Return True if a float32 copy of a network gives the same probabilities.
 
     Args:
-        before: Probabilities of the network.
-        after: Probabilities of its copy.
         policy: Precision of the network; None for float32.
     """
     if policy is None:

@@ -34,7 +34,6 @@ def add_head(features: Any, pooling: str, dense_units: int, activation: str, dro
         dense_units: Units of the dense layer; 0 for none.
         activation: Activation of the dense layer.
         dropout: Fraction of values dropped before the last layer.
-        units: Number of logits.
     """
     return add_dense_head(_POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
 

@@ -30,7 +30,6 @@ def plain_copy(name: str, network: keras.Model) -> keras.Model:
     A subclass of `Model` with its own `call`, which Keras cannot take apart, is returned unchanged.
 
     Args:
-        name: Name of the network in messages.
         network: The built network; it is marked as not compiled.
 
     Raises:

@@ -21,10 +21,8 @@ def pretrained_outputs(
     """Return the logits of a `Pretrained` network for images (n, height, width, channels) from 0 to 255.
 
     Args:
-        record: The network.
         images: Grey or colour images; grey images are repeated over three channels.
         dropout: Fraction of values dropped before the last layer.
-        units: Number of logits.
         load: Whether to load the record's weights; False keeps random weights.
         folder: Folder to which the path of a weights file is relative.
 

@@ -21,8 +21,6 @@ def is_rescaled(name: str, network: keras.Model, rescale: bool | None, image_sha
     """Return True if images must be divided by 255 before they reach a network.
 
     Args:
-        name: Name of the network in messages.
-        network: The built network.
         rescale: The record's field; None decides by a test of the network.
         image_shape: (height, width, channels) of an image.
 

@@ -28,9 +28,7 @@ def call_user_function(name: str, file: str | None, function: Callable[[], Resul
     """Call a user's function and return its result.
 
     Args:
-        name: Name of the function in messages.
         file: The user's file, whose line the message names.
-        function: Calls the user's function.
 
     Raises:
         ModelError: The function failed, other than by a lack of memory or an error that ends a trial.

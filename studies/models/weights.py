@@ -24,7 +24,6 @@ def load_weights(network: keras.Model, record: Pretrained, folder: Path | None) 
     """Load the record's weights into its network.
 
     Args:
-        network: The network without its top.
         record: The record; weights=None leaves the network unchanged.
         folder: Folder to which a path is relative; None for the working directory.
 
@@ -52,7 +51,6 @@ def check_fit(network: keras.Model, record: Pretrained, path: Path) -> None:
 
     Args:
         network: The record's network without its top.
-        record: The network's name and width.
         path: The file, with or without a top.
 
     Raises:

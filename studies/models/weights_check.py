@@ -30,10 +30,8 @@ def prepare_weights(space: Space, folder: Path, image_shape: tuple[int, ...], no
     """Check the weights of a space's pretrained networks, and download missing ones.
 
     Args:
-        space: The space.
         folder: Folder to which paths of weights are relative.
         image_shape: (height, width, channels) of the images.
-        notice: Called with one line before each download.
 
     Returns:
         The space, with the width multiplier of each weights file where the user left it out.

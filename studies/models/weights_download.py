@@ -107,9 +107,7 @@ def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Pa
     """Download a file unless another process has just done so.
 
     Args:
-        file: The file.
         folder: Target folder; the file appears in it only when complete.
-        notice: Called with one line before the download starts.
 
     Returns:
         The path of the file.

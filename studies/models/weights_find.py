@@ -63,10 +63,8 @@ def imagenet_file(
     """Return the file with a network's ImageNet weights, downloading it if necessary.
 
     Args:
-        record: The network's name and width.
         image_shape: (height, width, channels) of the images, which selects one of MobileNet's files.
         network: Builds the network without its top; called only for a file that fits no network of Keras.
-        notice: Called with one line before a download starts.
 
     Raises:
         ModelError: There are no such weights, several files fit, or the download failed.
@@ -92,9 +90,7 @@ def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[],
     Prefer files without a top, then the file with the name that Keras uses.
 
     Args:
-        record: The network's name and width.
         image_shape: (height, width, channels) of the images.
-        network: Builds the network without its top.
 
     Raises:
         ModelError: Several different files fit, or SEARCH_WEIGHTS is not a folder.

@@ -28,10 +28,6 @@ def first_difference(network: keras.Model, content: WeightsContent) -> str | Non
     """Return the first difference between a network and a weights file, or None if the file fits.
 
     A file may hold more layers than the network after its last one: the top of the same network.
-
-    Args:
-        network: The network.
-        content: Content of the file.
     """
     for layer, found in _pair_layers(network, content):
         expected = [tuple(weight.shape) for weight in in_legacy_order(layer)]
@@ -47,7 +43,6 @@ def load_legacy(network: keras.Model, path: Path) -> None:
     """Copy the weights of a legacy file into a network that it fits, layer by layer.
 
     Args:
-        network: The network.
         path: The file; layers of a top are ignored.
     """
     layers = [layer for layer in network.layers if layer.weights]
@@ -61,7 +56,6 @@ def load_current(network: keras.Model, path: Path) -> None:
     """Load a file in Keras' current format, through a link with a name that Keras recognises.
 
     Args:
-        network: The network.
         path: A weights file or a `.keras` archive.
 
     Raises:
@@ -85,11 +79,7 @@ def load_current(network: keras.Model, path: Path) -> None:
 
 
 def in_legacy_order(layer: Any) -> Sequence[Any]:
-    """Return a layer's weights in the order of legacy files: trainable weights first.
-
-    Args:
-        layer: A layer or a nested network.
-    """
+    """Return a layer's weights in the order of legacy files: trainable weights first."""
     weights: list[Any] = [*layer.trainable_weights, *layer.non_trainable_weights]
     return weights
 

@@ -36,9 +36,7 @@ def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> No
     """Plot a confusion matrix: colours show the fraction of the true class, numbers count images.
 
     Args:
-        path: The file to write.
         counts: Images by true class (rows) and predicted class (columns).
-        classes: Names of the classes.
 
     Raises:
         OSError: The file cannot be written.

@@ -41,9 +41,7 @@ def plot_curves(path: Path, metric: str, best: Curve, baseline: Curve | None) ->
     """Plot the training and validation loss and metric of the best trial, and the baseline's validation curves.
 
     Args:
-        path: The file to write.
         metric: Metric of the study, such as `val_accuracy`.
-        best: The best trial.
         baseline: Trial 0; None, or the best trial itself, to omit it.
 
     Raises:

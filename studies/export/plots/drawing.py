@@ -18,8 +18,6 @@ def draw_plots(
     """Draw all plots for which there is data.
 
     Args:
-        folder: Folder to write to.
-        metric: Metric of the study.
         curves: Learning curves of the best trial and the baseline.
         dataset: The images; samples show training images, mistakes show test images.
         probabilities: Class probabilities (n, classes) of the test images.

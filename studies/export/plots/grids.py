@@ -18,10 +18,8 @@ def plot_samples(path: Path, images: np.ndarray, labels: np.ndarray, classes: Se
     """Plot training images of as many classes as possible, always the same images.
 
     Args:
-        path: The file to write.
         images: (n, height, width, channels) uint8, of which 16 are read.
         labels: Class index of each image (n,).
-        classes: Names of the classes.
 
     Raises:
         OSError: The file cannot be written.
@@ -38,11 +36,9 @@ def plot_mistakes(
     """Plot the misclassified test images with the highest confidence.
 
     Args:
-        path: The file to write.
         images: (n, height, width, channels) uint8.
         labels: True class index of each image (n,).
         probabilities: Class probabilities (n, classes).
-        classes: Names of the classes.
 
     Returns:
         True if there was a mistake and the file was written.

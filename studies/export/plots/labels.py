@@ -55,7 +55,6 @@ def wrap_label(text: str, inches: float, size: float) -> str:
     Args:
         text: One line without characters that cannot be drawn.
         inches: Maximum width of a line.
-        size: Font size in points.
     """
     families = tuple(fonts_for([text]))
     lines, used = [""], 0.0
