@@ -1,10 +1,13 @@
 import io
 import os
+import re
 import sys
+from unittest.mock import Mock
 
 import pytest
 
-from search.exit_codes import print_error
+from search.exit_codes import EXIT_CODES, print_error
+from search.quiet_env import silence_native_logs
 from spaces import errors
 from tests.support import fake_events
 
@@ -12,14 +15,18 @@ ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and i
 KINDS = [kind for kind in ERRORS if kind is not errors.UnreadableImagesError]  # it writes its own message
 
 
+def test_every_error_class_has_a_listed_code():
+    """The exit codes in the help are those of the error classes."""
+    listed = {int(code) for code in re.findall(r"^  (\d+)  ", EXIT_CODES, re.MULTILINE)}
+    assert {kind.exit_code for kind in ERRORS} | {0, 2, 130, 143} == listed
+
+
 @pytest.fixture
 def failing_run(search, monkeypatch):
     """Types `search run digits`, which raises an error."""
 
     def run(error, *words):
-        def fail(*_, **__):
-            raise error
-
+        fail = Mock(side_effect=error)
         monkeypatch.setitem(sys.modules, "studies.run", fake_events.module("studies.run", run=fail))
         return search("run", "digits", "--quiet", *words)
 
@@ -59,19 +66,13 @@ def test_error_and_hint_are_coloured_on_a_terminal(monkeypatch):
 
 def test_ctrl_c_outside_a_run_ends_with_130(search, monkeypatch):
     """There is no message."""
-
-    def interrupt(*words):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("studies.status.trial_table.summarize_trials", interrupt)
+    monkeypatch.setattr("studies.status.trial_table.summarize_trials", Mock(side_effect=KeyboardInterrupt))
     done = search("trials", "digits")
     assert (done.exit_code, done.output) == (130, "")
 
 
 def test_native_libraries_are_silenced(monkeypatch):
     """The variables that TensorFlow reads on import are set; a user's own value wins."""
-    from search.quiet_env import silence_native_logs
-
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
     silence_native_logs()

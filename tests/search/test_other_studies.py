@@ -7,7 +7,7 @@ import pytest
 
 from studies import Study
 from studies.database.urls import sqlite_url
-from tests.support.fakes import open_tiny, run_tiny
+from tests.support.fakes import opened_tiny, run_tiny
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
 
@@ -58,5 +58,5 @@ def test_a_renamed_folder_is_read(search, folder, typed):
     assert "complete" in search("trials", typed).stdout
     stopped = search("stop", typed)
     assert (stopped.exit_code, "none running" in stopped.stdout) == (0, True)
-    open_tiny(folder.with_name("renamed"), SETTINGS, name="other")
+    opened_tiny(folder.with_name("renamed"), SETTINGS, name="other")
     assert "other, tiny" in search("status", typed).stderr

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.support.servers import postgres
+
 SECRET = "s3cr3t"
 UNREACHABLE = (
     f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/db",
@@ -19,9 +21,8 @@ UNREACHABLE = (
     f"oracle://me:{SECRET}@host/db",
 )
 SPACE = """
-from spaces import CNN, Digits, Float, Space
+from spaces import CNN, Digits, Space
 from studies import Study
-
 space = Space(data=Digits(), backbone=CNN(filters=4, blocks=1), augment=None, batch_size=64, epochs=1)
 study = Study(trials=2, pruner="none")
 """
@@ -47,22 +48,12 @@ def test_the_example_url_is_not_redacted(search):
     assert SECRET not in done.stderr
 
 
-def test_help_shows_the_variable_without_its_value(search, monkeypatch):
-    """Every command with a database names `SEARCH_STORAGE`."""
-    monkeypatch.setenv("SEARCH_STORAGE", UNREACHABLE[0])
-    for command in ("run", "trials", "status", "workers", "stop", "resume"):
-        shown = search(command, "--help").stdout
-        assert "SEARCH_STORAGE" in shown
-        assert SECRET not in shown
-
-
 @pytest.mark.slow
 def test_a_whole_run_leaves_no_password_anywhere(tmp_path):
     """It is not in output, logs, study folder, export, database or process lists."""
-    servers = pytest.importorskip("tests.support.servers")
     pytest.importorskip("pgserver")
     (tmp_path / "mine.py").write_text(SPACE)
-    with servers.postgres() as server:
+    with postgres() as server:
         plain = server.new_database()
         url = sa.make_url(plain)._replace(password=SECRET).render_as_string(hide_password=False)
         commands = ("run mine.py", "status", "status mine", "workers mine --include-ended --json")

@@ -26,9 +26,6 @@ class Chaos:
     """Strikes a pool until the study is over or `strikes` is reached, each kind once before any repeats.
 
     Args:
-        pool: The workers.
-        seed: Seed of moments and choices.
-        strikes: Number of strikes.
         pause: Shortest and longest interval between strikes, in seconds.
         stall: Duration of a paused worker, in seconds.
         server: The database, which crashes.
@@ -37,7 +34,6 @@ class Chaos:
         file: The database where it is a file: it is locked for as long as an outage lasts.
         outages: Seconds that outages last, from and to, most of them short: of the database, and of all workers at once
             as when their machine is suspended. None lets the server crash only, for half a second.
-        signals: What single workers are sent.
         max_kills: Maximum number of workers to kill, stop or pause.
     """
 
@@ -59,17 +55,15 @@ class Chaos:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        targets = {
+            "server crashed": (self.server, self._crash),
+            "checkpoint truncated": (self.checkpoints, self._truncate),
+            "disk full": (self.disk, self._fill),
+            "machine suspended": (self.outages, self._suspend),
+            "database locked": (self.outages and self.file, self._lock),
+        }
         self._strikes: dict[str, Callable[[], bool]] = {name: partial(self._signal, name) for name in self.signals}
-        if self.server is not None:
-            self._strikes["server crashed"] = self._crash
-        if self.checkpoints is not None:
-            self._strikes["checkpoint truncated"] = self._truncate
-        if self.disk is not None:
-            self._strikes["disk full"] = self._fill
-        if self.outages is not None:
-            self._strikes["machine suspended"] = self._suspend
-        if self.outages is not None and self.file is not None:
-            self._strikes["database locked"] = self._lock
+        self._strikes |= {name: strike for name, (target, strike) in targets.items() if target is not None}
 
     def run(self, patience: float) -> None:
         """Strike; then wait until all workers have found the study over, for at most `patience` seconds."""
@@ -78,16 +72,15 @@ class Chaos:
             # What strikes a worker that is still starting costs it no trial.
             self.pool.wait_until_joined()
         has_struck = True
-        while self._continues() and time.monotonic() - began < patience:
+        is_over = False
+        while not is_over and time.monotonic() - began < patience:
             self._pass(self._random.uniform(*self.pause) if has_struck else MOMENT_SECONDS)
             if self.pool.look_after():
                 break
             has_struck = self._strike()
+            is_over = sum(self.counts.values()) >= self.strikes or self.kills >= self.max_kills
         self._pass(self.stall + 0.1)
         self.pool.wait(patience - (time.monotonic() - began))
-
-    def _continues(self) -> bool:
-        return sum(self.counts.values()) < self.strikes and self.kills < self.max_kills
 
     @property
     def kills(self) -> int:
@@ -135,8 +128,6 @@ class Chaos:
         return [pid for pid in living if pid not in self._stalled]
 
     def _crash(self) -> bool:
-        if self.server is None:
-            return False
         self.server.stop("immediate")
         self._pass(self._outage())
         self.server.start()
@@ -158,7 +149,7 @@ class Chaos:
         return bool(running)
 
     def _lock(self) -> bool:
-        with contextlib.closing(sqlite3.connect(self.file or "", timeout=20.0, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite3.connect(self.file, timeout=20.0, isolation_level=None)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
@@ -169,14 +160,14 @@ class Chaos:
 
     def _truncate(self) -> bool:
         try:
-            file = self._random.choice(sorted(self.checkpoints.iterdir() if self.checkpoints else []))
+            file = self._random.choice(sorted(self.checkpoints.iterdir()))
             os.truncate(file, file.stat().st_size // 2)
         except (OSError, IndexError):
             return False
         return True
 
     def _fill(self) -> bool:
-        ballast = (self.disk or Path()) / "ballast"
+        ballast = self.disk / "ballast"
         with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(4096)):
                 pass

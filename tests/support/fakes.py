@@ -76,13 +76,6 @@ class CurveObjective:
         return TrialOutcome(COMPLETE, value, EPOCHS, EPOCHS, 0.0)
 
 
-def open_tiny(
-    folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
-) -> optuna.Study:
-    """Create or resume a study in the database of a folder."""
-    return opened_tiny(folder, settings, space, name, data).study
-
-
 def opened_tiny(
     folder: Path, settings: Study, space: Space = TINY, name: str = "tiny", data: Mapping[str, object] = DATA
 ) -> OpenStudy:

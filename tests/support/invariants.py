@@ -21,10 +21,7 @@ def read_whole(url: str, name: str) -> tuple[list[FrozenTrial], dict[int, list[i
             states = Counter(connection.scalars(sa.select(WORKERS.c.state)).all())
     finally:
         storage.engine.dispose()
-    numbers = {trial._trial_id: trial.number for trial in trials}
-    epochs: dict[int, list[int]] = {trial.number: [] for trial in trials}
-    for trial_id, epoch in rows:
-        epochs[numbers[trial_id]].append(epoch)
+    epochs = {trial.number: [epoch for trial_id, epoch in rows if trial_id == trial._trial_id] for trial in trials}
     return trials, epochs, states
 
 
@@ -57,12 +54,8 @@ def faults(url: str, name: str, trials: int, epochs: int) -> list[str]:
 
 
 def best_trial(url: str, name: str) -> int:
-    """Return the number of the best trial."""
-    storage = optuna.storages.RDBStorage(url)
-    try:
-        return optuna.load_study(study_name=name, storage=storage).best_trial.number
-    finally:
-        storage.engine.dispose()
+    """Return the number of the trial with the lowest value."""
+    return min(read_whole(url, name)[0], key=lambda trial: trial.value).number
 
 
 def differences(url: str, calm_url: str, name: str) -> list[str]:

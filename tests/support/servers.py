@@ -32,15 +32,7 @@ rm -rf "$2"
 
 @dataclass
 class Postgres:
-    """A PostgreSQL of our own, on a socket in its folder and on one address.
-
-    Args:
-        folder: Its data.
-        user: The system's user that runs it, or None for this one.
-        address: Address on which it listens, in addition to its socket.
-        port: There.
-        settings: The server's own settings that differ from its defaults.
-    """
+    """A PostgreSQL of our own, run by this user or by another, on a socket in its folder and on one port."""
 
     folder: Path
     user: str | None
@@ -103,18 +95,19 @@ def postgres(address: str = "127.0.0.1", settings: Mapping[str, str] | None = No
 def new_database(server_url: str) -> str:
     """Create an empty database on a server; returns its name."""
     name = f"search_{os.getpid()}_{next(_NUMBERS)}"
-    engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
+    _execute(server_url, f"CREATE DATABASE {name}")
     return name
 
 
 def drop_database(server_url: str, name: str) -> None:
     """Drop a database."""
+    _execute(server_url, f"DROP DATABASE {name}")
+
+
+def _execute(server_url: str, statement: str) -> None:
     engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name}"))
+        connection.execute(sa.text(statement))
     engine.dispose()
 
 
@@ -129,12 +122,8 @@ def s3_bucket() -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "key",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    environment = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
+    environment |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "key"}
     try:
         with mock.patch.dict(os.environ, environment):
             _await_answer(port, process)

@@ -1,7 +1,6 @@
 """Workers without Keras: everything of a study except the training, which sleeps; and a pool of such processes.
 
-As a program it takes `SleepSettings` as JSON, prints `ready`, and starts when it reads a line; with `is_open_first` it
-joins the study before.
+As a program it takes `SleepSettings` as JSON, prints `ready`, and starts when it reads a line.
 """
 
 import json
@@ -32,16 +31,9 @@ NAME = "sleeping"
 
 @dataclass(frozen=True)
 class SleepSettings:
-    """Work of a worker that trains nothing.
+    """Work of a worker that trains nothing: each epoch of its trials takes some seconds.
 
-    Args:
-        url: URL of the database.
-        trials: Number of trials of the study.
-        epochs: Number of epochs of each trial.
-        seconds: Seconds of each epoch.
-        heartbeat_seconds: As in `Study`.
-        lost_after_seconds: As in `Study`.
-        is_open_first: Join the study before the signal to start.
+    With `is_open_first` it joins the study before the signal to start.
     """
 
     url: str
@@ -119,12 +111,7 @@ def work(plan: SleepSettings) -> None:
 class WorkerPool:
     """Worker processes of one command; those that crash before the study is over are replaced, as by a supervisor.
 
-    Args:
-        command: Command line of each.
-        folder: Folder of their logs.
-        size: Number of processes.
-        environment: Environment of each; None for that of this process.
-        most_starts: Number of starts after which none is replaced.
+    Their logs are written into a folder. After `most_starts` starts none is replaced.
     """
 
     command: list[str]
@@ -142,17 +129,11 @@ class WorkerPool:
     def _new(self) -> subprocess.Popen[bytes]:
         self.started += 1
         with (self.folder / f"worker-{self.started}.log").open("wb") as log:
-            worker = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=self.environment
-            )
-        self._tell(worker)
+            pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": subprocess.STDOUT}
+            worker = subprocess.Popen(self.command, **pipes, env=self.environment)
+        worker.stdin.write(b"go\n")
+        worker.stdin.close()
         return worker
-
-    @staticmethod
-    def _tell(worker: subprocess.Popen[bytes]) -> None:
-        if worker.stdin is not None:
-            worker.stdin.write(b"go\n")
-            worker.stdin.close()
 
     def look_after(self) -> bool:
         """Replace those that crashed. Return True if any has found the study over."""

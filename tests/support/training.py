@@ -52,14 +52,8 @@ def run_folder(folder: Path) -> Path:
 
 def environment(epoch_seconds: float = 0.0) -> dict[str, str]:
     """One thread each, so that sums are made in one order."""
-    return {
-        **os.environ,
-        "PYTHONFAULTHANDLER": "1",
-        "OMP_NUM_THREADS": "1",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        EPOCH_SECONDS: str(epoch_seconds),
-    }
+    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    return {**os.environ, **dict.fromkeys(("PYTHONFAULTHANDLER", *threads), "1"), EPOCH_SECONDS: str(epoch_seconds)}
 
 
 def train_in_peace(folder: Path, trials: int) -> str:

@@ -73,15 +73,13 @@ def test_invalid_numbers_of_trials_end_with_2(refused, started, typed):
 
 def test_running_workers_get_the_new_limit_at_once(search, started, tmp_path):
     """It can be raised while workers are running, and not lowered."""
-    opened = opened_tiny(tmp_path / "runs" / "tiny", SETTINGS)
-    queue = joined(opened, SETTINGS)
+    joined(opened_tiny(tmp_path / "runs" / "tiny", SETTINGS), SETTINGS)
     done = search("resume", "tiny", "--trials", "+50", "--quiet")
     assert (budget(tmp_path), started[-1][1].trials) == (55, 55)
     assert "limit" not in done.stdout
     assert "limit raised to 60" in search("resume", "tiny", "--trials", "60").stdout
     assert "cannot be lowered" in search("resume", "tiny", "--trials", "9").stdout
     assert (budget(tmp_path), started[-1][1].trials) == (60, 60)
-    queue.worker.deregister(opened.database)
 
 
 def test_the_limit_is_at_least_the_finished_trials(search, started, tmp_path):

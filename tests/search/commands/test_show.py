@@ -1,5 +1,3 @@
-import pytest
-
 from spaces import baseline
 from spaces.loading import load
 
@@ -12,16 +10,11 @@ def test_show_lists_parameters_and_baseline(search):
     assert "continuous" in done.stdout
 
 
-def test_show_uses_the_typed_data(search, tmp_path):
-    """It shows the space that would run."""
+def test_show_uses_the_typed_data(search, refused, tmp_path):
+    """It shows the space that would run; an error names an absent folder and the option."""
     (tmp_path / "photos").mkdir()
     shown = search("show", "small_cnn", "--data", "photos/").stdout
     assert "ImageFolder(train='photos', image_size=64)" in shown
-
-
-@pytest.mark.parametrize("command", ["run", "show"])
-def test_data_that_is_not_a_folder_ends_with_4(refused, command):
-    """The message names the option and the value."""
-    message = refused(4, command, "digits", "--data", "absent")
-    assert "--data" in message
-    assert "'absent'" in message
+    for command in ("run", "show"):
+        message = refused(4, command, "digits", "--data", "absent")
+        assert ("--data" in message, "'absent'" in message) == (True, True)

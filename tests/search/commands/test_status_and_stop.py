@@ -17,7 +17,7 @@ from studies.database.urls import sqlite_url
 from studies.database.workers import WorkerActivity, WorkerRegistration
 from studies.outcome import Activity
 from studies.stop_request import StopReason
-from tests.support.fakes import beat, change, claim_trial, joined, open_tiny, opened_tiny, run_tiny
+from tests.support.fakes import beat, change, claim_trial, joined, opened_tiny, run_tiny
 
 SETTINGS = Study(trials=5, pruner="none", sampler="random")
 
@@ -46,7 +46,7 @@ def test_status_lists_the_studies_of_a_folder(search, folder, running):
     """Each study below the output folder has a line: trials by state, best, workers."""
     other = folder.parent / "other"
     other.mkdir()
-    open_tiny(other, SETTINGS, name="other")
+    opened_tiny(other, SETTINGS, name="other")
     shown = search("status").stdout.splitlines()
     assert [line.split()[:2] for line in shown[1:]] == [["other", "0/5"], ["tiny", "2/5"]]
     row = json.loads(search("status", "--json").stdout)[1]
@@ -65,7 +65,7 @@ def test_an_unreadable_study_is_named(search, folder, is_only, kind):
     else:
         (old / "study.db").write_text("dear diary " * 100)
     if not is_only:
-        open_tiny(folder, SETTINGS)
+        opened_tiny(folder, SETTINGS)
     done = search("status")
     assert done.exit_code == (6 if is_only else 0)
     assert str(old / "study.db") in done.output
@@ -189,7 +189,7 @@ def test_unusable_studies_end_with_6(refused, folder, command):
 
 def test_the_database_comes_from_the_environment(search, tmp_path, monkeypatch):
     """`SEARCH_STORAGE` replaces --storage, and the next commands leave it out."""
-    open_tiny(tmp_path, SETTINGS)
+    opened_tiny(tmp_path, SETTINGS)
     monkeypatch.setenv("SEARCH_STORAGE", sqlite_url(tmp_path / "study.db"))
     assert "tiny" in search("status").stdout
     assert "search resume tiny\n" in search("status", "tiny").stdout

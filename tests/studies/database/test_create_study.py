@@ -18,7 +18,7 @@ from studies.database.connection import open_storage
 from studies.database.lookup import open_study
 from studies.database.urls import redact_url, sqlite_url
 from studies.study_folder import StudyRef, ensure_study_folder
-from tests.support.fakes import DATA, TINY, open_tiny, opened_tiny
+from tests.support.fakes import DATA, TINY, opened_tiny
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_changed_study_is_refused(tmp_path, change, lines):
     """The message shows the changed lines and a hint; the unchanged study resumes with other trials and timeout."""
     assert not opened_tiny(tmp_path, Study(trials=3)).resumed
     with pytest.raises(StudyError) as caught:
-        open_tiny(tmp_path, **{"settings": Study(), **change})
+        opened_tiny(tmp_path, **{"settings": Study(), **change})
     assert [line for line in (*lines, "--study NEWNAME") if line not in str(caught.value)] == []
     assert opened_tiny(tmp_path, Study(trials=30, timeout="1h")).resumed
 
@@ -52,7 +52,7 @@ def test_study_of_other_program_is_refused(tmp_path, directions, values):
     if values is not None:
         study.add_trial(optuna.trial.create_trial(values=values))
     with pytest.raises(StudyError, match="not created by search"):
-        open_tiny(tmp_path, Study())
+        opened_tiny(tmp_path, Study())
     assert study.user_attrs == {}
 
 
@@ -65,7 +65,7 @@ def test_readonly_study_is_not_written(tmp_path):
     with pytest.raises(StudyError, match="not found"):
         found("tiny", "typo.db")
     assert list(tmp_path.iterdir()) == []
-    open_tiny(tmp_path, Study())
+    opened_tiny(tmp_path, Study())
     before = (tmp_path / "study.db").read_bytes()
     assert found("tiny", "study.db").study.user_attrs["search:fingerprint"]
     with pytest.raises(StudyError, match="existing studies: tiny"):
@@ -76,7 +76,7 @@ def test_readonly_study_is_not_written(tmp_path):
 def test_incomplete_creation_is_completed(tmp_path):
     """The creator crashed before it described the study."""
     optuna.create_study(storage=sqlite_url(tmp_path / "study.db"), study_name="tiny", direction="maximize")
-    assert open_tiny(tmp_path, Study()).user_attrs["search:fingerprint"]
+    assert opened_tiny(tmp_path, Study()).study.user_attrs["search:fingerprint"]
 
 
 KILLED_WHILE_IT_WROTE = """
@@ -122,11 +122,11 @@ def test_file_of_other_program_is_refused(tmp_path, is_database):
 def test_locked_database_is_reported(tmp_path, monkeypatch):
     """The message says that another process holds the lock."""
     monkeypatch.setattr("studies.database.connection.BUSY_TIMEOUT_SECONDS", 0.1)
-    open_tiny(tmp_path, Study())
+    opened_tiny(tmp_path, Study())
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StudyError, match="locked by another process"):
-            open_tiny(tmp_path, Study())
+            opened_tiny(tmp_path, Study())
 
 
 def test_redacted_url_has_no_password():
