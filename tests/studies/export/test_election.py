@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from studies.database.tables import WORKERS
 from studies.export.election import BY_ANOTHER, Exporter, notices, read_stored_metrics
 from studies.export.export_folder import ExportLockLostError
 from studies.outcome import RunResult
-from tests.support.fakes import TINY, joined, opened_tiny, run_context, run_tiny
+from tests.support.fakes import TINY, change, joined, opened_tiny, run_context, run_tiny
 
 SETTINGS = Study(trials=2, sampler="random")
 
@@ -32,28 +33,14 @@ def opened(tmp_path):
 def export(opened, tmp_path, monkeypatch):
     """Export like a new worker, without the training; `wait` is called between two checks of another exporter."""
     monkeypatch.setattr("studies.export.retraining.retrain_and_export", lambda *_, **__: {"test": {}})
-    result = RunResult(
-        study="tiny",
-        metric="val_accuracy",
-        direction="maximize",
-        progress=stored_trials.progress(opened.study, 2),
-        metrics=None,
-        export=None,
-        interrupted=None,
-        timed_out=False,
-        already_finished=True,
-    )
-
+    progress = stored_trials.progress(opened.study, 2)
+    result = RunResult("tiny", "val_accuracy", "maximize", progress, metrics=None, export=None, already_finished=True)
     dataset = SimpleNamespace(train=SimpleNamespace(images=np.zeros((1, 8, 8, 1), np.uint8)))
 
     def run(wait):
-        exporter = Exporter(
-            opened=opened,
-            worker=joined(opened, SETTINGS).worker,
-            target=tmp_path / "best",
-            context=run_context(dataset=dataset, checkpoints=StudyCheckpoints(tmp_path / "checkpoints")),
-            wait=wait,
-        )
+        context = run_context(dataset=dataset, checkpoints=StudyCheckpoints(tmp_path / "checkpoints"))
+        worker = joined(opened, SETTINGS).worker
+        exporter = Exporter(opened=opened, worker=worker, target=tmp_path / "best", context=context, wait=wait)
         return exporter.export(TINY, result)
 
     return run
@@ -61,9 +48,8 @@ def export(opened, tmp_path, monkeypatch):
 
 def heard(opened, later, member=None):
     """Move the last heartbeat of a worker, or of all."""
-    change = sa.update(WORKERS).values(heartbeat_at=WORKERS.c.heartbeat_at + later)
-    change = change if member is None else change.where(WORKERS.c.worker_id == member.worker_id)
-    opened.database.run(lambda connection: connection.execute(change))
+    moved = sa.update(WORKERS).values(heartbeat_at=WORKERS.c.heartbeat_at + later)
+    change(opened, moved if member is None else moved.where(WORKERS.c.worker_id == member.worker_id))
 
 
 @pytest.mark.parametrize(("is_alive", "looks"), [(True, 1), (False, 3)])
@@ -105,14 +91,10 @@ def test_late_exporter_changes_nothing(opened, is_same_worker):
 
 def test_worker_that_lost_the_lock_reports_the_exporter(opened, export, monkeypatch):
     """A worker that was considered lost during its export ends as if it had never been the exporter."""
-
-    def taken(*_, **__):
-        raise ExportLockLostError("another worker has claimed the export")
-
-    monkeypatch.setattr("studies.export.retraining.retrain_and_export", taken)
+    claimed = Mock(side_effect=ExportLockLostError("another worker has claimed the export"))
+    monkeypatch.setattr("studies.export.retraining.retrain_and_export", claimed)
     result = export(lambda seconds: None)
-    assert (result.export, result.metrics) == (None, None)
-    assert result.exported_by == BY_ANOTHER
+    assert (result.export, result.metrics, result.exported_by) == (None, None, BY_ANOTHER)
 
 
 def test_export_of_another_study_is_not_reused(opened, tmp_path):

@@ -113,9 +113,5 @@ def test_leftovers_of_running_processes_are_kept(tmp_path):
 def test_waiting_for_the_folder_lock_is_limited(tmp_path, monkeypatch):
     """After the time limit an error names the locked folder."""
     monkeypatch.setattr(export_folder, "SWAP_SECONDS", 0.0)
-    with (
-        export_folder._folder_lock(tmp_path, 0.0),
-        pytest.raises(OutputError, match="locked by another process"),
-        replace_folder(tmp_path / "best", ONE),
-    ):
-        pass
+    with export_folder._folder_lock(tmp_path, 0.0), pytest.raises(OutputError, match="locked by another process"):
+        exported(tmp_path / "best", ONE, "mine")

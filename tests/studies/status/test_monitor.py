@@ -8,10 +8,10 @@ from studies import Study
 from studies.database.lost_workers import mark_process_lost
 from studies.database.study_control import Limits, read_control, request_stop, set_limits
 from studies.database.urls import sqlite_url
-from studies.database.workers import WorkerActivity, send_heartbeat
+from studies.database.workers import WorkerActivity
 from studies.outcome import Activity
 from studies.status.monitor import StudyMonitor
-from tests.support.fakes import claim_trial, joined, opened_tiny, run_tiny
+from tests.support.fakes import beat, claim_trial, joined, opened_tiny, run_tiny
 
 SETTINGS = Study(trials=4, sampler="random", pruner="none")
 
@@ -37,17 +37,11 @@ def test_snapshot_has_workers_and_trials(tmp_path):
     queue = joined(opened, SETTINGS)
     taken = claim_trial(opened.study, queue)
     activity = WorkerActivity(Activity.TRAINING, taken.number, 2, 9, 0.75)
-    opened.database.run(lambda connection: send_heartbeat(connection, queue.worker, activity))
+    beat(opened, queue, activity)
     now = looking(tmp_path).refresh()
     (worker,) = now.workers
-    assert (worker.is_alive, worker.trial_number, worker.epoch, worker.epochs, worker.metric_value) == (
-        True,
-        4,
-        2,
-        9,
-        0.75,
-    )
-    assert worker.finished_trials == 0
+    assert (worker.is_alive, worker.finished_trials) == (True, 0)
+    assert (worker.trial_number, worker.epoch, worker.epochs, worker.metric_value) == (4, 2, 9, 0.75)
     assert [trial.number for trial in now.ended] == [0, 1, 2, 3]
     assert (now.progress.done, now.progress.trials) == (4, 6)
 
@@ -100,9 +94,8 @@ def test_replacement_keeps_limits(tmp_path, goes_on):
     set_limits(opened.database, opened.study_id, Limits(4, timeout_seconds=100.0))
     first = read_control(opened.database, opened.study_id).deadline
     request_stop(opened.database, opened.study_id)
-    set_limits(
-        opened.database, opened.study_id, Limits(5, timeout_seconds=900.0), is_restart=goes_on, age_seconds=lambda: 0.0
-    )
+    limits = Limits(5, timeout_seconds=900.0)
+    set_limits(opened.database, opened.study_id, limits, is_restart=goes_on, age_seconds=lambda: 0.0)
     row = read_control(opened.database, opened.study_id)
     assert (row.deadline == first, row.stop_reason is not None) == (goes_on, goes_on)
     assert row.trial_budget == 5
