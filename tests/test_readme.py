@@ -56,8 +56,10 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_the_readme_is_short():
-    """It leads to the pages, which hold everything else."""
+    """It shows how to install, to run the main job and to pass the tests; the pages hold everything else."""
     assert len(README.splitlines()) <= 150
+    assert "pip install -e . && search run digits" in README
+    assert "pip install -e '.[test]' && pytest" in README
 
 
 def test_the_picture_can_be_drawn_again():
@@ -65,12 +67,6 @@ def test_the_picture_can_be_drawn_again():
     picture = runpy.run_path(str(ROOT / "docs" / "live_table.py"))["PICTURE"].read_text(encoding="utf-8")
     assert "host&#160;1" in picture
     assert not re.search("font-face|/tmp|/home", picture)
-
-
-def test_the_two_commands_of_a_fresh_machine_are_shown():
-    """One installs and runs the main job, one installs and passes the tests."""
-    assert "pip install -e . && search run digits" in README
-    assert "pip install -e '.[test]' && pytest" in README
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])

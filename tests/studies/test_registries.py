@@ -51,11 +51,11 @@ def test_minimum_classes_belong_to_scores():
     assert set(MIN_CLASSES) <= set(SCORES)
 
 
-@pytest.mark.parametrize("make", [lambda: make_sampler("tpee", 0), lambda: make_pruner("tpee", 9)])
+@pytest.mark.parametrize("make", [make_sampler, make_pruner])
 def test_unknown_names_are_errors(make):
     """No other sampler or pruner takes its place."""
     with pytest.raises(SpaceError, match=r"got 'tpee', expected one of .*, "):
-        make()
+        make("tpee", 9)
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,7 @@ def test_exported_model_reaches_its_test_accuracy(output):
 def test_finished_study_is_not_searched_again(output):
     """No trial starts, and the result is that of the first run."""
     result, recorder = search(output)
-    assert result.already_finished
-    assert recorder.of(TrialStarted) == []
+    assert (result.already_finished, recorder.of(TrialStarted)) == (True, [])
     assert result.export == output / "tiny" / "best"
     assert result.metrics["test"]["images"] == 359
 
@@ -73,11 +72,9 @@ def test_finished_study_is_not_searched_again(output):
 def test_next_run_exports_and_evaluates_more_trials(tmp_path):
     """A finished study without an export is retrained and exported; with more trials it is resumed."""
     first, _ = search(tmp_path, trials=1, export=False)
-    assert first.export is None
-    assert not (tmp_path / "tiny" / "best").exists()
+    assert (first.export, (tmp_path / "tiny" / "best").exists()) == (None, False)
     second, recorder = search(tmp_path, trials=1)
-    assert second.export is not None
-    assert recorder.of(TrialStarted) == []
+    assert (second.export, recorder.of(TrialStarted)) == (tmp_path / "tiny" / "best", [])
     third, recorder = search(tmp_path, trials=2)
     assert [event.number for event in recorder.of(TrialStarted)] == [1]
     assert third.metrics["trials"]["complete"] == 2
@@ -102,10 +99,8 @@ def test_batch_larger_than_the_data_is_refused(tmp_path):
 def test_default_batch_size_and_epochs_follow_the_data():
     """Defaults depend on the number of images; explicit values stay."""
     space = Space(data=Digits())
-    assert with_data_defaults(space, 1000).batch_size == space.batch_size
-    assert with_data_defaults(space, 100).batch_size == Choice(32, 64, default=64)
-    assert with_data_defaults(space, 40).batch_size == Choice(32)
-    assert with_data_defaults(space, 10).batch_size == Choice(10)
+    batch_sizes = [with_data_defaults(space, images).batch_size for images in (1000, 100, 40, 10)]
+    assert batch_sizes == [space.batch_size, Choice(32, 64, default=64), Choice(32), Choice(10)]
     assert [with_data_defaults(space, images).epochs for images in (100, 20_000, 1_000_000)] == [30, 20, 10]
     assert with_data_defaults(replace(space, epochs=3), 100).epochs == 3
 

@@ -27,6 +27,8 @@ from spaces import CNN, Digits, Space
 space = Space(data=Digits(), backbone=CNN(filters=4, blocks=1), augment=None, batch_size=64, epochs=1)
 """
 LOOKING = (["status"], ["status", "tiny"], ["workers", "tiny"], ["trials", "tiny", "--csv"], ["stop", "tiny"])
+OTHERS = ("python", "template", "path", "record")
+RUN = ["run", "mine.py", "--study", "tiny", "--quiet"]
 # What is compiled, run, unpickled or started while a command runs, but for what Python and libraries do by themselves.
 SPY = """
 import json, sys
@@ -61,13 +63,13 @@ class Payload:
         return os.system, ("touch pwned",)
 
 
-POISON = (
-    "__import__('os').system('touch pwned')",
-    "{{ ''.__class__.__mro__[1].__subclasses__() }} pwned",
-    base64.b64encode(pickle.dumps(Payload())).decode(),
-    "file:///pwned.py",
-    {"py/object": "pwned.Payload", "record": "os.system", "function": "pwned", "__reduce__": ["os.system", "pwned"]},
-)
+POISON = {
+    "python": "__import__('os').system('touch pwned')",
+    "template": "{{ ''.__class__.__mro__[1].__subclasses__() }} pwned",
+    "pickle": base64.b64encode(pickle.dumps(Payload())).decode(),
+    "path": "file:///pwned.py",
+    "record": {"py/object": "pwned.Payload", "function": "pwned", "__reduce__": ["os.system", "pwned"]},
+}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -78,55 +80,34 @@ def test_modules_neither_evaluate_nor_unpickle(file):
     imported = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not re.search(r"\bmarshal\.loads?\b", file.read_text())
-    name = str(file.relative_to(ROOT))
     assert not imported & {"pickle", "shelve", "dill", "cloudpickle", "joblib", "runpy", "yaml"}
-    if name not in RUNS_THE_USERS_OWN_FILE:
+    if str(file.relative_to(ROOT)) not in RUNS_THE_USERS_OWN_FILE:
         assert not called & {"eval", "exec", "compile", "__import__"}
 
 
 @pytest.mark.parametrize(
-    "poison",
+    ("poison", "commands"),
     [
-        pytest.param(poison, id=name, marks=() if name == "pickle" else pytest.mark.slow)
-        for name, poison in zip(("python", "template", "pickle", "path", "record"), POISON, strict=True)
+        pytest.param("pickle", LOOKING, id="look at pickle"),
+        *(pytest.param(name, LOOKING, id=f"look at {name}", marks=pytest.mark.slow) for name in OTHERS),
+        *(pytest.param(name, [RUN], id=f"run {name}", marks=pytest.mark.slow) for name in ("python", "pickle")),
     ],
 )
-def test_stored_text_is_never_executed(tmp_path, poison):
-    """Attributes of studies and trials, workers, logs and exports may hold anything."""
-    folder = tmp_path / "runs" / "mine"
-    folder.mkdir(parents=True)
-    (tmp_path / "mine.py").write_text(SPACE)
-    run_tiny(folder, Study(trials=2, pruner="none"))
-    _poison(folder, poison)
-    storage = f"sqlite:///{folder / 'study.db'}"
-    done = _search(tmp_path, *([*words, "--storage", storage] for words in LOOKING))
-    assert done.returncode == 0, done.stderr
-    assert "RUN " not in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
-    assert [file.name for file in tmp_path.rglob("*") if "pwned" in file.name] == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("poison", [POISON[0], POISON[2]], ids=["python", "pickle"])
-def test_worker_executes_nothing_from_the_database(tmp_path, poison):
-    """A worker reads the space from the space file, and refuses a study with another one."""
+def test_stored_text_is_never_executed(tmp_path, poison, commands):
+    """Attributes, workers, logs and exports may hold anything; a worker reads the space from the space file."""
     folder = tmp_path / "runs" / "tiny"
     folder.mkdir(parents=True)
     (tmp_path / "mine.py").write_text(SPACE)
     run_tiny(folder, Study(trials=2, pruner="none"))
-    _poison(folder, poison)
-    done = _search(tmp_path, ["run", "mine.py", "--study", "tiny", "--quiet"])
-    assert done.returncode == 0, done.stderr
-    assert "was not created by search" in done.stderr
-    assert "RUN " not in done.stderr, done.stderr
-    assert "pwned" not in [file.name for file in tmp_path.iterdir()]
-
-
-def _search(folder, *commands):
+    _poison(folder, POISON[poison])
     command = [sys.executable, "-c", SPY, json.dumps(commands)]
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": f"sqlite:///{folder / 'study.db'}"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "RUN " not in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert commands is LOOKING or "was not created by search" in done.stderr
+    assert [file.name for file in tmp_path.rglob("*") if "pwned" in file.name] == []
 
 
 def _poison(folder, poison):
