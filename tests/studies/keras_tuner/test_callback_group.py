@@ -7,9 +7,8 @@ import pytest
 
 from studies.training import result
 from tests.studies.keras_tuner.hypermodels import Dense, OwnFit
-from tests.studies.keras_tuner.test_fit import images_of, recipe_of, trained
+from tests.studies.keras_tuner.test_fit import trained
 from tests.studies.keras_tuner.test_fit_source import Fits
-from tests.support.fitting import fit
 
 
 class TwoFits(Dense):
@@ -54,17 +53,10 @@ def test_retraining_repeats_every_call_of_fit(rate, patience, phases):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("hypermodel", "values", "second", "epochs"),
-    [
-        (OwnFit(), {"epochs": 3, "batch_size": 64}, None, [1]),
-        (TwoFits(), {"learning_rate": 1e-3}, 2, [1, 2, 3]),
-    ],
-    ids=["own number of epochs", "first call ended early"],
-)
-def test_retraining_has_the_epochs_of_the_trial(hypermodel, values, second, epochs):
+@pytest.mark.parametrize(("hypermodel", "second", "epochs"), [(OwnFit(), None, [1]), (TwoFits(), 2, [1, 2, 3])])
+def test_retraining_has_the_epochs_of_the_trial(hypermodel, second, epochs):
     """The first call of `model.fit` has the epochs that it had, and later calls the rest, whatever `fit` chooses."""
-    again, told = trained(hypermodel, values=values, validation=False, epochs=1, second=second)
+    again, told = trained(hypermodel, values={"epochs": 3}, validation=False, epochs=1, second=second)
     assert [epoch for epoch, _ in told] == epochs
     assert len(again.history) == len(epochs)
 
@@ -89,8 +81,7 @@ class Endless(Dense):
 def test_loop_that_ignores_a_stop_is_ended(event):
     """The time limit and Ctrl-C end it; an epoch whose validation was interrupted does not count."""
     hypermodel = Endless(event)
-    recipe = recipe_of(hypermodel, epochs=50)
-    found = fit(recipe, images_of(10), images_of(10, seed=1), classes=10, seed=3, stop=lambda: True)
+    found, _ = trained(hypermodel, epochs=50, stop=lambda: True)
     assert hypermodel.rounds <= 3
     assert (found.end_reason, found.history) == (result.EndReason.STOPPED, ())
 

@@ -11,16 +11,14 @@ def test_table_has_values_defaults_and_conditions():
     """Also those of hyperparameters that do not exist under the defaults."""
     rows, values = discover_hyperparameters(space_of(two_kinds))
     found = {(row.name, row.condition): (row.values, row.default) for row in rows}
-    assert (
-        found.items()
-        >= {
-            ("kind", ""): ("mlp, wide", "mlp"),
-            ("units", "kind = mlp"): ("8 to 16", "8"),
-            ("start", "kind = mlp and bias = True"): ("0 to 1", "0"),
-            ("head/dropout", ""): ("0 to 0.5 in steps of 0.1", "0.2"),
-            ("units", "kind = wide"): ("32, 64", "32"),
-        }.items()
-    )
+    expected = {
+        ("kind", ""): ("mlp, wide", "mlp"),
+        ("units", "kind = mlp"): ("8 to 16", "8"),
+        ("start", "kind = mlp and bias = True"): ("0 to 1", "0"),
+        ("head/dropout", ""): ("0 to 0.5 in steps of 0.1", "0.2"),
+        ("units", "kind = wide"): ("32, 64", "32"),
+    }
+    assert found.items() >= expected.items()
     assert (values["units"], values["head/dropout"]) == (8, 0.2)
 
 
@@ -46,10 +44,7 @@ def nested(hp):
 def test_hyperparameters_of_every_branch_are_discovered():
     """Each has the conditions under which it exists."""
     rows, _ = discover_hyperparameters(space_of(nested))
-    found = {(row.name, row.condition) for row in rows}
-    norm = ("norm", "kind = mlp or cnn")
-    deep = ("deep", "kind = mlp or cnn and norm = batch")
     momentum = ("momentum", "kind = mlp or cnn and norm = batch and deep = True")
-    assert {norm, deep, momentum, ("units_2", "layers = 3"), ("pool", "kind = none")} <= found
+    assert {(row.name, row.condition) for row in rows} >= {momentum, ("units_2", "layers = 3"), ("pool", "kind = none")}
     rows, _ = discover_hyperparameters(space_of(dependent))
     assert ("units", "128, 256", "kind = b") in {(row.name, row.values, row.condition) for row in rows}

@@ -30,7 +30,13 @@ def recipe_of(hypermodel, values=None, **fields):
     return Space(data=Digits(), model=model, **{"epochs": 3, "batch_size": 128, **fields})
 
 
-OPTIONS = {"epochs": "epochs", "second": "second_epochs", "ask": "suggest", "on_total": "on_epochs_changed"}
+OPTIONS = {
+    "stop": "stop",
+    "epochs": "epochs",
+    "second": "second_epochs",
+    "ask": "suggest",
+    "on_total": "on_epochs_changed",
+}
 
 
 def trained(hypermodel, classes=10, *, values=None, validation=True, on_epoch=None, **fields):
@@ -93,16 +99,7 @@ def test_best_epoch_is_restored_with_the_hypermodels_own_compilation():
     scores = found.model.evaluate(validation.images / 255, targets, verbose=0, return_dict=True)
     measured = told[found.best_epoch - 1][1]
     assert {name: measured[f"val_{name}"] for name in scores} == pytest.approx(scores, rel=1e-4)
-    assert scores["accuracy"] == pytest.approx(found.best_value)
-    assert "top_k_categorical_accuracy" in scores
-
-
-@pytest.mark.slow
-def test_equal_seeds_train_equal_models():
-    """A trial is reproducible."""
-    first, second = trained(Dense())[0], trained(Dense())[0]
-    for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert scores.keys() >= {"accuracy", "top_k_categorical_accuracy"}
 
 
 def test_own_fit_asks_for_hyperparameters_and_overrides_arguments():
@@ -110,9 +107,7 @@ def test_own_fit_asks_for_hyperparameters_and_overrides_arguments():
     values, asked = {"batch_size": 64, "epochs": 2}, []
     found, told = trained(OwnFit(), ask=lambda hp: asked.append(hp.name) or values.get(hp.name, hp.default))
     assert asked == ["units", "learning_rate", "batch_size", "epochs"]
-    assert len(told) == 2
-    assert {"val_loss", "val_accuracy"} <= told[0][1].keys()
-    assert found.end_reason == result.EndReason.FINISHED
+    assert (len(told), found.end_reason) == (2, result.EndReason.FINISHED)
 
 
 def failing_build(hp):
@@ -145,9 +140,8 @@ def test_uncompiled_model_with_random_layers_is_compiled_and_exported():
         augmentation = [layers.RandomFlip(), layers.RandomRotation(0.1)]
         return keras.Sequential([keras.Input(SHAPE), *augmentation, layers.Flatten(), layers.Dense(10)])
 
-    found, told = trained(build, learning_rate=0.02)
+    found, _ = trained(build, learning_rate=0.02)
     assert float(found.model.optimizer.learning_rate) == pytest.approx(0.02)
-    assert len(told) == 3
     model = inference_model_of(recipe_of(build), found.model, SHAPE, 10)
     names = [type(layer).__name__ for layer in model._flatten_layers()]
     assert not [name for name in names if name.startswith("Random")]

@@ -1,7 +1,6 @@
 """What the source of a hypermodel's `fit` shows before it is called."""
 
 import ast
-import copy
 
 import keras
 import pytest
@@ -10,7 +9,7 @@ from spaces import Digits, KerasTunerModel, Space
 from spaces.errors import ModelError
 from studies.keras_tuner.fit_check import check_fit
 from studies.keras_tuner.fit_source import FitSource, source_of
-from tests.studies.keras_tuner.hypermodels import Dense, OwnFit, OwnLoop
+from tests.studies.keras_tuner.hypermodels import SHAPE, Dense, OwnFit, OwnLoop
 
 
 def cross_validate(hypermodel, template, x):
@@ -32,43 +31,14 @@ class Fits(Dense):
     def other_models(self, hp, model, x, y, **kwargs):
         return [self.build(hp).fit(x, y, **kwargs) for _ in range(3)]
 
-    def clones(self, hp, model, x, y, **kwargs):
-        net = keras.models.clone_model(model)
-        net.set_weights(model.get_weights())
-        net.compile(optimizer=model.optimizer.get_config()["name"], loss=model.loss)
-        return net.fit(x, y, **kwargs)
-
-    def copies(self, hp, model, *args, **kwargs):
-        nets = [copy.deepcopy(model) for _ in range(2)]
-        return [net.fit(*args, **kwargs) for net in nets]
-
-    def rebuilds(self, hp, model, x, y, **kwargs):
-        scores = []
-        for _ in range(3):
-            model = self.build(hp)
-            scores.append(model.fit(x, y, **kwargs))
-        model.summary()
-        return scores
-
     def clones_in_helpers(self, hp, model, x, y, **kwargs):
         return [*self.folds(hp, model, x), cross_validate(self, template=model, x=x)]
 
     def folds(self, hp, template, x):
         return [keras.models.clone_model(template).fit(x) for _ in range(2)]
 
-    def trains_at_the_end(self, hp, model, x, y, **kwargs):
-        scores = [keras.models.clone_model(model).fit(x, y, **kwargs) for _ in range(3)]
-        model.fit(x, y, **kwargs)
-        return scores
-
-    def sets_weights(self, hp, model, x, y, **kwargs):
-        best = self.build(hp)
-        best.fit(x, y, **kwargs)
-        model.set_weights(best.get_weights())
-        return 0.5
-
     def wraps(self, hp, model, *args, **kwargs):
-        whole = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.GaussianNoise(0.01), model])
+        whole = keras.Sequential([keras.Input(SHAPE), keras.layers.GaussianNoise(0.01), model])
         whole.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return whole.fit(*args, **kwargs)
 
@@ -81,11 +51,6 @@ class Fits(Dense):
         except Exception:  # noqa: BLE001 - as a user may write it
             return 0.5
 
-    def rebuilds_on_condition(self, hp, model, *args, **kwargs):
-        if hp.Boolean("fresh"):
-            model = self.build(hp)
-        return model.fit(*args, **kwargs)
-
     def trains_in_function(self, hp, model, x, y, **kwargs):
         fine_tune(network=model, x=x)
 
@@ -94,9 +59,6 @@ class Fits(Dense):
 
     def takes_positional(self, *args, **kwargs):
         return args[1].fit(*args[2:], **kwargs)
-
-    def reads_other_keywords(self, hp, model, x, y, **kwargs):
-        return model.fit(x, y, epochs=kwargs["epochs"], verbose=0)
 
     def takes_no_callbacks(self, hp, model, x, y, validation_data):
         return model.fit(x, y, validation_data=validation_data)
@@ -130,7 +92,29 @@ def check(hypermodel, *, exports=True, **fields):
     return check_fit(Space(data=Digits(), model=KerasTunerModel(hypermodel), **fields), exports=exports)
 
 
-@pytest.mark.parametrize("method", ["other_models", "clones", "copies", "rebuilds", "clones_in_helpers"])
+def parsed(body, arguments="hp, model, x, y, **kwargs"):
+    """Return the source of a `fit` that is a function."""
+    return FitSource(lambda: None, ast.parse(f"def fit({arguments}):\n    {body}").body[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "may_train"),
+    [
+        ("net = clone_model(model); net.compile(model.optimizer.name); net.set_weights(model.get_weights())", False),
+        ("nets = [copy.deepcopy(model) for _ in range(2)]; nets[0].fit(x, y)", False),
+        ("for _ in range(3): model = build(hp); model.fit(x, y)", False),
+        ("scores = [clone_model(model).fit(x, y) for _ in range(3)]; model.fit(x, y)", True),
+        ("best = build(hp); best.fit(x, y); model.set_weights(best.get_weights())", True),
+        ("whole = keras.Sequential([layers.GaussianNoise(0.01), model]); whole.fit(x, y)", True),
+        ("if hp.Boolean('fresh'): model = build(hp)\n    model.fit(x, y)", True),
+    ],
+)
+def test_training_of_the_model_or_of_others_is_told_apart(body, may_train):
+    """Clones and networks that take the model's place are others; a network around the model trains it."""
+    assert parsed(body).may_train_its_model is may_train
+
+
+@pytest.mark.parametrize("method", ["other_models", "clones_in_helpers"])
 def test_fit_that_never_trains_its_model_is_refused_with_the_lines_that_fix_it(method):
     """Without a trained model there is nothing to export; a study without an export needs none."""
     with pytest.raises(ModelError, match="never trains the model") as refused:
@@ -141,11 +125,7 @@ def test_fit_that_never_trains_its_model_is_refused_with_the_lines_that_fix_it(m
 
 
 @pytest.mark.parametrize(
-    "hypermodel",
-    [
-        *map(Fits, ("trains_at_the_end", "sets_weights", "wraps", "rebuilds_on_condition", "trains_in_function")),
-        *(Fits("calls_super"), Fits("takes_positional"), OwnFit(), OwnLoop()),
-    ],
+    "hypermodel", [*map(Fits, ("trains_in_function", "calls_super", "takes_positional")), OwnFit(), OwnLoop()]
 )
 def test_fit_that_may_train_its_model_is_accepted(hypermodel):
     """Whatever the source leaves open is decided after the first trial."""
@@ -160,11 +140,11 @@ def test_unreadable_source_is_accepted():
     assert check(names["Typed"]()) == []
 
 
-@pytest.mark.parametrize("method", ["reads_other_keywords", "takes_no_callbacks"])
-def test_fit_without_callbacks_gives_a_notice(method):
+def test_fit_without_callbacks_gives_a_notice():
     """A notice says before the first trial that trials cannot be pruned."""
-    [notice] = check(Fits(method))
+    [notice] = check(Fits("takes_no_callbacks"))
     assert notice.startswith("Fits.fit() does not use its callbacks")
+    assert not parsed("return model.fit(x, y, epochs=kwargs['epochs'], verbose=0)").may_report
     assert check(OwnFit()) == check(Fits("takes_keywords_only")) == []
 
 
@@ -206,5 +186,5 @@ def test_arguments_set_next_to_kwargs_are_found():
 )
 def test_losses_and_error_rates_are_recognized_by_name(returned, is_loss, is_error_rate):
     """Letters within another word, or a sign before another value, do not count."""
-    source = FitSource(lambda: None, ast.parse(f"def fit(self, hp, model):\n    return {returned}").body[0])
+    source = parsed(f"return {returned}")
     assert (source.returns_a_loss, source.returns_an_error_rate) == (is_loss, is_error_rate)

@@ -31,9 +31,7 @@ def declared(method, *args, **kwargs):
 def test_bounds_steps_scales_options_and_defaults_are_mapped(hp, parameter):
     """The parameter has the same values as the hyperparameter."""
     found = map_hyperparameter(hp)
-    assert found.parameter == parameter
-    assert found.name == "x"
-    assert found.value(parameter.default) == hp.default
+    assert (found.parameter, found.name, found.value(parameter.default)) == (parameter, "x", hp.default)
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,7 @@ def test_lowest_loss_is_best():
         *((None, "returned nothing, expected val_accuracy"), ("0.5", "returned '0.5'"), (True, "returned True")),
         *((np.array([0.5, 0.6]), "returned array"), ([], "an empty list")),
         ({}, "without val_accuracy.*it is empty"),
-        (
-            {"accuracy": 0.5, "loss": 1.0},
-            '(?s)without val_accuracy; it has accuracy, loss.*{"val_accuracy"',
-        ),
+        ({"accuracy": 0.5, "loss": 1.0}, '(?s)without val_accuracy; it has accuracy, loss.*{"val_accuracy"'),
         ({"val_accuracy": "high"}, "returned 'high' as val_accuracy"),
         (history(accuracy=[0.5]), "(?s)a History without val_accuracy; it has accuracy\n.*validation_data"),
         ([0.5, None], "returned nothing"),

@@ -3,7 +3,6 @@
 import functools
 import json
 
-import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from studies.export.exported_model import evaluate_folder, load_export, predict
 from studies.status.trial_table import summarize_trials
 from tests.studies.keras_tuner.hypermodels import OwnFit
 from tests.support.fakes import run_space
+from tests.support.images import write_classes
 
 
 def two_classes(shape):
@@ -54,28 +54,10 @@ def test_hypermodel_is_searched_exported_and_used(tmp_path):
     assert recipe["model"]["values"] == result.metrics["best"]["params"] == result.progress.best.params
     exported = load_export(result.export)
     assert exported.model.output_shape == (None, 2)
-    folder = tmp_path / "images"
-    for name, shade in (("dark", 40), ("bright", 200)):
-        (folder / name).mkdir(parents=True)
-        keras.utils.save_img(folder / name / "0.png", np.full((8, 8, 1), shade), scale=False)
-    found = predict(exported, [folder / "dark" / "0.png", folder / "bright" / "0.png"])
-    assert len({one.label for one in found}) <= 2
-    assert all(0.5 <= one.probability <= 1 for one in found)
+    folder = write_classes(tmp_path / "images", {"dark": 1, "bright": 1})
+    found = predict(exported, [*folder.glob("*/*.png")])
+    assert [0.5 <= one.probability <= 1 for one in found] == [True, True]
     assert evaluate_folder(exported, folder).scores.images == 2
-
-
-@pytest.mark.slow
-def test_study_of_a_hypermodel_resumes(tmp_path):
-    """New trials follow the earlier ones, and a finished study keeps its export."""
-    hypermodel = OwnFit(outputs=1, activation="sigmoid", loss="binary_crossentropy")
-    search(tmp_path, hypermodel, trials=1)
-    first = summarize_trials("hyper", tmp_path)
-    result, recorder = search(tmp_path, hypermodel, trials=2)
-    assert summarize_trials("hyper", tmp_path)[:1] == first
-    assert [event.number for event in recorder.of(TrialStarted)] == [1]
-    again, recorder = search(tmp_path, hypermodel, trials=2)
-    assert again.already_finished
-    assert again.metrics == result.metrics
 
 
 def tiny_efficientnet(monkeypatch):

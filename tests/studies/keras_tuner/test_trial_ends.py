@@ -47,23 +47,6 @@ def test_errors_and_values_end_trials_as_in_keras_tuner(tmp_path):
     assert any("does not use its callbacks" in each for each in opened.notices)
 
 
-@pytest.mark.slow
-def test_defaults_that_cannot_be_built_fail_only_trial_0(tmp_path):
-    """The study continues with other values, and a notice says so at the start."""
-
-    def build(hp):
-        if hp.Int("units", 16, 64, step=16, default=32) <= 32:
-            raise ValueError("too few units")
-        return Dense(outputs=2).build(hp)
-
-    _, recorder = search(tmp_path, build, trials=6, export=False)
-    states = [event.outcome.state for event in recorder.of(TrialEnded)]
-    assert states[0] == "failed"
-    assert "complete" in states
-    [opened] = recorder.of(StudyOpened)
-    assert any("too few units" in each for each in opened.notices)
-
-
 def test_missing_export_is_refused_at_once_or_after_the_first_trial(tmp_path):
     """The run ends as soon as it is known; without an export, the value is the one that `fit` returns."""
     with pytest.raises(ModelError, match=r"Fits.fit\(\) never trains the model"):
@@ -89,10 +72,9 @@ class Building:
 
 METHOD = Dense(outputs=2).build
 PARTIAL = functools.partial(functools.partial(units, low=8), outputs=2)
-SLOW = [pytest.param(build, marks=pytest.mark.slow) for build in (METHOD, lambda hp: METHOD(hp))]
 
 
-@pytest.mark.parametrize("build", [PARTIAL, functools.partial(METHOD), Building(), *SLOW])
+@pytest.mark.parametrize("build", [PARTIAL, functools.partial(METHOD), Building()])
 def test_any_callable_that_builds_is_accepted(build, tmp_path):
     """Functions, methods, partial functions and callable objects build a model."""
     _, recorder = search(tmp_path, build, trials=1, export=False)
