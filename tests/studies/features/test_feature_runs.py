@@ -8,6 +8,7 @@ import pytest
 
 from spaces import CustomData, Float
 from spaces.errors import NoResultError
+from spaces.loading import LoadedSpace
 from studies import Study
 from studies.database.stored_trials import outcome_of
 from studies.features.eligibility import FEATURES
@@ -17,7 +18,6 @@ from studies.status.trial_table import summarize_trials
 from studies.stop_request import StopRequest
 from studies.trials.evaluate import TrialEvaluator
 from tests.studies.features.tiny_backbone import RECIPE, dataset
-from tests.studies.test_run import Declared
 from tests.support.fakes import Recorder, run_context, run_tiny
 
 SELDOM = {"heartbeat_seconds": 60.0, "lost_after_seconds": 300.0}
@@ -48,7 +48,7 @@ def splits():
 @pytest.mark.slow
 def test_time_limit_stops_the_computation_of_features(folder, cache, tmp_path):
     """The trial is requeued, and the next run has its full time limit again."""
-    declared = Declared(replace(RECIPE, data=CustomData(splits), epochs=1), "tiny", folder)
+    declared = LoadedSpace("tiny", replace(RECIPE, data=CustomData(splits), epochs=1), None, folder)
     settings, listener = Study(trials=1, pruner="none", timeout="1h", **SELDOM), TimeIsOver()
     listener.stop = StopRequest()
     options = {"output": tmp_path, "export": False, "stop": listener.stop}
