@@ -124,16 +124,8 @@ class StudyJoined:
 
 @dataclass(frozen=True)
 class WorkerFailed:
-    """A worker process exits with an error.
+    """A worker process exits with an error: what happened, and possibly a line with a hint."""
 
-    Args:
-        exit_code: Its exit code.
-        error_type: Class of the error.
-        message: What happened, and possibly a line with a hint.
-    """
-
-    exit_code: int
-    error_type: str
     message: str
 
 

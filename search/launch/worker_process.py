@@ -40,7 +40,7 @@ def main() -> None:
     except typer.Exit as ended:
         code = ended.exit_code
         if error := ended.__cause__:
-            events.send(WorkerFailed(code, type(error).__name__, error_message(error, job.debug)))
+            events.send(WorkerFailed(error_message(error, job.debug)))
     flush_quietly()
     sys.exit(code)
 

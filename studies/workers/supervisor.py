@@ -86,7 +86,7 @@ class Slot:
     exit: ProcessExit | None = None
     crashes: list[float] = field(default_factory=list)
     is_replacement: bool = False
-    failure: WorkerFailed | None = None
+    failure: str | None = None
 
 
 @dataclass
@@ -147,7 +147,7 @@ class Supervisor:
         code = child.poll()
         for event in child.read_events():
             if isinstance(event, WorkerFailed):
-                slot.failure = event
+                slot.failure = event.message
             else:
                 self.on_event(slot, event)
         return code
@@ -159,7 +159,7 @@ class Supervisor:
             slot.start_at, slot.is_replacement = self.clock(), True
             return
         self.mark_lost(pid)
-        reason = slot.failure.message if slot.failure is not None and code > 0 else None
+        reason = slot.failure if code > 0 else None
         if reason is not None and (code in _FATAL_FOR_ALL or not self.has_joined()):
             raise _worker_error(code, reason)
         slot.exit = ProcessExit(pid, code, reason, self.clock())

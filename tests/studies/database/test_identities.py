@@ -177,11 +177,11 @@ def test_monitor_notices_deletion(open_worker, delete, url):
     """It distinguishes a new study of the same name."""
     opened = open_worker()
     searched(opened)
-    looking = StudyMonitor(url, "tiny")
-    before = looking.refresh()
+    monitor = StudyMonitor(url, "tiny")
+    before = monitor.refresh()
     assert before.identity == opened.identity
     delete()
     open_worker()
-    assert looking.refresh() is None
-    assert looking.refresh().identity not in (None, opened.identity)
-    looking._study.database.engine.dispose()
+    assert monitor.refresh() is None
+    assert monitor.refresh().identity not in (None, opened.identity)
+    monitor._study.database.engine.dispose()

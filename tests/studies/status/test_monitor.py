@@ -16,14 +16,14 @@ from tests.support.fakes import beat, claim_trial, joined, opened_tiny, run_tiny
 SETTINGS = Study(trials=4, sampler="random", pruner="none")
 
 
-def looking(folder):
+def monitor_of(folder):
     """Return a monitor of the test study."""
     return StudyMonitor(sqlite_url(folder / "study.db"), "tiny")
 
 
 def test_monitor_waits_for_missing_study(tmp_path):
     """It creates nothing before a worker has created the study."""
-    seen = looking(tmp_path)
+    seen = monitor_of(tmp_path)
     assert seen.refresh() is None
     assert not (tmp_path / "study.db").exists()
     run_tiny(tmp_path, SETTINGS)
@@ -38,7 +38,7 @@ def test_snapshot_has_workers_and_trials(tmp_path):
     taken = claim_trial(opened.study, queue)
     activity = WorkerActivity(Activity.TRAINING, taken.number, 2, 9, 0.75)
     beat(opened, queue, activity)
-    now = looking(tmp_path).refresh()
+    now = monitor_of(tmp_path).refresh()
     (worker,) = now.workers
     assert (worker.is_alive, worker.finished_trials) == (True, 0)
     assert (worker.trial_number, worker.epoch, worker.epochs, worker.metric_value) == (4, 2, 9, 0.75)
@@ -51,7 +51,7 @@ def test_dead_process_is_marked_lost_at_once(tmp_path):
     opened = opened_tiny(tmp_path, SETTINGS)
     queue = joined(opened, SETTINGS)
     claim_trial(opened.study, queue)
-    seen = looking(tmp_path)
+    seen = monitor_of(tmp_path)
     pid = seen.refresh().workers[0].pid
     seen.report_dead_process(pid)
     assert not seen.refresh().workers[0].is_alive
@@ -64,15 +64,15 @@ def test_process_of_another_machine_is_not_marked_lost(tmp_path):
     """A process id identifies a worker on its own machine only."""
     opened = opened_tiny(tmp_path, SETTINGS)
     joined(opened, SETTINGS)
-    pid = looking(tmp_path).refresh().workers[0].pid
+    pid = monitor_of(tmp_path).refresh().workers[0].pid
     opened.database.run(lambda connection: mark_process_lost(connection, opened.study_id, pid, on="elsewhere"))
-    assert looking(tmp_path).refresh().workers[0].is_alive
+    assert monitor_of(tmp_path).refresh().workers[0].is_alive
 
 
 def test_unreachable_database_keeps_last_snapshot(tmp_path):
     """The last snapshot stays until the database is reachable."""
     run_tiny(tmp_path, SETTINGS)
-    seen = looking(tmp_path)
+    seen = monitor_of(tmp_path)
     before = seen.refresh()
     (tmp_path / "study.db").rename(tmp_path / "away")
     seen._study.database.engine.dispose()
@@ -81,7 +81,7 @@ def test_unreachable_database_keeps_last_snapshot(tmp_path):
 
 def test_last_snapshot_follows_the_end(tmp_path):
     """The last writes of the workers are included."""
-    seen = looking(tmp_path)
+    seen = monitor_of(tmp_path)
     with seen.running():
         run_tiny(tmp_path, SETTINGS)
     assert seen.latest.progress.done == 4

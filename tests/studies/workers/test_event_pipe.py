@@ -14,7 +14,7 @@ EVENTS = [
     DataReady(["a", "b"], [8, 8, 1], {"train": [3, 4]}, [["x\udcff.png", "is not an image"]], ["two\nlines"]),
     FeaturesProgress(9, 9),
     StudyJoined("identity", ["a notice"]),
-    WorkerFailed(6, "StudyError", "the database is away\nhint: start it"),
+    WorkerFailed("the database is away\nhint: start it"),
     WorkerLine("weights", "downloading"),
 ]
 

@@ -80,7 +80,7 @@ class FakeWorkers:
         for _ in range(times):
             self.children[-1].code = code
             if message is not None:
-                self.children[-1].events.append(WorkerFailed(code, "StudyError", message))
+                self.children[-1].events.append(WorkerFailed(message))
             self.now += after
             if not self.supervisor.tick():
                 return False
