@@ -122,10 +122,8 @@ def test_a_damaged_command_is_refused(refused, started, saved, damage, fragment)
     """The message names the field, and the command that works without the file."""
     change(saved, **damage)
     message = refused(6, "resume", "tiny")
+    assert ("search run SPACE" in message, len(message.splitlines()), started) == (True, 2, [])
     assert fragment in message
-    assert "search run SPACE" in message
-    assert len(message.splitlines()) == 2
-    assert started == []
 
 
 @pytest.mark.parametrize(
@@ -150,7 +148,6 @@ def test_paths_are_absolute_from_another_folder(search, started, saved, tmp_path
     monkeypatch.chdir(tmp_path / "elsewhere")
     change(saved, {"target": "elsewhere/../tiny.py"})
     done = search("resume", "../runs/tiny")
-    assert done.exit_code == 0
     assert done.stdout.startswith(f"search {tmp_path / 'tiny.py'}: ")
     assert f"--output {tmp_path / 'runs'}" in done.stdout
     assert (started[0][0].folder, started[0][2]) == (tmp_path, tmp_path / "runs")
@@ -158,7 +155,7 @@ def test_paths_are_absolute_from_another_folder(search, started, saved, tmp_path
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert "/.." not in search("status", "../runs/tiny").stdout.splitlines()[0]
     monkeypatch.chdir(tmp_path / "runs" / "tiny")
-    assert search("resume", ".").exit_code == 0
+    search("resume", ".")
     assert started[1][2] == tmp_path / "runs"
 
 
@@ -167,7 +164,7 @@ def test_a_renamed_folder_is_refused(search, refused, started, tmp_path, is_copy
     """It would resume in the folder of the study's name, as a link with another name to that folder does."""
     runs = tmp_path / "runs"
     (runs / "alias").symlink_to(runs / "tiny")
-    assert search("resume", "alias").exit_code == 0
+    search("resume", "alias")
     assert started.pop()[2] == Path("runs")
     shutil.copytree(runs / "tiny", runs / "renamed")
     if not is_copy:

@@ -52,16 +52,11 @@ def test_each_worker_has_a_row():
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_the_table_fits_the_terminal(width, height, count):
-    """With any number of workers."""
+    """With any number of workers; running ones are shown first, and hidden ones counted."""
     lines = drawn(watching(WORKERS[:count]), width, height)
     assert len(lines) <= height
     assert all(cell_len(line) <= width for line in lines)
-
-
-def test_hidden_workers_are_counted():
-    """Running workers are shown first."""
-    shown = "\n".join(drawn(watching(WORKERS), 80, 14))
-    assert "more workers, 1 of them lost" in shown
+    assert "more workers, 1 of them lost" in "\n".join(drawn(watching(WORKERS), 80, 14))
 
 
 def test_a_single_process_shows_the_number_of_workers():

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from unittest.mock import Mock
 
 import keras
@@ -164,18 +161,3 @@ def test_nan_becomes_null(tmp_path):
     _, metrics = export_digits(tmp_path / "best", metrics=lambda exports: {"baseline": {"value": float("nan")}})
     assert metrics["baseline"] == {"value": None}
     assert read(tmp_path / "best" / "metrics.json")["baseline"] == {"value": None}
-
-
-@pytest.mark.optional
-@pytest.mark.slow
-def test_saved_model_is_skipped_without_tensorflow(tmp_path):
-    """On another backend the SavedModel is skipped, and the metrics say why."""
-    pytest.importorskip("jax")
-    code = (
-        "import sys; from pathlib import Path; from tests.support.exports import export_digits; "
-        "print(export_digits(Path(sys.argv[1]))[1]['exports'])"
-    )
-    env = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", code, str(tmp_path / "best")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert "needs the tensorflow backend, not jax" in done.stdout

@@ -29,17 +29,12 @@ def pipe():
 
 
 def test_events_arrive_as_they_were_sent(pipe):
-    """Each once, in order, with line breaks and undecodable names."""
-    reader, _, writer = pipe
+    """Each once, in order, with line breaks and undecodable names, and only once it is complete."""
+    reader, descriptor, writer = pipe
     for event in EVENTS:
         writer.send(event)
     assert reader.read() == EVENTS
     assert reader.read() == []
-
-
-def test_half_a_line_waits_for_the_rest(pipe):
-    """An event is read once it is complete."""
-    reader, descriptor, _ = pipe
     line = encode(EVENTS[0])
     os.write(descriptor, line[:9])
     assert reader.read() == []
@@ -47,17 +42,12 @@ def test_half_a_line_waits_for_the_rest(pipe):
     assert reader.read() == EVENTS[:1]
 
 
+CHANGES = [(b'"version": 1', b'"version": 2'), (b"DataProgress", b"Unknown"), (b"done", b"doing")]
+
+
 @pytest.mark.parametrize(
     "line",
-    [
-        encode(EVENTS[0])[:20],
-        encode(EVENTS[0]).replace(b'"version": 1', b'"version": 2'),
-        encode(EVENTS[0]).replace(b"DataProgress", b"Unknown"),
-        encode(EVENTS[0]).replace(b"done", b"doing"),
-        b"\xff\x00",
-        b"[1]",
-        b"",
-    ],
+    [*(encode(EVENTS[0]).replace(*change) for change in CHANGES), encode(EVENTS[0])[:20], b"\xff\x00", b"[1]", b""],
 )
 def test_other_lines_are_ignored(line):
     """A torn line, another version, an unknown event or noise of a library is no event."""
