@@ -79,10 +79,7 @@ def _wrong_value(problem: Mapping[str, Any]) -> str:
 
 @contextmanager
 def exit_on_error(debug: bool) -> Iterator[None]:
-    """Turn an error raised inside into a message on standard error and an exit code.
-
-    Args:
-        debug: Whether to print the traceback, too.
+    """Turn an error raised inside into a message, with `debug` also a traceback, and an exit code.
 
     Raises:
         typer.Exit: An error was raised; it carries the exit code.

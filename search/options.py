@@ -25,10 +25,12 @@ def _check_option(problem: Callable[[str], str | None]) -> Callable[[str | None]
     return check
 
 
+def _expect(is_valid: Callable[[str], bool], expected: str) -> Callable[[str | None], str | None]:
+    return _check_option(lambda value: None if is_valid(value) else f"got {value!r}, expected {expected}")
+
+
 def _one_of(options: tuple[str, ...]) -> Callable[[str | None], str | None]:
-    return _check_option(
-        lambda value: None if value in options else f"got {value!r}, expected one of {', '.join(options)}"
-    )
+    return _expect(options.__contains__, f"one of {', '.join(options)}")
 
 
 def _problem(check: Callable[[str], Any], prefix: str) -> Callable[[str], str | None]:
@@ -44,14 +46,6 @@ def _problem(check: Callable[[str], Any], prefix: str) -> Callable[[str], str | 
 
 _check_duration = _check_option(_problem(seconds, "timeout: "))
 _check_size = _check_option(_problem(partial(memory_bytes, "size"), "size: "))
-
-
-def _devices_problem(value: str) -> str | None:
-    return None if valid_devices(value) else f"got {value!r}, expected {DEVICES}"
-
-
-def _name_problem(value: str) -> str | None:
-    return None if valid_name(value) else f"got {value!r}, expected letters, digits, '-', '_' and '.'"
 
 
 def _trials_problem(value: str) -> str | None:
@@ -143,7 +137,10 @@ Timeout: TypeAlias = Annotated[
 StudyName: TypeAlias = Annotated[
     str | None,
     _option(
-        "NAME", "Name of the study (default: the name of the space).", "--study", callback=_check_option(_name_problem)
+        "NAME",
+        "Name of the study (default: the name of the space).",
+        "--study",
+        callback=_expect(valid_name, "letters, digits, '-', '_' and '.'"),
     ),
 ]
 Storage: TypeAlias = Annotated[
@@ -169,7 +166,7 @@ Devices: TypeAlias = Annotated[
     _option(
         "auto|cpu|0,1",
         "Devices for the workers; without --workers, one worker per GPU.",
-        callback=_check_option(_devices_problem),
+        callback=_expect(valid_devices, DEVICES),
     ),
 ]
 WorkersPerGpu: TypeAlias = Annotated[int | None, _option("N", "Number of workers that share a GPU.", min=1)]

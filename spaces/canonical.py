@@ -15,8 +15,9 @@ from spaces.errors import SpaceError
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
 from spaces.scalars import short_repr
-from spaces.source_fingerprint import form_of, has_code
+from spaces.source_fingerprint import form_of
 from spaces.space import Space
+from spaces.tracing import has_code
 from spaces.training import OPTIMIZERS, SCHEDULES, Augment, FineTune
 
 PARTS = (Space, Augment, FineTune, Branch, *DATA, *BACKBONES, *MODELS, *OPTIMIZERS, *SCHEDULES)
@@ -62,8 +63,7 @@ def fingerprint(space: Space) -> str:
 def differences(old: Any, new: Any, places: Mapping[str, str] | None = None) -> list[str]:
     """Return the lines that differ between two canonical forms: `- name = old` and `+ name = new`.
 
-    Args:
-        places: File and line of the functions in the later form.
+    `places` has the file and line of the functions in the new form.
     """
     before, after = dict(_lines(old, "")), dict(_lines(new, ""))
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]

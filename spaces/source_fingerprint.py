@@ -7,7 +7,7 @@ from spaces.choices import Choice
 from spaces.contents import is_number, short_hash
 from spaces.data import DATA
 from spaces.records import Record
-from spaces.tracing import Traced, trace
+from spaces.tracing import Traced, has_code, trace
 
 _KEPT: dict[int, tuple[Any, Traced]] = {}
 
@@ -44,11 +44,6 @@ def code_in(space: Any, *, with_data: bool = True) -> Iterator[Any]:
             yield from code_in(option, with_data=with_data)
     elif has_code(space):
         yield space
-
-
-def has_code(value: Any) -> bool:
-    """Return True for a function, or an object with a method `build`."""
-    return callable(value) or callable(getattr(value, "build", None))
 
 
 def untraced(space: Any) -> list[str]:

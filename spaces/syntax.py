@@ -102,11 +102,7 @@ def global_names(code: CodeType) -> set[str]:
 
 
 def imported_modules(node: ast.AST, package: str) -> list[str]:
-    """Return the absolute names of the modules that a syntax tree imports, without importing them.
-
-    Args:
-        package: Name of the package that relative imports start from.
-    """
+    """Return the absolute names of the modules that a syntax tree in a package imports, without importing them."""
     names: list[str] = []
     for each in ast.walk(node):
         if isinstance(each, ast.Import):

@@ -73,8 +73,7 @@ class _Tracer:
     def value(self, value: Any, where: str) -> str:
         """Return the content of a value as text; the user's functions and classes become separate parts.
 
-        Args:
-            where: Its name in case it cannot be traced.
+        A value that cannot be traced is noted as `where`.
         """
         if (text := literal(value)) is not None:
             return text
@@ -133,7 +132,7 @@ class _Tracer:
             for name in (slots,) if isinstance(slots, str) else slots:
                 if (item := getattr(value, name, _MISSING)) is not _MISSING and not name.startswith("__"):
                     held[name] = item
-        if not _is_attribute_owner(value):
+        if not has_code(value):
             return f"{kind}({self._attributes(held, kind)})"
         for name, item in sorted(held.items()):
             self._part(f"{kind}.{name}", lambda where, item=item: self.value(item, where))
@@ -251,8 +250,8 @@ class _Tracer:
         return self._seen[id(base)][1] if id(base) in self._seen else self._class(base)
 
 
-def _is_attribute_owner(value: Any) -> bool:
-    """Return True for a hypermodel or a callable object, whose attributes are listed one by one."""
+def has_code(value: Any) -> bool:
+    """Return True for a function, a callable object, or an object with a method `build`, such as a hypermodel."""
     return callable(value) or callable(getattr(value, "build", None))
 
 

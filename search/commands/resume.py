@@ -39,10 +39,7 @@ class ResumeOptions:
 
 
 def resume(study: str, options: ResumeOptions, *, quiet: bool, debug: bool, started: float | None = None) -> int:
-    """Resume a study, and return the exit code of `search run`.
-
-    Args:
-        started: As in `search.commands.run.run`.
+    """Resume a study, and return the exit code of `search run`; `started` is that of `search.commands.run.run`.
 
     Raises:
         SearchError: The study, its database or its space cannot be used.

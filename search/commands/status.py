@@ -24,10 +24,7 @@ STATES = ("complete", "pruned", "failed", "running", "waiting")
 
 
 def show_status(study: str | None, output: Path, storage: str | None, *, as_json: bool) -> None:
-    """Write the state of a study, or a list of all studies, to standard output.
-
-    Args:
-        study: Name or folder of the study; None for all studies of the database or output folder.
+    """Write the state of a study, or without one a list of all studies, to standard output.
 
     Raises:
         StudyError: The study was not found, or its database cannot be used.

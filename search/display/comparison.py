@@ -1,5 +1,7 @@
 """The running trial next to the best so far: their parameters, with differences emphasized."""
 
+from collections.abc import Mapping
+
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -100,9 +102,8 @@ def _row(name: str, running: Running | None, best: Best | None, table: Table) ->
     ]
 
 
-def _value(params: object, name: str) -> str:
-    values: dict[str, Scalar] = dict(params)  # type: ignore[call-overload]
-    return format_value(values[name]) if name in values else ABSENT
+def _value(params: Mapping[str, Scalar], name: str) -> str:
+    return format_value(params[name]) if name in params else ABSENT
 
 
 def _in_blocks(rows: list[list[Text]], blocks: int) -> list[list[Text]]:

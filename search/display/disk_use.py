@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def files_in_folder(found: "OpenStudy", folder: Path) -> list["StudyFile"]:
-    """Return the files of a study in its folder.
-
-    Args:
-        folder: Its folder on this machine, which may not exist.
-    """
+    """Return the files of a study in its folder on this machine, which may not exist."""
     from studies.export.study_files import files_of, is_database_here
 
     is_home = is_database_here(folder, found.url) or _is_home(folder, found)

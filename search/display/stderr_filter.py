@@ -24,11 +24,7 @@ NOTICES = re.compile(
 
 @contextmanager
 def capture_stderr(show: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Read what is written to descriptor 2 in a thread, and drop the notices.
-
-    Args:
-        show: Called with each line; None writes it to the original standard error.
-    """
+    """Read what is written to descriptor 2 in a thread, drop the notices, and show or write the other lines there."""
     if os.name == "nt":  # select() does not support pipes there.
         yield
         return

@@ -19,11 +19,7 @@ from studies.outcome import RunResult
 
 
 def summary(result: RunResult, command: RunCommand, baseline: Mapping[str, Scalar]) -> list[Line]:
-    """Return the outcome of a run as lines.
-
-    Args:
-        baseline: Defaults of the space, by dotted name.
-    """
+    """Return the outcome of a run as lines, given the defaults of the space by dotted name."""
     return [
         *_trial_lines(result, command),
         *_best_lines(result, baseline),

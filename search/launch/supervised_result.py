@@ -1,6 +1,5 @@
 """What a supervisor reads of a finished run: the metrics of its export, and its baseline."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from spaces import baseline
 from spaces.parameters import Scalar
 from spaces.space import Space
 from studies.database.stored_trials import params_of
-from studies.export.export_folder import STUDY_ID
+from studies.export.export_folder import STUDY_ID, read_metrics
 from studies.outcome import Progress
 from studies.status.monitor import StudySnapshot
 
@@ -20,10 +19,7 @@ def exported_metrics(folder: Path, identity: str | None, progress: Progress, *, 
         identity: Identity of the study; None before the workers have joined it.
         out_of_time: Accept an earlier export of the same trial, as there was no time to export it again.
     """
-    try:
-        stored: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    stored = read_metrics(folder)
     if identity is None or stored.get(STUDY_ID) != identity or not {"best", "trials", "test"} <= stored.keys():
         return None
     is_current = sum(stored["trials"].values()) == progress.done

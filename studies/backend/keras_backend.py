@@ -1,6 +1,7 @@
-"""Import Keras with a clear error if its backend is not installed."""
+"""Import Keras with a clear error if its backend is not installed, and find its folder."""
 
 import os
+from pathlib import Path
 
 from spaces.errors import ModelError
 
@@ -25,3 +26,11 @@ def require_backend(gpu_memory: int | None = None) -> None:
         from studies.backend.tensorflow_memory import limit_gpu_memory
 
         limit_gpu_memory(gpu_memory)
+
+
+def keras_home() -> Path:
+    """Return the folder in which Keras stores what it downloads."""
+    if home := os.environ.get("KERAS_HOME"):
+        return Path(home).expanduser()
+    user = Path("~").expanduser()
+    return (user if os.access(user, os.W_OK) else Path("/tmp")) / ".keras"

@@ -13,7 +13,15 @@ _ONE_CLASS = "`search` trains classifiers with one class per image"
 _AS_TEXTS = "pass the labels as texts: y.astype(str)"
 _LEAVE_OUT = "leave these images out"
 _RENAME = 'rename the class, or clean the labels: unicodedata.normalize("NFC", " ".join(label.split()))'
-_SCALARS = ("text", "bytes", "bool", "integer", "float")
+_SCALARS: Mapping[str, Any] = {
+    "text": str,
+    "bytes": bytes,
+    "bool": bool | np.bool_,
+    "integer": int | np.integer,
+    "float": float | np.floating,
+}
+"""Types by the names of their kinds; True is an `int`, too."""
+
 _INTEGERS, _TEXTS = "integers", "texts"
 
 
@@ -150,17 +158,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, bytes):
-        return "bytes"
-    if isinstance(value, bool | np.bool_):
-        return "bool"
-    if isinstance(value, int | np.integer):
-        return "integer"
-    if isinstance(value, float | np.floating):
-        return "float"
-    return f"{type(value).__name__}"
+    return next((kind for kind, types in _SCALARS.items() if isinstance(value, types)), type(value).__name__)
 
 
 def _describe_kinds(values: Sequence[Any]) -> str:
@@ -175,7 +173,7 @@ def _kind_hint(kinds: set[str], values: Sequence[Any]) -> str:
         return f"; {_ONE_CLASS}, not several labels"
     if kinds == {"float"}:
         return _float_hint(np.array([float(value) for value in values]))
-    if kinds <= {*_SCALARS}:
+    if kinds <= _SCALARS.keys():
         return "\nhint: convert all to one type: [str(label) for label in y]"
     return ""
 

@@ -13,11 +13,7 @@ _CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
 def explicit_hint(path: str, names: Sequence[str]) -> str:
-    """Return the hint that says how to choose splits or classes explicitly, on a line of its own.
-
-    Args:
-        path: Folder that can be read in two ways.
-    """
+    """Return the hint, on a line of its own, for a folder and its sub-folders that can be read in two ways."""
     return (
         "\nhint: in a space file, choose the folders of the splits with ImageFolder(train=FOLDER, test=FOLDER), or the "
         f"classes with ImageFolder({path!r}, classes=({quote_names(names, 4)}))"

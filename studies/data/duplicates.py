@@ -87,11 +87,7 @@ class Duplicates:
 
 
 def hash_images(images: np.ndarray) -> ImageHashes:
-    """Hash images on all cores.
-
-    Args:
-        images: (n, height, width, channels) uint8; may be a memory map, which is read in blocks.
-    """
+    """Hash images (n, height, width, channels) uint8 on all cores, in blocks, since they may be a memory map."""
     step = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
     down = _averaging_weights(images.shape[1], _ROWS)
     across = _averaging_weights(images.shape[2], _COLUMNS).T

@@ -52,11 +52,7 @@ def check_skipped(skipped: Sequence[Skipped], files: int, max_skipped: float, wh
 def check_skipped_by_split(
     skipped: Sequence[SkippedFile], listing: Listing, max_skipped: float, roots: Mapping[int, str]
 ) -> None:
-    """Raise `DataError` if the data set, a split or a class has lost too many files.
-
-    Args:
-        listing: All files, including those that are unusable by their names.
-    """
+    """Raise `DataError` if the data set, a split or a class has lost too many of all its files."""
     all_files: list[ImageFile | SkippedFile] = [*listing.files, *listing.skipped]
     check_skipped([file.to_skipped for file in skipped], len(all_files), max_skipped, roots[TRAIN])
     in_split, in_class = (

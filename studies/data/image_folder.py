@@ -43,12 +43,7 @@ _SAMPLED_FILES = 256
 def load_image_folder(
     data: ImageFolder, folder: Path, cache: Path | None = None, progress: ProgressCallback | None = None
 ) -> Dataset:
-    """Load the splits of an image folder.
-
-    Args:
-        folder: Folder that relative paths start from.
-        cache: Cache folder; None for SEARCH_CACHE or the user's cache folder.
-        progress: Callback with the number of decoded files and the total.
+    """Load the splits of an image folder; the arguments are those of `studies.data.sources.load`.
 
     Raises:
         DataError: The folders or too many of the files cannot be used.
@@ -85,7 +80,6 @@ def read_labelled_folder(
     image_shape: tuple[int, int, int],
     resize: str = "stretch",
     max_skipped: float = 0.5,
-    progress: ProgressCallback | None = None,
 ) -> tuple[Split, tuple[Skipped, ...]]:
     """Read a folder of class folders to evaluate a trained model on, without the cache.
 
@@ -93,7 +87,6 @@ def read_labelled_folder(
         folder: Folder whose sub-folders are named like the classes; some classes may be missing.
         image_shape: (height, width, channels) of the model's images.
         resize: `stretch`, `crop` or `pad`.
-        progress: Callback with the number of decoded files and the total.
 
     Returns:
         The images in the order of their names, and the files that were left out.
@@ -106,15 +99,14 @@ def read_labelled_folder(
     listing = folders.list_labelled_images(root, classes)
     images = np.empty((len(listing.files), *image_shape), np.uint8)
     tasks = [DecodeTask(row, file.path) for row, file in enumerate(listing.files)]
-    found = decode_files(tasks, images, ImageFormat(*image_shape, resize), progress)
+    found = decode_files(tasks, images, ImageFormat(*image_shape, resize))
     problems = [(file.path, result.problem) for file, result in zip(listing.files, found, strict=True)]
     unreadable = [Skipped(printable_path(path), problem) for path, problem in problems if problem]
     skipped = [*(file.to_skipped for file in listing.skipped), *unreadable]
     check_skipped(skipped, len(listing.files) + len(listing.skipped), max_skipped, root)
     kept = np.flatnonzero([problem is None for _, problem in problems])
-    labels = listing.labels
-    left_out = (*skipped, *listing.unused)
-    return Split(images if len(kept) == len(images) else images[kept], labels[kept]), left_out
+    split = Split(images if len(kept) == len(images) else images[kept], listing.labels[kept])
+    return split, (*skipped, *listing.unused)
 
 
 def resolve_layout(data: ImageFolder, folder: Path) -> Layout:

@@ -3,13 +3,12 @@
 import contextlib
 import io
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from spaces.data import KerasDataset
 from spaces.errors import DataError
-from studies.backend.keras_backend import require_backend
+from studies.backend.keras_backend import keras_home, require_backend
 from studies.data.arrays import dataset_from_arrays
 from studies.data.dataset import Dataset
 
@@ -79,6 +78,4 @@ def _unavailable_message(name: str, error: Exception) -> str:
 
 
 def _folder() -> Path:
-    """Return Keras' folder of data sets, by the rule that Keras documents."""
-    home = os.environ.get("KERAS_HOME")
-    return Path(home).expanduser() / "datasets" if home else Path.home() / ".keras" / "datasets"
+    return keras_home() / "datasets"

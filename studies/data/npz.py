@@ -29,10 +29,7 @@ _SPLIT_WORDS = {
 
 
 def load_npz(data: Npz, folder: Path) -> Dataset:
-    """Load the splits of an archive.
-
-    Args:
-        folder: Folder that a relative path starts from.
+    """Load the splits of an archive, whose path may be relative to a folder.
 
     Raises:
         DataError: The archive is missing or damaged, or does not contain images and labels.

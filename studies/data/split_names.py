@@ -67,11 +67,7 @@ def split_name(name: str) -> SplitName | None:
 
 
 def pair_names(names: Sequence[str]) -> dict[str, SplitName]:
-    """Return the splits of names that are equal except for an embedded split: mytrain and mytest.
-
-    Args:
-        names: Names of sibling folders for which `split_name` returns None.
-    """
+    """Return the splits of sibling names that are equal except for an embedded split: mytrain and mytest."""
     found: dict[str, list[tuple[str, int]]] = {}
     for name in names:
         for match in _INSIDE.finditer(name.lower()):

@@ -19,7 +19,7 @@ from studies.database.open_study import OpenStudy
 from studies.database.study_control import ExportClaim, claim_export, exporter_heartbeat, read_control, release_export
 from studies.database.tables import read_epochs
 from studies.database.workers import WorkerRegistration
-from studies.export.export_folder import ExportLockLostError, study_of
+from studies.export.export_folder import STUDY_ID, ExportLockLostError, read_metrics, study_of
 from studies.images.lazy_images import raise_lost_files
 from studies.outcome import Best, Progress, RunResult
 from studies.study_folder import path_for_other_study
@@ -169,11 +169,7 @@ def read_epoch_counts(best: Best, recipe: Recipe) -> Best:
 
 
 def notices(export: Path, identity: str) -> list[str]:
-    """Return notices about an existing export in the study's folder.
-
-    Args:
-        export: Folder to which the best trial will be exported.
-    """
+    """Return notices about an existing export in the folder to which the best trial will be exported."""
     if not export.exists() or (other := study_of(export)) == identity:
         return []
     return [
@@ -184,10 +180,10 @@ def notices(export: Path, identity: str) -> list[str]:
 
 def read_stored_metrics(export: Path, recipe: Recipe, identity: str) -> dict[str, Any] | None:
     """Return the metrics of an earlier export; None if it has another study or recipe, is incomplete or unreadable."""
-    if not (export / "model.keras").is_file() or study_of(export) != identity:
+    stored = read_metrics(export)
+    if not (export / "model.keras").is_file() or stored.get(STUDY_ID) != identity:
         return None
     try:
-        stored: dict[str, Any] = json.loads((export / "metrics.json").read_text(encoding="utf-8"))
         same = json.loads((export / "recipe.json").read_text(encoding="utf-8")) == to_json(recipe)
     except (OSError, ValueError):
         return None

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from spaces.errors import OutputError, SearchError
 from studies.study_folder import path_for_other_study
@@ -71,12 +71,18 @@ def replace_folder(folder: Path, study: str = "", publish: Publish = publish_at_
         shutil.rmtree(new, ignore_errors=True)
 
 
+def read_metrics(export: Path) -> dict[str, Any]:
+    """Return the content of `metrics.json` in an export; empty if it cannot be read."""
+    try:
+        found = json.loads((export / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def study_of(export: Path) -> str:
     """Return the identity of an export's study; empty if unknown."""
-    try:
-        found = json.loads((export / METRICS).read_text(encoding="utf-8"))[STUDY_ID]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    found = read_metrics(export).get(STUDY_ID)
     return found if isinstance(found, str) else ""
 
 

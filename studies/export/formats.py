@@ -78,10 +78,6 @@ def export_formats(
     return exports
 
 
-def _write_keras(model: keras.Model, path: Path) -> None:
-    model.save(path)
-
-
 def _keras_outputs(path: Path, samples: np.ndarray) -> list[np.ndarray]:
     loaded = keras.models.load_model(path)
     return [outputs_on_cpu(loaded, samples), outputs_on_cpu(loaded, samples.astype(np.float32))]
@@ -121,11 +117,7 @@ def allowed_difference(model: keras.Model, samples: np.ndarray, expected: np.nda
     """Return the allowed difference of probabilities: 1e-4, or more if rounding alone has a larger effect.
 
     Each format sums products in another order. A network with large weights, as after a few steps at a high learning
-    rate, amplifies this.
-
-    Args:
-        samples: Images (k, height, width, channels) uint8.
-        expected: Probabilities of the model for the samples.
+    rate, amplifies this. The arguments are those of `export_formats`.
     """
     noise = np.random.default_rng(0).uniform(-_ROUNDING, _ROUNDING, samples.shape)
     shifted = (samples * (1 + noise)).astype(np.float32)
@@ -151,7 +143,7 @@ def _readable_errors(name: str, done: str) -> Iterator[None]:
 
 
 FORMATS: Mapping[str, Format] = {
-    "keras": Format(KERAS_FILE, _write_keras, _keras_outputs, "plain Keras"),
+    "keras": Format(KERAS_FILE, lambda model, path: model.save(path), _keras_outputs, "plain Keras"),
     "saved_model": Format(
         SAVED_MODEL,
         _write_saved_model,

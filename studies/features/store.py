@@ -125,10 +125,5 @@ def _write(folder: Path, features: FeatureBatches) -> None:
         np.lib.format.write_array_header_2_0(file, header)
         for batch in features.compute():
             file.write(np.ascontiguousarray(batch, "<f4").tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    content = {"kind": "features", "shape": features.shape, "sample": cache_entry.sample_digest(folder / ARRAY)}
-    with (folder / cache_entry.DESCRIPTION).open("w") as described:
-        json.dump(content, described)
-        described.flush()
-        os.fsync(described.fileno())
+    sample = cache_entry.sample_digest(folder / ARRAY)
+    cache_entry.complete(folder, {"kind": "features", "shape": features.shape, "sample": sample})

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,12 @@ def write(folder: Path, description: Description, decoded: DecodedImages) -> Non
     for name in _ARRAYS:
         np.save(folder / f"{name}.npy", getattr(decoded, name))
     content = {**vars(description), "problems": dict(description.problems), "sample": sample_digest(folder / IMAGES)}
-    (folder / DESCRIPTION).write_text(json.dumps(content))
+    complete(folder, content)
+
+
+def complete(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write the description of an entry whose other files are written, and flush all of them to disk."""
+    (folder / DESCRIPTION).write_text(json.dumps(description))
     for path in folder.iterdir():
         with path.open("r+b") as file:
             os.fsync(file.fileno())

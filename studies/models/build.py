@@ -105,13 +105,7 @@ def inference_model(
     classes: int,
     outputs: Outputs | None = None,
 ) -> keras.Model:
-    """Build the model of `build_inference_model` with a copy of a trained model's weights.
-
-    Args:
-        recipe: The recipe that `trained` was built from.
-        trained: A model of `build_model`.
-        image_shape: (height, width, channels) of one image.
-        outputs: As in `build_inference_model`.
+    """Build the model of `build_inference_model` with a copy of the weights of `trained`, a model of `build_model`.
 
     Raises:
         ModelError: The recipe's `build` function returned another model than before.

@@ -26,8 +26,7 @@ MAX_HALF_PRECISION_DIFFERENCE = 0.1
 def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
     """Check that Keras can save and load an inference model, and that the loaded model gives the same outputs.
 
-    Args:
-        images: (k, height, width, channels) float32 from 0 to 255.
+    The images are (k, height, width, channels) float32 from 0 to 255.
 
     Raises:
         ModelError: The model cannot be saved or loaded, or its outputs differ.
@@ -50,11 +49,7 @@ def check_exportable(name: str, model: keras.Model, images: np.ndarray) -> None:
 
 
 def is_close(before: np.ndarray, after: np.ndarray, policy: str | None) -> bool:
-    """Return True if a float32 copy of a network gives the same probabilities.
-
-    Args:
-        policy: Precision of the network; None for float32.
-    """
+    """Return True if a float32 copy of a network of this precision, None for float32, gives the same probabilities."""
     if policy is None:
         return bool(np.abs(before - after).max() <= MAX_DIFFERENCE)
     # Random weights may give values that are too large for half precision.

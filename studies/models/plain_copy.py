@@ -27,10 +27,9 @@ _KERAS_FUNCTIONS = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax", "s
 def plain_copy(name: str, network: keras.Model) -> keras.Model:
     """Return an uncompiled copy with new weights, in which random layers are replaced by the identity.
 
-    A subclass of `Model` with its own `call`, which Keras cannot take apart, is returned unchanged.
+    The network itself is marked as not compiled.
 
-    Args:
-        network: The built network; it is marked as not compiled.
+    A subclass of `Model` with its own `call`, which Keras cannot take apart, is returned unchanged.
 
     Raises:
         ModelError: A layer cannot be copied.

@@ -108,10 +108,7 @@ def _read(path: Path, mtime_ns: int, size: int) -> WeightsContent:
 
 
 def check_finite(path: Path) -> None:
-    """Check that no weight in a file is NaN or infinite.
-
-    Args:
-        path: A file that `read_content` can read.
+    """Check that no weight in a file that `read_content` can read is NaN or infinite.
 
     Raises:
         ModelError: A weight is not finite; names its layer.
@@ -148,8 +145,7 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
 def legacy_root(file: h5py.File) -> Any:
     """Return the group that lists the layers in Keras' legacy format; None in the current format.
 
-    Args:
-        file: The opened file; a whole legacy model keeps its weights in a group of their own.
+    A whole legacy model keeps its weights in a group of their own.
     """
     if "layer_names" in file.attrs:
         return file

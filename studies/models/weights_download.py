@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from keras.src.utils import file_utils
 
 from spaces.errors import ModelError
+from studies.backend.keras_backend import keras_home
 from studies.backend.quiet import quiet_keras
 from studies.models.out_of_memory import is_out_of_memory
 
@@ -96,18 +97,13 @@ def keras_file(name: str, alpha: float | None, input_shape: tuple[int, ...] | No
 
 def keras_cache() -> Path:
     """Return the folder in which Keras stores downloaded weights."""
-    home = os.environ.get("KERAS_HOME")
-    if not home:
-        user = Path("~").expanduser()
-        home = str((user if os.access(user, os.W_OK) else Path("/tmp")) / ".keras")
-    return Path(home).expanduser() / "models"
+    return keras_home() / "models"
 
 
 def download(file: KerasFile, folder: Path, notice: Callable[[str], None]) -> Path:
-    """Download a file unless another process has just done so.
+    """Download a file to a folder, where it appears when complete, unless another process has just done so.
 
-    Args:
-        folder: Target folder; the file appears in it only when complete.
+    `notice` is called with one line before the download starts.
 
     Returns:
         The path of the file.
@@ -146,9 +142,6 @@ def is_complete(path: Path, file: KerasFile) -> bool:
 
 def mirror_url(url: str) -> str:
     """Return the address to download from: on the server named by SEARCH_WEIGHTS_URL, or Keras' own.
-
-    Args:
-        url: Keras' own address.
 
     Raises:
         ModelError: SEARCH_WEIGHTS_URL is not an address.

@@ -85,12 +85,9 @@ def imagenet_file(
 
 
 def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model]) -> Path | None:
-    """Return the file in SEARCH_WEIGHTS that fits a network; None if there is none.
+    """Return the file in SEARCH_WEIGHTS that fits a network without its top; None if there is none.
 
     Prefer files without a top, then the file with the name that Keras uses.
-
-    Args:
-        image_shape: (height, width, channels) of the images.
 
     Raises:
         ModelError: Several different files fit, or SEARCH_WEIGHTS is not a folder.

@@ -40,11 +40,7 @@ def first_difference(network: keras.Model, content: WeightsContent) -> str | Non
 
 
 def load_legacy(network: keras.Model, path: Path) -> None:
-    """Copy the weights of a legacy file into a network that it fits, layer by layer.
-
-    Args:
-        path: The file; layers of a top are ignored.
-    """
+    """Copy the weights of a legacy file, without those of a top, into a network that it fits, layer by layer."""
     layers = [layer for layer in network.layers if layer.weights]
     with open_weights(path) as file:
         for layer, (_, arrays) in zip(layers, legacy_arrays(legacy_root(file)), strict=False):
@@ -53,10 +49,7 @@ def load_legacy(network: keras.Model, path: Path) -> None:
 
 
 def load_current(network: keras.Model, path: Path) -> None:
-    """Load a file in Keras' current format, through a link with a name that Keras recognises.
-
-    Args:
-        path: A weights file or a `.keras` archive.
+    """Load a file in Keras' current format, or a `.keras` archive, through a link with a name that Keras recognises.
 
     Raises:
         ModelError: Some of the network's weights are missing in the file.
