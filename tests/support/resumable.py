@@ -8,20 +8,18 @@ import keras
 import numpy as np
 from keras import layers
 
-from spaces import CNN, SGD, Adam, AdamW, Augment, Constant, Cosine, Custom, Digits, FineTune, Pretrained, Space
+from spaces import SGD, Adam, AdamW, Augment, Constant, Cosine, Custom, FineTune, Pretrained, Space
 from studies.checkpoints.checkpoint_file import decode, encode
 from studies.data.dataset import Split
 from studies.features.heads import build_head
 from studies.models.build import build_model
 from studies.training.result import EndReason, TrainingResult
-from tests.support.fitting import assert_same_weights, fit, noisy_images
+from tests.support.fitting import SMALL, assert_same_weights, fit, noisy_images
 
-AUGMENTED = Space(
-    data=Digits(),
-    backbone=CNN(filters=4, blocks=1, batch_norm=True),
+AUGMENTED = replace(
+    SMALL,
     augment=Augment(flip="horizontal", translation=0.1, rotation=0.1, brightness=0.1),
     dropout=0.3,
-    learning_rate=0.01,
     optimizer=AdamW(weight_decay=0.01),
     schedule=Cosine(warmup=0.2),
     batch_size=16,

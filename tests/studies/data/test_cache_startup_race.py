@@ -71,8 +71,8 @@ def decoding_process(reports: TextIO) -> int:
 
 
 @pytest.mark.parametrize("is_killed", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_many_starts_at_once_decode_once(photos, is_killed):
-    """One decodes, or within seconds of its kill -9 another one; the others wait, and all read the same images."""
+def test_many_starts_at_once_decode_once(photos, cache, is_killed):
+    """One decodes, or within seconds of its kill -9 another one; the others read its images, and no scratch is left."""
     with start_all(photos) as (processes, reports):
         decoding = decoding_process(reports)
         if is_killed:
@@ -87,3 +87,4 @@ def test_many_starts_at_once_decode_once(photos, is_killed):
         [content] = {process.communicate(timeout=60)[0] for process in processes.values()}
         assert len(content.strip()) == 64
         assert reports.read() == ""
+    assert not list((cache / "decoded").glob("scratch-*"))

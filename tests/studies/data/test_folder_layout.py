@@ -130,17 +130,15 @@ def test_folders_next_to_the_wrapper_may_hide_it(tmp_path):
     assert load_folder(tmp_path).classes == PAIR
 
 
-def test_one_class_with_subfolders_is_no_wrapper(tmp_path):
-    """Most of its images lie directly in it."""
-    write_classes(tmp_path, {"cat": 9, "cat/more": 4})
-    assert "only one class, 'cat'" in folder_error(tmp_path)
-
-
-def test_unused_folders_are_reported(tmp_path):
-    """Images to predict are not part of the data set."""
-    write(tmp_path, "seg_train", "seg_test")
-    write_image(tmp_path / "seg_pred" / "a.png")
-    assert any("'seg_pred'" in notice for notice in find_layout(str(tmp_path)).notices)
+def test_subfolders_of_classes_and_unused_folders_are_reported(tmp_path):
+    """Images in sub-folders count as images of the class; images to predict are not part of the data set."""
+    write_classes(tmp_path / "a", {"animals/lion": 1, "animals/zebra": 1, "plants/rose": 1})
+    found = find_layout(str(tmp_path / "a"))
+    assert list(found.roots.values()) == [str(tmp_path / "a")]
+    assert "'animals' ('lion', 'zebra'), 'plants' ('rose')" in found.notices[0]
+    write(tmp_path / "b", "seg_train", "seg_test")
+    write_image(tmp_path / "b" / "seg_pred" / "a.png")
+    assert any("'seg_pred'" in notice for notice in find_layout(str(tmp_path / "b")).notices)
 
 
 @pytest.mark.parametrize("images", ["test", "test/unknown", "test/test"])
@@ -155,12 +153,10 @@ def test_a_test_folder_without_labels_is_reported_and_not_used(tmp_path, images,
     assert any("not used as test images: 'test'" in notice for notice in data.notices)
 
 
-@pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_fraction_of_test_images_ignores_test_folders(tmp_path, labelled, inside):
+def test_a_fraction_of_test_images_ignores_test_folders(tmp_path, inside):
     """`test=0.3` never uses a folder."""
-    write(tmp_path, "train", *(["test"] if labelled else []), count=10)
-    write_image(tmp_path / "test" / "a.png", seed=10**6)
+    write(tmp_path, "train", "test", count=10)
     sizes = split_sizes(load_folder(tmp_path if inside else tmp_path / "train", test=0.3))
     assert (sum(sizes), sizes[2]) == (20, 6)
 
@@ -173,19 +169,13 @@ def test_named_folders_and_classes_are_used_as_they_are(tmp_path):
     assert "has no folder 'x'" in folder_error(tmp_path / "a", classes=("bus", "x"))
 
 
-def test_a_named_folder_without_labels_is_rejected(tmp_path):
-    """The hint names the option that holds out images instead."""
-    write(tmp_path, "train")
+def test_a_named_folder_must_be_another_one_with_labels(tmp_path):
+    """The hint names the option that holds out images instead; training images may not judge the model."""
+    folder = write(tmp_path, "train") / "train"
     write_image(tmp_path / "test" / "a.png")
-    assert "test=0.2 (--test 0.2)" in folder_error(tmp_path / "train", test=str(tmp_path / "test"))
-
-
-def test_subfolders_of_classes_are_reported(tmp_path):
-    """Their images count as images of the class."""
-    write_classes(tmp_path, {"animals/lion": 1, "animals/zebra": 1, "plants/rose": 1})
-    found = find_layout(str(tmp_path))
-    assert list(found.roots.values()) == [str(tmp_path)]
-    assert "'animals' ('lion', 'zebra'), 'plants' ('rose')" in found.notices[0]
+    assert "test=0.2 (--test 0.2)" in folder_error(folder, test=str(tmp_path / "test"))
+    for split in ("test", "validation"):
+        assert f"{split} and train use the same folder" in folder_error(folder, **{split: str(folder)})
 
 
 def test_a_test_folder_next_to_train_is_used(tmp_path):
@@ -207,10 +197,3 @@ def test_folder_means_the_validation_folder_next_to_train(tmp_path, name):
     assert len(load_folder(tmp_path / "train").validation) < 7
     (tmp_path / name).rename(tmp_path / "others")
     assert "expects validation/, val/ or valid/" in folder_error(tmp_path / "train", validation="folder")
-
-
-def test_one_folder_cannot_be_two_splits(tmp_path):
-    """Training images may not judge the model."""
-    folder = str(write(tmp_path, "."))
-    for split in ("test", "validation"):
-        assert f"{split} and train use the same folder" in folder_error(tmp_path, **{split: folder})

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.images import decoding
 from studies.images.decoding import ImageFormat, UnreadableImageError, decode_pixels
 from studies.images.jpeg import decode_plain_jpeg
 from tests.support.images import picture
@@ -40,17 +39,6 @@ def test_the_pixels_are_those_of_pillow(options, mode, wanted):
     with Image.open(io.BytesIO(content)) as expected:
         expected.draft(wanted, expected.size)
         assert np.array_equal(image, expected.convert(wanted))
-
-
-@pytest.mark.parametrize(
-    "form", [ImageFormat(12, 9, 3, "crop"), ImageFormat(20, 40, 1, "pad"), ImageFormat(24, 17, 3, "stretch")]
-)
-def test_both_decoders_give_the_same_result(form, monkeypatch):
-    """Resizing, cropping and padding do not depend on the decoder."""
-    content = jpeg()
-    quick = decode_pixels(content, form)
-    monkeypatch.setattr(decoding, "decode_plain_jpeg", lambda *_: None)
-    assert np.array_equal(quick, decode_pixels(content, form))
 
 
 def test_other_files_are_left_to_pillow():

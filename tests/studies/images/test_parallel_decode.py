@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -69,18 +70,11 @@ def test_no_process_is_left_behind(way, tasks, tmp_path, monkeypatch):
     """An interruption ends every process that was started."""
     started: list[subprocess.Popen] = []
     popen = subprocess.Popen
-
-    def record(*args, **kwargs):
-        started.append(popen(*args, **kwargs))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", record)
-
-    def interrupt(done, total):
-        raise KeyboardInterrupt
-
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **more: started.append(popen(*args, **more)) or started[-1])
     with pytest.raises(KeyboardInterrupt):
-        decode_files(tasks, create_array_file(tmp_path / "x.npy", 5, FORM), FORM, interrupt)
+        decode_files(
+            tasks, create_array_file(tmp_path / "x.npy", 5, FORM), FORM, progress=Mock(side_effect=KeyboardInterrupt)
+        )
     assert all(process.poll() is not None for process in started)
     assert bool(started) == (way == "processes")
 

@@ -68,18 +68,6 @@ def test_inference_weights_are_a_copy():
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RECORDS)
-def test_same_seed_gives_the_same_model(name):
-    """With the same global seed two models have the same weights and the same random changes in training."""
-    answers = []
-    for _ in range(2):
-        keras.utils.set_random_seed(7)
-        model = build_model(recipe_of(name), (32, 32, 3), 3)
-        answers.append(keras.ops.convert_to_numpy(model(images_of((32, 32, 3)).astype(np.float32), training=True)))
-    np.testing.assert_array_equal(*answers)
-
-
 def test_one_class_is_refused():
     """A classifier needs at least two classes."""
     with pytest.raises(ModelError, match="at least 2 classes, got 1"):

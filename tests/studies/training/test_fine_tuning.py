@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import keras
-import numpy as np
 import pytest
 
 from spaces import CNN, Choice, Constant, Cosine, FineTune, Int, Pretrained
@@ -21,7 +20,7 @@ from studies.training.epochs import max_epochs, total_epochs
 from studies.training.result import EndReason
 from studies.trials.space_checks import check_fine_tuning
 from tests.support.fakes import Recorder
-from tests.support.fitting import SMALL, assert_same_weights, fit, noisy_images, small_network
+from tests.support.fitting import SMALL, assert_same_weights, fit, noisy_images
 
 SIDE = 8
 RECIPE = replace(
@@ -36,12 +35,6 @@ RECIPE = replace(
 
 
 TRAIN, VALIDATION = noisy_images(32, 0), noisy_images(16, 1)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Replace every network by a small one."""
-    monkeypatch.setattr("studies.models.pretrained.make_network", small_network)
 
 
 def trained(recipe=RECIPE, validation=VALIDATION, **more):
@@ -88,19 +81,6 @@ def test_second_phase_continues_epoch_numbers(script):
     assert [changing for _, changing in scripted.seen] == [()] * 2 + [("convolution2",)] * 3
     assert [rate for rate, _ in scripted.seen[2:]] == pytest.approx([0.0005] * 3)
     assert (found.best_epoch, found.first_phase, found.second_phase) == (5, 2, 3)
-
-
-@pytest.mark.slow
-def test_fine_tuning_keeps_normalisation_statistics():
-    """The second phase changes layers of the network, but no statistic of a normalisation."""
-    recipe = replace(RECIPE, fine_tune=FineTune(layers=1000, epochs=1, learning_rate=1.0), patience=None)
-    keras.utils.set_random_seed(1)
-    before = build_model(recipe, (SIDE, SIDE, 3), 2)
-    after = trained(recipe, validation=None).model
-    pairs = list(zip(before.weights, after.weights, strict=True))
-    changed = {one.path for one, two in pairs if not np.array_equal(one.numpy(), two.numpy())}
-    assert not [path for path in changed if "norm" in path]
-    assert {"convolution1/kernel", "convolution2/kernel"} <= changed
 
 
 PATIENT = {"epochs": 9, "patience": 2, "fine_tune": FineTune(layers=4, epochs=9)}

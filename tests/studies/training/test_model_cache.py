@@ -1,6 +1,7 @@
 """Training with a cached model gives, bit for bit, what training with a new one gives."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -98,9 +99,8 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("first", "second", "how"), MATRIX)
-def test_every_kind_of_training_is_reused_exactly(first, second, how, monkeypatch):
+def test_every_kind_of_training_is_reused_exactly(first, second, how):
     """Numbers of a trial, schedules, optimizers, losses, class weights, precisions, networks, heads, augmentations."""
-    monkeypatch.setattr(pretrained, "make_network", small_network)
     recipe = replace(FIRST, **first)
     assert_trains_as_new(recipe, changed(recipe, **second), **how)
 
@@ -173,12 +173,8 @@ def test_model_of_a_failed_training_is_not_cached():
     """After an error the state of the model is unknown."""
     cache = CompiledModelCache()
     fitted(FIRST, 1, cache)
-
-    def fail(epoch, metrics):
-        raise MemoryError("no memory")
-
     with pytest.raises(MemoryError):
-        fitted(FIRST, 1, cache, on_epoch=fail)
+        fitted(FIRST, 1, cache, on_epoch=Mock(side_effect=MemoryError))
     fitted(FIRST, 1, cache)
     assert cache.reused == 1
 

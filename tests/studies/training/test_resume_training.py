@@ -15,7 +15,7 @@ from studies.stop_request import StopReason, StopRequest
 from studies.training.model_cache import CompiledModelCache
 from tests.studies.keras_tuner.hypermodels import Dense
 from tests.support.fakes import Recorder, run_context
-from tests.support.fitting import noisy_images, small_network
+from tests.support.fitting import noisy_images
 from tests.support.resumable import AUGMENTED, CASES, Case, EveryEpoch, assert_equal, train_case, uninterrupted
 
 SLOW = {*((name, case.epochs // 2) for name, case in CASES.items()), ("fine-tuned", 4)}
@@ -24,12 +24,6 @@ INTERRUPTED = [
     for name, case in CASES.items()
     for epoch in range(1, case.epochs + 1)
 ]
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Replace every pretrained network by a small one."""
-    monkeypatch.setattr("studies.models.pretrained.make_network", small_network)
 
 
 @pytest.mark.parametrize(("name", "epoch"), INTERRUPTED)

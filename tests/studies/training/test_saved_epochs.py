@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,14 +14,7 @@ from studies.checkpoints.checkpoint_file import decode
 from studies.checkpoints.study_checkpoints import StudyCheckpoints
 from studies.training.callbacks import checkpoint
 from studies.training.result import EndReason
-from tests.support.fitting import small_network
 from tests.support.resumable import AUGMENTED, CASES, Case, assert_equal, train_case, uninterrupted
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Replace every pretrained network by a small one."""
-    monkeypatch.setattr("studies.models.pretrained.make_network", small_network)
 
 
 @pytest.fixture
@@ -29,27 +23,13 @@ def always_due(monkeypatch):
     monkeypatch.setattr(study_checkpoints, "MIN_INTERVAL_FACTOR", 0)
 
 
-class Killed(Exception):
-    """In place of a process that is killed."""
-
-
-def killed(epoch, metrics):
-    if epoch == 3:
-        raise Killed
-    return True
-
-
-def pruned(epoch, metrics):
-    return epoch < 3
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("on_epoch", [killed, pruned])
-def test_epoch_is_saved_only_after_it_is_recorded(tmp_path, always_due, on_epoch):
+@pytest.mark.parametrize("end", [KeyboardInterrupt, False], ids=["killed", "pruned"])
+def test_epoch_is_saved_only_after_it_is_recorded(tmp_path, always_due, end):
     """The database is never behind a checkpoint, and the epoch that prunes a trial needs none."""
     checkpoints = StudyCheckpoints(tmp_path).for_trial(0)
-    with contextlib.suppress(Killed):
-        train_case(CASES["augmented"], checkpoints, on_epoch=on_epoch)
+    with contextlib.suppress(KeyboardInterrupt):
+        train_case(CASES["augmented"], checkpoints, on_epoch=Mock(side_effect=[True, True, end]))
     assert checkpoints.load().epoch == 2
 
 

@@ -20,32 +20,18 @@ def anonymous_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
-class Watch(keras.callbacks.Callback):
-    """Records memory after the first batch, and its maximum."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = self.peak = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.first = self.first or anonymous_bytes()
-        self.peak = max(self.peak, anonymous_bytes())
-
-    on_test_batch_end = on_train_batch_end
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_training_on_a_large_cache_uses_constant_memory(tmp_path):
     """Training and validation on a memory-mapped gigabyte do not load it."""
     np.lib.format.open_memmap(tmp_path / "images.npy", "w+", np.uint8, (IMAGES, SIDE, SIDE, 3)).flush()
-    images = np.load(tmp_path / "images.npy", mmap_mode="r")
-    split = Split(images, np.arange(IMAGES) % 2)
+    split = Split(np.load(tmp_path / "images.npy", mmap_mode="r"), np.arange(IMAGES) % 2)
     layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *layers])
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
-    feed, watch = training_feed(split, 512, seed=0), Watch()
-    validation = evaluation_data(split, 512)
-    model.fit(**feed.inputs, epochs=1, validation_data=validation, callbacks=[watch], verbose=0)
-    assert images.nbytes > 7 * MAX_BYTES
-    assert watch.peak - watch.first < MAX_BYTES
+    used, watch = [], keras.callbacks.Callback()
+    watch.on_train_batch_end = watch.on_test_batch_end = lambda *_: used.append(anonymous_bytes())
+    feed = training_feed(split, 512, seed=0)
+    model.fit(**feed.inputs, epochs=1, validation_data=evaluation_data(split, 512), callbacks=[watch], verbose=0)
+    assert split.images.nbytes > 7 * MAX_BYTES
+    assert max(used) - used[0] < MAX_BYTES
