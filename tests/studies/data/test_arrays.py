@@ -62,13 +62,10 @@ def test_given_splits_are_used_as_they_are():
     ],
 )
 def test_pixels_become_0_to_255(value, kind, expected):
-    """Floats from 0 to 1 are scaled, everything else is used as it is."""
-    different = np.arange(60)[:, None] >> np.arange(6) & 1
-    images = np.pad(different[:, :, None] * np.ones(5), [(0, 0), (0, 4), (0, 0)], constant_values=1) * value
-    data = build(images.astype(kind))
-    assert data.image_shape == (10, 5, 1)
-    assert data.train.images.dtype == np.uint8
-    assert np.unique(data.train.images).tolist() == [0, expected]
+    """Floats from 0 to 1 are scaled, everything else is used as it is; images without channels are grey."""
+    images = build((IMAGES[..., 0] % 2 * value).astype(kind)).train.images
+    assert (images.shape[1:], images.dtype) == ((4, 5, 1), np.uint8)
+    assert np.unique(images).tolist() == [0, expected]
 
 
 def test_all_splits_have_one_scale():
@@ -124,9 +121,8 @@ def test_black_is_in_every_range(train, kind):
 )
 def test_splits_with_different_ranges_are_rejected(train, test):
     """The message names the range of every split."""
-    with pytest.raises(
-        DataError, match=r"one value range, but only the images of (train|test) .*: train 0 to .*, test 0"
-    ):
+    message = r"one value range, but only the images of (train|test) .*: train 0 to .*, test 0"
+    with pytest.raises(DataError, match=message):
         build(train, more={"test": (test, np.arange(9) % 3)})
 
 

@@ -7,6 +7,7 @@ from spaces.errors import DataError
 from studies.data.dataset import Dataset, Split
 from studies.data.folds import check_folds, fold_numbers, select_fold
 from studies.images.lazy_images import LazyImages
+from tests.support.image_folders import image_bytes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 1), np.uint8)
 LABELS = np.repeat([0, 1], [30, 10])
@@ -25,15 +26,13 @@ def test_every_image_judges_once_and_trains_otherwise():
     """The folds are disjoint, and together all of train plus validation."""
     data = dataset()
     of_train, of_validation = fold_numbers(data, 4)
-    seen: list[bytes] = []
+    judging: list[bytes] = []
     for fold in range(4):
         judge = select_fold(data.train, data.validation, of_train == fold, of_validation == fold)
         rest = select_fold(data.train, data.validation, of_train != fold, of_validation != fold)
-        assert len(judge) == 10
-        assert len(rest) == 30
-        assert not {image.tobytes() for image in judge.images} & {image.tobytes() for image in rest.images}
-        seen += [image.tobytes() for image in judge.images]
-    assert len(set(seen)) == 40
+        assert len(set(image_bytes(judge)) | set(image_bytes(rest))) == len(judge) + len(rest) == 10 + 30
+        judging += image_bytes(judge)
+    assert len(set(judging)) == 40
 
 
 def test_folds_of_a_large_memory_map_are_not_read(tmp_path, monkeypatch):

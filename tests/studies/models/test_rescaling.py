@@ -49,9 +49,7 @@ def inner(*first):
 OF_RAW_PIXELS = {
     "rescaling": lambda: sequential(layers.Rescaling(1 / 255)),
     "around zero": lambda: sequential(layers.Rescaling(1 / 127.5, offset=-1)),
-    "after augmentation": lambda: sequential(
-        layers.RandomFlip(), layers.RandomRotation(0.1), layers.Rescaling(1 / 255)
-    ),
+    "after augmentation": lambda: sequential(layers.RandomFlip(), layers.Rescaling(1 / 255)),
     "adapted": lambda: sequential(adapted(255)),
     "given mean": lambda: sequential(layers.Normalization(mean=[123.0] * 3, variance=[3364.0] * 3)),
     "centred": lambda: sequential(layers.Rescaling(1.0, offset=-127.5)),

@@ -3,6 +3,7 @@ import http.server
 import shutil
 import socket
 import threading
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from studies.models.weights_check import prepare_weights
 from studies.models.weights_download import KerasFile, download, keras_file
 from tests.studies.models.weights_files import SHAPE, mobilenet, write_current, write_legacy
 
+QUARTER = Pretrained("MobileNet", alpha=0.25)
 NAME = "mobilenet_2_5_224_tf_no_top.h5"
 
 
@@ -61,20 +63,15 @@ def serve(root, file, source):
     shutil.copy(source, target)
 
 
-def space_of(*backbones):
-    return Space(data=Digits(), backbone=Choice(*backbones, CNN()), augment=None)
+def prepare(first, *others):
+    """Prepare the weights of a choice of backbones; returns the space and the notices."""
+    notices, space = [], Space(data=Digits(), backbone=Choice(first, *(others or [CNN()])), augment=None)
+    return prepare_weights(space, Path(), SHAPE, notices.append), notices
 
 
-def prepare(space, folder):
-    """Prepare the weights of a space; returns it and the notices."""
-    notices = []
-    return prepare_weights(space, folder, SHAPE, notices.append), notices
-
-
-def loaded(**fields):
-    record = Pretrained("MobileNet", **{"alpha": 0.25, **fields})
-    network = make_network(record, SHAPE)
-    load_weights(network, record, None)
+def loaded():
+    network = make_network(QUARTER, SHAPE)
+    load_weights(network, QUARTER, None)
     return network.get_weights()
 
 
@@ -113,35 +110,30 @@ def test_ambiguous_files_are_refused(places):
 def test_missing_weights_are_downloaded_before_the_first_trial(places, server):
     """One notice, one download into Keras' cache, and none the next time."""
     root, asked = server
-    source = mobilenet()
-    file = keras_file("MobileNet", 0.25, SHAPE)
+    source, file = mobilenet(), keras_file("MobileNet", 0.25, SHAPE)
     write_legacy(source, root.parent / "file")
     serve(root, file, root.parent / "file")
-    for notices in ([f"downloading {NAME} to {places[1]}"], []):
-        assert prepare(space_of(Pretrained("MobileNet", alpha=0.25)), root)[1] == notices
+    assert [prepare(QUARTER)[1] for _ in range(2)] == [[f"downloading {NAME} to {places[1]}"], []]
     assert equal(loaded(), source.get_weights())
     assert asked == ["/mirror/" + file.url.split("/", 3)[3]]
     assert [path.name for path in places[1].iterdir() if not path.name.startswith(".")] == [NAME]
 
 
-def test_failed_download_names_the_file_and_the_alternatives(places, server, monkeypatch):
+@pytest.mark.usefixtures("server")
+def test_failed_download_names_the_file_and_the_alternatives(monkeypatch):
     """The error names the cause and the file, and the hint the folder variable and the argument for a file."""
     with pytest.raises(ModelError, match="404") as caught:
-        prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
+        prepare(QUARTER)
     assert f"put {NAME} into a folder and set SEARCH_WEIGHTS" in str(caught.value)
     assert 'Pretrained("MobileNet", weights="FILE")' in str(caught.value)
     monkeypatch.delenv("SEARCH_WEIGHTS_URL")
     with pytest.raises(ModelError, match=r"download from https://\S+ failed: .*refused"):
-        prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
-
-
-def test_silent_server_times_out(places, monkeypatch):
-    """Connecting has a time limit."""
+        prepare(QUARTER)
     monkeypatch.setattr(weights_download, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("SEARCH_WEIGHTS_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(ModelError, match=r"no answer within 0 s"):
-            prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
+            prepare(QUARTER)
 
 
 def test_damaged_download_is_removed(places, server):
@@ -157,32 +149,31 @@ def test_damaged_download_is_removed(places, server):
     assert download(file, places[1], lambda _: None).read_bytes() == b"right"
 
 
-def test_width_is_taken_from_the_file(places, tmp_path):
+def test_width_is_taken_from_the_file(tmp_path):
     """A space without alpha gets the width of the file; files of different widths are refused."""
     files = [str(tmp_path / name) for name in ("quarter", "half")]
     for file, alpha in zip(files, (0.25, 0.5), strict=True):
         write_current(mobilenet(alpha), tmp_path / file)
-    space, _ = prepare(space_of(Pretrained("MobileNet", weights=files[0])), tmp_path)
-    assert space.backbone.options[0].alpha == 0.25
+    assert prepare(Pretrained("MobileNet", weights=files[0]))[0].backbone.options[0].alpha == 0.25
     with pytest.raises(ModelError, match=r"different widths \(0.25, 0.5\)"):
-        prepare(space_of(Pretrained("MobileNet", weights=Choice(*files))), tmp_path)
+        prepare(Pretrained("MobileNet", weights=Choice(*files)))
 
 
-def test_every_option_is_checked_before_the_first_trial(places, tmp_path):
+def test_every_option_is_checked_before_the_first_trial(tmp_path):
     """A file that does not fit is refused although the baseline does not use it."""
     write_current(mobilenet(), tmp_path / "mine")
     wrong = Pretrained("MobileNetV2", weights=str(tmp_path / "mine"))
     with pytest.raises(ModelError, match=r"do not fit MobileNetV2.*belongs to MobileNet with alpha=0\.25"):
-        prepare(Space(data=Digits(), backbone=Choice(CNN(), wrong), augment=None), tmp_path)
+        prepare(CNN(), wrong)
 
 
 def test_impossible_requests_are_refused(places, monkeypatch):
     """A width without ImageNet weights and a SEARCH_WEIGHTS that is not a folder are errors."""
     with pytest.raises(ModelError, match="MobileNet has no such ImageNet weights"):
-        prepare(space_of(Pretrained("MobileNet", alpha=0.3)), places[0])
+        prepare(Pretrained("MobileNet", alpha=0.3))
     monkeypatch.setenv("SEARCH_WEIGHTS", str(places[0] / "none"))
     with pytest.raises(ModelError, match=r"SEARCH_WEIGHTS: .*none is not a folder"):
-        prepare(space_of(Pretrained("MobileNet", alpha=0.25)), places[0])
+        prepare(QUARTER)
 
 
 def test_keras_downloads_are_unchanged(places):

@@ -46,16 +46,6 @@ def test_first_different_layer_is_named(write, tmp_path):
     assert message.endswith("the file belongs to MobileNet with alpha=0.25")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.25), ("MobileNet", 1.0), ("MobileNetV2", 0.35)])
-@pytest.mark.parametrize("top", [False, True])
-def test_networks_are_identified_by_their_shapes(name, alpha, top, tmp_path):
-    """The shapes identify the network, its width and whether it has a top."""
-    write_current(mobilenet(alpha, top=top, name=name), tmp_path / "file")
-    known = network_of(read_content(tmp_path / "file"))
-    assert (known.name, known.alpha, known.has_top) == (name, alpha, top)
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_network_of_keras_is_known(name):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spaces import CNN, SGD, Augment
+from spaces import CNN, Augment
 from studies.checkpoints.checkpoint_file import decode
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import StudyCheckpoints
@@ -68,15 +68,6 @@ def test_resumed_folds_equal_uninterrupted(epoch):
 
 
 @pytest.mark.slow
-def test_saving_does_not_change_folds():
-    """Folds that are saved end as ones that are not."""
-    found, recorded, folds = trained(EveryEpoch())
-    whole, *expected, _ = uninterrupted()
-    assert_equal(found, whole)
-    assert [recorded, folds] == expected
-
-
-@pytest.mark.slow
 def test_restored_fold_may_be_pruned():
     """A pruner that was not asked after a fold is asked when the trial is resumed."""
     _, recorded, _, saved = uninterrupted()
@@ -94,15 +85,6 @@ def test_fold_of_another_model_restarts(caplog):
     assert "restarting training" in caplog.text
     assert found.history[:4] == tuple(metrics for _, metrics in recorded[:4])
     assert [metrics["fold"] for metrics in found.history] == [1, 1, 2, 2, 3, 3]
-
-
-@pytest.mark.slow
-def test_diverged_fold_is_not_saved():
-    """The checkpoint before it is the last."""
-    checkpoints = EveryEpoch()
-    found, _, _ = trained(checkpoints, replace(RECIPE, learning_rate=1e30, optimizer=SGD()))
-    assert found.end_reason == EndReason.DIVERGED
-    assert len(found.history) not in checkpoints.saved
 
 
 def test_results_of_folds_are_json(tmp_path):
