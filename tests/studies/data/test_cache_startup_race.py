@@ -1,90 +1,65 @@
 """Many processes that start with an empty cache at once, like the workers of one study."""
 
+import hashlib
 import os
-import subprocess
-import sys
+import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 
+from tests.support.image_folders import all_bytes, load_folder
 from tests.support.images import write_classes
 
 STARTS = 8
-LOAD = """
-import hashlib, logging, os, sys
-from pathlib import Path
-from spaces import ImageFolder
-from studies.data.sources import load
-
-pipe = os.fdopen(int(sys.argv[2]), "w", buffering=1)
-class Reports(logging.Handler):
-    def emit(self, record):
-        if "waiting" in record.getMessage():
-            pipe.write(f"waiting {os.getpid()}\\n")
-logging.getLogger("studies").setLevel(logging.INFO)
-logging.getLogger("studies").addHandler(Reports())
-
-def progress(done, total):
-    if done and total not in seen:
-        seen.add(total)
-        pipe.write(f"decoding {os.getpid()}\\n")
-        sys.stdin.readline()
-
-seen = set()
-data = load(ImageFolder(sys.argv[1]), Path.cwd(), progress=progress)
-splits = (data.test, data.validation, data.train)
-print(hashlib.sha256(b"".join(split.images.tobytes() for split in splits)).hexdigest())
-"""
+CONTEXT = get_context("spawn")
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_classes(tmp_path / "photos", {"a": 100, "b": 100}, extension=".jpg")
+def load_images(photos: Path, events, may_finish) -> None:
+    """Report whether this process decodes or waits, decode to the end when allowed, and report the images."""
 
+    def progress(done: int, total: int) -> None:
+        events.put(("decodes" if done else "waits", os.getpid()))
+        if done:
+            may_finish.wait()
 
-@contextmanager
-def start_all(photos: Path) -> Iterator[tuple[dict[int, subprocess.Popen[str]], TextIO]]:
-    """Yield processes by number, and the lines they report: `decoding` or `waiting` and the number."""
-    reader, writer = os.pipe()
-    command = [sys.executable, "-c", LOAD, str(photos), str(writer)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    running = [subprocess.Popen(command, pass_fds=[writer], **pipes) for _ in range(STARTS)]
-    os.close(writer)
-    with os.fdopen(reader) as reports:
-        try:
-            yield {process.pid: process for process in running}, reports
-        finally:
-            for process in running:
-                process.kill()
-                process.communicate()
-
-
-def decoding_process(reports: TextIO) -> int:
-    """Return the process that decodes, once it does and all others wait for it."""
-    lines = [reports.readline().split() for _ in range(STARTS)]
-    assert sorted(what for what, _ in lines) == ["decoding", *["waiting"] * (STARTS - 1)]
-    return next(int(number) for what, number in lines if what == "decoding")
+    data = load_folder(photos, progress=progress)
+    events.put((hashlib.sha256(b"".join(all_bytes(data))).hexdigest(), os.getpid()))
 
 
 @pytest.mark.parametrize("is_killed", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_many_starts_at_once_decode_once(photos, cache, is_killed):
+def test_many_starts_at_once_decode_once(tmp_path, cache, is_killed):
     """One decodes, or within seconds of its kill -9 another one; the others read its images, and no scratch is left."""
-    with start_all(photos) as (processes, reports):
-        decoding = decoding_process(reports)
-        if is_killed:
-            processes.pop(decoding).kill()
-            began = time.monotonic()
-            what, number = reports.readline().split()
-            assert time.monotonic() - began < 10
-            assert (what, int(number) in processes) == ("decoding", True)
-        for process in processes.values():
-            process.stdin.write("\n")
-            process.stdin.flush()
-        [content] = {process.communicate(timeout=60)[0] for process in processes.values()}
-        assert len(content.strip()) == 64
-        assert reports.read() == ""
+    photos = write_classes(tmp_path, {"a": 100, "b": 100}, extension=".jpg")
+    events, seen = CONTEXT.Queue(), defaultdict(set)
+
+    def read(is_enough):
+        while not is_enough():
+            what, number = events.get(timeout=60)
+            seen[what].add(number)
+
+    permits = [CONTEXT.Event() for _ in range(STARTS)]
+    processes = [CONTEXT.Process(target=load_images, args=(photos, events, each), daemon=True) for each in permits]
+    for process in processes:
+        process.start()
+    permit_of = {process.pid: permit for process, permit in zip(processes, permits, strict=True)}
+    read(lambda: seen["decodes"] and len(seen["decodes"] | seen["waits"]) == STARTS)
+    if is_killed:
+        [decoding] = seen["decodes"]
+        # Setting the event of a process that was killed while it waited would block.
+        del permit_of[decoding]
+        os.kill(decoding, signal.SIGKILL)
+        began = time.monotonic()
+        read(lambda: len(seen["decodes"]) == 2)
+        assert time.monotonic() - began < 10
+    for permit in permit_of.values():
+        permit.set()
+    for process in processes:
+        process.join()
+    read(events.empty)
+    assert len(seen.pop("decodes")) == 1 + is_killed
+    assert len(seen.pop("waits")) >= STARTS - 1
+    assert list(seen.values()) == [set(permit_of)]
     assert not list((cache / "decoded").glob("scratch-*"))

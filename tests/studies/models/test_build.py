@@ -27,14 +27,6 @@ def recipe_of(name="cnn", **fields):
     return Space(data=Digits(), dropout=0.2, augment=AUGMENT, **RECORDS[name], **fields)
 
 
-def images_of(shape, count=3):
-    return np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
-
-
-def sigmoid_or_softmax(logits):
-    return keras.ops.convert_to_numpy(keras.ops.sigmoid(logits) if logits.shape[1] == 1 else keras.ops.softmax(logits))
-
-
 @pytest.mark.parametrize("name", RECORDS)
 @pytest.mark.parametrize(("classes", "outputs", "channels"), [(2, 1, 3), (5, 5, 1)])
 def test_models_return_logits(name, classes, outputs, channels):
@@ -46,15 +38,14 @@ def test_models_return_logits(name, classes, outputs, channels):
 
 
 @pytest.mark.parametrize("name", RECORDS)
-@pytest.mark.parametrize("classes", [2, 4])
-def test_inference_model_returns_the_trained_models_probabilities(name, classes):
+@pytest.mark.parametrize(("classes", "probabilities"), [(2, keras.ops.sigmoid), (4, keras.ops.softmax)])
+def test_inference_model_returns_the_trained_models_probabilities(name, classes, probabilities):
     """An inference model answers as the trained one does, as probabilities, and is not augmented."""
     recipe, shape = recipe_of(name), (32, 32, 3)
     trained = build_model(recipe, shape, classes)
     model = inference_model(recipe, trained, shape, classes)
-    images = images_of(shape).astype(np.float32)
-    expected = sigmoid_or_softmax(trained(images, training=False))
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(images)), expected, atol=1e-6)
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape)).astype(np.float32)
+    np.testing.assert_allclose(model(images), probabilities(trained(images, training=False)), atol=1e-6)
     assert not any(layer.name.startswith("augment") for layer in model.layers)
 
 

@@ -1,6 +1,7 @@
 """Weights files for tests, in each format that Keras reads."""
 
 import shutil
+from functools import partial
 
 import h5py
 import keras
@@ -30,11 +31,6 @@ def write_current(network, path, save="save_weights", name="written.weights.h5")
     shutil.move(path.with_name(name), path)
 
 
-def write_archive(network, path):
-    """Write a `.keras` archive."""
-    write_current(network, path, "save", "written.keras")
-
-
 def write_legacy(network, path, *, inside=None):
     """Write the legacy format, which Keras reads but no longer writes: the weights by layer and name."""
     with h5py.File(path, "w") as file:
@@ -48,14 +44,9 @@ def write_legacy(network, path, *, inside=None):
                 group[name] = value
 
 
-def write_legacy_model(network, path):
-    """Write the weights as in a full legacy model."""
-    write_legacy(network, path, inside="model_weights")
-
-
 WRITERS = {
     "current": write_current,
-    "archive": write_archive,
+    "archive": partial(write_current, save="save", name="written.keras"),
     "legacy": write_legacy,
-    "legacy model": write_legacy_model,
+    "legacy model": partial(write_legacy, inside="model_weights"),
 }
