@@ -99,13 +99,13 @@ def test_incomplete_files_are_removed(folder):
 @pytest.mark.parametrize("keep", [0, 10, -1])
 def test_damaged_checkpoint_falls_back_to_the_previous(folder, caplog, keep):
     """A checkpoint cut off anywhere is ignored with a warning that names it."""
-    saved(StudyCheckpoints(folder).for_trial(0), 1, 2)
-    newest = folder / "0000-00002-0.checkpoint"
+    trial, newest = StudyCheckpoints(folder).for_trial(0), folder / "0000-00002-0.checkpoint"
+    saved(trial, 1, 2)
     newest.write_bytes(newest.read_bytes()[:keep])
-    assert loaded(StudyCheckpoints(folder).for_trial(0)) == 1
+    assert loaded(trial) == 1
     assert f"{newest.name}: " in caplog.text
     (folder / "0000-00001-0.checkpoint").unlink()
-    assert loaded(StudyCheckpoints(folder).for_trial(0)) is None
+    assert loaded(trial) is None
 
 
 ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -140,17 +140,15 @@ def test_checkpoints_of_other_studies_are_not_removed(folder):
 
 def test_attempts_do_not_disturb_each_other(folder):
     """The newest epoch of any attempt is used, and a stalled worker removes nothing of the next attempt."""
-    checkpoints = StudyCheckpoints(folder)
-    stalled, second = checkpoints.for_trial(0, attempt=0), checkpoints.for_trial(0, attempt=1)
+    stalled, second, third = (StudyCheckpoints(folder).for_trial(0, attempt=attempt) for attempt in range(3))
     saved(stalled, 1, 2)
     saved(second, 3)
-    assert loaded(checkpoints.for_trial(0, attempt=2)) == 3
-    assert len(names(folder)) == 3
+    assert (loaded(third), len(names(folder))) == (3, 3)
     saved(second, 4)
-    assert names(folder) == ["0000-00003-1.checkpoint", "0000-00004-1.checkpoint"]
+    newest = ["0000-00003-1.checkpoint", "0000-00004-1.checkpoint"]
+    assert names(folder) == newest
     saved(stalled, 5, 6, 7)
-    assert names(folder)[:2] == ["0000-00003-1.checkpoint", "0000-00004-1.checkpoint"]
-    assert loaded(checkpoints.for_trial(0, attempt=2)) == 7
+    assert (names(folder)[:2], loaded(third)) == (newest, 7)
 
 
 def test_restarted_trial_keeps_its_new_checkpoints(folder):
@@ -172,13 +170,14 @@ def test_full_disk_does_not_end_a_trial(folder, caplog):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-        trial.save(state_of(2, size=10_000))
-        trial.save(state_of(3, size=10_000))
+        for epoch in (2, 3):
+            trial.save(state_of(epoch, size=10_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(folder) == ["0005-00001-0.checkpoint"]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert f"for trial 5: {os.strerror(errno.EFBIG)}" in caplog.text
+    [record] = caplog.records
+    assert (record.levelno, os.strerror(errno.EFBIG) in record.getMessage()) == (logging.WARNING, True)
+    assert "for trial 5: " in caplog.text
     saved(trial, 4)
     assert loaded(trial) == 4
 

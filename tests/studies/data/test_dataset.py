@@ -1,7 +1,6 @@
 """Splits, and concatenating them without a copy."""
 
 import numpy as np
-import pytest
 
 from studies.data.dataset import Split, concatenate
 
@@ -11,38 +10,30 @@ def cut(images: np.ndarray, *ends: int) -> list[Split]:
     return [Split(images[a:b], labels[a:b]) for a, b in zip((0, *ends), (*ends, len(images)), strict=True)]
 
 
-@pytest.fixture
-def images() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (10, 2, 2, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 255, (10, 2, 2, 3), np.uint8)
 
 
-def test_adjacent_images_are_joined_without_a_copy(images, tmp_path):
+def test_adjacent_images_are_joined_without_a_copy(tmp_path):
     """Two adjacent slices of one array become one slice, whichever comes first; a memory map remains one."""
-    _, second, third = cut(images, 3, 6)
-    for a, b in ((second, third), (third, second)):
-        joined = concatenate(a, b)
-        assert np.shares_memory(joined.images, images)
-        assert np.array_equal(joined.images, images[3:])
+    _, second, third = cut(IMAGES, 3, 6)
+    for joined in (concatenate(second, third), concatenate(third, second)):
+        assert np.shares_memory(joined.images, IMAGES)
+        assert np.array_equal(joined.images, IMAGES[3:])
         assert joined.labels.tolist() == list(range(3, 10))
-    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "x.npy", IMAGES)
     joined = concatenate(*cut(np.load(tmp_path / "x.npy", mmap_mode="r"), 4))
     assert isinstance(joined.images, np.memmap)
-    assert np.array_equal(joined.images, images)
+    assert np.array_equal(joined.images, IMAGES)
 
 
-@pytest.mark.parametrize("case", ["gap", "strangers", "strided"])
-def test_other_images_are_joined_with_a_copy(images, case):
-    """Images that are not adjacent are copied, the first argument first."""
-    first, _, third = cut(images, 3, 6)
-    other = {
-        "gap": third,
-        "strangers": Split(images.copy()[6:], third.labels),
-        "strided": Split(images[::2], np.arange(5)),
-    }
-    joined = concatenate(first, other[case])
-    assert not np.shares_memory(joined.images, images)
-    assert np.array_equal(joined.images, np.concatenate([first.images, other[case].images]))
-    assert len(joined) == len(joined.images)
+def test_other_images_are_joined_with_a_copy():
+    """Images that are not adjacent, of other arrays or strided are copied, the first argument first."""
+    first, _, third = cut(IMAGES, 3, 6)
+    for other in (third, Split(IMAGES.copy()[6:], third.labels), Split(IMAGES[::2], np.arange(5))):
+        joined = concatenate(first, other)
+        assert not np.shares_memory(joined.images, IMAGES)
+        assert np.array_equal(joined.images, np.concatenate([first.images, other.images]))
+        assert len(joined) == len(joined.images)
 
 
 def test_a_split_counts_its_classes():

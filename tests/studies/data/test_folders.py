@@ -2,6 +2,7 @@
 
 import os
 import re
+from unittest.mock import Mock
 
 import pytest
 
@@ -103,13 +104,5 @@ def test_a_missing_folder_is_named_with_its_origin(tmp_path):
 
 def test_an_unreadable_folder_is_named_with_the_reason(tmp_path, monkeypatch):
     """The reason is that of the operating system."""
-    write_classes(tmp_path, PAIR)
-    scandir = os.scandir
-
-    def refuse(path):
-        if str(path).endswith("dog"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert folder_error(tmp_path) == f"cannot read the folder {tmp_path / 'dog'}: permission denied"
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert folder_error(tmp_path) == f"cannot read the folder {tmp_path}: permission denied"

@@ -47,16 +47,20 @@ def trained_on(features, recipe=RECIPE, seed=1):
 
 
 @pytest.mark.slow
-def test_features_match_the_full_network(folder, warm, monkeypatch):
-    """A cached row is the output of the recipe's own model at its pooling, for every image."""
-    monkeypatch.setattr(extraction, "make_extractor", None)
-    data = dataset()
-    made = FeatureInputs(folder).for_trial(RECIPE, data)
+def test_features_match_the_full_network(folder, warm, tmp_path):
+    """Each row is the output of the recipe's own pooling; training images have K reproducible views instead."""
+    recipe, data, features = replace(RECIPE, augment=VIEWS), dataset(), FeatureInputs(folder)
+    plain, views = features.for_trial(RECIPE, data), features.for_trial(recipe, data)
     full = build_model(RECIPE, (SIDE, SIDE, 3), 2, folder=folder)
     expected = keras.Model(full.input, full.get_layer("pooling").output)(data.train.images)
-    np.testing.assert_allclose(made.train.images, expected, atol=1e-3)
-    assert (made.trained_on, made.train.images.dtype) == (FEATURES, np.float32)
-    assert (made.validation.labels == data.validation.labels).all()
+    np.testing.assert_allclose(plain.train.images, expected, atol=1e-3)
+    assert (plain.trained_on, plain.train.images.dtype, views.trained_on) == (FEATURES, np.float32, CACHED_VIEWS)
+    assert (plain.validation.labels == data.validation.labels).all()
+    assert views.train.images.shape == (70, 2, 256)
+    np.testing.assert_array_equal(views.validation.images, plain.validation.images[:, None])
+    assert not np.allclose(views.train.images[:, 0], views.train.images[:, 1])
+    again = FeatureInputs(folder, cache=tmp_path).for_trial(recipe, dataset())
+    np.testing.assert_array_equal(again.train.images, views.train.images)
 
 
 def test_features_are_computed_once(folder, unread):
@@ -112,20 +116,6 @@ def test_cached_images_are_identified_by_their_position(folder, tmp_path, unread
     assert unread == [*sizes[0], *sizes[2]]
     kinds = [entry.kind for entry in entries()]
     assert (kinds.count("images"), kinds.count("features")) == (1, 4)
-
-
-@pytest.mark.slow
-def test_views_are_computed_once_and_differ(folder, warm, tmp_path):
-    """Each training image has K reproducible views; validation images are not augmented."""
-    recipe, data = replace(RECIPE, augment=VIEWS), dataset()
-    features = FeatureInputs(folder)
-    made, plain = features.for_trial(recipe, data), features.for_trial(RECIPE, data)
-    assert made.trained_on == CACHED_VIEWS
-    assert made.train.images.shape == (70, 2, 256)
-    np.testing.assert_array_equal(made.validation.images, plain.validation.images[:, None])
-    assert not np.allclose(made.train.images[:, 0], made.train.images[:, 1])
-    again = FeatureInputs(folder, cache=tmp_path).for_trial(recipe, dataset())
-    np.testing.assert_array_equal(again.train.images, made.train.images)
 
 
 def test_training_draws_random_views_and_inference_uses_the_first():
