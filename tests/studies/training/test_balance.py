@@ -25,11 +25,7 @@ def batches(feed, balance):
 
 def test_class_weights_are_inverse_frequencies():
     """The weights are those of scikit-learn's `balanced`: equal sums for all classes, 1 on average."""
-    weights = class_weights(LABELS)
-    np.testing.assert_allclose(weights, compute_sample_weight("balanced", LABELS), rtol=1e-6)
-    assert weights.mean() == pytest.approx(1)
-    sums = [weights[each == LABELS].sum() for each in (0, 1, 3)]
-    assert sums == pytest.approx([sums[0]] * 3)
+    np.testing.assert_allclose(class_weights(LABELS), compute_sample_weight("balanced", LABELS), rtol=1e-6)
 
 
 @pytest.mark.parametrize("epoch", range(4))

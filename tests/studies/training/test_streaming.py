@@ -29,8 +29,12 @@ def test_training_on_a_large_cache_uses_constant_memory(tmp_path):
     layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *layers])
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
-    used, watch = [], keras.callbacks.Callback()
-    watch.on_train_batch_end = watch.on_test_batch_end = lambda *_: used.append(anonymous_bytes())
+    used = []
+
+    def record(batch, logs):
+        used.append(anonymous_bytes())
+
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=record, on_test_batch_end=record)
     feed = training_feed(split, 512, seed=0)
     model.fit(**feed.inputs, epochs=1, validation_data=evaluation_data(split, 512), callbacks=[watch], verbose=0)
     assert split.images.nbytes > 7 * MAX_BYTES
