@@ -4,15 +4,17 @@ import time
 
 import pytest
 import sqlalchemy as sa
+from optuna.trial import TrialState
 
 from studies.database import study_control
 from studies.database.study_control import Limits, claim_export, read_control, request_stop, set_limits
 from studies.database.tables import WORKERS
+from studies.database.trial_writes import PendingWrites
 from studies.database.workers import WorkerActivity, WorkerRegistration, send_heartbeat
 from studies.settings import Study
 from studies.stop_request import StopReason, StopRequest
 from studies.workers.heartbeat import apply_control, worker_session
-from tests.support.fakes import change, joined, opened_tiny, run_tiny
+from tests.support.fakes import change, joined
 
 
 def heard(opened, member, clock=lambda: 100.0):
@@ -32,30 +34,26 @@ def test_joining_worker_can_only_raise_limits(open_worker):
     assert 50.0 < heard(opened, member).deadline - 100.0 <= 60.0
     set_limits(opened.database, opened.study_id, Limits(5, 1.0))
     assert read_control(opened.database, opened.study_id) == before
-    set_limits(opened.database, opened.study_id, Limits(12))
-    after = read_control(opened.database, opened.study_id)
-    assert (after.trial_budget, after.deadline) == (12, before.deadline)
-    member.deregister(opened.database)
-    set_limits(opened.database, opened.study_id, Limits(5))
-    after = read_control(opened.database, opened.study_id)
-    assert (after.trial_budget, after.deadline) == (5, None)
-
-
-def test_budget_is_at_least_finished_trials(tmp_path):
-    """A lower budget is raised to the number of finished trials."""
-    run_tiny(tmp_path, Study(trials=2, pruner="none"))
-    opened = opened_tiny(tmp_path, Study(trials=1, pruner="none"))
-    assert read_control(opened.database, opened.study_id).trial_budget == 2
+    for budget, deadline in ((12, before.deadline), (5, None)):
+        set_limits(opened.database, opened.study_id, Limits(budget))
+        after = read_control(opened.database, opened.study_id)
+        assert (after.trial_budget, after.deadline) == (budget, deadline)
+        member.deregister(opened.database)
 
 
 def test_extend_budget_adds_trials(open_worker):
-    """It returns the new budget, and a worker claims the new trials."""
+    """A worker claims the new trials; a later budget is at least the number of finished trials."""
     opened = open_worker(1)
     queue = joined(opened, Study())
-    queue.claim()
+    claims = [queue.claim()]
     assert study_control.extend_budget(opened.database, opened.study_id, 2) == 3
-    assert [queue.claim().number for _ in range(2)] == [1, 2]
-    assert queue.trial_budget() == 3
+    claims += [queue.claim(), queue.claim()]
+    assert ([claim.number for claim in claims], queue.trial_budget()) == ([0, 1, 2], 3)
+    for claim in claims[:2]:
+        queue.finish(claim, PendingWrites(), TrialState.COMPLETE, 0.5, 1)
+    queue.worker.deregister(opened.database)
+    set_limits(opened.database, opened.study_id, Limits(1))
+    assert queue.trial_budget() == 2
 
 
 def test_stop_reaches_all_workers(open_worker):

@@ -66,17 +66,15 @@ def execute(url, statements):
 
 def work_as(url, trials=2):
     """Evaluate trials as a worker up to a number of trials."""
-    plan, stop = SleepSettings(url, trials, epochs=2, seconds=0.0), StopRequest()
-    settings = Study(sampler="random", pruner="none")
+    stop, settings = StopRequest(), Study(sampler="random", pruner="none")
     opened = create_study(url, NAME, TINY, settings, DATA)
+    member = WorkerRegistration(opened.study_id, "none")
     try:
         with translate_errors(url):
             set_limits(opened.database, opened.study_id, Limits(trials))
-            with worker_session(
-                opened.database, WorkerRegistration(opened.study_id, "none"), WorkerActivity(), stop
-            ) as member:
+            with worker_session(opened.database, member, WorkerActivity(), stop) as member:
                 queue = TrialQueue(opened.database, member)
-                evaluate = SleepingEvaluator(plan, stop)
+                evaluate = SleepingEvaluator(SleepSettings(url, trials, epochs=2, seconds=0.0), stop)
                 Worker(opened, TINY, settings, queue, evaluate, run_context(stop=stop)).run()
     finally:
         opened.database.engine.dispose()
@@ -115,9 +113,10 @@ def test_select_privilege_suffices_for_reading(urls):
         work_as(urls[READER], trials=100)
 
 
-@pytest.mark.parametrize(
-    "right", ["USAGE ON ALL SEQUENCES", *(f"{verb} ON ALL TABLES" for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"))]
-)
+TABLE_RIGHTS = (f"{verb} ON ALL TABLES" for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"))
+
+
+@pytest.mark.parametrize("right", ["USAGE ON ALL SEQUENCES", *TABLE_RIGHTS])
 def test_missing_privilege_is_reported(urls, right):
     """The message names the privilege and the documentation."""
     execute(urls[OWNER], f"REVOKE {right} IN SCHEMA public FROM {WORKER}")

@@ -32,10 +32,7 @@ def test_parameters_of_running_trials_are_visible(worker):
     mine.trial.suggest_float("dropout", 0.0, 0.5)
     mine.write()
     seen = others().trial.study.get_trials(deepcopy=False)
-    assert [(trial.state, set(trial.params)) for trial in seen] == [
-        (TrialState.RUNNING, {"dropout"}),
-        (TrialState.RUNNING, set()),
-    ]
+    assert [(trial.state.name, [*trial.params]) for trial in seen] == [("RUNNING", ["dropout"]), ("RUNNING", [])]
 
 
 def test_reports_of_others_are_read_once_per_step(worker):
@@ -74,19 +71,16 @@ def test_pruners_decide_as_in_optuna(worker, open_plainly, pruner):
             taken.write()
             if ours[-1] or theirs[-1]:
                 break
-        state = "pruned" if ours[-1] else "complete"
-        taken.end(TrialOutcome(state, value, step, step, 0.0))
+        taken.end(TrialOutcome("pruned" if ours[-1] else "complete", value, step, step, 0.0))
         plain.tell(trial, None if theirs[-1] else value, state=TrialState.PRUNED if theirs[-1] else None)
-    assert ours == theirs
     assert any(ours)
-    assert [trial.state for trial in open_plainly().trials] == [trial.state for trial in plain.trials]
+    assert (ours, [t.state for t in open_plainly().trials]) == (theirs, [t.state for t in plain.trials])
 
 
 def test_sampler_suggests_as_in_optuna(worker):
     """TPE suggests the same parameters, past its random start."""
-    plain = optuna.create_study(direction="maximize")
+    plain = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
     take_next = worker(optuna.samplers.TPESampler(seed=0))
-    plain.sampler = optuna.samplers.TPESampler(seed=0)
     for _ in range(15):
         taken, trial = take_next(), plain.ask()
         found = [each.suggest_float("x", 0.0, 1.0) - each.suggest_int("n", 1, 9) for each in (taken.trial, trial)]

