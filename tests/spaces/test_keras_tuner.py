@@ -4,7 +4,7 @@ import pytest
 
 from spaces import CNN, Augment, Choice, Digits, Float, Int, KerasTunerModel, Space, SpaceError
 from spaces.canonical import differences, fingerprint, to_json
-from spaces.space import baseline, combinations, flatten, resolve
+from spaces.space import combinations, flatten, resolve
 
 
 class Hyper:
@@ -40,13 +40,6 @@ def test_assignments_include_hyperparameters():
     assert dict(recipe.model.values) == {"head/units": 64, "kind": "cnn"}
     assert to_json(recipe)["model"]["values"] == {"head/units": 64, "kind": "cnn"}
     assert hash(recipe) == hash(resolve(recipe, {"head/units": 64, "kind": "cnn"}))
-
-
-def test_only_hypermodels_accept_unknown_parameters():
-    """Any other space knows all of its parameters."""
-    space = Space(data=Digits(), backbone=CNN(), epochs=3)
-    with pytest.raises(SpaceError, match="units: not a parameter"):
-        resolve(space, {**baseline(space), "units": 3})
 
 
 def test_fingerprint_covers_source_and_attributes():

@@ -83,12 +83,6 @@ def test_errors_name_field_value_and_rule(field, value, message):
         Space(**{"data": Digits(), field: value})
 
 
-def test_backbone_and_model_exclude_each_other():
-    """A space has one network."""
-    with pytest.raises(SpaceError, match=r"^model: got a backbone as well.*\nhint: remove one"):
-        Space(Digits(), backbone=CNN(), model=Custom(build))
-
-
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
@@ -120,6 +114,7 @@ def test_hint_names_the_record_for_a_path_or_name(data, hint):
         (lambda: Float(0, 1, steps=0.1), "Float(steps=...): no such field\nhint: did you mean step?"),
         (lambda: Branches(Branch()), "Branches(...): got 1 Branch(...) records, expected at least two"),
         (lambda: Branches(Branch(), branch=Branch()), "Branches(branch=...): no such field"),
+        (lambda: Space(Digits(), backbone=CNN(), model=Custom(build)), "model: got a backbone as well"),
         (lambda: Custom(), "Custom(...): missing build"),
         (lambda: Custom(build, 3), "Custom(...): got <function build"),
         *(
@@ -129,13 +124,9 @@ def test_hint_names_the_record_for_a_path_or_name(data, hint):
     ],
 )
 def test_argument_errors_name_record_and_fields(make, message):
-    """Unknown, missing, repeated and misplaced arguments are reported in the user's terms."""
+    """Unknown, missing, repeated and misplaced arguments are reported in the user's terms; editors show the fields."""
     with pytest.raises(SpaceError, match="^" + re.escape(message)):
         make()
-
-
-def test_records_keep_their_signature():
-    """`help(CNN)` and editors show the fields."""
     assert list(inspect.signature(CNN).parameters)[:3] == ["filters", "blocks", "kernel_size"]
 
 
@@ -175,17 +166,11 @@ def test_networks_of_one_kind_name_their_options():
 
 
 def test_custom_parameters_are_attributes():
-    """`recipe.model.units` is the value of `units`."""
-    space = Space(Digits(), model=Custom(build, units=Int(32, 256), activation=Choice("relu", "gelu", default="gelu")))
+    """`recipe.model.units` is the value of `units`; names that the canonical form uses elsewhere are free."""
+    space = Space(Digits(), model=Custom(build, units=Int(32, 256), function=Choice("relu", "gelu", default="gelu")))
     model = resolve(space, baseline(space)).model
-    assert (model.units, model.activation, model.rescale) == (144, "gelu", None)
-    assert repr(model) == "Custom(build, units=144, activation='gelu')"
+    assert (model.units, model.function, model.rescale) == (144, "gelu", None)
+    assert repr(model) == "Custom(build, units=144, function='gelu')"
     assert pickle.loads(pickle.dumps(model)) == model == copy.deepcopy(model)
     with pytest.raises(AttributeError, match="has no parameter 'unit'"):
         _ = model.unit
-
-
-def test_custom_parameters_can_have_names_of_json_keys():
-    """Names that the canonical form uses elsewhere are free where they are unambiguous."""
-    space = Space(Digits(), model=Custom(build, function=Int(1, 3), parameter=2, source=3))
-    assert resolve(space, baseline(space)).model.function == 2

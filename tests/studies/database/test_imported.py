@@ -11,7 +11,7 @@ from spaces.space import resolve
 from studies import Study
 from studies.database.stored_trials import outcome_of, progress
 from studies.export.election import read_epoch_counts
-from studies.outcome import Best
+from studies.outcome import FAILED, Best, TrialOutcome
 from tests.support.fakes import EPOCHS, TINY, load_plainly, opened_tiny, run_tiny
 
 GOOD = {"backbone.filters": 4, "dropout": 0.25, "learning_rate": 0.01, "batch_size": 128}
@@ -66,13 +66,14 @@ def test_imported_trial_outside_space_fails(tmp_path, case):
 
 def test_imported_trials_without_value_are_kept(tmp_path):
     """Pruned and failed trials of the space stay unchanged, and only failures of this program end the search."""
-    opened_tiny(tmp_path, Study(trials=9))
-    for state in (TrialState.PRUNED, *[TrialState.FAIL] * 3):
-        for params in (GOOD, {"dropout": 0.9}):
-            added(tmp_path, params, state=state)
-    study = run_tiny(tmp_path, Study(trials=12))
-    assert [trial.state for trial in study.trials[:8]] == [TrialState.PRUNED] + [TrialState.FAIL] * 7
-    assert progress(study, 12).best is not None
+    opened_tiny(tmp_path, Study(trials=7))
+    for params in (GOOD, {"dropout": 0.9}) * 3:
+        added(tmp_path, params, state=TrialState.FAIL)
+    run_tiny(tmp_path, Study(trials=7), lambda *given: TrialOutcome(FAILED, None, None, 0, 0.0, "for a test"))
+    added(tmp_path, GOOD, state=TrialState.PRUNED)
+    study = run_tiny(tmp_path, Study(trials=10))
+    assert [trial.state for trial in study.trials[:8]] == [*[TrialState.FAIL] * 7, TrialState.PRUNED]
+    assert progress(study, 10).best is not None
 
 
 def test_imported_trial_is_retrained_for_epochs_of_recipe():
