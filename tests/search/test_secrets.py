@@ -1,11 +1,13 @@
 """Passwords are never shown or stored."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -86,12 +88,10 @@ def _run(folder: Path, url: str | None, *words: str) -> str:
 
 def _command_lines(pid: int, *, with_own: bool) -> set[str]:
     """The command lines of a process's children, and its own."""
-    own = [Path(f"/proc/{pid}/cmdline")] if with_own else []
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return {file.read_text() for file in [*own, *(Path(f"/proc/{child}/cmdline") for child in children)]}
-    except OSError:
-        return set()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return {" ".join(each.cmdline()) for each in [*process.children(), *([process] if with_own else [])]}
+    return set()
 
 
 def _rows(url: str) -> str:

@@ -16,6 +16,7 @@ from studies.data.sources import load
 from studies.events import EpochEnded, RetrainingStarted
 from studies.stop_request import StopRequest
 from studies.workers.context import WorkerContext
+from tests.studies.keras_tuner.hypermodels import Dense
 from tests.support.fakes import TINY, Recorder, run_space
 
 LIMIT = 1000.0
@@ -96,14 +97,6 @@ def test_exported_trial_weights_are_of_the_best_epoch(tmp_path):
     assert float(np.mean(answers.argmax(axis=1) == images.labels)) == pytest.approx(result.progress.best.value)
 
 
-def build(hp) -> keras.Model:
-    """Return a network with a hyperparameter that is found while it is built."""
-    layers = [keras.layers.Flatten(), keras.layers.Dense(hp.Int("units", 8, 32), activation="relu")]
-    network = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10, activation="softmax")])
-    network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return network
-
-
 def custom(recipe, input_shape, outputs) -> keras.Model:
     """Return a custom network."""
     images = keras.Input(input_shape)
@@ -115,7 +108,7 @@ def custom(recipe, input_shape, outputs) -> keras.Model:
 @pytest.mark.parametrize(
     "space",
     [
-        Space(data=Digits(), model=KerasTunerModel(build), epochs=3),
+        Space(data=Digits(), model=KerasTunerModel(Dense()), epochs=3),
         Space(data=Digits(), model=Custom(custom, units=Int(8, 32)), epochs=3, batch_size=64),
         replace(SPACE, folds=3),
     ],

@@ -1,5 +1,6 @@
 """Events of a run that never trains, as `studies.run.run` reports them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -24,42 +25,26 @@ def long_space(parameters=25):
     return Space(data=Digits(), model=Custom(long_space, **own))
 
 
-def split(images):
-    """Return black images of ten classes."""
-    return Split(np.zeros((images, 8, 8, 1), np.uint8), np.arange(images) % 10)
-
-
 def dataset(classes=tuple("0123456789"), skipped=()):
-    """Return a small data set."""
-    return Dataset(split(100), split(30), split(40), tuple(classes), tuple(skipped))
+    """Return a small data set of black images."""
+    splits = [Split(np.zeros((count, 8, 8, 1), np.uint8), np.arange(count) % 10) for count in (100, 30, 40)]
+    return Dataset(*splits, tuple(classes), tuple(skipped))
 
 
 def opened(progress, **changed):
     """Return the event of an opened study."""
-    fields = {
-        "name": "digits",
-        "storage": "sqlite:////runs/digits/study.db",
-        "metric": "val_accuracy",
-        "resumed": False,
-        "progress": progress,
-        "timeout_seconds": None,
-        "device": "2 CPU cores (tensorflow)",
-    }
-    return StudyOpened(**{**fields, **changed})
+    made = StudyOpened(
+        "digits", "sqlite:////runs/digits/study.db", "val_accuracy", False, progress, None, "2 CPU cores (tensorflow)"
+    )
+    return replace(made, **changed)
 
 
 def result(**changed):
     """Return the result of three trials, of which trial 2 is the best."""
     best = Best(2, 0.9871, 7, {"dropout": 0.31234, "learning_rate": 0.001})
-    fields = {
-        "study": "digits",
-        "metric": "val_accuracy",
-        "direction": "maximize",
-        "progress": Progress(3, complete=2, pruned=1, baseline=0.9767, best=best),
-        "metrics": METRICS,
-        "export": Path("runs/digits/best"),
-    }
-    return RunResult(**{**fields, **changed})
+    progress = Progress(3, complete=2, pruned=1, baseline=0.9767, best=best)
+    made = RunResult("digits", "val_accuracy", "maximize", progress, METRICS, Path("runs/digits/best"))
+    return replace(made, **changed)
 
 
 def play(listener, space, epochs=3):

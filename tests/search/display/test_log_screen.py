@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import pytest
 
 from search.display.log_screen import LogScreen
@@ -11,11 +13,7 @@ from tests.support import fake_events
 def test_a_closed_pipe_stops_the_run(monkeypatch):
     """It requests one clean stop, so that the running trial returns to the queue, and nothing is written again."""
     requested = []
-
-    def broken(line):
-        raise BrokenPipeError
-
-    monkeypatch.setattr("search.display.log_screen.print_line", broken)
+    monkeypatch.setattr("search.display.log_screen.print_line", Mock(side_effect=BrokenPipeError))
     with LogScreen("digits", requested.append) as screen:
         fake_events.play(screen, fake_events.WIDE_SPACE)
     assert requested == [StopReason.SIGPIPE]

@@ -14,8 +14,7 @@ WORKERS = [
         f"node{number // 4}.example.org",
         1000 + number,
         "GPU 0, 1/2",
-        state="lost" if number == 1 else "alive",
-        heartbeat_seconds=0.5 if number != 1 else 14,
+        heartbeat_seconds=0.5,
         activity="training",
         trial_number=number,
         epoch=3,
@@ -25,9 +24,10 @@ WORKERS = [
     )
     for number in range(12)
 ]
+WORKERS[1] = replace(WORKERS[1], state="lost", heartbeat_seconds=14)
 
 
-def watching(workers, trials=3):
+def watching(workers):
     """A screen with workers, after three trials."""
     screen = loading(fake_events.WIDE_SPACE)
     fake_events.play(screen, fake_events.WIDE_SPACE)

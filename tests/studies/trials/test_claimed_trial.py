@@ -1,6 +1,7 @@
 """A claimed trial records its epochs and decides what follows each of them."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import optuna
 import pytest
@@ -54,11 +55,7 @@ def test_pruner_is_not_asked_for_the_baseline_or_the_last_epoch(claim, monkeypat
 @pytest.mark.parametrize("folds", [None, 3])
 def test_lost_claim_stops_the_training(claim, monkeypatch, folds):
     """The training ends after the epoch that can no longer be written, within a fold too."""
-
-    def lost(*_):
-        raise ClaimLostError("lost")
-
     trial = claim(folds)
-    monkeypatch.setattr(TrialQueue, "save", lost)
+    monkeypatch.setattr(TrialQueue, "save", Mock(side_effect=ClaimLostError("lost")))
     assert trial.record_epoch(1, METRICS) is Decision.STOP
     assert isinstance(trial.claim_lost, ClaimLostError)

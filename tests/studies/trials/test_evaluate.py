@@ -1,6 +1,7 @@
 """One trial with Keras: what it stores, and how it ends when something breaks."""
 
 from dataclasses import dataclass, field, replace
+from unittest.mock import Mock
 
 import pytest
 from optuna.trial import TrialState
@@ -115,11 +116,8 @@ def test_model_error_in_the_first_trial_ends_the_run(tmp_path, training_raises):
 
 def test_database_error_returns_the_trial_to_the_queue(tmp_path, monkeypatch):
     """The run ends, and the next one evaluates the trial."""
-
-    def locked(*_):
-        raise OperationalError("INSERT", {}, Exception("database is locked"))
-
-    monkeypatch.setattr(TrialQueue, "save", locked)
+    locked = OperationalError("INSERT", {}, Exception("database is locked"))
+    monkeypatch.setattr(TrialQueue, "save", Mock(side_effect=locked))
     with pytest.raises(OperationalError):
         search(tmp_path)
     monkeypatch.undo()

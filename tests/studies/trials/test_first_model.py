@@ -161,10 +161,14 @@ def both_kinds(make):
 
     def build(hp):
         network = make()
-        network.compile(loss=lambda y_true, y_pred: keras.losses.sparse_categorical_crossentropy(y_true, y_pred))
+        network.compile(loss=own_loss)
         return network
 
     return KerasTunerModel(build), Custom(lambda recipe, input_shape, outputs: make())
+
+
+def own_loss(y_true, y_pred):
+    return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
 
 
 def own_softmax(values):
@@ -193,11 +197,6 @@ def test_network_that_cannot_be_exported_is_refused(make, message):
             notices_of(model)
 
 
-def test_network_need_not_be_exportable_without_an_export():
-    """Nothing is saved, so nothing is refused."""
-    assert notices_of(both_kinds(Subclass)[1], export=False) == ()
-
-
 EXPORTABLE = {
     "operations": lambda: functional(lambda images: keras.ops.relu(images - 0.5)),
     "custom step": lambda: functional(lambda images: images, OwnSteps),
@@ -216,25 +215,19 @@ def test_network_of_plain_keras_is_exportable(make):
 
 
 def test_registered_layer_is_reported():
-    """It can be exported, but must be imported before the model is loaded."""
+    """It can be exported, but must be imported before the model is loaded; nothing is refused without an export."""
+    assert notices_of(both_kinds(Subclass)[1], export=False) == ()
     for model in both_kinds(lambda: small(Scale(0.1))):
         [notice] = notices_of(model)
         assert "(Scale): import it before keras.models.load_model" in notice
 
 
-@pytest.mark.parametrize(
-    ("set_dtype", "name"),
-    [
-        (keras.config.set_dtype_policy, "mixed_float16"),
-        (keras.config.set_dtype_policy, "mixed_bfloat16"),
-        (keras.config.set_floatx, "float64"),
-    ],
-)
-def test_dtypes_set_while_building_are_restored(set_dtype, name):
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_dtypes_set_while_building_are_restored(name):
     """A policy holds for that network alone and is reported, since the export computes in float32."""
 
     def make():
-        set_dtype(name)
+        (keras.config.set_floatx if name == "float64" else keras.config.set_dtype_policy)(name)
         return small(layers.Conv2D(2, 3))
 
     for model in both_kinds(make):
@@ -250,21 +243,12 @@ def test_every_option_of_a_choice_is_checked():
 
 
 @pytest.mark.parametrize(
-    "loss",
-    [
-        "sparse_categorical_crossentropy",
-        keras.losses.CategoricalFocalCrossentropy(),
-        lambda y_true, y_pred: keras.losses.categorical_crossentropy(y_true, y_pred),
-    ],
+    "loss", ["sparse_categorical_crossentropy", keras.losses.CategoricalFocalCrossentropy(), own_loss]
 )
-def test_loss_of_probabilities_refuses_logits(loss):
-    """Such a training would mean nothing."""
+def test_loss_has_to_fit_the_output(loss):
+    """A loss of probabilities refuses logits, which means nothing; the reverse, which learns little, is reported."""
     with pytest.raises(ModelError, match="without a softmax at its end"):
         notices_of(KerasTunerModel(hyper(activation=None, loss=loss)))
-
-
-def test_probabilities_with_a_loss_of_logits_are_reported():
-    """Such a model learns little."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     [notice] = notices_of(KerasTunerModel(hyper(loss=loss)))
     assert "the loss has from_logits=True, but the model ends in probabilities" in notice

@@ -5,40 +5,28 @@ from importlib.util import find_spec
 
 import pytest
 
-from spaces import CNN, SGD, Adam, Choice, Constant, Digits, Float, Int, Space, baseline, resolve
+from spaces import baseline, resolve
 from spaces.errors import SpaceError
 from studies import Study
 from studies.trials.samplers import initial_assignments, make_sampler, max_trials, trial_seed
+from tests.studies.trials.test_repeats import FINITE, SIZE
 from tests.support.fakes import TINY, run_tiny
-
-FINITE = Space(
-    data=Digits(),
-    backbone=CNN(filters=Int(8, 16, step=8), blocks=1),
-    augment=None,
-    dropout=Float(0.0, 0.2, step=0.1),
-    learning_rate=0.001,
-    batch_size=64,
-    optimizer=Choice(Adam(), SGD(momentum=Choice(0.0, 0.9))),
-    schedule=Constant(),
-    epochs=9,
-)
 
 NEEDS_TORCH = [pytest.mark.optional, pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")]
 
 
 def test_trial_seed_follows_from_study_seed_and_number():
     """The seeds of 200 trials differ, and those of another study too."""
-    seeds = [trial_seed(0, number) for number in range(200)]
-    assert len(set(seeds)) == 200
-    assert seeds == [trial_seed(0, number) for number in range(200)]
-    assert trial_seed(1, 0) != trial_seed(0, 0)
+    seeds, again, other = ([trial_seed(study, number) for number in range(200)] for study in (0, 0, 1))
+    assert seeds == again
+    assert len({*seeds, *other}) == 400
 
 
 def test_grid_holds_every_recipe_once():
     """It starts with the baseline; a conditional parameter multiplies only its own option."""
     points = initial_assignments(FINITE, "grid", seed=3)
     assert points[0] == baseline(FINITE)
-    assert len(points) == max_trials(FINITE, "grid") == 2 * 3 * (1 + 2)
+    assert len(points) == max_trials(FINITE, "grid") == SIZE
     recipes = [resolve(FINITE, point) for point in points]
     assert len(set(map(repr, recipes))) == len(recipes)
 
