@@ -13,11 +13,8 @@ from studies.models.custom import build_network
 
 
 def built(function, classes=3, shape=(8, 8, 1), **parameters):
-    return build_model(recipe_of(function, **parameters), shape, classes)
-
-
-def recipe_of(function, **parameters):
-    return Space(data=Digits(), model=Custom(function, **parameters), augment=None, dropout=0.25)
+    recipe = Space(data=Digits(), model=Custom(function, **parameters), augment=None, dropout=0.25)
+    return build_model(recipe, shape, classes)
 
 
 def flat(*last):

@@ -56,13 +56,6 @@ def server(monkeypatch, tmp_path):
         thread.join()
 
 
-def serve(root, file, source):
-    """Copy a file to the path of Keras' address on the mirror."""
-    target = root / file.url.split("/", 3)[3]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, target)
-
-
 def prepare(first, *others):
     """Prepare the weights of a choice of backbones; returns the space and the notices."""
     notices, space = [], Space(data=Digits(), backbone=Choice(first, *(others or [CNN()])), augment=None)
@@ -110,12 +103,12 @@ def test_ambiguous_files_are_refused(places):
 def test_missing_weights_are_downloaded_before_the_first_trial(places, server):
     """One notice, one download into Keras' cache, and none the next time."""
     root, asked = server
-    source, file = mobilenet(), keras_file("MobileNet", 0.25, SHAPE)
-    write_legacy(source, root.parent / "file")
-    serve(root, file, root.parent / "file")
+    source, path = mobilenet(), keras_file("MobileNet", 0.25, SHAPE).url.split("/", 3)[3]
+    (root / path).parent.mkdir(parents=True)
+    write_legacy(source, root / path)
     assert [prepare(QUARTER)[1] for _ in range(2)] == [[f"downloading {NAME} to {places[1]}"], []]
     assert equal(loaded(), source.get_weights())
-    assert asked == ["/mirror/" + file.url.split("/", 3)[3]]
+    assert asked == [f"/mirror/{path}"]
     assert [path.name for path in places[1].iterdir() if not path.name.startswith(".")] == [NAME]
 
 

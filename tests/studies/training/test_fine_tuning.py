@@ -83,6 +83,7 @@ def test_second_phase_continues_epoch_numbers(script):
     assert (found.best_epoch, found.first_phase, found.second_phase) == (5, 2, 3)
 
 
+SLOW = pytest.mark.slow
 PATIENT = {"epochs": 9, "patience": 2, "fine_tune": FineTune(layers=4, epochs=9)}
 
 
@@ -90,11 +91,7 @@ PATIENT = {"epochs": 9, "patience": 2, "fine_tune": FineTune(layers=4, epochs=9)
     ("changes", "scores", "phases", "end_reason"),
     [
         pytest.param(PATIENT, (0.1, 0.9, 0.2, 0.3, 0.5, 0.6), (2, 2, 0), EndReason.EARLY_STOPPED, id="patience"),
-        pytest.param(
-            *({"epochs": 3}, (0.1, 0.9, 0.2, 0.95, 0.3, 0.1), (4, 2, 1), EndReason.FINISHED),
-            marks=pytest.mark.slow,
-            id="all epochs",
-        ),
+        pytest.param({"epochs": 3}, (0.1, 0.9, 0.2, 0.95, 0.3, 0.1), (4, 2, 1), EndReason.FINISHED, marks=SLOW),
     ],
 )
 def test_phases_end_at_their_best_epochs(script, changes, scores, phases, end_reason):

@@ -15,6 +15,7 @@ from studies.models.build import build_model, inference_model
 from studies.training.model_cache import CompiledModelCache
 from studies.training.result import EndReason
 from tests.support.fitting import SMALL, fit, noisy_images, small_network
+from tests.support.resumable import custom_network
 
 SIDE = 8
 FIRST = replace(SMALL, backbone=CNN(filters=4, blocks=2, dense_units=8, block_dropout=0.2), dropout=0.3, epochs=2)
@@ -98,10 +99,6 @@ def test_every_kind_of_training_is_reused_exactly(first, second, how):
     recipe = changed(recipe, **second)
     assert outcome(fitted(recipe, 2, cache, **how)) == outcome(fitted(recipe, 2, **how))
     assert cache.reused == 1
-
-
-def custom_network(recipe, input_shape, outputs):
-    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(outputs)])
 
 
 @pytest.mark.parametrize(
