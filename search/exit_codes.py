@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -15,10 +15,7 @@ from typer.exceptions import TyperException
 from search.display.terminal import is_drawable
 from search.formatting import escape_text, redact
 from spaces.errors import SearchError
-
-if TYPE_CHECKING:
-    from studies.outcome import RunResult
-
+from studies.outcome import RunResult
 
 EXIT_CODES = """\
 Exit codes
@@ -121,7 +118,7 @@ def _coloured(word: re.Match[str]) -> str:
     return f"{COLOURS[word[0]]}{word[0]}\x1b[0m"
 
 
-def exit_code(result: "RunResult") -> int:
+def exit_code(result: RunResult) -> int:
     """Return 0, or the code of the signal that stopped the run; `search stop` counts as 0."""
     ended_by = signal.Signals.__members__.get(result.interrupted or "")
     return 128 + ended_by.value if ended_by else 0

@@ -10,6 +10,7 @@ import typer
 
 from spaces.errors import SpaceError, UsageError
 from spaces.held_out import read_fraction
+from spaces.loading import listing
 from studies.settings import DEVICES, MAX_TRIALS, PRUNERS, SAMPLERS, valid_devices, valid_name
 from studies.units import memory_bytes, seconds
 
@@ -59,8 +60,6 @@ def _trials_problem(value: str) -> str | None:
 
 def _require_space(value: str) -> str:
     if not value:
-        from spaces.loading import listing
-
         raise UsageError(
             "missing SPACE\nhint: pass a space file, a folder with one subfolder per class, or a built-in space:\n\n"
             f"{listing()}"

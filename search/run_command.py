@@ -4,15 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search.formatting import format_command
 from spaces.errors import SpaceError
+from spaces.loading import LoadedSpace
 from studies.settings import Study
-
-if TYPE_CHECKING:
-    from spaces.loading import LoadedSpace
-
 
 OPTIONS = {"name": "study"}
 """Settings whose option has another name."""
@@ -79,7 +76,7 @@ def location_options(output: Path, storage: str | None) -> list[str]:
     return where if storage in (None, os.environ.get(STORAGE)) else [*where, "--storage", str(storage)]
 
 
-def settings_of(loaded: "LoadedSpace", typed: Mapping[str, Any] | None = None) -> Study:
+def settings_of(loaded: LoadedSpace, typed: Mapping[str, Any] | None = None) -> Study:
     """Return the settings of the space file, or the defaults, overridden by the typed ones.
 
     Raises:

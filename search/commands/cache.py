@@ -2,14 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search.display.terminal import NAME, NUMBER, TEXT, print_line, show_table
 from search.formatting import escape_text, format_bytes, format_count, format_duration
 from spaces.errors import OutputError
-
-if TYPE_CHECKING:
-    from studies.images.image_cache import CacheEntry
+from studies.images.image_cache import CacheEntry, cache_root, clear, entries
 
 
 def show_cache() -> None:
@@ -18,8 +15,6 @@ def show_cache() -> None:
     Raises:
         OutputError: The cache folder is a file, or cannot be read.
     """
-    from studies.images.image_cache import entries
-
     folder = _folder()
     cached = entries()
     if cached:
@@ -35,8 +30,6 @@ def clear_cache() -> None:
     Raises:
         OutputError: The cache folder is a file, or an entry cannot be deleted.
     """
-    from studies.images.image_cache import clear, entries
-
     folder = _folder()
     freed = clear()
     if left := entries():
@@ -48,8 +41,6 @@ def clear_cache() -> None:
 
 
 def _folder() -> Path:
-    from studies.images.image_cache import cache_root
-
     folder = cache_root().parent
     try:
         if folder.exists() and not folder.is_dir():
@@ -63,7 +54,7 @@ def _folder() -> Path:
     return folder
 
 
-def _show(cached: "list[CacheEntry]") -> None:
+def _show(cached: list[CacheEntry]) -> None:
     now = time.time()
     columns = {"type": NAME, "images": NUMBER, "shape": NUMBER, "size": NUMBER, "last used": NAME, "source": TEXT}
     rows = []

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search.display.disk_use import files_in_folder
 from search.display.messages import Line
@@ -11,10 +10,17 @@ from search.display.terminal import print_line
 from search.formatting import escape_text, format_bytes, format_count
 from search.saved_command import load_command, storage_of
 from spaces.errors import OutputError, StudyError, UsageError
+from studies.database.deletion import delete_rows, require_idle
+from studies.database.lookup import open_study, resolve_study
+from studies.export.study_files import (
+    DATABASE,
+    StudyFile,
+    bytes_by_kind,
+    is_database_here,
+    remove,
+    remove_shared_checkpoints,
+)
 from studies.study_folder import DATABASE_FILE
-
-if TYPE_CHECKING:
-    from studies.export.study_files import StudyFile
 
 MAX_NAMES = 5
 
@@ -27,10 +33,6 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
         UsageError: There is no terminal to ask on, and `--yes` was not typed.
         OutputError: A file cannot be deleted.
     """
-    from studies.database.deletion import delete_rows, require_idle
-    from studies.database.lookup import open_study, resolve_study
-    from studies.export.study_files import DATABASE, is_database_here, remove, remove_shared_checkpoints
-
     ref = resolve_study(study, output, storage_of(study, output, storage))
     found, folder = open_study(ref, readonly=False), ref.folder
     require_idle(found)
@@ -64,9 +66,7 @@ def delete_study(study: str, output: Path, storage: str | None, *, is_confirmed:
     print_lines(lines)
 
 
-def _file_lines(files: list["StudyFile"], folder: Path, store: str | None) -> list[Line]:
-    from studies.export.study_files import bytes_by_kind
-
+def _file_lines(files: list[StudyFile], folder: Path, store: str | None) -> list[Line]:
     lines = [(kind, f"{format_bytes(count)} in {escape_text(folder)}") for kind, count in bytes_by_kind(files).items()]
     return [*lines, *([("checkpoints", f"in {escape_text(store)}")] if store else [])]
 

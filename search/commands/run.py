@@ -14,7 +14,7 @@ from search.launch.local_run import SUPERVISOR_OPTIONS, load_typed, search_loade
 from search.quiet_env import silence_native_logs
 from search.run_command import RunCommand
 from search.saved_command import save_command
-from studies.stop_request import StopReason
+from studies.stop_request import StopReason, StopRequest
 from studies.workers.context import WorkerContext
 from studies.workers.placement import HIDDEN
 
@@ -29,7 +29,6 @@ def run(
         started: `time.monotonic()` at the start of the command, from which the time limit counts; None for now.
     """
     started = time.monotonic() if started is None else started
-    from studies.stop_request import StopRequest
 
     silence_native_logs()
     environ = dict(os.environ)

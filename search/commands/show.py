@@ -1,7 +1,6 @@
 """`search show`: shows the parameters, the baseline and the size of a space."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from search.display.messages import baseline_lines, search_lines, space_lines
 from search.display.screen import print_lines
@@ -11,11 +10,11 @@ from search.formatting import escape_text
 from search.quiet_env import silence_native_logs
 from search.run_command import settings_of
 from spaces import KerasTunerModel
+from spaces.held_out import with_test
+from spaces.loading import load
+from spaces.parameters import Scalar
+from spaces.space import Space
 from spaces.table import Row, rows
-
-if TYPE_CHECKING:
-    from spaces.parameters import Scalar
-    from spaces.space import Space
 
 
 def show_space(target: str, data: str | None = None, test: str | None = None) -> None:
@@ -30,8 +29,6 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
         DataError: The folder of images was not found.
     """
     silence_native_logs()
-    from spaces.held_out import with_test
-    from spaces.loading import load
 
     # A space file may import Keras, which takes seconds.
     with spinner("Loading the space", debug=False):
@@ -46,7 +43,7 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
     print_lines(baseline_lines(loaded.space, defaults))
 
 
-def _hyperparameters(space: "Space") -> "tuple[list[Row], Mapping[str, Scalar]]":
+def _hyperparameters(space: Space) -> tuple[list[Row], Mapping[str, Scalar]]:
     """Return the hyperparameters of a KerasTuner model and their defaults, if the space has one."""
     if not isinstance(space.model, KerasTunerModel):
         return [], {}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search.display.disk_use import disk_lines, disk_use
 from search.display.json_output import print_json
@@ -14,11 +14,11 @@ from search.formatting import escape_text, format_command, format_duration, form
 from search.run_command import location_options
 from search.saved_command import load_command, storage_of
 from spaces.errors import StudyError
+from studies.database.lookup import open_study, resolve_study
+from studies.database.urls import redact_url, sqlite_url
+from studies.status.listing import StudySummary, list_studies
+from studies.status.status import StudyStatus, read_status
 from studies.study_folder import COMMAND_FILE, DATABASE_FILE
-
-if TYPE_CHECKING:
-    from studies.status.listing import StudySummary
-    from studies.status.status import StudyStatus
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
@@ -32,8 +32,6 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
     if study is None:
         _list(output, storage, as_json=as_json)
         return
-    from studies.database.lookup import open_study, resolve_study
-    from studies.status.status import read_status
 
     ref = resolve_study(study, output, storage_of(study, output, storage))
     found = open_study(ref)
@@ -47,9 +45,6 @@ def show_status(study: str | None, output: Path, storage: str | None, *, as_json
 
 
 def _list(output: Path, storage: str | None, *, as_json: bool) -> None:
-    from studies.database.urls import redact_url, sqlite_url
-    from studies.status.listing import list_studies
-
     files = [] if storage is not None else sorted(output.glob(f"*/{DATABASE_FILE}"))
     rows, problems = [], []
     for url in [storage] if storage is not None else [sqlite_url(file) for file in files]:
@@ -82,13 +77,11 @@ def _remote_lines(output: Path) -> list[Line]:
         except StudyError:
             continue
         if saved.storage:
-            from studies.database.urls import redact_url
-
             lines.append(("server", f"{escape_text(saved.study)} in {escape_text(redact_url(saved.storage))}"))
     return lines
 
 
-def _show(rows: "Sequence[StudySummary]") -> None:
+def _show(rows: Sequence[StudySummary]) -> None:
     numbers = dict.fromkeys(("trials", *STATES, "best", "workers"), NUMBER)
     cells = []
     for row in rows:
@@ -99,7 +92,7 @@ def _show(rows: "Sequence[StudySummary]") -> None:
     show_table({"study": TEXT, **numbers, "database": TEXT}, cells)
 
 
-def _lines(status: "StudyStatus") -> list[Line]:
+def _lines(status: StudyStatus) -> list[Line]:
     return [
         ("study", f"{escape_text(status.name)} in {escape_text(status.storage)}"),
         ("workers", _workers(status)),
@@ -111,7 +104,7 @@ def _lines(status: "StudyStatus") -> list[Line]:
     ]
 
 
-def _workers(status: "StudyStatus") -> str:
+def _workers(status: StudyStatus) -> str:
     if not status.made_by_search:
         return "unknown: the study was not created by search"
     lost = status.count("lost")
@@ -120,21 +113,21 @@ def _workers(status: "StudyStatus") -> str:
     )
 
 
-def _stop_lines(status: "StudyStatus") -> list[Line]:
+def _stop_lines(status: StudyStatus) -> list[Line]:
     if not status.stop:
         return []
     workers = "workers are stopping" if status.count("alive") else "no workers left"
     return [("stop", f"requested by {stop_text(status.stop)}; {workers}")]
 
 
-def _trials(status: "StudyStatus") -> str:
+def _trials(status: StudyStatus) -> str:
     progress = status.progress
     active = {"running": status.running, "waiting": status.waiting}
     shown = [*progress.counts.items(), *((state, count) for state, count in active.items() if count)]
     return f"{progress.done} of {progress.trials}: {', '.join(f'{count} {state}' for state, count in shown)}"
 
 
-def _throughput_lines(status: "StudyStatus") -> list[Line]:
+def _throughput_lines(status: StudyStatus) -> list[Line]:
     lines = []
     if status.trials_per_hour is not None:
         lines.append(("throughput", f"{status.trials_per_hour:,.3g} trials per hour"))
@@ -147,7 +140,7 @@ def _throughput_lines(status: "StudyStatus") -> list[Line]:
     return [*lines, *([("remaining", ", ".join(left))] if left else [])]
 
 
-def _best_lines(status: "StudyStatus") -> list[Line]:
+def _best_lines(status: StudyStatus) -> list[Line]:
     best, baseline = status.progress.best, status.progress.baseline
     if best is None:
         return [("best", NO_BEST)]
@@ -160,7 +153,7 @@ def _best_lines(status: "StudyStatus") -> list[Line]:
     return lines
 
 
-def _export_lines(status: "StudyStatus") -> list[Line]:
+def _export_lines(status: StudyStatus) -> list[Line]:
     lines = []
     if (info := status.exported) is not None:
         trial = info.get("trial")
@@ -172,7 +165,7 @@ def _export_lines(status: "StudyStatus") -> list[Line]:
     return lines
 
 
-def _next_lines(status: "StudyStatus", study: list[str]) -> list[Line]:
+def _next_lines(status: StudyStatus, study: list[str]) -> list[Line]:
     if not status.made_by_search:
         return []
     if status.count("alive"):
@@ -183,7 +176,7 @@ def _next_lines(status: "StudyStatus", study: list[str]) -> list[Line]:
     return [("next" if index == 0 else "", line) for index, line in enumerate(commands)]
 
 
-def _json(status: "StudyStatus") -> dict[str, Any]:
+def _json(status: StudyStatus) -> dict[str, Any]:
     progress = status.progress
     record = asdict(status)
     for name in ("progress", "running", "waiting"):

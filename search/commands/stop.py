@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search.display.messages import Line
 from search.display.screen import print_lines
@@ -12,9 +11,10 @@ from search.formatting import escape_text, format_command, format_count, format_
 from search.run_command import location_options
 from search.saved_command import storage_of
 from spaces.errors import StudyError
-
-if TYPE_CHECKING:
-    from studies.status.status import StudyStatus
+from studies.database.errors import translate_errors
+from studies.database.lookup import open_study, resolve_study
+from studies.database.study_control import request_stop
+from studies.status.status import StudyStatus, read_status
 
 POLL_SECONDS = 0.5
 
@@ -37,11 +37,6 @@ def stop_study(
     Raises:
         StudyError: The study was not found, its database cannot be used, or workers are still running after that time.
     """
-    from studies.database.errors import translate_errors
-    from studies.database.lookup import open_study, resolve_study
-    from studies.database.study_control import request_stop
-    from studies.status.status import read_status
-
     typed = [study, *location_options(output, storage)]
     found = open_study(resolve_study(study, output, storage_of(study, output, storage)), readonly=False)
     if not found.created_by_search:
@@ -66,7 +61,7 @@ def stop_study(
     print_lines([("workers", "all stopped"), *_remaining_lines(status, typed)])
 
 
-def _still_running(status: "StudyStatus", workers: int, wait_seconds: float) -> str:
+def _still_running(status: StudyStatus, workers: int, wait_seconds: float) -> str:
     alive = [worker for worker in status.workers if worker.is_alive]
     lines = "\n".join(f"    {escape_text(each.host)} {each.pid}: {escape_text(each.activity)}" for each in alive)
     return (
@@ -75,7 +70,7 @@ def _still_running(status: "StudyStatus", workers: int, wait_seconds: float) -> 
     )
 
 
-def _remaining_lines(status: "StudyStatus", study: list[str]) -> list[Line]:
+def _remaining_lines(status: StudyStatus, study: list[str]) -> list[Line]:
     progress = status.progress
     lines = [("trials", f"{progress.done} of {progress.trials} done")]
     return [

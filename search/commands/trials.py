@@ -4,15 +4,12 @@ import csv
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search.display.terminal import NAME, NUMBER, STATES, print_line, show_table
 from search.formatting import escape_text, format_duration, format_metric, format_value, shortest
 from search.saved_command import storage_of
 from spaces.parameters import MISSING
-
-if TYPE_CHECKING:
-    from studies.status.trial_table import TrialSummary
+from studies.status.trial_table import TrialSummary, summarize_trials
 
 # The space may have a parameter called `epochs`, so this column has a longer name.
 COLUMNS = (
@@ -35,8 +32,6 @@ def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) 
     Raises:
         StudyError: The study was not found, or its database cannot be used.
     """
-    from studies.status.trial_table import summarize_trials
-
     trials = summarize_trials(study, output, storage_of(study, output, storage))
     if as_csv:
         _write_csv(trials)
@@ -46,7 +41,7 @@ def list_trials(study: str, output: Path, storage: str | None, *, as_csv: bool) 
         print_line("no trials yet")
 
 
-def _write_csv(trials: Sequence["TrialSummary"]) -> None:
+def _write_csv(trials: Sequence[TrialSummary]) -> None:
     names = list({name: None for trial in trials for name in trial.params})
     writer = csv.writer(sys.stdout)
     writer.writerow([*COLUMNS, *names])
@@ -57,7 +52,7 @@ def _write_csv(trials: Sequence["TrialSummary"]) -> None:
         writer.writerow([*own, *(str(shortest(trial.params[name])) if name in trial.params else "" for name in names)])
 
 
-def _show(trials: Sequence["TrialSummary"]) -> None:
+def _show(trials: Sequence[TrialSummary]) -> None:
     columns = {"trial": NUMBER, "state": NAME, "value": NUMBER, "epoch": NUMBER, "time": NUMBER}
     optional: list[Callable[[TrialSummary], str]] = []
     if len({trial.trained_on for trial in trials} - {""}) > 1:
@@ -83,7 +78,7 @@ def _show(trials: Sequence["TrialSummary"]) -> None:
     show_table(columns, rows, expand=sys.stdout.isatty())
 
 
-def _note(trial: "TrialSummary", baseline: "TrialSummary") -> str:
+def _note(trial: TrialSummary, baseline: TrialSummary) -> str:
     if trial.number == baseline.number:
         return "; ".join(["baseline", *([escape_text(trial.reason)] if trial.reason else [])])
     if trial.state == "failed":

@@ -2,15 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search.display.json_output import print_json
 from search.display.terminal import TEXT, print_line, show_table
 from search.formatting import escape_text, format_duration, format_metric
 from search.saved_command import storage_of
-
-if TYPE_CHECKING:
-    from studies.outcome import WorkerInfo
+from studies.database.errors import translate_errors
+from studies.database.lookup import open_study, resolve_study
+from studies.database.workers import read_workers
+from studies.outcome import WorkerInfo
 
 STATES = {"alive": "green", "lost": "red", "ended": "dim"}
 
@@ -21,10 +21,6 @@ def list_workers(study: str, output: Path, storage: str | None, *, include_ended
     Raises:
         StudyError: The study was not found, or its database cannot be used.
     """
-    from studies.database.errors import translate_errors
-    from studies.database.lookup import open_study, resolve_study
-    from studies.database.workers import read_workers
-
     found = open_study(resolve_study(study, output, storage_of(study, output, storage)))
     known: tuple[WorkerInfo, ...] = ()
     if found.created_by_search:
@@ -40,7 +36,7 @@ def list_workers(study: str, output: Path, storage: str | None, *, include_ended
         print_line(f"no running workers on {escape_text(found.name)}{ended}")
 
 
-def _show(rows: "list[WorkerInfo]") -> None:
+def _show(rows: list[WorkerInfo]) -> None:
     headings = ("host", "pid", "state", "last heartbeat", "uptime", "device", "activity", "log")
     cells = (
         [
@@ -53,7 +49,7 @@ def _show(rows: "list[WorkerInfo]") -> None:
     show_table(dict.fromkeys(headings, TEXT), cells)
 
 
-def activity_text(worker: "WorkerInfo") -> str:
+def activity_text(worker: WorkerInfo) -> str:
     """Return what a worker is doing, or was doing when it stopped."""
     if not worker.is_alive or worker.trial_number is None:
         return escape_text(worker.activity) if worker.is_alive else f"was {escape_text(worker.activity)}"

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -18,13 +18,11 @@ from search.display.screen import Screen, print_table
 from search.display.stderr_filter import capture_stderr
 from search.formatting import escape_text
 from spaces import flatten
+from spaces.space import Space
 from studies.events import DataReady, EpochEnded, RetrainingStarted, StudyOpened, TrialEnded, TrialStarted
 from studies.outcome import WorkerInfo
+from studies.settings import Study
 from studies.stop_request import StopReason
-
-if TYPE_CHECKING:
-    from spaces.space import Space
-    from studies.settings import Study
 
 SHOW_CURSOR = b"\x1b[?25h"
 
@@ -67,7 +65,7 @@ class LiveScreen(Screen):
             self.open.enter_context(capture_stderr(self._print_above))
         return self
 
-    def on_space_loaded(self, space: "Space", study: "Study") -> None:
+    def on_space_loaded(self, space: Space, study: Study) -> None:
         """Print the size of the space and the settings of the search."""
         self._print([*messages.space_lines(space), *messages.search_lines(study)])
         names = tuple(each.name for each in flatten(space))

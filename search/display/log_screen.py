@@ -3,18 +3,16 @@
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from search.display import messages
 from search.display.screen import Screen, plain_lines
 from search.display.terminal import print_line
 from search.formatting import escape_text
+from spaces.space import Space
 from studies.events import DataReady, RetrainingStarted, StudyOpened, TrialEnded
+from studies.settings import Study
 from studies.stop_request import StopReason
-
-if TYPE_CHECKING:
-    from spaces.space import Space
-    from studies.settings import Study
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -46,7 +44,7 @@ class LogScreen(Screen):
         self._print_line(f"search {escape_text(self._target)}: loading Keras and Optuna")
         return super().__enter__()
 
-    def on_space_loaded(self, space: "Space", study: "Study") -> None:
+    def on_space_loaded(self, space: Space, study: Study) -> None:
         """Print the size of the space and the settings of the search."""
         self._print([*messages.space_lines(space), *messages.search_lines(study)])
 

@@ -2,20 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from search.formatting import escape_text, format_count, format_duration, format_metric, format_value, redact, stop_text
 from spaces import KerasTunerModel, baseline, combinations, flatten
 from spaces.parameters import Scalar
+from spaces.space import Space
 from spaces.training import METRICS
+from studies.events import DataReady, RetrainingStarted, StudyOpened, TrialEnded
 from studies.outcome import COMPLETE, WAITING
+from studies.settings import Study
 from studies.stop_request import StopReason
-
-if TYPE_CHECKING:
-    from spaces.space import Space
-    from studies.events import DataReady, RetrainingStarted, StudyOpened, TrialEnded
-    from studies.settings import Study
-
 
 Line: TypeAlias = tuple[str, str]
 """A label, empty to continue the line before, and a text."""
@@ -32,7 +29,7 @@ def labelled(label: str, text: str) -> list[Line]:
     return [(label if index == 0 else "", escape_text(line)) for index, line in enumerate(text.splitlines())]
 
 
-def space_lines(space: "Space") -> list[Line]:
+def space_lines(space: Space) -> list[Line]:
     """Return the size of the space, and the metric."""
     size = format_count(len(flatten(space)), "parameter")
     if isinstance(space.model, KerasTunerModel):
@@ -43,20 +40,20 @@ def space_lines(space: "Space") -> list[Line]:
     return [("space", f"{size}; {goal} {space.metric}")]
 
 
-def search_lines(study: "Study") -> list[Line]:
+def search_lines(study: Study) -> list[Line]:
     """Return the settings of the search."""
     limit = f", time limit {format_duration(float(study.timeout))}" if study.timeout else ""
     settings = f"sampler {study.sampler}, pruner {study.pruner}, seed {study.seed}"
     return [("search", f"{format_count(study.trials, 'trial')}, {settings}{limit}")]
 
 
-def baseline_lines(space: "Space", hyperparameters: Mapping[str, Scalar]) -> list[Line]:
+def baseline_lines(space: Space, hyperparameters: Mapping[str, Scalar]) -> list[Line]:
     """Return the values of trial 0, KerasTuner hyperparameters included."""
     values = [f"{name} {format_value(value)}" for name, value in {**baseline(space), **hyperparameters}.items()]
     return [("baseline", ", ".join(values) or "no parameters: the study has one trial")]
 
 
-def data_lines(event: "DataReady") -> list[Line]:
+def data_lines(event: DataReady) -> list[Line]:
     """Return the shape and number of the images by split and class, skipped files, and notices."""
     shape = "x".join(str(side) for side in event.image_shape)
     sizes = ", ".join(f"{name} {sum(counts):,}" for name, counts in event.images.items())
@@ -64,7 +61,7 @@ def data_lines(event: "DataReady") -> list[Line]:
     return [data, *_class_lines(event), *_balance_lines(event), *skipped_lines(event.skipped), *_notes(event.notices)]
 
 
-def study_lines(event: "StudyOpened") -> list[Line]:
+def study_lines(event: StudyOpened) -> list[Line]:
     """Return the device, the study and its progress, its database, and notices."""
     progress = event.progress
     state = f"resumed, {progress.done} of {format_count(progress.trials, 'trial')} done" if event.resumed else "new"
@@ -76,7 +73,7 @@ def study_lines(event: "StudyOpened") -> list[Line]:
     ]
 
 
-def trial_line(event: "TrialEnded") -> str:
+def trial_line(event: TrialEnded) -> str:
     """Return how a trial ended, with the best trial so far."""
     outcome, best, reason = event.outcome, event.progress.best, stop_text(event.outcome.reason)
     ending = "returned to the queue" if outcome.state == WAITING else outcome.state
@@ -88,7 +85,7 @@ def trial_line(event: "TrialEnded") -> str:
     return f"trial {event.number} {ending}{value}{epoch}, {format_duration(outcome.seconds)}{so_far}"
 
 
-def retraining_line(event: "RetrainingStarted") -> str:
+def retraining_line(event: RetrainingStarted) -> str:
     """Return which trial is retrained, on how many images, for how long."""
     epochs, images = format_count(event.epochs, "epoch"), format_count(event.images, "image")
     return f"trial {event.number} on train + validation ({images}, {epochs})"
@@ -126,7 +123,7 @@ def _combinations(count: float) -> str:
     return "continuous" if math.isinf(count) else f"{count:.1g} combinations"
 
 
-def _class_lines(event: "DataReady") -> list[Line]:
+def _class_lines(event: DataReady) -> list[Line]:
     names = [_cut(escape_text(name)) for name in event.classes[:MAX_CLASSES]]
     width = max((len(name) for name in names), default=0)
     lines = [("", f"{'':{width}}  {'train':>9} {'validation':>10} {'test':>9}")]
@@ -136,7 +133,7 @@ def _class_lines(event: "DataReady") -> list[Line]:
     return [*lines, *([("", f"… and {format_count(more, 'more class')}")] if more > 0 else [])]
 
 
-def _balance_lines(event: "DataReady") -> list[Line]:
+def _balance_lines(event: DataReady) -> list[Line]:
     """Return the accuracy of always predicting the largest class, if classes are imbalanced."""
     train = event.images["train"]
     largest = max(range(len(train)), key=train.__getitem__)

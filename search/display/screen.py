@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Self
 from search.display.messages import Line
 from search.display.stderr_filter import capture_stderr
 from search.display.terminal import console, is_drawable, print_line
+from spaces.space import Space
 from studies.events import RunListener, StudyOpened
+from studies.settings import Study
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from spaces.space import Space
-    from studies.settings import Study
 
 LABEL = 10
 COMMAND = "search "
@@ -45,7 +45,7 @@ class Screen(RunListener, AbstractContextManager["Screen"]):
         """Restore the terminal."""
         self.open.close()
 
-    def on_space_loaded(self, space: "Space", study: "Study") -> None:
+    def on_space_loaded(self, space: Space, study: Study) -> None:
         """Ignore the loaded space."""
 
     def on_study_opened(self, event: StudyOpened) -> None:

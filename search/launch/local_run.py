@@ -2,37 +2,32 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search.display.screen import Screen
 from search.run_command import RunCommand, option_name, settings_of
 from spaces import KerasTunerModel, baseline
 from spaces.errors import UsageError
+from spaces.held_out import with_test
+from spaces.loading import LoadedSpace, load
 from spaces.parameters import Scalar
+from spaces.space import Space
+from studies.outcome import RunResult
+from studies.settings import Study
+from studies.stop_request import StopRequest, signals
 from studies.workers.context import WorkerContext
-
-if TYPE_CHECKING:
-    from spaces.loading import LoadedSpace
-    from spaces.space import Space
-    from studies.outcome import RunResult
-    from studies.settings import Study
-    from studies.stop_request import StopRequest
-
 
 SUPERVISOR_OPTIONS = {"workers", "devices"}
 WORKER_OPTIONS = {"workers_per_gpu", "gpu_memory", "max_worker_memory"}
 GPU_OPTIONS = {"workers_per_gpu", "gpu_memory"}
 
 
-def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) -> tuple["LoadedSpace", "Study"]:
+def load_typed(call: RunCommand, settings: Mapping[str, Any], screen: Screen) -> tuple[LoadedSpace, Study]:
     """Load the space and the settings of a command line.
 
     Raises:
         SearchError: The file cannot be loaded, or options exclude each other.
     """
-    from spaces.held_out import with_test
-    from spaces.loading import load
-
     loaded = load(call.target, call.data)
     if call.test is not None:
         loaded = with_test(loaded, call.test)
@@ -59,11 +54,9 @@ def _require_text(*paths: Path) -> None:
 
 
 def search_loaded(
-    call: RunCommand, loaded: "LoadedSpace", study: "Study", screen: Screen, stop: "StopRequest", process: WorkerContext
-) -> tuple["RunResult", dict[str, Scalar]]:
+    call: RunCommand, loaded: LoadedSpace, study: Study, screen: Screen, stop: StopRequest, process: WorkerContext
+) -> tuple[RunResult, dict[str, Scalar]]:
     """Search a loaded space in this process. Return the result, and the baseline by dotted name."""
-    from studies.stop_request import signals
-
     with signals(stop, screen.on_stopping):
         # This loads Optuna and Keras, which takes seconds.
         from studies.run import run as run_study
@@ -74,7 +67,7 @@ def search_loaded(
     return result, {**baseline(loaded.space), **_hyperparameters(loaded.space, result)}
 
 
-def _hyperparameters(space: "Space", result: "RunResult") -> Mapping[str, Scalar]:
+def _hyperparameters(space: Space, result: RunResult) -> Mapping[str, Scalar]:
     """Return the defaults of a hypermodel, if the space has one and there is a best trial to compare."""
     if not isinstance(space.model, KerasTunerModel) or result.progress.best is None:
         return {}

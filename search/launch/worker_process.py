@@ -23,6 +23,7 @@ from search.launch.worker_screen import WorkerScreen
 from search.quiet_env import silence_native_logs
 from search.run_command import STORAGE
 from studies.events import WorkerFailed
+from studies.stop_request import StopRequest
 from studies.workers.context import RECYCLED
 from studies.workers.event_pipe import EventWriter
 
@@ -48,7 +49,6 @@ def main() -> None:
 def work(job: WorkerJob, events: EventWriter) -> int:
     """Do the job and return the exit code."""
     silence_native_logs()
-    from studies.stop_request import StopRequest
     from studies.workers.recycling import private_memory
 
     storage = os.environ.get(STORAGE)

@@ -132,7 +132,8 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
     """
     try:
         with path.open("rb") as raw:
-            source = io.BytesIO(zipfile.ZipFile(raw).read(MEMBER)) if zipfile.is_zipfile(raw) else raw
+            is_zip = not h5py.is_hdf5(path) and zipfile.is_zipfile(raw)
+            source = io.BytesIO(zipfile.ZipFile(raw).read(MEMBER)) if is_zip else raw
             with h5py.File(source, "r") as file:
                 yield file
     except OSError as error:

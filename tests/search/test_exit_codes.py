@@ -66,7 +66,7 @@ def test_error_and_hint_are_coloured_on_a_terminal(monkeypatch):
 
 def test_ctrl_c_outside_a_run_ends_with_130(search, monkeypatch):
     """There is no message."""
-    monkeypatch.setattr("studies.status.trial_table.summarize_trials", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("search.commands.trials.summarize_trials", Mock(side_effect=KeyboardInterrupt))
     done = search("trials", "digits")
     assert (done.exit_code, done.output) == (130, "")
 

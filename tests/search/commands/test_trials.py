@@ -13,7 +13,7 @@ def listed(search, monkeypatch):
 
     def run(*words, trained_on=("", "", "")):
         rows = [replace(row, trained_on=name) for row, name in zip(fake_events.trial_rows(), trained_on, strict=True)]
-        monkeypatch.setattr("studies.status.trial_table.summarize_trials", lambda *_: rows)
+        monkeypatch.setattr("search.commands.trials.summarize_trials", lambda *_: rows)
         return search("trials", "digits", *words)
 
     return run
