@@ -52,8 +52,7 @@ def test_changed_study_without_results_is_restarted(tmp_path, changed, state):
     change = CORRECTED[changed]
     before = opened_tiny(tmp_path, SETTINGS).identity
     opened = corrected(tmp_path, **change)
-    assert opened.identity != before
-    assert opened.study.trials == []
+    assert (opened.identity != before, opened.study.trials) == (True, [])
     assert "restarted study 'tiny'" in opened.notices[0]
     assert corrected(tmp_path, **change).notices == ()
     with pytest.raises(StudyError, match=r"ha(ve|s) changed"):
@@ -90,5 +89,4 @@ def test_enqueued_trials_follow_baseline_after_restart(tmp_path):
     study = run_tiny(tmp_path, Study(trials=4, sampler="random"), space=space)
     assert [trial.params["dropout"] for trial in study.trials[:2]] == [0.2, 0.35]
     assert study.trials[0].params["batch_size"] == 32
-    assert study.trials[2].state == TrialState.FAIL
-    assert study.trials[3].state.is_finished()
+    assert (study.trials[2].state, study.trials[3].state.is_finished()) == (TrialState.FAIL, True)

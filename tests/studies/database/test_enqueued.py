@@ -55,9 +55,9 @@ def started(tmp_path_factory):
         study.enqueue_trial(values)
     run_tiny(folder, Study(trials=2 + len(REFUSED) + len(ACCEPTED), sampler="random"), space=SPACE)
     trials = load_plainly(folder).trials
-    assert trials[-1].number == 1 + len(REFUSED) + len(ACCEPTED)
-    assert trials[-1].state.is_finished()
-    assert not outcome_of(trials[-1]).refused
+    last = trials[-1]
+    assert (last.number, last.state.is_finished()) == (1 + len(REFUSED) + len(ACCEPTED), True)
+    assert not outcome_of(last).refused
     return trials
 
 
@@ -75,16 +75,14 @@ def test_equal_value_is_used(started, case):
     trial = started[1 + len(REFUSED) + list(ACCEPTED).index(case)]
     assert trial.state in (TrialState.COMPLETE, TrialState.PRUNED), outcome_of(trial)
     wanted = ACCEPTED[case][1]
-    assert {name: trial.params[name] for name in wanted} == wanted
-    assert {name: type(trial.params[name]) for name in wanted} == {name: type(value) for name, value in wanted.items()}
+    assert repr({name: trial.params[name] for name in wanted}) == repr(wanted)
     assert {"backbone", "dropout", "learning_rate", "batch_size"} <= trial.params.keys()
 
 
 @pytest.mark.slow
 def test_created_trial_is_checked_like_enqueued_trial(tmp_path):
     """Its distributions may differ: equal values are used, others fail the trial."""
-    settings = Study(trials=1, sampler="random")
-    run_tiny(tmp_path, settings, space=SPACE)
+    run_tiny(tmp_path, Study(trials=1, sampler="random"), space=SPACE)
     study = load_plainly(tmp_path)
     wide, other = FloatDistribution(0, 1), CategoricalDistribution((64, 128))
     for state in (TrialState.WAITING, TrialState.RUNNING):
@@ -94,5 +92,5 @@ def test_created_trial_is_checked_like_enqueued_trial(tmp_path):
     run_tiny(tmp_path, Study(trials=6, sampler="random"), space=SPACE)
     trials = load_plainly(tmp_path).trials
     assert [trial.state == TrialState.FAIL for trial in trials] == [False, False, True, False, True, False]
-    assert trials[1].distributions["dropout"] == trials[0].distributions["dropout"]
-    assert trials[1].params["dropout"] == 0.4
+    used = trials[1]
+    assert (used.params["dropout"], used.distributions["dropout"]) == (0.4, trials[0].distributions["dropout"])
