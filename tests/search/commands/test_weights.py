@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from studies.models.weights_download import keras_file
-from tests.studies.models.test_weights_find import NAME, places, serve, server
+from tests.studies.models.test_weights_find import NAME, places, server
 from tests.studies.models.weights_files import mobilenet, write_current, write_legacy
 
 __all__ = ["places", "server"]
@@ -30,8 +30,9 @@ def test_files_are_listed_by_content(search, places):
 def test_a_download_goes_to_the_folder(search, server, places, tmp_path):
     """`get` fetches what Keras would, to --output; SEARCH_WEIGHTS finds it there."""
     root, _ = server
-    write_legacy(mobilenet(), root.parent / "file")
-    serve(root, keras_file("MobileNet", 0.25, (224, 224, 3)), root.parent / "file")
+    path = root / keras_file("MobileNet", 0.25, (224, 224, 3)).url.split("/", 3)[3]
+    path.parent.mkdir(parents=True)
+    write_legacy(mobilenet(), path)
     done = search("weights", "get", "mobilenet", "--alpha", "0.25", "--output", tmp_path / "carried")
     assert done.exit_code == 0, done.stderr
     assert f"MobileNet: {tmp_path}/carried/{NAME}, " in done.stdout
