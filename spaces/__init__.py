@@ -4,6 +4,7 @@ from spaces.backbones import CNN, Branch, Branches, Custom, Pretrained
 from spaces.canonical import differences, fingerprint, from_json, to_json
 from spaces.data import CustomData, Digits, ImageFolder, KerasDataset, Npz
 from spaces.errors import SearchError, SpaceError
+from spaces.heads import Linear
 from spaces.keras_tuner import KerasTunerModel
 from spaces.space import Recipe, Space, SpaceParameter, baseline, combinations, fill, flatten, resolve
 from spaces.training import SGD, Adam, AdamW, Augment, Constant, Cosine, FineTune, RMSprop
@@ -32,6 +33,7 @@ __all__ = [
     "Int",
     "KerasDataset",
     "KerasTunerModel",
+    "Linear",
     "Npz",
     "Pretrained",
     "RMSprop",

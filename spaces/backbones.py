@@ -1,7 +1,6 @@
 """The networks: one record for each kind, up to the vector that the head classifies."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -11,7 +10,9 @@ from typing import Any
 from spaces.argument_errors import checked_arguments
 from spaces.choices import is_name
 from spaces.errors import SpaceError
+from spaces.heads import HEADS, Linear
 from spaces.keras_tuner import KerasTunerModel
+from spaces.parameters import PARAMETERS
 from spaces.records import Record, Rule, bool_field, field, float_field, int_field, text_field
 from spaces.scalars import to_python
 
@@ -137,30 +138,66 @@ _BRANCHES_RULES = {"pooling": Rule("text", options=POOLINGS), "dense_units": Rul
 class Pretrained(Record):
     """A network of `keras.applications`; the model includes the preprocessing that it was trained with.
 
+    Several networks, as in `Pretrained(["MobileNetV2", "MobileNet"])`, read the same images, and their features are
+    concatenated.
+
     Args:
-        name: Name of the network, such as `MobileNetV2`.
+        name: Name of the network, such as `MobileNetV2`, or a list of names.
         weights: `imagenet` (from SEARCH_WEIGHTS, Keras' cache, or downloaded once), a file of weights with or
-            without the top, or None for random weights.
+            without the top, or None for random weights; for several networks a list, or one value for all.
         trainable_layers: Number of last layers that are trained; 0 freezes the network. Batch normalisation always
             keeps its stored statistics.
         pooling: How the feature maps become one vector: `average`, `max` or `flatten`.
         alpha: Width multiplier of the MobileNet networks; None takes that of the file of weights, or the
-            network's default.
+            network's default. For several networks a list, or one value for all.
         dense_units: Units of the dense layer before the head; 0 for none.
+        head: `Linear(...)` solves the last layer exactly on the features of the frozen network; None trains it with the
+            optimizer.
     """
 
-    name: str = text_field(dataclasses.MISSING, *APPLICATIONS)
+    name: Any = text_field(dataclasses.MISSING, *APPLICATIONS, several=True)
     _: KW_ONLY
-    weights: str | os.PathLike[str] | None = field(Rule("path", optional=True), "imagenet")
+    weights: Any = field(Rule("path", optional=True, several=True), "imagenet")
     trainable_layers: int = int_field(0, 0)
     pooling: str = text_field("average", *POOLINGS)
-    alpha: float | None = float_field(None, 0.0, 4.0, above=True, optional=True)
+    alpha: Any = float_field(None, 0.0, 4.0, above=True, optional=True, several=True)
     dense_units: int = int_field(0, 0)
+    head: Linear | None = field(Rule("record", records=HEADS, optional=True), None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not any(isinstance(value, PARAMETERS) for value in (self.name, self.weights, self.alpha)):
+            _ = self.parts
+
+    @property
+    def parts(self) -> tuple["Pretrained", ...]:
+        """The networks one by one; a record of one network is its only part.
+
+        Raises:
+            SpaceError: There are not as many weights or widths as networks, or two networks are the same.
+        """
+        if not isinstance(self.name, tuple):
+            return (self,)
+        count = len(self.name)
+        lists = [value if isinstance(value, tuple) else (value,) * count for value in (self.weights, self.alpha)]
+        if count < 2 or any(len(values) != count for values in lists):
+            got = ", ".join(f"{name}={getattr(self, name)!r}" for name in ("name", "weights", "alpha"))
+            raise SpaceError(
+                f"Pretrained(...): expected two or more networks, with as many weights and alphas, got {got}"
+            )
+        parts = zip(self.name, *lists, strict=True)
+        found = tuple(
+            dataclasses.replace(self, name=name, weights=weights, alpha=alpha) for name, weights, alpha in parts
+        )
+        if len({(part.name, part.alpha) for part in found}) < count:
+            raise SpaceError(f"Pretrained(...): got the same network twice: {self!r}")
+        return found
 
     @property
     def option_name(self) -> str:
         """The network's name in lower case, so that several networks can be options of one `Choice`."""
-        return self.name.lower() if isinstance(self.name, str) else "pretrained"
+        names = self.name if isinstance(self.name, tuple) else (self.name,)
+        return "_".join(name.lower() if isinstance(name, str) else "pretrained" for name in names)
 
 
 @checked_arguments

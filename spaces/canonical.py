@@ -12,6 +12,7 @@ from spaces.backbones import BACKBONES, MODELS, Branch
 from spaces.contents import is_number, short_hash
 from spaces.data import DATA
 from spaces.errors import SpaceError
+from spaces.heads import HEADS
 from spaces.parameters import Choice, Float, Int
 from spaces.records import Record
 from spaces.scalars import short_repr
@@ -20,7 +21,7 @@ from spaces.space import Space
 from spaces.tracing import has_code
 from spaces.training import OPTIMIZERS, SCHEDULES, Augment, FineTune
 
-PARTS = (Space, Augment, FineTune, Branch, *DATA, *BACKBONES, *MODELS, *OPTIMIZERS, *SCHEDULES)
+PARTS = (Space, Augment, FineTune, Branch, *DATA, *BACKBONES, *HEADS, *MODELS, *OPTIMIZERS, *SCHEDULES)
 RECORDS: dict[str, type[Record]] = {record.__name__: record for record in PARTS}
 
 

@@ -28,6 +28,7 @@ class Rule:
         records: The records that are allowed, for `record`.
         optional: Whether None is allowed.
         fixed: Whether parameters are refused, because trials could not be compared.
+        several: Whether a list of values is allowed in place of one.
     """
 
     kind: str
@@ -38,9 +39,12 @@ class Rule:
     records: tuple[type, ...] = ()
     optional: bool = False
     fixed: bool = False
+    several: bool = False
 
     def problem(self, value: Any) -> str | None:
         """Return the error of one fixed value, or None."""
+        if self.several and isinstance(value, tuple):
+            return next((found for each in value if (found := self.problem(each))), None)
         if (value is None and self.optional) or _KINDS[self.kind](self, value):
             return None
         if isinstance(value, str) and self.options and len(self.options) > 10:
@@ -67,6 +71,8 @@ class Rule:
         return value.with_mapped_options(self._normal) if isinstance(value, Choice) else self._normal(value)
 
     def _normal(self, value: Any) -> Any:
+        if self.several and isinstance(value, list | tuple):
+            return tuple(self._normal(each) for each in value)
         value = to_python(value)
         if self.kind in ("real", "share_or_folder") and is_real(value):
             return float(value) + 0.0
@@ -204,6 +210,15 @@ class Record:
         """Return the same record with other values in its fields."""
         constructor: Any = type(self)
         return constructor(**{name: value for name, (value, _) in self.children().items()} | dict(values))
+
+
+def with_fields(record: Record, values: Mapping[str, Any]) -> Any:
+    """Return a recipe, or a part of one, with other values in some fields, by dotted name."""
+    for name, value in values.items():
+        field_name, _, rest = name.partition(".")
+        inner = with_fields(getattr(record, field_name), {rest: value}) if rest else value
+        record = record.with_children({field_name: inner})
+    return record
 
 
 def problem_of(value: Any, rule: Rule) -> str | None:

@@ -11,6 +11,7 @@ from spaces.argument_errors import checked_arguments
 from spaces.backbones import BACKBONES, CNN, MODELS
 from spaces.data import DATA, KERAS_DATASETS, CustomData
 from spaces.errors import SpaceError
+from spaces.heads import apply_linear_defaults, conflict_with_head
 from spaces.keras_tuner import KerasTunerModel, apply_hypermodel_defaults, conflict_with_space
 from spaces.parameters import PARAMETERS, Choice, Float, Parameter
 from spaces.records import Record, Rule, bool_field, field, float_field, int_field, problem_of, text_field
@@ -43,7 +44,8 @@ DEFAULT_AUGMENT = typed_parameters.Choice(none=None, shift=Augment(rotation=0.03
 class Space(Record):
     """How to train an image classifier; any field may hold a parameter.
 
-    The defaults of several fields are small searches, so `Space(data=ImageFolder("photos"))` is complete.
+    The defaults of several fields are small searches, so `Space(data=Digits())` is complete. If it declares a folder of
+    photos and nothing else, `search` plans the network from the images.
 
     Args:
         data: Source of the images; a function is short for `CustomData(function)`.
@@ -98,6 +100,7 @@ class Space(Record):
             object.__setattr__(self, "backbone", DEFAULT_BACKBONE)
         if isinstance(self.model, KerasTunerModel):
             apply_hypermodel_defaults(self)
+        apply_linear_defaults(self)
         super().__post_init__()
         check(self)
 
@@ -132,7 +135,7 @@ def check(space: Space) -> None:
         raise SpaceError("model: got a backbone as well, expected only one of them\nhint: remove one")
     if isinstance(space.epochs, Choice) and None in space.epochs.names:
         raise SpaceError("epochs: got the option None (automatic), which cannot be an option of a Choice")
-    if found := conflict_with_space(space):
+    if found := conflict_with_space(space) or conflict_with_head(space):
         raise SpaceError(found)
     if found := objective_as_metric(space.metric):
         raise SpaceError(f"metric: {found}")

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from spaces.parameters import Scalar
+from spaces.space import Space
 from studies.stop_request import StopReason
 
 COMPLETE, PRUNED, FAILED, WAITING, RUNNING = "complete", "pruned", "failed", "waiting", "running"
@@ -35,6 +36,7 @@ class Best:
         params: Its parameters by dotted name.
         first_phase: Epochs of the first phase that led to its weights; None for all up to the best one.
         second_phase: Epochs of the second phase that led to its weights; 0 without one.
+        chosen: Values that its training chose because the recipe leaves them open, by dotted name.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Best:
     params: Mapping[str, Scalar]
     first_phase: int | None = None
     second_phase: int = 0
+    chosen: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
     def epochs(self) -> tuple[int, int]:
@@ -99,6 +102,7 @@ class TrialOutcome:
         first_phase: Epochs of the first phase that led to the weights, or None.
         second_phase: Epochs of the second phase that led to the weights; 0 without one.
         costs: Fields of `Costs`, or None if they were not measured.
+        chosen: Values that the training chose because the recipe leaves them open, by dotted name.
         refused: True if the trial was never trained, because its enqueued or added values are not in the space.
     """
 
@@ -113,6 +117,7 @@ class TrialOutcome:
     first_phase: int | None = None
     second_phase: int = 0
     costs: Mapping[str, Any] | None = None
+    chosen: Mapping[str, Scalar] = field(default_factory=dict)
     refused: bool = False
 
 
@@ -133,6 +138,8 @@ class RunResult:
         exported_by: Description of another worker that exports the best trial; empty if there is none.
         should_restart: True if a new process should take over, because this one has run its number of trials.
         is_exhausted: True if every recipe of the space has been evaluated.
+        untested: Folder of an export from before the end of the search, which is not yet tested; None without one.
+        space: The space that was searched, if the declared one left it open; else None.
     """
 
     study: str
@@ -147,6 +154,8 @@ class RunResult:
     exported_by: str = ""
     should_restart: bool = False
     is_exhausted: bool = False
+    untested: Path | None = None
+    space: Space | None = None
 
     @property
     def gain(self) -> float | None:

@@ -19,6 +19,7 @@ from studies.trials.space_checks import (
     check_weights,
     precision_of_file,
     with_data_defaults,
+    with_default_folds,
 )
 from studies.workers.context import WorkerContext
 
@@ -73,6 +74,7 @@ def prepare(
     if declared.space.folds:
         check_folds(dataset, declared.space.folds)
     space = with_data_defaults(replace(declared.space, precision=precision), len(dataset.train))
+    space = with_default_folds(space, dataset)
     max_trials(space, settings.sampler)
     require_backend()
     # Keras is imported only where it is needed.

@@ -80,7 +80,8 @@ def trial_line(event: TrialEnded) -> str:
     if reason:
         ending = reason if reason.startswith(outcome.state) else f"{ending} ({reason})"
     value = "" if outcome.value is None else f": {format_metric(outcome.value)}"
-    epoch = f" at epoch {outcome.epoch} of {outcome.epochs}" if outcome.state == COMPLETE and outcome.epoch else ""
+    has_epochs = outcome.state == COMPLETE and outcome.epoch and outcome.epochs > 1
+    epoch = f" at epoch {outcome.epoch} of {outcome.epochs}" if has_epochs else ""
     so_far = f" (best {format_metric(best.value)}, trial {best.number})" if best else ""
     return f"trial {event.number} {ending}{value}{epoch}, {format_duration(outcome.seconds)}{so_far}"
 

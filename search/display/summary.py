@@ -91,12 +91,17 @@ def _test_lines(metrics: Mapping[str, Any]) -> list[Line]:
     if not test:
         return []
     images = format_count(sum(sum(row) for row in test["confusion_matrix"]), "held-out image")
-    return [("test", f"accuracy {format_metric(test['accuracy'])}, loss {format_metric(test['loss'])} on {images}")]
+    accuracy = format_metric(test["accuracy"])
+    if interval := test.get("accuracy_interval"):
+        accuracy += f" ({format_metric(interval[0])} to {format_metric(interval[1])} with 95% confidence)"
+    return [("test", f"accuracy {accuracy}, loss {format_metric(test['loss'])} on {images}")]
 
 
 def _export_lines(result: RunResult, command: RunCommand) -> list[Line]:
     if result.exported_by:
         return [("export", escape_text(result.exported_by))]
+    if result.export is None and result.untested is not None:
+        return [("export", f"{escape_text(result.untested)} (not yet tested)")]
     if result.export is None:
         if command.export or result.progress.best is None or result.interrupted is not None:
             return []

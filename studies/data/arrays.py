@@ -73,7 +73,15 @@ def dataset_from_arrays(
     )
     notices = (*_dark_notices(images), *case_notices(names), *conflicts)
     train, validation_split, test_split = (found[name].split for name in SPLITS)
-    return Dataset(train, validation_split, test_split, names, duplicates=overlap, notices=notices)
+    return Dataset(
+        train,
+        validation_split,
+        test_split,
+        names,
+        duplicates=overlap,
+        notices=notices,
+        has_own_validation="validation" in splits,
+    )
 
 
 @dataclass(frozen=True, eq=False)

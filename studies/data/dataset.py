@@ -1,6 +1,7 @@
 """The data set that every source of images produces: three splits of images and labels, and the files left out."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
@@ -69,6 +70,7 @@ class Dataset:
         resize: Method to convert an image of another size to `image_shape`: `stretch`, `crop` or `pad`.
         duplicates: Duplicates and near-duplicates in different splits.
         notices: What the user should know about how the data was read, one line each.
+        has_own_validation: True if the user has chosen the validation images, rather than only their fraction.
     """
 
     train: Split
@@ -79,6 +81,7 @@ class Dataset:
     resize: str = "stretch"
     duplicates: Duplicates = field(default_factory=Duplicates)
     notices: tuple[str, ...] = ()
+    has_own_validation: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -131,6 +134,19 @@ def subset(split: Split, rows: np.ndarray) -> Split:
     """Return a subset of a split that is read on access."""
     images = split.images.subset(rows) if isinstance(split.images, LazyImages) else LazyImages(split.images, rows)
     return Split(images, split.labels[rows], None if split.exact_hashes is None else split.exact_hashes[rows])
+
+
+def stratified_part(dataset: Dataset, images: int) -> Dataset:
+    """Return a data set with about this many training and validation images, of each class an equal fraction."""
+    fraction = images / (len(dataset.train) + len(dataset.validation))
+    train, validation = (_part(split, fraction) for split in (dataset.train, dataset.validation))
+    return replace(dataset, train=train, validation=validation)
+
+
+def _part(split: Split, fraction: float) -> Split:
+    classes = (np.flatnonzero(split.labels == label) for label in np.unique(split.labels))
+    rows = np.concatenate([rows[: max(1, math.ceil(fraction * len(rows)))] for rows in classes])
+    return copy_if_small(subset(split, np.sort(rows)))
 
 
 def copy_if_small(split: Split) -> Split:

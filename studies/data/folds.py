@@ -19,6 +19,12 @@ def check_folds(dataset: Dataset, folds: int) -> None:
         )
 
 
+def fewest_images(dataset: Dataset) -> int:
+    """Return the number of different images in train plus validation of the smallest class."""
+    labels, _, firsts = _pool(dataset)
+    return int(np.bincount(labels[firsts], minlength=len(dataset.classes)).min())
+
+
 def fold_numbers(dataset: Dataset, folds: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the fold, from 0, of each training image and of each validation image.
 

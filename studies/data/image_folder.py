@@ -71,6 +71,7 @@ def load_image_folder(
         data.resize,
         duplicates,
         (*layout.notices, *case_notices(listing.classes), *conflicts),
+        has_own_validation=VALIDATION in roots,
     )
 
 

@@ -119,4 +119,5 @@ def _best(study: optuna.Study, complete: Sequence[FrozenTrial]) -> Best | None:
     epoch = outcome.epoch if outcome and outcome.epoch else 0
     second = outcome.second_phase if outcome else 0
     first = outcome.first_phase if outcome else None
-    return Best(best.number, float(best.value or 0.0), epoch, params_of(best), first, second)
+    chosen = outcome.chosen if outcome else {}
+    return Best(best.number, float(best.value or 0.0), epoch, params_of(best), first, second, chosen)

@@ -72,12 +72,19 @@ def _input(form: Mapping[str, Any]) -> str:
 
 def _test(test: Mapping[str, Any] | None) -> str:
     if not test:
-        return ""
+        return "## Test\n\nNot yet tested: the search was still running."
     rows = [(_MEASURES.get(name, name), test.get(name)) for name in SCORES]
     images = f" on {test['images']} images" if "images" in test else ""
-    text = f"## Test\n\nMeasured once{images} that the search never used.\n\n"
+    text = f"## Test\n\nMeasured once{images} that the search never used.{_certainty(test)}\n\n"
     text += _table(("metric", "value"), [(name, f"{value:.4f}") for name, value in rows if value is not None])
     return text + "".join(f"\n\n{part}" for part in (_per_class(test), _confusion(test)) if part)
+
+
+def _certainty(test: Mapping[str, Any]) -> str:
+    interval = test.get("accuracy_interval")
+    if not interval:
+        return ""
+    return f" The accuracy on such images is between {interval[0]:.3f} and {interval[1]:.3f} with 95% confidence."
 
 
 def _per_class(test: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 
 from spaces.canonical import to_json
+from spaces.records import with_fields
 from spaces.space import Recipe, Space, resolve
 from studies.database import stored_trials
 from studies.database.connection import engine_of
@@ -66,7 +67,7 @@ class Exporter:
         best = result.progress.best or unfinished
         if best is None:
             return result
-        recipe = resolve(space, best.params)
+        recipe = with_fields(resolve(space, best.params), best.chosen)
         if result.progress.best is not None:
             best = read_epoch_counts(best, recipe)
             result = replace(result, progress=replace(result.progress, best=best))

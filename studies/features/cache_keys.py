@@ -21,7 +21,7 @@ VERSION = 1
 _HASHED_IMAGES = 256
 
 
-def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views: int) -> str:
+def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views: int, *, mirrored: bool = False) -> str:
     """Return the cache key of the features of some images.
 
     Args:
@@ -30,6 +30,7 @@ def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views:
         content: Digest of the images from `content_digest`.
         folder: Folder to which paths of weights are relative.
         views: Number of augmented views per image; 0 for the original images.
+        mirrored: Whether the images are mirrored.
 
     Raises:
         ModelError: The weights file does not exist.
@@ -44,6 +45,7 @@ def features_key(recipe: Recipe, images: Any, content: str, folder: Path, views:
         "shape": [int(side) for side in images.shape],
         "content": content,
         "views": [views, to_json(recipe)["augment"] if views else None],
+        **({"mirrored": True} if mirrored else {}),
     }
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=20).hexdigest()
 

@@ -31,18 +31,19 @@ class FeatureExtractor:
     recipe: Recipe
     progress: Callable[[int, int], None]
 
-    def features_of(self, images: Any, views: int = 0) -> FeatureBatches:
+    def features_of(self, images: Any, views: int = 0, *, mirrored: bool = False) -> FeatureBatches:
         """Return the features of images, not yet computed.
 
         Args:
             images: (n, height, width, channels).
             views: Number of augmented views per image, the same every time; 0 for the original images.
+            mirrored: Whether to mirror the images first, left to right.
         """
         units = int(self.model.output_shape[-1])
         shape = (len(images), views, units) if views else (len(images), units)
-        return FeatureBatches(shape, lambda: self._compute(images, views))
+        return FeatureBatches(shape, lambda: self._compute(images, views, mirrored))
 
-    def _compute(self, images: Any, views: int) -> Iterator[np.ndarray]:
+    def _compute(self, images: Any, views: int, mirrored: bool) -> Iterator[np.ndarray]:
         height, width = images.shape[1:3]
         size = max(1, min(_MAX_BATCH, _PIXELS_PER_BATCH // (height * width)))
         changes = [augmentation_layers(self.recipe.augment, seed=view * len(LAYERS)) for view in range(views)]
@@ -51,6 +52,8 @@ class FeatureExtractor:
             batch = np.zeros((size, *images.shape[1:]), np.float32)
             rows = len(images[start : start + size])
             batch[:rows] = images[start : start + size]
+            if mirrored:
+                batch = np.ascontiguousarray(batch[:, :, ::-1])
             # The features must match the exported network, which may run on another device.
             with _full_precision():
                 found = [self.model.predict_on_batch(_augment(batch, layers)) for layers in changes or [[]]]
@@ -66,7 +69,9 @@ def make_extractor(
     Raises:
         ModelError: The backbone cannot be built for such images, or its weights are missing or do not fit.
     """
-    plain = replace(recipe, augment=None, precision="float32", backbone=replace(recipe.backbone, dense_units=0))
+    plain = replace(
+        recipe, augment=None, precision="float32", backbone=replace(recipe.backbone, dense_units=0, head=None)
+    )
     whole = build_model(plain, image_shape, classes=2, folder=folder)
     return FeatureExtractor(keras.Model(whole.input, whole.get_layer("pooling").output), recipe, progress)
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from spaces.space import Recipe
+from studies.features.eligibility import is_mirrored
 from studies.models.build import build_model, finish_model
 from studies.models.outputs import add_dense_head, count_logits, probabilities_of
 from studies.models.precision import precision
@@ -27,11 +28,15 @@ def build_head(
 
     Returns:
         A model from features to the outputs of `build_model`'s model. It trains on a random view and uses the first
-        view in inference.
+        view in inference; with mirrored images it uses the mean of both views.
     """
     views, units = (None, *features_shape)[-2:]
     features = keras.Input((units,) if views is None else (None, units), dtype="float32", name="features")
-    hidden = features if views is None else OneView(int(views), name="view")(features)
+    hidden: Any = features
+    if is_mirrored(recipe):
+        hidden = keras.layers.GlobalAveragePooling1D(name="view")(features)
+    elif views is not None:
+        hidden = OneView(int(views), name="view")(features)
     with precision(recipe.precision):
         outputs = add_dense_head(hidden, recipe.backbone.dense_units, "relu", recipe.dropout, count_logits(classes))
         return keras.Model(features, finish_model(recipe, features, outputs), name="head")

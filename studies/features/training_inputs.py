@@ -24,6 +24,7 @@ class TrainingInputs:
         trained_on: `images`, `features` or `cached views`.
         classes: Number of classes.
         folder: Folder to which paths of weights are relative.
+        units: Number of features of each network; empty for images.
     """
 
     train: Split
@@ -32,6 +33,7 @@ class TrainingInputs:
     trained_on: str
     classes: int
     folder: Path
+    units: tuple[int, ...] = ()
 
     @property
     def splits(self) -> tuple[Split, Split]:

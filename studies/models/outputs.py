@@ -35,7 +35,7 @@ def add_head(features: Any, pooling: str, dense_units: int, activation: str, dro
         activation: Activation of the dense layer.
         dropout: Fraction of values dropped before the last layer.
     """
-    return add_dense_head(_POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
+    return add_dense_head(POOLINGS[pooling](name="pooling")(features), dense_units, activation, dropout, units)
 
 
 def add_dense_head(hidden: Any, dense_units: int, activation: str, dropout: float, units: int) -> Any:
@@ -116,7 +116,7 @@ def _is_linear(operation: Any) -> bool:
     return isinstance(operation, layers.Activation) and getattr(operation.activation, "__name__", "") == "linear"
 
 
-_POOLINGS = {
+POOLINGS = {
     "flatten": layers.Flatten,
     "average": layers.GlobalAveragePooling2D,
     "max": layers.GlobalMaxPooling2D,

@@ -10,8 +10,9 @@ from keras import layers
 
 from spaces.backbones import Pretrained
 from spaces.errors import ModelError
+from spaces.heads import MIRROR, Linear
 from studies.models.layers import all_layers
-from studies.models.outputs import add_head
+from studies.models.outputs import POOLINGS, add_dense_head
 from studies.models.weights import load_weights
 
 
@@ -30,12 +31,26 @@ def pretrained_outputs(
         ModelError: The images are too small or have the wrong channels, or the weights are missing or do not fit.
     """
     colour = _three_channels(record, images)
-    network = make_network(record, tuple(colour.shape[1:]))
+    is_mirrored = isinstance(record.head, Linear) and record.head.views == MIRROR
+    if is_mirrored:
+        # One pass over twice as many images is half as large a graph as two passes.
+        colour = keras.ops.concatenate([colour, keras.ops.flip(colour, axis=2)], axis=0)
+    parts = record.parts
+    names = ["pooling"] if len(parts) == 1 else [f"pooling_{number}" for number in range(1, len(parts) + 1)]
+    vectors = [_vectors(part, colour, name, load, folder) for part, name in zip(parts, names, strict=True)]
+    joined = vectors[0] if len(vectors) == 1 else layers.Concatenate(name="networks")(vectors)
+    if is_mirrored:
+        joined = keras.ops.mean(keras.ops.reshape(joined, (2, -1, joined.shape[-1])), axis=0)
+    return add_dense_head(joined, record.dense_units, "relu", dropout, units)
+
+
+def _vectors(record: Pretrained, images: Any, name: str, load: bool, folder: Path | None) -> Any:
+    """Return the pooled outputs of one network (n, units)."""
+    network = make_network(record, tuple(images.shape[1:]))
     if load:
         load_weights(network, record, folder)
     freeze(network, record.trainable_layers)
-    features = network(preprocessing(record.name)(colour))
-    return add_head(features, record.pooling, record.dense_units, "relu", dropout, units)
+    return POOLINGS[record.pooling](name=name)(network(preprocessing(record.name)(images)))
 
 
 def make_network(record: Pretrained, input_shape: tuple[int, ...]) -> keras.Model:
@@ -89,13 +104,14 @@ def fine_tune(model: keras.Model, last: int) -> None:
     Raises:
         ModelError: The model contains no network.
     """
-    network = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
-    if network is None:
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    if not networks:
         raise ModelError(
             "fine_tune: only a model with a Pretrained(...) backbone can be fine-tuned\nhint: remove fine_tune"
         )
-    first = next((index for index, layer in enumerate(network.layers) if layer.trainable), len(network.layers))
-    freeze(network, max(last, len(network.layers) - first))
+    for network in networks:
+        first = next((index for index, layer in enumerate(network.layers) if layer.trainable), len(network.layers))
+        freeze(network, max(last, len(network.layers) - first))
 
 
 def freeze(network: keras.Model, trainable_layers: int) -> None:

@@ -41,7 +41,8 @@ def prepare_weights(space: Space, folder: Path, image_shape: tuple[int, ...], no
     """
     space = _with_widths(space, folder)
     files: set[Path] = set()
-    for record in dict.fromkeys(variant for found in _pretrained(space) for variant in _variants(found)):
+    variants = (variant for found in _pretrained(space) for variant in _variants(found))
+    for record in dict.fromkeys(part for variant in variants for part in variant.parts):
         if record.weights == "imagenet":
             imagenet_file(record, (*image_shape[:2], 3), partial(_network, record, image_shape), notice)
         elif record.weights is not None:
@@ -69,12 +70,18 @@ def _with_width(record: Any, folder: Path) -> Any:
     """Return the record with the width multiplier of its weights file, if it has none itself."""
     if not isinstance(record, Pretrained) or record.alpha is not None:
         return record
-    widths = {_width_of_file(variant, folder) for variant in _variants(record)}
+    widths = {_width_of_files(variant, folder) for variant in _variants(record)}
     if len(widths) > 1:
-        files = ", ".join(f"{width:g}" for width in sorted(width for width in widths if width is not None))
+        files = ", ".join(sorted(str(width) for width in widths if width is not None))
         raise ModelError(f"backbone: the weights of {record.name} have different widths ({files})\nhint: set alpha")
     width = widths.pop()
     return record if width is None else dataclasses.replace(record, alpha=width)
+
+
+def _width_of_files(record: Pretrained, folder: Path) -> Any:
+    """Return the width of a record's weights file, or the widths of several networks; None if there is none."""
+    widths = tuple(_width_of_file(part, folder) for part in record.parts)
+    return widths if isinstance(record.name, tuple) else widths[0]
 
 
 def _width_of_file(record: Pretrained, folder: Path) -> float | None:

@@ -12,6 +12,7 @@ from spaces.space import Recipe
 from studies.checkpoints.fold_progress import FoldCheckpoints, FoldProgress
 from studies.data.dataset import Dataset, Split
 from studies.data.folds import fold_numbers, select_fold
+from studies.features.cached_features import FitsInTime, always_fits
 from studies.features.eligibility import CACHED_VIEWS, IMAGES
 from studies.features.inputs import FeatureInputs
 from studies.features.training_inputs import TrainingInputs
@@ -51,13 +52,17 @@ class FoldData:
             yield replace(self.prepared, train=rest, validation=judged)
 
 
-def fold_data(recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: int) -> FoldData:
+def fold_data(
+    recipe: Recipe, dataset: Dataset, features: FeatureInputs, folds: int, fits: FitsInTime = always_fits
+) -> FoldData:
     """Return the folds of a data set, in the form in which the recipe is trained.
+
+    `fits` is called as by `FeatureInputs.for_trial`.
 
     Raises:
         ModelError: A frozen backbone cannot be built, or its weights are absent or do not fit.
     """
-    prepared = features.for_trial(recipe, dataset)
+    prepared = features.for_trial(recipe, dataset, fits)
     judged = prepared.splits
     if prepared.trained_on == CACHED_VIEWS:
         unchanged = features.for_trial(recipe, replace(dataset, validation=dataset.train)).splits[1]

@@ -6,6 +6,7 @@ from spaces.backbones import Pretrained
 from spaces.parameters import Choice, Int
 from spaces.space import Recipe, Space, records_in
 from spaces.training import FineTune
+from studies.features.eligibility import is_linear
 
 
 def second_phase(recipe: Recipe) -> FineTune | None:
@@ -15,6 +16,8 @@ def second_phase(recipe: Recipe) -> FineTune | None:
 
 def total_epochs(recipe: Recipe) -> int:
     """Return the maximum number of epochs of a recipe, both phases together."""
+    if is_linear(recipe):
+        return 1
     second = second_phase(recipe)
     return recipe.epochs + (second.epochs if second else 0)
 

@@ -1,10 +1,12 @@
 """The result of training one recipe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import keras
+
+from spaces.scalars import Scalar
 
 
 class EndReason(StrEnum):
@@ -35,6 +37,7 @@ class TrainingResult:
         reason: Why there is no value, if the loss does not show it; else empty.
         untrained: Why the model is not the measured one and cannot be exported; else empty.
         notice: Notice for the user about every training of this kind; else empty.
+        chosen: Values that the training chose because the recipe leaves them open, by dotted name.
         is_comparable: The value compares with that of a whole training, even if this one was stopped.
     """
 
@@ -50,4 +53,5 @@ class TrainingResult:
     reason: str = ""
     untrained: str = ""
     notice: str = ""
+    chosen: Mapping[str, Scalar] = field(default_factory=dict)
     is_comparable: bool = True

@@ -17,6 +17,9 @@ MEANS = ("precision", "recall", "f1")
 # Keras clips probabilities the same way in its cross entropies.
 _SMALLEST_PROBABILITY = 1e-7
 
+_Z = 1.959964
+"""Quantile of the normal distribution for an interval of 95%."""
+
 
 @dataclass(frozen=True)
 class ClassScores:
@@ -66,9 +69,18 @@ class Scores:
     classes: tuple[ClassScores, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
 
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95% confidence interval of the accuracy (Wilson, 1927): of images like these, if drawn at random."""
+        n, share = self.images, self.accuracy
+        centre = share + _Z**2 / (2 * n)
+        width = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+        low, high = ((centre + sign * width) / (1 + _Z**2 / n) for sign in (-1, 1))
+        return max(0.0, low), min(1.0, high)
+
     def to_json(self) -> dict[str, Any]:
         """Return the scores as values that JSON can hold."""
-        form = asdict(self)
+        form = {**asdict(self), "accuracy_interval": list(self.accuracy_interval)}
         form["classes"] = list(form["classes"])
         form["confusion_matrix"] = [list(row) for row in self.confusion_matrix]
         return form

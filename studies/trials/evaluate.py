@@ -17,16 +17,17 @@ from studies.checkpoints.best_weights import PATH, params_fingerprint
 from studies.checkpoints.fold_progress import FoldCheckpoints
 from studies.checkpoints.study_checkpoints import TrialCheckpoints
 from studies.data.dataset import Dataset
-from studies.features.eligibility import IMAGES
+from studies.features.eligibility import IMAGES, is_linear, training_input
 from studies.features.training_inputs import TrainingInputs
 from studies.images.lazy_images import raise_lost_files
 from studies.models.out_of_memory import is_out_of_memory
-from studies.outcome import COMPLETE, WAITING, Best, Progress, TrialOutcome
+from studies.outcome import COMPLETE, WAITING, Best, Costs, Progress, TrialOutcome
 from studies.training.cross_validation import fold_data, train_folds
 from studies.training.model_cache import CompiledModelCache
 from studies.training.options import OnEpoch, TrainingOptions
 from studies.training.result import TrainingResult
 from studies.trials.claimed_trial import ClaimedTrial, Decision
+from studies.trials.linear_trial import train_linear_trial
 from studies.trials.recipe_training import train_recipe
 from studies.trials.run_context import RunContext
 from studies.trials.run_time_budget import TimeBudget
@@ -56,6 +57,7 @@ class TrialEvaluator:
     exports: bool = True
     unfinished: Best | None = field(default=None, init=False)
     _meter: TrialMeter | None = field(default=None, init=False)
+    _head_costs: Costs | None = field(default=None, init=False)
     _trained_on: str = field(default="", init=False)
     _has_warned: bool = field(default=False, init=False)
     _suggest: Callable[[Any], Scalar] | None = field(default=None, init=False)
@@ -77,7 +79,7 @@ class TrialEvaluator:
             SearchError: The images or the database cannot be used, or the first trial's recipe cannot be built.
         """
         started, self._trained_on = time.monotonic(), ""
-        self._meter, self.unfinished = None, None
+        self._meter, self._head_costs, self.unfinished = None, None, None
         self._suggest = suggest_during_fit(trial.trial, recipe)
         try:
             trained = self._train(trial, recipe)
@@ -91,8 +93,14 @@ class TrialEvaluator:
             seconds = time.monotonic() - started
             outcome = after_training(trained, recipe, trial.epochs, seconds, before, self.context.stop)
             self._save_weights(trial, recipe, trained, outcome)
-            first, second, costs = trained.first_phase, trained.second_phase, self._costs()
-            return replace(outcome, trained_on=self._trained_on, first_phase=first, second_phase=second, costs=costs)
+            return replace(
+                outcome,
+                trained_on=self._trained_on,
+                first_phase=trained.first_phase,
+                second_phase=trained.second_phase,
+                costs=self._costs(),
+                chosen=trained.chosen,
+            )
         except Exception as error:  # whatever a recipe breaks ends its trial, not the search
             if ends_the_run(error, before):
                 raise
@@ -108,6 +116,12 @@ class TrialEvaluator:
     def _train(self, trial: ClaimedTrial, recipe: Recipe) -> TrainingResult:
         dataset = self.context.datasets(recipe)
         with raise_lost_files(dataset.train.images):
+            if is_linear(recipe):
+                self._trained_on = training_input(recipe)
+                trained, self._head_costs = train_linear_trial(
+                    recipe, dataset, self.context, self._budget, self._options(trial, None), trial.record_fold
+                )
+                return trained
             if recipe.folds:
                 return self._train_folds(trial, recipe, dataset, recipe.folds)
             inputs = self.context.features.for_trial(recipe, dataset, self._budget.has_time_to_prepare)
@@ -169,7 +183,7 @@ class TrialEvaluator:
 
     def _costs(self) -> dict[str, float | None] | None:
         """Return what the training cost, if it was measured, and note it for later trials."""
-        costs = self._meter.costs if self._meter else None
+        costs = self._meter.costs if self._meter else self._head_costs
         if costs is None:
             return None
         self._budget.trial_ended(costs)

@@ -41,6 +41,10 @@ MAX_FEATURES_FRACTION = 0.5
 """Largest part of the time left that the features of the first trial may take."""
 
 
+MAX_HEAD_FRACTION = 0.6
+"""Largest part of the time left that the features of the first linear head may take; fewer images are used then."""
+
+
 def retraining_seconds(costs: Costs, epochs: tuple[int, int], share: float) -> float:
     """Return the expected duration of a retraining over the epochs of two phases, in seconds.
 
@@ -151,6 +155,10 @@ class TimeBudget:
         # Without features there must be time to train on images.
         starts = STARTS_OF_A_TRAINING * backbone.start_seconds
         return starts + export_seconds(backbone, 0, self.slower()) > left
+
+    def has_time_for_features(self, seconds: float, backbone: Costs) -> bool:
+        """Return True if the first linear head may wait these seconds for its features; the limit ends later ones."""
+        return self._has_best or not self.exports or seconds <= MAX_HEAD_FRACTION * self.stop.seconds_left
 
     def has_time_to_write(self, layers: int) -> bool:
         """Return whether to write a model with this many layers in a second format, even a little past the limit."""

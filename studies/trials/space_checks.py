@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from spaces.backbones import Pretrained
 from spaces.errors import DataError, ModelError, SpaceError
+from spaces.heads import has_linear_head
 from spaces.keras_tuner import HYPERMODEL_DEFAULTS, KerasTunerModel
 from spaces.parameters import Choice
 from spaces.source_fingerprint import untraced
 from spaces.space import Space, records_in
 from spaces.training import PRECISIONS, FineTune
 from studies.backend.keras_backend import require_backend
+from studies.data.folds import fewest_images
 from studies.models.weights_file import weights_path
 from studies.training.epochs import max_value
 from studies.training.scores import MIN_CLASSES
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 
 MIN_DEFAULT_EPOCHS, MAX_DEFAULT_EPOCHS, IMAGES_PER_TRIAL = 10, 30, 400_000
+DEFAULT_FOLDS, MAX_FOLD_IMAGES = 5, 5000
 DEFAULT_BATCH_SIZE: Any = Space.__dataclass_fields__["batch_size"].default
 
 
@@ -40,9 +43,23 @@ def with_data_defaults(space: Space, images: int) -> Space:
         changes["batch_size"] = Choice(*sizes, default=min(batch_size.default, sizes[-1]))
     elif isinstance(space.model, KerasTunerModel) and batch_size == HYPERMODEL_DEFAULTS["batch_size"]:
         changes["batch_size"] = min(batch_size, images)
-    elif (size := max_value(batch_size)) > images:
+    elif not has_linear_head(space.backbone) and (size := max_value(batch_size)) > images:
         raise SpaceError(f"batch_size: {size} is larger than the {images} training images\nhint: use at most {images}")
     return dataclasses.replace(space, **changes)
+
+
+def with_default_folds(space: Space, dataset: "Dataset") -> Space:
+    """Return the space with cross-validation if all its heads are `Linear` and the user has chosen no validation.
+
+    Folds tell such heads apart better than one split, and cost little; with more images than `MAX_FOLD_IMAGES` one
+    split is as good.
+    """
+    images = len(dataset.train) + len(dataset.validation)
+    is_chosen = space.folds is not None or dataset.has_own_validation
+    if is_chosen or images > MAX_FOLD_IMAGES or not has_linear_head(space.backbone):
+        return space
+    folds = min(DEFAULT_FOLDS, fewest_images(dataset))
+    return dataclasses.replace(space, folds=folds) if folds > 1 else space
 
 
 def precision_of_file(space: Space) -> tuple[Any, tuple[str, ...]]:
@@ -77,7 +94,7 @@ def check_weights(space: Space, folder: Path) -> None:
     for record in records_in(space):
         if isinstance(record, Pretrained):
             every = record.weights.options if isinstance(record.weights, Choice) else (record.weights,)
-            for weights in every:
+            for weights in (file for each in every for file in (each if isinstance(each, tuple) else (each,))):
                 if weights not in (None, "imagenet"):
                     weights_path(dataclasses.replace(record, weights=weights), folder)
 

@@ -45,7 +45,7 @@ def test_run_exports_all_files(output):
     assert set(re.findall(r"!\[.+?\]\((.+?)\)", card)) == pictures
     metrics = json.loads((best / "metrics.json").read_text())
     assert metrics["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
-    assert set(metrics["best"]) == {"number", "value", "epoch", "params", "first_phase", "second_phase"}
+    assert set(metrics["best"]) == {"number", "value", "epoch", "params", "first_phase", "second_phase", "chosen"}
     assert {"accuracy", "loss", "precision", "recall", "f1", "confusion_matrix"} <= set(metrics["test"])
     assert set(metrics["seconds"]) == {"search", "retrain", "export"}
     assert np.sum(metrics["test"]["confusion_matrix"]) == metrics["test"]["images"] == 359

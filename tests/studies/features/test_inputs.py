@@ -12,7 +12,7 @@ from spaces import ImageFolder
 from spaces.errors import ExportError, ModelError
 from studies.data.dataset import Split
 from studies.data.sources import load
-from studies.features import extraction, inputs
+from studies.features import cached_features, extraction
 from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES
 from studies.features.heads import OneView
 from studies.features.inputs import FeatureInputs
@@ -31,7 +31,7 @@ def unread(monkeypatch):
     passes = []
 
     class Blind(extraction.FeatureExtractor):
-        def _compute(self, images, views):
+        def _compute(self, images, views, mirrored):
             passes.append(len(images))
             yield np.zeros((len(images), views, 256) if views else (len(images), 256))
 
@@ -150,8 +150,8 @@ def test_full_network_matches_its_head(folder, warm, changes):
     assert found["max_abs_difference"] < 1e-4
     outputs = np.asarray(inference(data.validation.images))
     assert ((outputs[:, 0] > 0.5) == data.validation.labels).mean() == pytest.approx(trained.best_value)
-    for key, rows in features._open_arrays.items():
-        features._open_arrays[key] = rows[::-1]
+    for key, rows in features._cached._open_arrays.items():
+        features._cached._open_arrays[key] = rows[::-1]
     with pytest.raises(ExportError, match="search cache --clear"):
         verify()
 
@@ -180,7 +180,7 @@ def test_progress_is_reported_and_can_interrupt(folder, monkeypatch):
 
 def test_too_large_features_are_not_computed(folder, monkeypatch, caplog, unread):
     """Above the limit the trial trains on images, with one warning."""
-    monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
+    monkeypatch.setattr(cached_features, "MAX_BYTES", 1000)
     features, data = FeatureInputs(folder), dataset()
     for _ in range(2):
         made = features.for_trial(RECIPE, data)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics
 
 from spaces.errors import DataError, ModelError
@@ -110,3 +111,14 @@ def test_predictions_come_in_batches_of_one_size(count, sizes):
     answers = predict_probabilities(model, images, batch_size=4)
     np.testing.assert_allclose(answers, images.mean(axis=(1, 2, 3))[:, None], rtol=1e-6)
     assert seen == sizes
+
+
+@pytest.mark.parametrize(("correct", "images"), [(0, 5), (5, 5), (7, 10), (355, 359), (1, 1)])
+def test_interval_of_the_accuracy_is_wilsons(correct, images):
+    """It agrees with SciPy, and stays within 0 and 1."""
+    labels = np.zeros(images, np.int64)
+    probabilities = np.where(np.arange(images) < correct, 0.1, 0.9)[:, None]
+    scores = compute_scores(probabilities, labels, ["a", "b"])
+    expected = binomtest(correct, images).proportion_ci(method="wilson")
+    assert scores.accuracy_interval == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert scores.to_json()["accuracy_interval"] == list(scores.accuracy_interval)
