@@ -187,6 +187,26 @@ def show(
 
 
 @app.command(epilog=EXIT_CODES)
+def init(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder with one subfolder of images per class.")],
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="File to write (default: FOLDER.py, here).")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Write the plan for a folder of images to a space file, to be edited and run.
+
+    Example
+
+        search init photos
+    """
+    with exit_on_error(debug):
+        from search.commands.init import write_space_file
+
+        write_space_file(folder, file, debug=debug)
+
+
+@app.command(epilog=EXIT_CODES)
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Delete everything in the cache.")] = False,
     cache: options.Cache = None,

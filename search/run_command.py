@@ -9,6 +9,7 @@ from typing import Any
 from search.formatting import format_command
 from spaces.errors import SpaceError
 from spaces.loading import LoadedSpace
+from spaces.open_space import is_open
 from studies.settings import Study
 
 OPTIONS = {"name": "study"}
@@ -85,4 +86,6 @@ def settings_of(loaded: LoadedSpace, typed: Mapping[str, Any] | None = None) -> 
     declared = Study() if loaded.study is None else loaded.study
     if not isinstance(declared, Study):
         raise SpaceError(f"study: got {declared!r}, expected a Study(...) from studies")
+    if is_open(loaded.space) and declared.sampler == Study.sampler:
+        declared = replace(declared, sampler="stepwise")
     return replace(declared, **(typed or {}))

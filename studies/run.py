@@ -11,6 +11,7 @@ from typing import Any
 
 from spaces.errors import NoResultError
 from spaces.loading import LoadedSpace
+from spaces.open_space import is_open
 from spaces.source_fingerprint import keep
 from spaces.space import Space, baseline, resolve
 from spaces.training import METRICS
@@ -31,12 +32,13 @@ from studies.database.workers import WorkerRegistration
 from studies.events import RunListener, StudyOpened
 from studies.export import election
 from studies.export.election import Exporter
+from studies.export.export_folder import is_untested
 from studies.features.inputs import FeatureInputs
 from studies.outcome import Activity, Best, Progress, RunResult
 from studies.preflight import prepare
 from studies.settings import Study
 from studies.stop_request import StopRequest
-from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, ensure_study_folder
+from studies.study_folder import DATABASE_FILE, EXPORT_FOLDER, StudyRef, ensure_study_folder
 from studies.trials.dataset_loader import DatasetLoader
 from studies.trials.repeats import max_distinct_trials
 from studies.trials.run_context import RunContext
@@ -89,7 +91,8 @@ def run(
         stop.deadline = started + timeout
     process = replace(process, started=started)
     try:
-        return _Run(declared, settings, name, url, folder, context, export, process).result()
+        current = _Run(declared, settings, name, url, folder, context, export, process)
+        return replace(current.result(), space=current.declared.space)
     except KeyboardInterrupt:
         if not stop():
             raise
@@ -122,6 +125,11 @@ class _Run:
 
     def result(self) -> RunResult:
         """Run all steps in order."""
+        if is_open(self.declared.space):
+            from studies.planning.plan_study import plan_study
+
+            ref = StudyRef(self.name, self.url, self.folder)
+            self.declared, self.settings = plan_study(self.declared, self.settings, ref, self.context.listener)
         prepared = prepare(
             self.declared,
             self.settings,
@@ -135,7 +143,7 @@ class _Run:
         opened = create_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.for_study(opened.identity)
         self.context = replace(self.context, checkpoints=self.checkpoints)
-        limit = max_distinct_trials(space, opened.study.get_trials(deepcopy=False))
+        limit = max_distinct_trials(space, opened.study.get_trials(deepcopy=False), self.settings.sampler)
         total = int(min(self.settings.trials, limit))
         with translate_errors(self.url), explain_deletion(opened.database, opened.study_id, opened.identity):
             self._apply_limits(opened, total)
@@ -149,7 +157,10 @@ class _Run:
                 result = self._outcome(space, now, before)
                 if not is_over:
                     return replace(result, should_restart=True)
-                return self._export_best(opened, space, result, member) if self._wants_export(result) else result
+                if self._wants_export(result):
+                    return self._export_best(opened, space, result, member)
+                early = self.folder / EXPORT_FOLDER
+                return replace(result, untested=early) if is_untested(early, opened.identity) else result
 
     def _check_time(self) -> None:
         """Raise if the time limit is reached and there is no study of an earlier run."""
@@ -203,7 +214,7 @@ class _Run:
         of_code = [] if opened.resumed else notices_of_code(self.declared.space)
         of_folder = (*election.notices(self.folder / EXPORT_FOLDER, opened.identity), *self.checkpoints.notices())
         notices = [*opened.notices, *found, *of_code, *of_folder]
-        if limit < self.settings.trials:
+        if limit < self.settings.trials and self.settings.sampler != "stepwise":
             kind = "grid" if self.settings.sampler == "grid" else "space"
             notices.append(f"The {kind} has {limit:.0f} recipes: {limit:.0f} trials evaluate all of them.")
         left = self.stop.seconds_left
@@ -222,6 +233,8 @@ class _Run:
 
     def _search(self, opened: OpenStudy, space: Space, member: WorkerRegistration) -> bool:
         """Evaluate trials. Return True if the search is over for this process."""
+        from studies.export.early_export import EarlyExports
+        from studies.planning.step_time import StepTime
         from studies.trials.evaluate import TrialEvaluator
         from studies.workers.worker import Worker
 
@@ -233,6 +246,8 @@ class _Run:
         self._budget.begin()
         dataset = self.context.datasets(resolve(space, baseline(space)))
         reserve_time = partial(reserve_time_for_best, self._budget, opened.study, space, dataset)
+        early = EarlyExports(opened, space, self.folder / EXPORT_FOLDER, self.context)
+        step_time = StepTime(opened.study, space, settings, stop)
         reserve_time(stored_trials.progress(opened.study, settings.trials))
         seconds_to_start = stop.clock() - (self.process.started or stop.clock())
         worker = Worker(
@@ -242,8 +257,8 @@ class _Run:
             queue,
             evaluate,
             self.context,
-            can_start=self._budget.has_time_to_begin,
-            ended=reserve_time,
+            can_start=lambda: self._budget.has_time_to_begin() and step_time.fits(),
+            ended=(reserve_time, early.trial_ended) if self.export else (reserve_time,),
             should_restart=lambda evaluated: (
                 should_restart(self.process, evaluated) and self._budget.has_time_to_restart(seconds_to_start)
             ),

@@ -9,7 +9,7 @@ from spaces.argument_errors import checked_arguments
 from spaces.errors import SpaceError
 from studies.units import memory_bytes, seconds
 
-SAMPLERS = ("tpe", "random", "grid", "gp", "cmaes")
+SAMPLERS = ("tpe", "random", "grid", "stepwise", "gp", "cmaes")
 PRUNERS = ("hyperband", "asha", "median", "none")
 DEVICES = "auto, cpu, or numbers of GPUs such as 0,1"
 MAX_TRIALS = 2**31 - 1
@@ -29,7 +29,8 @@ class Study:
         timeout: Time limit of the whole command, with retraining, test and export, in seconds or as text: `90s`,
             `30m`, `2h`, `1h30m`; None for no limit. It counts from the start of the command that starts the study;
             workers that join later share it. A later run has its own.
-        sampler: `tpe` (default), `random`, `grid` (requires a step for every `Float`), `gp` or `cmaes`.
+        sampler: `tpe` (default), `random`, `grid` (requires a step for every `Float`), `gp`, `cmaes`, or `stepwise`
+            (changes one parameter at a time, from the best trial so far), the default of `search run FOLDER`.
         pruner: `hyperband` (default), `asha`, `median` or `none`.
         seed: Random seed of every trial's sampling, weights and order of images.
         name: Name of the study; None takes the space's.

@@ -1,6 +1,7 @@
 """`search show`: shows the parameters, the baseline and the size of a space."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from search.display.messages import baseline_lines, search_lines, space_lines
 from search.display.screen import print_lines
@@ -12,9 +13,11 @@ from search.run_command import settings_of
 from spaces import KerasTunerModel
 from spaces.held_out import with_test
 from spaces.loading import load
+from spaces.open_space import is_open
 from spaces.parameters import Scalar
 from spaces.space import Space
 from spaces.table import Row, rows
+from studies.settings import Study
 
 
 def show_space(target: str, data: str | None = None, test: str | None = None) -> None:
@@ -34,8 +37,16 @@ def show_space(target: str, data: str | None = None, test: str | None = None) ->
     with spinner("Loading the space", debug=False):
         loaded = load(target, data)
         loaded = loaded if test is None else with_test(loaded, test)
+        settings, reasons = settings_of(loaded), tuple[str, ...]()
+        if is_open(loaded.space):
+            from studies.planning.photos import plan_photos
+
+            plan = plan_photos(loaded.space, loaded.folder)
+            loaded, reasons = replace(loaded, space=plan.space), plan.reasons
+            settings = replace(settings, sampler=Study.sampler) if is_open(plan.space) else settings
     print_lines([("name", escape_text(loaded.name)), ("data", escape_text(repr(loaded.space.data)))])
-    print_lines([*space_lines(loaded.space), *search_lines(settings_of(loaded))])
+    print_lines([("plan", escape_text(reason)) for reason in reasons])
+    print_lines([*space_lines(loaded.space), *search_lines(settings)])
     print_line()
     hyperparameters, defaults = _hyperparameters(loaded.space)
     _table([*rows(loaded.space), *hyperparameters])

@@ -64,7 +64,7 @@ def search_loaded(
         result = run_study(
             loaded, study, output=call.output, export=call.export, listener=screen, stop=stop, process=process
         )
-    return result, {**baseline(loaded.space), **_hyperparameters(loaded.space, result)}
+    return result, {**baseline(result.space or loaded.space), **_hyperparameters(loaded.space, result)}
 
 
 def _hyperparameters(space: Space, result: RunResult) -> Mapping[str, Scalar]:

@@ -13,10 +13,14 @@ def accelerators() -> tuple[str, ...]:
     return tuple(name for name in keras.distribution.list_devices() if not name.lower().startswith("cpu"))
 
 
+def cpu_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def describe_device() -> str:
     """Return the devices and the backend in words."""
-    names = accelerators()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    names, cores = accelerators(), cpu_cores()
     device = ", ".join(names) if names else f"{cores} CPU core{'s' if cores > 1 else ''}"
     return f"{device} ({keras.backend.backend()})"
 

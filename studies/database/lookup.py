@@ -1,15 +1,18 @@
 """Finds existing studies and opens them without creating anything."""
 
 import contextlib
+import json
 from pathlib import Path
 
 import optuna
 
-from spaces.errors import StudyError
+from spaces.canonical import from_json
+from spaces.errors import SpaceError, StudyError
+from spaces.space import Space
 from studies.database.connection import open_storage
 from studies.database.errors import translate_errors
 from studies.database.identities import identity_of
-from studies.database.open_study import FINGERPRINT, OpenStudy
+from studies.database.open_study import FINGERPRINT, SETTINGS, SPACE, OpenStudy
 from studies.database.tables import has_tables
 from studies.database.transactions import Database
 from studies.database.urls import sqlite_url
@@ -71,6 +74,21 @@ def open_study(ref: StudyRef, *, readonly: bool = True, retry_timeout: float = R
             identity = database.read(lambda connection: identity_of(connection, study_id)) if has_own_tables else None
             on_error.pop_all()
             return OpenStudy(study, ref.url, database, (identity if FINGERPRINT in study.user_attrs else None) or "")
+
+
+def stored_space(ref: StudyRef) -> tuple[Space, str] | None:
+    """Return the space and the sampler of a study; None if they cannot be read, or if the space holds functions."""
+    try:
+        opened = open_study(ref)
+    except StudyError:
+        return None
+    try:
+        attributes = opened.study.user_attrs
+        return from_json(json.loads(attributes[SPACE])), str(attributes[SETTINGS]["sampler"])
+    except (KeyError, TypeError, ValueError, SpaceError):
+        return None
+    finally:
+        opened.database.engine.dispose()
 
 
 def open_database(url: str) -> tuple[optuna.storages.RDBStorage, bool]:

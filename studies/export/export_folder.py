@@ -86,6 +86,18 @@ def study_of(export: Path) -> str:
     return found if isinstance(found, str) else ""
 
 
+def is_tested(export: Path, identity: str) -> bool:
+    """Return True if a folder holds a tested export of a study."""
+    found = read_metrics(export)
+    return found.get(STUDY_ID) == identity and bool(found.get("test"))
+
+
+def is_untested(export: Path, identity: str) -> bool:
+    """Return True if a folder holds an export of a study that is not yet tested."""
+    found = read_metrics(export)
+    return found.get(STUDY_ID) == identity and not found.get("test")
+
+
 def previous_export(folder: Path) -> Path:
     """Return the path of the earlier export during its replacement."""
     return folder.with_name(f".{folder.name}.previous")

@@ -88,7 +88,7 @@ def retrain_and_export(
     """
     started = time.monotonic()
     features, checkpoints, listener = context.features, context.checkpoints, context.listener
-    final = _FinalTraining(summary, dataset, context).final(retrains)
+    final = FinalTraining(summary, dataset, context).final(retrains)
     if final is None:
         return None
     retrained = time.monotonic()
@@ -108,7 +108,7 @@ def retrain_and_export(
         }
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         tested = {"weights": final.weights, "test": scores.to_json(), "features": compared}
-        return {**_search_metrics(summary), **tested, "exports": exports, "seconds": rounded}
+        return {**search_metrics(summary), **tested, "exports": exports, "seconds": rounded}
 
     exported = export_model(
         model,
@@ -131,7 +131,7 @@ def retrain_and_export(
 
 
 @dataclass(frozen=True)
-class _FinalTraining:
+class FinalTraining:
     """Training of the final model, with the arguments of `retrain_and_export`."""
 
     summary: SearchSummary
@@ -146,7 +146,7 @@ class _FinalTraining:
         if self.context.stop.requested:
             return None
         # Without the trial's weights, a short retraining is better than no model.
-        return self._from_trial() or retrained or self._retrain_best()
+        return self.from_trial() or retrained or self._retrain_best()
 
     def _retrain_best(self) -> FinalModel | None:
         inputs = _prepare_inputs(self.context, self.summary.recipe, self.dataset)
@@ -161,7 +161,7 @@ class _FinalTraining:
         }
         return FinalModel(trained.model, inputs, weights)
 
-    def _from_trial(self) -> FinalModel | None:
+    def from_trial(self) -> FinalModel | None:
         """Return the best trial's model with the weights of its best epoch; None if they were not saved."""
         best, recipe = self.summary.best, self.summary.recipe
         checkpoints, features = self.context.checkpoints, self.context.features
@@ -235,7 +235,8 @@ def _retraining_checkpoints(
     return checkpoints.for_trial(summary.best.number, fingerprint, summary.attempt) if checkpoints else None
 
 
-def _search_metrics(summary: SearchSummary) -> dict[str, Any]:
+def search_metrics(summary: SearchSummary) -> dict[str, Any]:
+    """Return what `metrics.json` says about the search."""
     return {
         "study": summary.study,
         STUDY_ID: summary.identity,

@@ -69,12 +69,9 @@ def imagenet_file(
     Raises:
         ModelError: There are no such weights, several files fit, or the download failed.
     """
-    if found := file_in_folder(record, image_shape, network):
+    if found := local_imagenet_file(record, image_shape, network):
         return found
     wanted = keras_file(record.name, record.alpha, image_shape)
-    cached = keras_cache() / wanted.name
-    if is_complete(cached, wanted):
-        return cached
     try:
         return download(wanted, keras_cache(), notice)
     except ModelError as error:
@@ -82,6 +79,15 @@ def imagenet_file(
             f"backbone: no ImageNet weights of {record.name}: {error}\nhint: put {wanted.name} into a folder and set "
             f'{FOLDER_ENV} to it, or pass a file: Pretrained("{record.name}", weights="FILE")'
         ) from error
+
+
+def local_imagenet_file(record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model]) -> Path | None:
+    """Return the file with a network's ImageNet weights on this machine, or None; the arguments are those above."""
+    if found := file_in_folder(record, image_shape, network):
+        return found
+    wanted = keras_file(record.name, record.alpha, image_shape)
+    cached = keras_cache() / wanted.name
+    return cached if is_complete(cached, wanted) else None
 
 
 def file_in_folder(record: Pretrained, image_shape: Shape, network: Callable[[], keras.Model]) -> Path | None:

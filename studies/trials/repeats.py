@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from spaces.keras_tuner import KerasTunerModel
 from spaces.parameters import Scalar
-from spaces.space import Recipe, Space, combinations
+from spaces.space import Recipe, Space, baseline, combinations
 from studies.database.claims import TrialQueue
 from studies.database.reservations import reserve
 from studies.database.stored_trials import ended_assignments, key_of, params_of
@@ -22,9 +22,11 @@ from studies.trials.samplers import (
     grid_assignments,
     initial_assignments,
     make_sampler,
+    max_trials,
     suggest,
     trial_seed,
 )
+from studies.trials.stepwise import next_assignment
 
 MAX_SUGGESTIONS = 5
 """Number of times that a sampler is asked again when it suggests a recipe that was tried."""
@@ -35,9 +37,14 @@ def size_of(space: Space) -> float:
     return math.inf if isinstance(space.model, KerasTunerModel) else combinations(space)
 
 
-def max_distinct_trials(space: Space, trials: Sequence[FrozenTrial]) -> float:
-    """Return the number of trials of a study once each recipe has one; some recipes may have been tried twice."""
+def max_distinct_trials(space: Space, trials: Sequence[FrozenTrial], sampler: str = "") -> float:
+    """Return the number of trials of a study once each recipe has one; some recipes may have been tried twice.
+
+    A `stepwise` sampler ends after its last step.
+    """
     size = size_of(space)
+    if sampler == "stepwise":
+        return min(size, max_trials(space, sampler))
     if math.isinf(size):
         return size
     recipes = ended_assignments(trials)
@@ -76,6 +83,8 @@ class Recipes:
             RefusedValues: It was enqueued with values that the space does not have.
         """
         keeps_recipe = self._keeps_recipe(claimed)
+        if self.settings.sampler == "stepwise" and not keeps_recipe and (step := self._next_step(claimed)):
+            claimed.ask_again(claimed.trial.study.sampler, step)
         recipe = suggest(claimed.trial, self.space)
         if not self.can_repeat:
             return recipe
@@ -110,13 +119,21 @@ class Recipes:
         return False
 
     def _suggest_again(self, claimed: ClaimedTrial, attempt: int) -> Recipe:
-        if self.settings.sampler == "grid":
-            assignment = self._untried(claimed)
+        if self.settings.sampler in ("grid", "stepwise"):
+            assignment = self._next_step(claimed) if self.settings.sampler == "stepwise" else None
+            assignment = assignment or self._untried(claimed)
             claimed.ask_again(claimed.trial.study.sampler, assignment or {})
         else:
             seed = trial_seed(self.settings.seed, claimed.number, attempt)
             claimed.ask_again(make_sampler(self.settings.sampler, seed), {})
         return suggest(claimed.trial, self.space)
+
+    def _next_step(self, claimed: ClaimedTrial) -> Mapping[str, Scalar] | None:
+        """Return the best assignment so far with the next step of the space; None if every step was tried."""
+        others = ended_assignments(claimed.trial.study.get_trials(deepcopy=False), but=claimed.number)
+        best = claimed.best_so_far()
+        first = baseline(self.space) if best is None else best.params
+        return next_assignment(self.space, claimed.number, first, {*others.values()})
 
     def _untried(self, claimed: ClaimedTrial) -> Mapping[str, Scalar] | None:
         """Return an assignment that no trial has: the next one of a grid, else one drawn with the trial's seed."""

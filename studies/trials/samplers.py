@@ -21,6 +21,7 @@ from studies.database.errors import DATABASE_ERRORS
 from studies.database.imported import distribution_of
 from studies.database.stored_trials import PARAMS, params_of
 from studies.trials.cmaes import SafeCmaEsSampler
+from studies.trials.stepwise import steps
 
 MAX_GRID_SIZE = 100_000
 
@@ -144,6 +145,8 @@ def initial_assignments(space: Space, sampler: str, seed: int) -> list[dict[str,
 
 def max_trials(space: Space, sampler: str) -> float:
     """Return the number of different trials: the size of a grid, else infinity."""
+    if sampler == "stepwise":
+        return 1 + len(steps(space))
     if sampler != "grid":
         return math.inf
     if isinstance(space.model, KerasTunerModel):
@@ -207,6 +210,8 @@ SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     # The grid itself is fixed before the search; this draws what comes after it.
     "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    # The steps depend on the trials so far; this draws what comes after them.
+    "stepwise": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "gp": _gp_sampler,
     "cmaes": lambda seed: SafeCmaEsSampler(seed=seed, warn_independent_sampling=False),
 }

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,7 +44,7 @@ class Worker:
         evaluate: Evaluates one trial: takes the claimed trial, its recipe and the progress before it.
         context: What all parts of the run share.
         can_start: Returns True if there is time for one more trial.
-        ended: Called with the progress after each trial.
+        ended: Called one after the other with the progress after each trial.
         should_restart: Takes the number of evaluated trials; returns True if a new process should continue.
         wait: Waits for a number of seconds.
     """
@@ -56,7 +56,7 @@ class Worker:
     evaluate: Evaluate
     context: RunContext
     can_start: Callable[[], bool] = lambda: True
-    ended: Callable[[Progress], None] = lambda progress: None
+    ended: Sequence[Callable[[Progress], None]] = ()
     should_restart: Callable[[int], bool] = lambda evaluated: False
     wait: Callable[[float], None] = time.sleep
 
@@ -96,9 +96,10 @@ class Worker:
 
     def _max_trials(self) -> float:
         """Return the number of trials that can differ, which a finite space limits."""
-        if math.isinf(size_of(self.space)):
+        if math.isinf(size_of(self.space)) and self.settings.sampler != "stepwise":
             return math.inf
-        return max_distinct_trials(self.space, self.opened.study.get_trials(deepcopy=False))
+        trials = self.opened.study.get_trials(deepcopy=False)
+        return max_distinct_trials(self.space, trials, self.settings.sampler)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return make_sampler(self.settings.sampler, trial_seed(self.settings.seed, number))
@@ -117,7 +118,8 @@ class Worker:
         finally:
             self.context.activity.show(Activity.BETWEEN_TRIALS)
         now = self.opened.progress(claimed.claim.trial_budget)
-        self.ended(now)
+        for call in self.ended:
+            call(now)
         self.context.listener.on_trial_ended(TrialEnded(claimed.number, outcome, now))
         self._require_success(now)
 
