@@ -34,7 +34,7 @@ from studies.trials.samplers import trial_seed
 FIRST_AFTER_SECONDS = 30.0
 """Time after which a network has its first early export; a linear head has it at once."""
 
-MAX_FRACTION = 0.1
+MAX_FRACTION = 0.2
 """Largest part of the run that early exports may take, after the first."""
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """The pretrained networks that a plan may use, in the order in which it tries them on this machine."""
 
+import itertools
 from dataclasses import dataclass
 
 import keras
@@ -71,9 +72,8 @@ def find_networks(on_gpu: bool) -> tuple[tuple[PlanNetwork, ...], str]:
         The networks, the first one to start with; and why there is none, or an empty text.
     """
     candidates = GPU_NETWORKS if on_gpu else CPU_NETWORKS
-    found = [network for network in candidates if _is_here(network)][:2]
-    if found:
-        return tuple(found), ""
+    if found := tuple(itertools.islice(filter(_is_here, candidates), 2)):
+        return found, ""
     first = candidates[0]
     try:
         imagenet_file(first.record, _SHAPE, lambda: _build(first), lambda line: None)

@@ -72,11 +72,11 @@ def test_each_best_trial_is_exported_once_and_the_last_trial_not_at_all(early):
     assert made.done == [0, 1]
 
 
-def test_early_exports_take_a_tenth_of_the_run(early):
+def test_early_exports_take_a_fifth_of_the_run(early):
     """After an expensive export the next one waits."""
     made = early(LINEAR)
     made.seconds = 5.0
-    for number, seconds in ((0, 1.0), (1, 30.0), (2, 60.0)):
+    for number, seconds in ((0, 1.0), (1, 20.0), (2, 60.0)):
         ended(made, number, seconds)
     assert made.done == [0, 2]
 
