@@ -41,6 +41,9 @@ MAX_FEATURES_FRACTION = 0.5
 """Largest part of the time left that the features of the first trial may take."""
 
 
+SHORT_RETRAINING_SECONDS = 1.0
+"""A retraining of at most this time, such as that of a linear head, is done whatever time is left."""
+
 MAX_HEAD_FRACTION = 0.6
 """Largest part of the time left that the features of the first linear head may take; fewer images are used then."""
 
@@ -191,7 +194,8 @@ class TimeBudget:
         """Release the reserve for what follows the search; return True if there is time to retrain."""
         self.stop.end_search()
         self.stop.reserve_seconds = self._export
-        return has_time_to_retrain(self.stop.seconds_left, self._retraining, self._export)
+        is_short = self._retraining <= SHORT_RETRAINING_SECONDS
+        return is_short or has_time_to_retrain(self.stop.seconds_left, self._retraining, self._export)
 
     def can_measure_batch(self, batches: int) -> bool:
         """Return True to measure one more batch of a model that was stopped within its first epoch."""

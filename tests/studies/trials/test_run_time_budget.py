@@ -165,6 +165,24 @@ def test_trial_begins_only_with_time_for_more_than_its_start(time, budget):
     assert not made.has_time_to_begin()
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(0.2, True), (5.0, False)])
+def test_retraining_of_a_head_needs_no_time_left(time, budget, seconds, expected):
+    """One that takes less than a second is done even at the limit."""
+    made = budget(100.0)
+    time.now = 99.0
+    made.best_is(Costs(seconds, 0.0, 0.01, 20, is_whole=False), (1, 0), 1.0, test_images=10)
+    assert made.end_search() == expected
+
+
+def test_first_head_waits_for_features_for_a_part_of_the_time(budget):
+    """It is solved on fewer images otherwise; once a trial is complete, the limit ends the computation."""
+    made = budget(100.0)
+    assert made.has_time_for_features(59.0, COSTS)
+    assert not made.has_time_for_features(61.0, COSTS)
+    made.best_is(COSTS, (1, 0), 1.0, test_images=0)
+    assert made.has_time_for_features(61.0, COSTS)
+
+
 def test_first_trial_waits_for_features_if_it_cannot_train_on_images(budget):
     """Where neither fits, they are computed for the next run."""
     made = budget(100.0)
