@@ -171,7 +171,7 @@ class FinalTraining:
         if saved.state.get(PATH) == IMAGES:
             inputs = image_inputs(self.dataset, self.context.folder)
         else:
-            inputs = features.for_trial(recipe, self.dataset)
+            inputs = features.for_weights(recipe, self.dataset)
         model = build_with_weights(saved_weights(saved), recipe, inputs)
         if model is None:
             return None

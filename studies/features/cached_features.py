@@ -111,6 +111,10 @@ class CachedFeatures:
         self._images_after = images_after
         return _joined(recipe, lambda each, mirrored: self._cached(each, split, views, mirrored))
 
+    def stored(self, recipe: Recipe, split: Split) -> np.ndarray | None:
+        """Return the features of a split if they were computed before; None if not."""
+        return _joined(recipe, lambda each, mirrored: self._found(self._key(each, split, 0, mirrored)))
+
     def units(self, recipe: Recipe, split: Split, views: int = 0) -> tuple[int, ...]:
         """Return the number of features of each network; those of the split were computed before."""
         parts = (self._cached(replace(recipe, backbone=part), split, views, False) for part in recipe.backbone.parts)
@@ -118,10 +122,12 @@ class CachedFeatures:
 
     def of_images(self, recipe: Recipe, images: np.ndarray) -> np.ndarray:
         """Return the features of a few images, which are not stored."""
-        found = _joined(
-            recipe,
-            lambda each, mirrored: compute_in_memory(self._made(each, images).features_of(images, mirrored=mirrored)),
-        )
+
+        def compute(each: Recipe, mirrored: bool) -> np.ndarray:
+            extractor = replace(self._made(each, images), progress=lambda done, total: None)
+            return compute_in_memory(extractor.features_of(images, mirrored=mirrored))
+
+        found = _joined(recipe, compute)
         if found is None:
             raise ValueError("the features of these images are too large")
         return found
@@ -151,13 +157,18 @@ class CachedFeatures:
                 raise TooSlowError
         self.progress(done, total)
 
-    def _cached(self, recipe: Recipe, split: Split, views: int, mirrored: bool) -> np.ndarray | None:
-        root = cache_root(self.cache)
+    def _key(self, recipe: Recipe, split: Split, views: int, mirrored: bool) -> str:
         if split not in self._contents:
-            self._contents[split] = content_digest(split.images, root)
-        key = features_key(recipe, split.images, self._contents[split], self.folder, views, mirrored=mirrored)
+            self._contents[split] = content_digest(split.images, cache_root(self.cache))
+        return features_key(recipe, split.images, self._contents[split], self.folder, views, mirrored=mirrored)
+
+    def _found(self, key: str) -> np.ndarray | None:
+        return self._open_arrays[key] if key in self._open_arrays else load_features(cache_root(self.cache), key)
+
+    def _cached(self, recipe: Recipe, split: Split, views: int, mirrored: bool) -> np.ndarray | None:
+        root, key = cache_root(self.cache), self._key(recipe, split, views, mirrored)
         if key not in self._open_arrays:
-            found = load_features(root, key)
+            found = self._found(key)
             if found is None:
                 from studies.models.layers import all_layers
 

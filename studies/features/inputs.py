@@ -77,6 +77,24 @@ class FeatureInputs:
         """
         return self._prepare(recipe, dataset, views_of_validation=_views(recipe))
 
+    def for_weights(self, recipe: Recipe, dataset: Dataset) -> TrainingInputs:
+        """Return inputs of one image that have the form of a trial's, to build the model of saved weights.
+
+        Raises:
+            ModelError: The backbone cannot be built, or its weights are missing or do not fit.
+        """
+        path, views = training_input(recipe), _views(recipe)
+        if path == IMAGES:
+            return image_inputs(dataset, self.folder)
+        from studies.features.heads import build_head
+
+        features = self._cached.of_images(recipe, np.asarray(dataset.train.images[:1]))
+        self._cached.release()
+        if views:
+            features = np.repeat(features[:, None], views, axis=1)
+        split = Split(features, dataset.train.labels[:1])
+        return TrainingInputs(split, None, build_head, path, len(dataset.classes), self.folder)
+
     @property
     def backbone_costs(self) -> Costs:
         """Costs of the frozen backbone that this run used last, or an estimate."""
@@ -102,7 +120,8 @@ class FeatureInputs:
     ) -> dict[str, Any]:
         """Compare the full network's probabilities with those of its head on features.
 
-        Uses validation images with the features of the search, to detect features of other images or other weights.
+        Uses validation images with the features of the search, if these are stored, to detect features of other images
+        or other weights.
 
         Args:
             inference: The full network, from images to probabilities.
@@ -120,7 +139,7 @@ class FeatureInputs:
 
         chosen = spaced_rows(len(dataset.validation))
         pictures = np.asarray(dataset.validation.images[chosen])
-        used = self._cached.of_split(recipe, dataset.validation)
+        used = self._cached.stored(recipe, dataset.validation)
         features = self._cached.of_images(recipe, pictures) if used is None else used[chosen]
         self._cached.release()
         head = head_probabilities(recipe, trained, features, len(dataset.classes))
