@@ -11,7 +11,7 @@ from studies.data.dataset import Dataset
 from studies.data.folds import check_folds
 from studies.settings import Study
 from studies.trials.run_context import RunContext
-from studies.trials.samplers import max_trials
+from studies.trials.samplers import initial_assignments, max_trials
 from studies.trials.space_checks import (
     check_fine_tuning,
     check_hypermodel,
@@ -76,6 +76,7 @@ def prepare(
     space = with_data_defaults(replace(declared.space, precision=precision), len(dataset.train))
     space = with_default_folds(space, dataset)
     max_trials(space, settings.sampler)
+    initial_assignments(space, settings.sampler, settings.seed, settings.first)
     require_backend()
     # Keras is imported only where it is needed.
     from studies.models.weights_check import prepare_weights

@@ -240,7 +240,7 @@ class _Run:
 
         settings, stop = self.settings, self.stop
         self._cpu_seconds = time.thread_time() - self._cpu_at_start
-        points = initial_assignments(space, settings.sampler, settings.seed)
+        points = initial_assignments(space, settings.sampler, settings.seed, settings.first)
         queue = TrialQueue(opened.database, member, points, settings.retries)
         evaluate = TrialEvaluator(self.context, self._budget, exports=self.export)
         self._budget.begin()

@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any
 
 from spaces.argument_errors import checked_arguments
 from spaces.errors import SpaceError
+from spaces.scalars import Scalar, short_repr, to_python
 from studies.units import memory_bytes, seconds
 
 SAMPLERS = ("tpe", "random", "grid", "stepwise", "gp", "cmaes")
@@ -31,6 +33,8 @@ class Study:
             workers that join later share it. A later run has its own.
         sampler: `tpe` (default), `random`, `grid` (requires a step for every `Float`), `gp`, `cmaes`, or `stepwise`
             (changes one parameter at a time, from the best trial so far), the default of `search run FOLDER`.
+        first: Recipes to evaluate right after the baseline, before the sampler chooses. Each is a dict of parameters by
+            dotted name, as `search show` prints them; parameters that are left out have their defaults.
         pruner: `hyperband` (default), `asha`, `median` or `none`.
         seed: Random seed of every trial's sampling, weights and order of images.
         name: Name of the study; None takes the space's.
@@ -62,6 +66,7 @@ class Study:
     trials: int = 30
     timeout: float | str | None = None
     sampler: str = "tpe"
+    first: Sequence[Mapping[str, Scalar]] = ()
     pruner: str = "hyperband"
     seed: int = 0
     name: str | None = None
@@ -88,6 +93,7 @@ class Study:
         _whole("seed", self.seed, 0)
         _whole("retries", self.retries, 0)
         _one_of("sampler", self.sampler, SAMPLERS)
+        object.__setattr__(self, "first", _recipes(self.first))
         _one_of("pruner", self.pruner, PRUNERS)
         object.__setattr__(self, "timeout", None if self.timeout is None else seconds(self.timeout))
         if self.name is not None and not valid_name(self.name):
@@ -124,6 +130,13 @@ def valid_devices(devices: Any) -> bool:
 def valid_name(name: Any) -> bool:
     """Return True if a study can have this name, which is also that of its folder."""
     return isinstance(name, str) and re.fullmatch(r"[\w][\w.-]{0,99}", name) is not None and name not in (".", "..")
+
+
+def _recipes(value: Any) -> tuple[dict[str, Scalar], ...]:
+    for recipe in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(recipe, Mapping) or not all(isinstance(name, str) for name in recipe):
+            raise SpaceError(f"first: got {short_repr(recipe)}, expected dicts of parameters by dotted name")
+    return tuple({name: to_python(each) for name, each in recipe.items()} for recipe in value)
 
 
 def _whole(name: str, value: Any, low: int, high: float = math.inf) -> None:

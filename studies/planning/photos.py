@@ -9,6 +9,8 @@ from typing import Any
 from spaces.backbones import Pretrained
 from spaces.data import ImageFolder
 from spaces.heads import LINEAR_DEFAULTS, MIRROR, Linear
+from spaces.parameters import Choice as AnyChoice
+from spaces.parameters import Int
 from spaces.space import Space
 from spaces.typed_parameters import Choice
 from studies.backend.device_info import accelerators, cpu_cores, describe_device
@@ -21,6 +23,12 @@ from studies.planning.step_time import expected_seconds
 
 MIN_SIDE = 40
 """Photos of at most this median side are too small for networks that were trained on larger ones."""
+
+MAX_OUTPUTS_FOR_STRENGTHS, MAX_OUTPUTS = 50_000, 500_000
+"""Photos times classes above which one strength is tried instead of five, and above which no head is solved: the time
+grows with both, to about two minutes a trial on two CPU cores."""
+
+DEFAULT_STRENGTH = 30.0
 
 FIRST_SIZE, SECOND_SIZE = 160, 224
 _SAMPLED_FILES = 200
@@ -55,16 +63,19 @@ def plan_photos(space: Space, folder: Path) -> Plan:
     layout = resolve_layout(data, folder)
     listing = list_images(layout.roots, data.classes)
     files = [file.path for file in listing.files if file.split == TRAIN]
-    side = _median_side(files)
+    side = _declared_side(data.image_size) or _median_side(files)
+    outputs = len(files) * len(listing.classes)
     count = f"{len(files):,} images, {len(listing.classes):,} classes, {describe_device().partition(' (')[0]}"
     if side <= MIN_SIDE:
         reason = f"images of {side} pixels are too small for networks that were trained on photos"
         return Plan(space, (f"{count}: train from scratch, since {reason}",))
+    if outputs > MAX_OUTPUTS:
+        return Plan(space, (f"{count}: train from scratch, since a head for so many classes takes long to solve",))
     networks, missing = find_networks(on_gpu=bool(accelerators()))
     if not networks:
         reason = f"there are no pretrained weights: {missing}"
         return Plan(space, (f"{count}: train from scratch, since {reason}", WEIGHTS_HINT))
-    planned = replace(space, data=_sized(data), backbone=_backbone(networks), **LINEAR_DEFAULTS)
+    planned = replace(space, data=_sized(data), backbone=_backbone(networks, outputs), **LINEAR_DEFAULTS)
     return Plan(planned, (f"{count}: start with a frozen {networks[0].name}", *_reasons(planned, networks, len(files))))
 
 
@@ -73,13 +84,14 @@ def _sized(data: ImageFolder) -> ImageFolder:
     return data if data.image_size is not None else replace(data, image_size=Choice(FIRST_SIZE, SECOND_SIZE))
 
 
-def _backbone(networks: Sequence[PlanNetwork]) -> Any:
-    head = Linear(views=Choice(None, MIRROR))
+def _backbone(networks: Sequence[PlanNetwork], outputs: int) -> Any:
+    strength = None if outputs <= MAX_OUTPUTS_FOR_STRENGTHS else DEFAULT_STRENGTH
+    head = Linear(strength=strength, views=Choice(None, MIRROR))
     first = replace(networks[0].record, head=head)
     if len(networks) == 1:
         return first
     names, alphas = [network.name for network in networks], [network.alpha for network in networks]
-    return Choice(first=first, both=Pretrained(names, alpha=alphas, head=head))
+    return Choice(first, Pretrained(names, alpha=alphas, head=head))
 
 
 def _reasons(space: Space, networks: Sequence[PlanNetwork], images: int) -> list[str]:
@@ -94,6 +106,15 @@ def _reasons(space: Space, networks: Sequence[PlanNetwork], images: int) -> list
         seconds = expected_seconds(space, images, cpu_cores())
         found[-1] += f" (about {10 * round(seconds / 10):d} seconds in all, without a --timeout)"
     return [f"then, each kept only if cross-validation is better: {', '.join(found)}"]
+
+
+def _declared_side(size: Any) -> Any:
+    """Return the smallest side that a declared image size can have; None if none is declared."""
+    if isinstance(size, AnyChoice):
+        return min(filter(None, map(_declared_side, size.options)), default=None)
+    if isinstance(size, Int):
+        return size.low
+    return min(size) if isinstance(size, tuple) else size
 
 
 def _median_side(files: Sequence[str]) -> int:

@@ -83,7 +83,8 @@ class Recipes:
             RefusedValues: It was enqueued with values that the space does not have.
         """
         keeps_recipe = self._keeps_recipe(claimed)
-        if self.settings.sampler == "stepwise" and not keeps_recipe and (step := self._next_step(claimed)):
+        follows_steps = self.settings.sampler == "stepwise" and claimed.number >= len(self.queue.assignments)
+        if follows_steps and not keeps_recipe and (step := self._next_step(claimed)):
             claimed.ask_again(claimed.trial.study.sampler, step)
         recipe = suggest(claimed.trial, self.space)
         if not self.can_repeat:
@@ -133,7 +134,8 @@ class Recipes:
         others = ended_assignments(claimed.trial.study.get_trials(deepcopy=False), but=claimed.number)
         best = claimed.best_so_far()
         first = baseline(self.space) if best is None else best.params
-        return next_assignment(self.space, claimed.number, first, {*others.values()})
+        number = max(1, claimed.number - len(self.queue.assignments) + 1)
+        return next_assignment(self.space, number, first, {*others.values()})
 
     def _untried(self, claimed: ClaimedTrial) -> Mapping[str, Scalar] | None:
         """Return an assignment that no trial has: the next one of a grid, else one drawn with the trial's seed."""

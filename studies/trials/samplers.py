@@ -4,7 +4,7 @@ import itertools
 import math
 import random
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from optuna.exceptions import ExperimentalWarning
 
 from spaces.errors import ModelError, SpaceError
 from spaces.keras_tuner import KerasTunerModel
-from spaces.parameters import Choice, Float, Int, Parameter, Scalar
+from spaces.parameters import MISSING, Choice, Float, Int, Parameter, Scalar
 from spaces.registry import look_up
 from spaces.space import Recipe, Space, baseline, combinations, fill, flatten, resolve
-from studies.database.enqueued import RefusedValues, accept_values, given_values, refuse_unused
+from studies.database.enqueued import RefusedValues, accept_values, given_values, possible_value, refuse_unused
 from studies.database.errors import DATABASE_ERRORS
 from studies.database.imported import distribution_of
 from studies.database.stored_trials import PARAMS, params_of
@@ -130,17 +130,49 @@ def _suggested_values(trial: optuna.Trial, name: str, parameter: Parameter, know
     return bool(first == distribution)
 
 
-def initial_assignments(space: Space, sampler: str, seed: int) -> list[dict[str, Scalar]]:
+def initial_assignments(
+    space: Space, sampler: str, seed: int, chosen: Sequence[Mapping[str, Scalar]] = ()
+) -> list[dict[str, Scalar]]:
     """Return the assignments that are fixed before the study begins, by trial number; the sampler chooses the others.
 
     Trial 0 is the baseline. A grid is fixed as a whole: its other assignments follow in an order drawn from the seed.
+
+    Args:
+        space: The space.
+        sampler: Name of the sampler.
+        seed: Seed of the study.
+        chosen: Recipes of the user, which follow the baseline; parameters that are left out have their defaults.
+
+    Raises:
+        SpaceError: A recipe of the user is not in the space.
     """
-    first = baseline(space)
+    first = [baseline(space)]
+    for index, values in enumerate(chosen):
+        assignment = _completed(space, values, f"first[{index}]")
+        first += [] if assignment in first else [assignment]
     if sampler != "grid":
-        return [first]
-    others = [point for point in grid_assignments(space) if point != first]
+        return first
+    others = [point for point in grid_assignments(space) if point not in first]
     random.Random(seed).shuffle(others)
-    return [first, *others]
+    return [*first, *others]
+
+
+def _completed(space: Space, values: Mapping[str, Scalar], name: str) -> dict[str, Scalar]:
+    """Return a recipe of the user with the defaults of the parameters that are left out."""
+    assignment: dict[str, Scalar] = {}
+
+    def choose(parameter_name: str, parameter: Parameter) -> Scalar:
+        value = values.get(parameter_name, parameter.default)
+        found = possible_value(parameter, value)
+        assignment[parameter_name] = value if found is MISSING else found
+        return assignment[parameter_name]
+
+    try:
+        fill(space, choose)
+        resolve(space, {**values, **assignment})
+    except SpaceError as error:
+        raise SpaceError(f"{name}: {error}") from error
+    return {**values, **assignment}
 
 
 def max_trials(space: Space, sampler: str) -> float:

@@ -94,7 +94,9 @@ def joined(opened: OpenStudy, settings: Study, space: Space = TINY) -> TrialQueu
     """Register a worker of the study and return its queue."""
     member = WorkerRegistration(opened.study_id, "fake")
     member.register(opened.database)
-    return TrialQueue(opened.database, member, initial_assignments(space, settings.sampler, settings.seed))
+    return TrialQueue(
+        opened.database, member, initial_assignments(space, settings.sampler, settings.seed, settings.first)
+    )
 
 
 def beat(opened: OpenStudy, queue: TrialQueue, activity: WorkerActivity | None = None, **options) -> sa.Row:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spaces import Choice, ImageFolder, Linear, Pretrained, Space
+from spaces import Choice, ImageFolder, Int, Linear, Pretrained, Space
 from spaces.errors import DataError, ModelError
 from spaces.open_space import is_open
 from studies.planning import networks, photos
@@ -36,7 +36,7 @@ def test_plan_goes_from_the_fastest_network_upwards(tmp_path, found):
     head = Linear(views=Choice(None, "mirror"))
     first = Pretrained("MobileNetV2", alpha=0.35, head=head)
     both = Pretrained(["MobileNetV2", "MobileNet"], alpha=[0.35, 0.25], head=head)
-    assert made.space.backbone == Choice(first=first, both=both)
+    assert made.space.backbone == Choice(first, both)
     assert made.space.data == ImageFolder("photos", image_size=Choice(160, 224))
     assert made.reasons[0].startswith("7 images, 2 classes, ")
     assert made.reasons[0].endswith(": start with a frozen MobileNetV2")
@@ -59,6 +59,24 @@ def test_small_images_are_trained_from_scratch(tmp_path, found, side):
     made = plan(tmp_path, side)
     assert is_open(made.space)
     assert f"images of {side} pixels are too small" in made.reasons[0]
+
+
+@pytest.mark.parametrize("size", [32, (24, 200), Choice(32, 160), Int(32, 64)])
+def test_declared_size_that_is_too_small_is_kept(tmp_path, found, size):
+    """The user's image size decides, not that of the files."""
+    made = plan(tmp_path, 48, image_size=size)
+    assert is_open(made.space)
+    assert made.space.data.image_size == size
+
+
+@pytest.mark.parametrize(("limit", "strength"), [(20, None), (5, 30.0)])
+def test_many_classes_get_one_strength_or_no_head(tmp_path, found, monkeypatch, limit, strength):
+    """The time to solve a head grows with the photos and the classes."""
+    monkeypatch.setattr(photos, "MAX_OUTPUTS_FOR_STRENGTHS", limit)
+    found(BOTH[0])
+    assert plan(tmp_path).space.backbone.head.strength == strength
+    monkeypatch.setattr(photos, "MAX_OUTPUTS", 5)
+    assert is_open(plan_photos(Space(data=ImageFolder("photos")), tmp_path).space)
 
 
 def test_missing_weights_are_named_once_with_the_way_to_get_them(tmp_path, found):

@@ -31,6 +31,44 @@ def test_grid_holds_every_recipe_once():
     assert len(set(map(repr, recipes))) == len(recipes)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "grid"])
+def test_recipes_of_the_user_follow_the_baseline(tmp_path, sampler):
+    """They come in their order, completed by the defaults; one that was there before is left out."""
+    wanted = [{"dropout": 0.2}, {"backbone": "large", "backbone.large.blocks": 3.0}, {"dropout": 0.2}, {}]
+    points = initial_assignments(FINITE, sampler, 0, wanted)
+    assert points[:3] == [
+        baseline(FINITE),
+        baseline(FINITE) | {"dropout": 0.2},
+        {"backbone": "large", "backbone.large.blocks": 3, "dropout": 0.1},
+    ]
+    assert len(points) == (3 if sampler == "tpe" else SIZE)
+    study = run_tiny(tmp_path, Study(sampler=sampler, trials=5, first=wanted), space=FINITE)
+    assert [trial.params for trial in study.trials[:3]] == points[:3]
+    assert len({str(sorted(trial.params.items())) for trial in study.trials}) == 5
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"dropot": 0.2}, r"first\[0\]: dropot: not a parameter"),
+        ({"dropout": 0.7}, r"first\[0\]: dropout: got 0.7, expected a value of Float"),
+        ({"backbone": "small"}, r"first\[0\]: backbone: got 'small'"),
+        ({"backbone.large.blocks": 2}, r"first\[0\]: backbone.large.blocks: not a parameter of this space under"),
+    ],
+)
+def test_recipe_of_the_user_that_is_not_in_the_space_is_refused(recipe, message):
+    """The message names the recipe, the parameter and what it can be."""
+    with pytest.raises(SpaceError, match=message):
+        initial_assignments(FINITE, "tpe", 0, [recipe])
+
+
+@pytest.mark.parametrize("first", [[1], {"dropout": 0.1}, "dropout", [{1: 2}]])
+def test_recipes_of_the_user_are_dicts(first):
+    """Anything else is an error of the settings."""
+    with pytest.raises(SpaceError, match="first: got"):
+        Study(first=first)
+
+
 def test_grid_requires_steps():
     """A real number without a step has no grid; the message names it."""
     with pytest.raises(SpaceError, match=r"^dropout: the grid sampler requires a step"):
