@@ -133,9 +133,10 @@ def valid_name(name: Any) -> bool:
 
 
 def _recipes(value: Any) -> tuple[dict[str, Scalar], ...]:
-    for recipe in value if isinstance(value, list | tuple) else [value]:
-        if not isinstance(recipe, Mapping) or not all(isinstance(name, str) for name in recipe):
-            raise SpaceError(f"first: got {short_repr(recipe)}, expected dicts of parameters by dotted name")
+    recipes = value if isinstance(value, list | tuple) else (value,)
+    are_dicts = all(isinstance(each, Mapping) and all(isinstance(name, str) for name in each) for each in recipes)
+    if recipes is not value or not are_dicts:
+        raise SpaceError(f"first: got {short_repr(value)}, expected a list of dicts of parameters by dotted name")
     return tuple({name: to_python(each) for name, each in recipe.items()} for recipe in value)
 
 

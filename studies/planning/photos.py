@@ -25,8 +25,8 @@ MIN_SIDE = 40
 """Photos of at most this median side are too small for networks that were trained on larger ones."""
 
 MAX_OUTPUTS_FOR_STRENGTHS, MAX_OUTPUTS = 50_000, 500_000
-"""Photos times classes above which one strength is tried instead of five, and above which no head is solved: the time
-grows with both, to about two minutes a trial on two CPU cores."""
+"""Photos times classes above which one strength is tried instead of five, and above which no head is solved, since the
+time grows with both. Chosen by judgement, not by measurement."""
 
 DEFAULT_STRENGTH = 30.0
 

@@ -23,7 +23,8 @@ from tests.support.fakes import joined
 def connections_to(url):
     """Return the number of connections to a PostgreSQL database."""
     engine = sa.create_engine(sa.make_url(url).set(database="postgres"), poolclass=sa.NullPool)
-    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name"
+    # The server's own processes, such as autovacuum, come and go.
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND backend_type = 'client backend'"
     with engine.connect() as connection:
         return connection.scalar(sa.text(count), {"name": sa.make_url(url).database})
 
