@@ -177,6 +177,12 @@ class Pretrained(Record):
             SpaceError: There are not as many weights or widths as networks, or two networks are the same.
         """
         if not isinstance(self.name, tuple):
+            for field_name in ("weights", "alpha"):
+                if isinstance(getattr(self, field_name), tuple):
+                    raise SpaceError(
+                        f"Pretrained({field_name}=...): got a list for one network\n"
+                        "hint: to try several values, write Choice(...)"
+                    )
             return (self,)
         count = len(self.name)
         lists = [value if isinstance(value, tuple) else (value,) * count for value in (self.weights, self.alpha)]

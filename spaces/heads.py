@@ -1,5 +1,6 @@
 """The heads of a frozen `Pretrained` network other than dense layers that the optimizer trains."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -62,6 +63,20 @@ def apply_linear_defaults(space: Any) -> None:
         for name, value in LINEAR_DEFAULTS.items():
             if getattr(space, name) == space.__dataclass_fields__[name].default:
                 object.__setattr__(space, name, value)
+
+
+def without_unused(space: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a recipe of a space, with the defaults of those that its `Linear` head does not use.
+
+    Only a space that has other heads as well can have other values there.
+    """
+    if has_linear_head(space.backbone) or not has_linear_head(values["backbone"]):
+        return values
+    unused = {name: LINEAR_DEFAULTS.get(name, space.__dataclass_fields__[name].default) for name in WITHOUT_EFFECT}
+    augment = values["augment"]
+    if augment is not None and augment.cached_views is None:
+        unused["augment"] = None
+    return {**values, **unused}
 
 
 def conflict_with_head(space: Any) -> str | None:

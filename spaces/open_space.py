@@ -4,7 +4,8 @@ from spaces.data import ImageFolder
 from spaces.heads import WITHOUT_EFFECT
 from spaces.space import DEFAULT_BACKBONE, Space
 
-_FIELDS = (*WITHOUT_EFFECT, "augment", "folds", "from_logits")
+PLANNED = (*WITHOUT_EFFECT, "augment", "folds", "from_logits")
+"""The fields besides the network and the image size that a plan chooses."""
 
 
 def is_open(space: Space) -> bool:
@@ -14,5 +15,5 @@ def is_open(space: Space) -> bool:
     return (
         isinstance(space.data, ImageFolder)
         and leaves_network_open
-        and all(getattr(space, name) == defaults[name] for name in _FIELDS)
+        and all(getattr(space, name) == defaults[name] for name in PLANNED)
     )

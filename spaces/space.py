@@ -11,7 +11,7 @@ from spaces.argument_errors import checked_arguments
 from spaces.backbones import BACKBONES, CNN, MODELS
 from spaces.data import DATA, KERAS_DATASETS, CustomData
 from spaces.errors import SpaceError
-from spaces.heads import apply_linear_defaults, conflict_with_head
+from spaces.heads import apply_linear_defaults, conflict_with_head, without_unused
 from spaces.keras_tuner import KerasTunerModel, apply_hypermodel_defaults, conflict_with_space
 from spaces.parameters import PARAMETERS, Choice, Float, Parameter
 from spaces.records import Record, Rule, bool_field, field, float_field, int_field, problem_of, text_field
@@ -285,5 +285,6 @@ def _fill(value: Any, name: str, choose: Callable[[str, Parameter], Scalar]) -> 
     if isinstance(value, Record):
         prefix = f"{name}." if name else ""
         children = value.children().items()
-        return value.with_children({field: _fill(child, prefix + field, choose) for field, (child, _) in children})
+        values = {field: _fill(child, prefix + field, choose) for field, (child, _) in children}
+        return value.with_children(without_unused(value, values) if isinstance(value, Space) else values)
     return value

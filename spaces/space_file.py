@@ -1,6 +1,6 @@
 """Writes a space as the text of a space file."""
 
-import re
+import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +20,10 @@ def space_file(space: Space, settings: Mapping[str, Any], description: Sequence[
     fields = _fields(space)
     body = "".join(f"    {name}={value!r},\n" for name, value in fields.items())
     arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-    names = sorted({*re.findall(r"\b([A-Z]\w*)\(", body), "Space"}, key=lambda name: (not name.isupper(), name))
+    calls = (node.func for node in ast.walk(ast.parse(f"Space(\n{body})")) if isinstance(node, ast.Call))
+    names = sorted(
+        {call.id for call in calls if isinstance(call, ast.Name)}, key=lambda name: (not name.isupper(), name)
+    )
     text = "\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in description)
     return (
         f'"""{text}\n"""\n\n'

@@ -143,7 +143,9 @@ class _Run:
         opened = create_study(self.url, self.name, space, *how, corrects=True)
         self.checkpoints = self.checkpoints.for_study(opened.identity)
         self.context = replace(self.context, checkpoints=self.checkpoints)
-        limit = max_distinct_trials(space, opened.study.get_trials(deepcopy=False), self.settings.sampler)
+        sampler = self.settings.sampler
+        fixed = len(initial_assignments(space, sampler, self.settings.seed, self.settings.first))
+        limit = max_distinct_trials(space, opened.study.get_trials(deepcopy=False), sampler, fixed)
         total = int(min(self.settings.trials, limit))
         with translate_errors(self.url), explain_deletion(opened.database, opened.study_id, opened.identity):
             self._apply_limits(opened, total)

@@ -31,8 +31,9 @@ class Study:
         timeout: Time limit of the whole command, with retraining, test and export, in seconds or as text: `90s`,
             `30m`, `2h`, `1h30m`; None for no limit. It counts from the start of the command that starts the study;
             workers that join later share it. A later run has its own.
-        sampler: `tpe` (default), `random`, `grid` (requires a step for every `Float`), `gp`, `cmaes`, or `stepwise`
-            (changes one parameter at a time, from the best trial so far), the default of `search run FOLDER`.
+        sampler: `tpe` (default), `random`, `grid`, `gp`, `cmaes`, or `stepwise` (changes one parameter at a
+            time, from the best trial so far), the default of `search run FOLDER`. `grid` and `stepwise` require a step
+            for every `Float`.
         first: Recipes to evaluate right after the baseline, before the sampler chooses. Each is a dict of parameters by
             dotted name, as `search show` prints them; parameters that are left out have their defaults.
         pruner: `hyperband` (default), `asha`, `median` or `none`.

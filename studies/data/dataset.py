@@ -136,16 +136,19 @@ def subset(split: Split, rows: np.ndarray) -> Split:
     return Split(images, split.labels[rows], None if split.exact_hashes is None else split.exact_hashes[rows])
 
 
-def stratified_part(dataset: Dataset, images: int) -> Dataset:
-    """Return a data set with about this many training and validation images, of each class an equal fraction."""
+def stratified_part(dataset: Dataset, images: int, least: int = 1) -> Dataset:
+    """Return a data set with about this many training and validation images, of each class an equal fraction.
+
+    Each class keeps `least` images of each split, if it has as many.
+    """
     fraction = images / (len(dataset.train) + len(dataset.validation))
-    train, validation = (_part(split, fraction) for split in (dataset.train, dataset.validation))
+    train, validation = (_part(split, fraction, least) for split in (dataset.train, dataset.validation))
     return replace(dataset, train=train, validation=validation)
 
 
-def _part(split: Split, fraction: float) -> Split:
+def _part(split: Split, fraction: float, least: int) -> Split:
     classes = (np.flatnonzero(split.labels == label) for label in np.unique(split.labels))
-    rows = np.concatenate([rows[: max(1, math.ceil(fraction * len(rows)))] for rows in classes])
+    rows = np.concatenate([rows[: max(least, math.ceil(fraction * len(rows)))] for rows in classes])
     return copy_if_small(subset(split, np.sort(rows)))
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from spaces.canonical import to_json
-from spaces.errors import SearchError
 from spaces.records import with_fields
 from spaces.space import Recipe, Space, resolve
 from studies.data.dataset import Dataset
+from studies.database.errors import DATABASE_ERRORS
 from studies.database.open_study import OpenStudy
-from studies.export.export_folder import is_tested
+from studies.export.export_folder import ExportLockLostError, is_tested
 from studies.export.retraining import RETRAINING, FinalModel, FinalTraining, search_metrics
 from studies.export.search_summary import SearchSummary
 from studies.export.writer import export_model
@@ -74,7 +74,11 @@ class EarlyExports:
         started = self.clock()
         try:
             self._export(progress, recipe)
-        except SearchError as error:
+        except ExportLockLostError:
+            logger.info("trial %d is not exported, since there is a tested export", best.number)
+        except Exception as error:  # whatever breaks this export breaks the one at the end, which reports it
+            if isinstance(error, DATABASE_ERRORS):
+                raise
             logger.warning("could not export trial %d before the end of the search: %s", best.number, error)
         self._exported = best.number
         self._seconds += self.clock() - started
@@ -119,7 +123,9 @@ class EarlyExports:
 
     def _final(self, summary: SearchSummary, dataset: Dataset) -> FinalModel | None:
         """Return the model to export: a linear head solved on train plus validation, or the trial's own weights."""
-        if not is_linear(summary.recipe):
+        splits = (dataset.train, dataset.validation)
+        has_features = all(self.context.features.has_features(summary.recipe, split) for split in splits)
+        if not is_linear(summary.recipe) or not has_features:
             return FinalTraining(summary, dataset, self.context).from_trial()
         inputs = self.context.features.for_retraining(summary.recipe, dataset)
         trained = train_recipe(summary.recipe, inputs.all_images, TrainingOptions(summary.seed))

@@ -12,7 +12,7 @@ from spaces.errors import ExportError, ModelError
 from spaces.space import Recipe
 from studies.data.dataset import Dataset, Split
 from studies.features.cached_features import CachedFeatures, FitsInTime, TooSlowError, always_fits
-from studies.features.eligibility import CACHED_VIEWS, IMAGES, is_linear, training_input
+from studies.features.eligibility import CACHED_VIEWS, FEATURES, IMAGES, is_linear, training_input
 from studies.features.training_inputs import TrainingInputs, image_inputs
 from studies.outcome import Costs
 
@@ -94,6 +94,10 @@ class FeatureInputs:
             features = np.repeat(features[:, None], views, axis=1)
         split = Split(features, dataset.train.labels[:1])
         return TrainingInputs(split, None, build_head, path, len(dataset.classes), self.folder)
+
+    def has_features(self, recipe: Recipe, split: Split) -> bool:
+        """Return True if the features of a split were computed before, on this machine."""
+        return training_input(recipe) == FEATURES and self._cached.stored(recipe, split) is not None
 
     @property
     def backbone_costs(self) -> Costs:

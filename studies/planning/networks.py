@@ -1,6 +1,7 @@
 """The pretrained networks that a plan may use, in the order in which it tries them on this machine."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -62,29 +63,32 @@ def cost_of(name: str, alpha: float | None) -> float:
     return known.get((name, alpha), max(known.values()))
 
 
-def find_networks(on_gpu: bool) -> tuple[tuple[PlanNetwork, ...], str]:
+def find_networks(on_gpu: bool, sizes: Sequence[int]) -> tuple[tuple[PlanNetwork, ...], str]:
     """Return up to two networks whose weights are on this machine, or one that is downloaded now.
 
     Args:
         on_gpu: Whether the trials run on a GPU.
+        sizes: Sides of the images in pixels; some files of weights are for one size only.
 
     Returns:
         The networks, the first one to start with; and why there is none, or an empty text.
     """
     candidates = GPU_NETWORKS if on_gpu else CPU_NETWORKS
-    if found := tuple(itertools.islice(filter(_is_here, candidates), 2)):
+    if found := tuple(itertools.islice((network for network in candidates if _is_here(network, sizes)), 2)):
         return found, ""
     first = candidates[0]
     try:
-        imagenet_file(first.record, _SHAPE, lambda: _build(first), lambda line: None)
+        for size in sizes:
+            imagenet_file(first.record, (size, size, 3), lambda: _build(first), lambda line: None)
     except ModelError as error:
         return (), str(error).splitlines()[0].removeprefix("backbone: ")
     return (first,), ""
 
 
-def _is_here(network: PlanNetwork) -> bool:
+def _is_here(network: PlanNetwork, sizes: Sequence[int]) -> bool:
     try:
-        return local_imagenet_file(network.record, _SHAPE, lambda: _build(network)) is not None
+        shapes = ((size, size, 3) for size in sizes)
+        return all(local_imagenet_file(network.record, shape, lambda: _build(network)) for shape in shapes)
     except ModelError:
         # Several files fit: the user must choose one.
         return False

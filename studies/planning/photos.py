@@ -71,7 +71,8 @@ def plan_photos(space: Space, folder: Path) -> Plan:
         return Plan(space, (f"{count}: train from scratch, since {reason}",))
     if outputs > MAX_OUTPUTS:
         return Plan(space, (f"{count}: train from scratch, since a head for so many classes takes long to solve",))
-    networks, missing = find_networks(on_gpu=bool(accelerators()))
+    sizes = (FIRST_SIZE, SECOND_SIZE) if data.image_size is None else (side,)
+    networks, missing = find_networks(bool(accelerators()), sizes)
     if not networks:
         reason = f"there are no pretrained weights: {missing}"
         return Plan(space, (f"{count}: train from scratch, since {reason}", WEIGHTS_HINT))

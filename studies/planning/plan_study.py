@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+from spaces.data import ImageFolder
+from spaces.heads import has_linear_head
 from spaces.loading import LoadedSpace
-from spaces.open_space import is_open
+from spaces.open_space import PLANNED, is_open
+from spaces.space import DEFAULT_BACKBONE, Space
 from studies.database.lookup import stored_space
 from studies.events import RunListener
 from studies.planning.photos import plan_photos
@@ -28,8 +31,9 @@ def plan_study(
     Raises:
         DataError: The folder cannot be used.
     """
-    if (stored := stored_space(ref)) is not None:
-        space, sampler = stored
+    stored = stored_space(ref)
+    if stored is not None and (earlier := _with_plan(declared.space, stored[0])) is not None:
+        space, sampler = earlier, stored[1]
     else:
         plan = plan_photos(declared.space, declared.folder)
         for reason in plan.reasons:
@@ -38,3 +42,16 @@ def plan_study(
     if settings.sampler == "stepwise":
         settings = replace(settings, sampler=sampler)
     return replace(declared, space=space), settings
+
+
+def _with_plan(declared: Space, stored: Space) -> Space | None:
+    """Return an open space with what the plan of a stored one chose; None if that is the space of another study.
+
+    Every other field is the declared one, so that a change of it is noticed.
+    """
+    if not (has_linear_head(stored.backbone) or stored.backbone == DEFAULT_BACKBONE):
+        return None
+    data = declared.data
+    if data.image_size is None and isinstance(stored.data, ImageFolder):
+        data = replace(data, image_size=stored.data.image_size)
+    return replace(declared, data=data, backbone=stored.backbone, **{name: getattr(stored, name) for name in PLANNED})

@@ -53,6 +53,8 @@ class StepTime:
     def next_seconds(self) -> float | None:
         """Return the expected duration of the next step in seconds; None if it is not known."""
         trials = self.study.get_trials(deepcopy=False)
+        if any(trial.state == TrialState.WAITING for trial in trials):
+            return None
         ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         best = progress(self.study, len(trials)).best
         if not ended or best is None:
@@ -66,7 +68,10 @@ class StepTime:
         done: set[tuple[object, ...]] = set()
         rates = []
         for trial in ended:
-            parts = passes_of(resolve(self.space, params_of(trial)))
+            earlier = resolve(self.space, params_of(trial))
+            if not is_linear(earlier):
+                continue
+            parts = passes_of(earlier)
             outcome, work = outcome_of(trial), sum(cost for part, cost in parts.items() if part not in done)
             done |= parts.keys()
             if outcome is not None and work:

@@ -141,8 +141,11 @@ def _result(
     model.get_layer("logits").set_weights([solution.kernel, solution.bias])
     names = (recipe.metric, "val_loss")
     value, loss = (float(np.mean([epoch.get(name, math.nan) for epoch in history])) for name in names)
+    is_unknown = recipe.metric in history[0] and not math.isfinite(value)
+    ended = EndReason.DIVERGED if is_unknown else EndReason.FINISHED
+    reason = f"{recipe.metric} is not defined on these validation images" if is_unknown else ""
     chosen = {} if recipe.backbone.head.strength is not None else {STRENGTH: solution.strength}
-    return TrainingResult(model, tuple(history), 1, value, loss, EndReason.FINISHED, 1, 0, chosen=chosen)
+    return TrainingResult(model, tuple(history), 1, value, loss, ended, 1, 0, reason=reason, chosen=chosen)
 
 
 def _stopped(recipe: Recipe, inputs: TrainingInputs) -> TrainingResult:

@@ -8,6 +8,7 @@ from typing import Any
 from spaces.space import Recipe
 from studies.data.dataset import Dataset, stratified_part
 from studies.features.cached_features import FitsInTime, TooSlowError, always_fits
+from studies.features.eligibility import is_mirrored
 from studies.outcome import Costs
 from studies.training.cross_validation import fold_data
 from studies.training.linear_head import train_linear, train_linear_folds
@@ -44,11 +45,16 @@ def train_linear_trial(
         The result, and what another training on all images would cost.
     """
     features, missing = context.features, 0
+    passes = len(recipe.backbone.parts) * (2 if is_mirrored(recipe) else 1)
+
+    def fits(seconds: float, backbone: Costs) -> bool:
+        return budget.has_time_for_features(passes * seconds, backbone)
+
     try:
-        result, seconds = _train(recipe, dataset, context, options, on_fold, budget.has_time_for_features)
+        result, seconds = _train(recipe, dataset, context, options, on_fold, fits)
     except TooSlowError:
         images = len(dataset.train) + len(dataset.validation)
-        part = stratified_part(dataset, _images_that_fit(images, features.backbone_costs, budget))
+        part = stratified_part(dataset, _images_that_fit(images, features.backbone_costs, fits), recipe.folds or 1)
         missing = images - len(part.train) - len(part.validation)
         logger.warning("no time for the features of all %d images: the head is solved on %d", images, images - missing)
         result, seconds = _train(recipe, part, context, options, on_fold, always_fits)
@@ -75,8 +81,8 @@ def _train(
     return train_linear(recipe, inputs, options), time.monotonic() - started
 
 
-def _images_that_fit(images: int, backbone: Costs, budget: TimeBudget) -> int:
+def _images_that_fit(images: int, backbone: Costs, fits: FitsInTime) -> int:
     """Return a number of images for whose features there is time, at least `MIN_IMAGES`."""
-    while images > MIN_IMAGES and not budget.has_time_for_features(images * backbone.image_seconds, backbone):
+    while images > MIN_IMAGES and not fits(images * backbone.image_seconds, backbone):
         images //= 2
     return max(images, MIN_IMAGES)

@@ -37,14 +37,14 @@ def size_of(space: Space) -> float:
     return math.inf if isinstance(space.model, KerasTunerModel) else combinations(space)
 
 
-def max_distinct_trials(space: Space, trials: Sequence[FrozenTrial], sampler: str = "") -> float:
+def max_distinct_trials(space: Space, trials: Sequence[FrozenTrial], sampler: str = "", fixed: int = 1) -> float:
     """Return the number of trials of a study once each recipe has one; some recipes may have been tried twice.
 
-    A `stepwise` sampler ends after its last step.
+    A `stepwise` sampler ends after its last step, which follows the `fixed` first trials.
     """
     size = size_of(space)
     if sampler == "stepwise":
-        return min(size, max_trials(space, sampler))
+        return min(size, max_trials(space, sampler) + fixed - 1)
     if math.isinf(size):
         return size
     recipes = ended_assignments(trials)

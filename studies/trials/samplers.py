@@ -176,21 +176,21 @@ def _completed(space: Space, values: Mapping[str, Scalar], name: str) -> dict[st
 
 
 def max_trials(space: Space, sampler: str) -> float:
-    """Return the number of different trials: the size of a grid, else infinity."""
-    if sampler == "stepwise":
-        return 1 + len(steps(space))
-    if sampler != "grid":
+    """Return the number of different trials: the size of a grid, the steps of a `stepwise` study, else infinity."""
+    if sampler not in ("grid", "stepwise"):
         return math.inf
     if isinstance(space.model, KerasTunerModel):
         raise SpaceError(
-            "model: the grid sampler does not support KerasTuner models: their parameters are discovered while building"
-            "\nhint: choose another --sampler"
+            f"model: the {sampler} sampler does not support KerasTuner models: their parameters are discovered while "
+            "building\nhint: choose another --sampler"
         )
     endless = [each.name for each in flatten(space) if not each.parameter.values()]
     if endless:
         raise SpaceError(
-            f"{endless[0]}: the grid sampler requires a step for every Float\nhint: choose another --sampler"
+            f"{endless[0]}: the {sampler} sampler requires a step for every Float\nhint: choose another --sampler"
         )
+    if sampler == "stepwise":
+        return 1 + len(steps(space))
     size = combinations(space)
     if size > MAX_GRID_SIZE:
         raise SpaceError(

@@ -99,7 +99,7 @@ class Worker:
         if math.isinf(size_of(self.space)) and self.settings.sampler != "stepwise":
             return math.inf
         trials = self.opened.study.get_trials(deepcopy=False)
-        return max_distinct_trials(self.space, trials, self.settings.sampler)
+        return max_distinct_trials(self.space, trials, self.settings.sampler, len(self.queue.assignments))
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return make_sampler(self.settings.sampler, trial_seed(self.settings.seed, number))

@@ -3,6 +3,7 @@
 import pytest
 
 from spaces import (
+    CNN,
     Augment,
     Choice,
     Cosine,
@@ -14,6 +15,7 @@ from spaces import (
     Pretrained,
     Space,
     SpaceError,
+    baseline,
     flatten,
     resolve,
 )
@@ -39,6 +41,22 @@ def test_other_heads_keep_the_searched_fields():
     """With an option that is trained, the defaults of a space stay."""
     made = space(Pretrained("MobileNetV2", head=Choice(None, Linear())))
     assert {"learning_rate", "dropout", "backbone.head"} <= {found.name for found in flatten(made)}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "chosen"),
+    [
+        (Choice(CNN(filters=8, blocks=1), LINEAR), {"backbone": "mobilenetv2"}),
+        (Pretrained("MobileNetV2", head=Choice(None, Linear())), {"backbone.head": "linear"}),
+    ],
+)
+def test_recipe_of_a_mixed_space_has_only_what_its_head_uses(backbone, chosen):
+    """The fields of the optimizer have their defaults, so that equal heads are equal recipes."""
+    mixed = space(backbone, augment=Choice(shift=Augment(translation=0.1)), precision="mixed_bfloat16")
+    recipe = resolve(mixed, baseline(mixed) | chosen | {"learning_rate": 2e-3, "dropout": 0.4})
+    unused = {name: getattr(recipe, name) for name in LINEAR_DEFAULTS}
+    assert (unused, recipe.precision) == (LINEAR_DEFAULTS, "float32")
+    assert resolve(mixed, baseline(mixed) | {"dropout": 0.4}).dropout == 0.4
 
 
 @pytest.mark.parametrize(

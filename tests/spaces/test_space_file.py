@@ -23,6 +23,7 @@ PHOTOS = ImageFolder("photos")
                 both=Pretrained(["MobileNetV2", "MobileNet"], alpha=[0.35, None], head=Linear(strength=10.0)),
             ),
         ),
+        Space(data=ImageFolder("Photos(2024)/A('b')")),
         Space(data=PHOTOS, optimizer=SGD(momentum=Float(0.5, 0.9)), augment=Augment(flip="both")),
     ],
 )

@@ -205,9 +205,11 @@ def test_features_of_each_network_are_scaled_to_equal_deviations():
         {"name": ["MobileNet", "MobileNetV2"], "weights": ["a.h5"]},
         {"name": ["MobileNet", "MobileNetV2"], "alpha": [0.25, 0.35, 0.5]},
         {"name": ["MobileNet", "MobileNet"], "alpha": 0.25},
+        {"name": "MobileNet", "alpha": [0.25, 0.5]},
+        {"name": "MobileNet", "weights": ["a.h5"]},
     ],
 )
 def test_networks_without_their_own_weights_or_twice_are_refused(options):
     """Each of several networks has its weights and its width, and no network is there twice."""
-    with pytest.raises(SpaceError, match=r"Pretrained\(\.\.\.\): (expected two or more networks|got the same)"):
+    with pytest.raises(SpaceError, match=r"^Pretrained\(.*\): (expected two or more networks|got the same|got a list)"):
         Space(data=CustomData(samples), backbone=Pretrained(**options))

@@ -48,3 +48,10 @@ def test_part_of_the_images_has_every_class_and_every_split():
     assert part.train.counts(part.classes) == {"dark": 12, "bright": 12}
     assert part.test is not None
     assert (part.train.images[:] == dataset().train.images[:24]).all()
+
+
+def test_part_keeps_enough_of_each_class_for_the_folds():
+    """A small class is not cut below the number of folds."""
+    part = stratified_part(dataset(), 20, least=9)
+    assert set(part.train.counts(part.classes).values()) == {9}
+    assert set(part.validation.counts(part.classes).values()) == {9}

@@ -19,7 +19,7 @@ def found(monkeypatch):
     """Return a function that sets the networks which are on this machine."""
 
     def use(*names, reason=""):
-        monkeypatch.setattr(photos, "find_networks", lambda on_gpu: (names, reason))
+        monkeypatch.setattr(photos, "find_networks", lambda on_gpu, sizes: (names, reason))
 
     use(*BOTH)
     return use
@@ -109,8 +109,8 @@ def test_networks_on_this_machine_come_before_a_download(monkeypatch, here, on_g
     records, downloaded = {network.record for network in here}, []
     monkeypatch.setattr(networks, "local_imagenet_file", lambda record, *_: record if record in records else None)
     monkeypatch.setattr(networks, "imagenet_file", lambda record, *_: downloaded.append(record))
-    assert find_networks(on_gpu) == (expected, "")
-    assert downloaded == ([] if here else [expected[0].record])
+    assert find_networks(on_gpu, (160, 224)) == (expected, "")
+    assert downloaded == ([] if here else [expected[0].record] * 2)
 
 
 def test_failed_download_is_the_reason(monkeypatch):
@@ -121,7 +121,7 @@ def test_failed_download_is_the_reason(monkeypatch):
 
     monkeypatch.setattr(networks, "local_imagenet_file", lambda *_: None)
     monkeypatch.setattr(networks, "imagenet_file", fail)
-    assert find_networks(on_gpu=False) == ((), "no ImageNet weights of MobileNetV2: no connection")
+    assert find_networks(False, (160,)) == ((), "no ImageNet weights of MobileNetV2: no connection")
 
 
 def test_cost_of_a_step_grows_with_pixels_networks_and_views():

@@ -1,8 +1,11 @@
 """The `stepwise` sampler: one change after the other, each from the best trial so far."""
 
+from dataclasses import replace
+
 import pytest
 
 from spaces import CNN, Choice, Constant, Digits, Float, Int, Space
+from spaces.errors import SpaceError
 from spaces.space import baseline, resolve
 from studies import Study
 from studies.database.stored_trials import key_of
@@ -15,13 +18,13 @@ SPACE = Space(
     data=Digits(),
     backbone=Choice(small=CNN(filters=Choice(4, 8), blocks=1), large=CNN(filters=Choice(4, 16), blocks=2)),
     augment=None,
-    dropout=Float(0.0, 0.4, default=0.2),
+    dropout=0.2,
     learning_rate=0.003,
     batch_size=Choice(32, 64),
     schedule=Constant(),
     epochs=Int(1, 2),
 )
-FIRST = {"backbone": "small", "backbone.small.filters": 4, "dropout": 0.2, "batch_size": 32, "epochs": 1}
+FIRST = {"backbone": "small", "backbone.small.filters": 4, "batch_size": 32, "epochs": 1}
 
 
 def test_steps_are_the_other_values_of_finite_parameters_in_order():
@@ -36,7 +39,7 @@ def test_steps_are_the_other_values_of_finite_parameters_in_order():
     [
         (1, {}, {"backbone": "large", "backbone.large.filters": 4}),
         (2, {}, {"backbone": "small", "backbone.small.filters": 8}),
-        (4, {"dropout": 0.1}, {"batch_size": 64, "dropout": 0.1}),
+        (4, {"epochs": 2}, {"batch_size": 64, "epochs": 2}),
         (5, {"batch_size": 64}, {"epochs": 2, "batch_size": 64}),
     ],
 )
@@ -77,3 +80,21 @@ def test_study_ends_after_its_steps_and_finds_the_best_of_each(tmp_path):
     assert study.trials[0].params == baseline(SPACE)
     best = study.best_trial.params
     assert (best["backbone"], best["backbone.large.filters"], best["batch_size"]) == ("large", 16, 32)
+
+
+def test_parameter_without_steps_is_refused():
+    """A `Float` without a step would never be changed."""
+    with pytest.raises(SpaceError, match=r"^dropout: the stepwise sampler requires a step"):
+        max_trials(replace(SPACE, dropout=Float(0.0, 0.4)), "stepwise")
+
+
+def test_recipes_of_the_user_come_before_the_steps(tmp_path):
+    """They take none of the steps."""
+
+    def evaluate(trial, recipe, before):
+        return TrialOutcome(COMPLETE, 0.5, 1, 1, 0.0)
+
+    first = [{"batch_size": 64, "epochs": 2}]
+    study = run_tiny(tmp_path, Study(trials=40, sampler="stepwise", first=first), evaluate, SPACE)
+    assert [trial.params.get("epochs") for trial in study.trials[:2]] == [1, 2]
+    assert len(study.trials) == 7
