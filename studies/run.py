@@ -130,14 +130,8 @@ class _Run:
 
             ref = StudyRef(self.name, self.url, self.folder)
             self.declared, self.settings = plan_study(self.declared, self.settings, ref, self.context.listener)
-        prepared = prepare(
-            self.declared,
-            self.settings,
-            self.context,
-            self.process,
-            export=self.export,
-            check_time=self._check_time,
-        )
+        given = (self.declared, self.settings, self.context, self.process)
+        prepared = prepare(*given, export=self.export, check_time=self._check_time)
         space = prepared.space
         how = (self.settings, identity(prepared.dataset), self._retry_timeout, self.process.study)
         opened = create_study(self.url, self.name, space, *how, corrects=True)
