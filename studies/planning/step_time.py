@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import optuna
 from optuna.trial import TrialState
@@ -16,8 +16,9 @@ from studies.settings import Study
 from studies.stop_request import StopRequest
 from studies.trials.stepwise import next_assignment, steps
 
-MAX_FRACTION = 0.25
-"""Largest part of the time left that the next step may take."""
+MAX_FRACTION, FIRST_FRACTION = 0.25, 0.6
+"""Largest part of the time left that the next step may take, and that the first step of a run may take: a run that only
+resumes a study would otherwise never take a long step."""
 
 SECONDS_PER_WORK = 4.2e-3 / (59 * 160**2)
 """Seconds for one image, one pixel and one million multiplications, measured with MobileNetV2 on two idle CPU cores."""
@@ -26,7 +27,7 @@ FIXED_SECONDS = 20.0
 """Start, decoding and export of a thousand photos on two idle CPU cores."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class StepTime:
     """Compares the next step of a `stepwise` study over linear heads with the time left.
 
@@ -41,14 +42,17 @@ class StepTime:
     space: Space
     settings: Study
     stop: StopRequest
+    _is_first: bool = field(default=True, init=False)
 
     def fits(self) -> bool:
-        """Return True if the next step takes at most a quarter of the time left, or if that is not known."""
+        """Return True if the next step takes a small part of the time left, or if that is not known."""
         left = self.stop.seconds_left
         if math.isinf(left) or self.settings.sampler != "stepwise":
             return True
+        largest = (FIRST_FRACTION if self._is_first else MAX_FRACTION) * left
+        self._is_first = False
         predicted = self.next_seconds()
-        return predicted is None or predicted <= MAX_FRACTION * left
+        return predicted is None or predicted <= largest
 
     def next_seconds(self) -> float | None:
         """Return the expected duration of the next step in seconds; None if it is not known."""
