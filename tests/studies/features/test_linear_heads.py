@@ -85,18 +85,18 @@ def test_strength_with_the_best_validation_value_is_chosen(folder, cache):
     assert all(each.chosen == {} for each in fixed.values())
 
 
-def test_stop_request_ends_a_head_without_a_value(folder, cache):
+def test_stop_request_ends_a_head_without_a_value(folder, warm):
     """A stopped head is not a finished one, so that its trial is requeued."""
-    inputs = FeatureInputs(folder, cache=cache).for_trial(recipe(), dataset())
+    inputs = FeatureInputs(folder, cache=warm).for_trial(recipe(), dataset())
     stopped = train_linear(recipe(), inputs, TrainingOptions(0, stop=lambda: True))
     assert (stopped.end_reason, stopped.best_epoch) == (EndReason.STOPPED, None)
 
 
 @pytest.mark.parametrize("augment", [None, VIEWS])
-def test_trained_head_gives_the_probabilities_of_the_solver(augment, folder, cache):
+def test_trained_head_gives_the_probabilities_of_the_solver(augment, folder, warm):
     """The Keras model of a head is the solution, for plain images and for cached views."""
     made = replace(recipe(10.0), augment=augment)
-    inputs = FeatureInputs(folder, cache=cache).for_trial(made, dataset())
+    inputs = FeatureInputs(folder, cache=warm).for_trial(made, dataset())
     trained = train_linear(made, inputs, TrainingOptions(0))
     solution = next(solve(np.asarray(inputs.train.images), inputs.train.labels, 2, [10.0]))
     features = np.asarray(inputs.validation.images)
@@ -172,6 +172,7 @@ def pair(folder):
     return Pretrained(names, weights=weights, alpha=[0.25, 0.35], head=Linear(strength=10.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [None, "mirror"])
 def test_several_networks_and_mirrored_images_are_one_model(views, pair, folder, cache):
     """The full model answers as the head on the joined features, and for mirrored images as for the images."""

@@ -24,6 +24,7 @@ class Budget(TimeBudget):
         return seconds <= self.images * backbone.image_seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "used"), [(0, 26), (90, 90)])
 def test_head_is_solved_on_as_many_images_as_there_is_time_for(images, used, folder, cache, monkeypatch, caplog):
     """The trial has a value under any limit, and says so; another training costs the missing features as well."""
