@@ -70,7 +70,8 @@ def plan_photos(space: Space, folder: Path) -> Plan:
         reason = f"images of {side} pixels are too small for networks that were trained on photos"
         return Plan(space, (f"{count}: train from scratch, since {reason}",))
     if outputs > MAX_OUTPUTS:
-        return Plan(space, (f"{count}: train from scratch, since a head for so many classes takes long to solve",))
+        reason = f"{len(listing.classes):,} classes are too many to solve a head in minutes"
+        return Plan(space, (f"{count}: train from scratch, since {reason}",))
     sizes = (FIRST_SIZE, SECOND_SIZE) if data.image_size is None else (side,)
     networks, missing = find_networks(bool(accelerators()), sizes)
     if not networks:
@@ -96,17 +97,18 @@ def _backbone(networks: Sequence[PlanNetwork], outputs: int) -> Any:
 
 
 def _reasons(space: Space, networks: Sequence[PlanNetwork], images: int) -> list[str]:
-    """Return the later stages and their expected time in words."""
+    """Return the later stages and the expected time, one line each."""
     found = []
     if not isinstance(space.data.image_size, int | tuple):
         found.append(f"images of {SECOND_SIZE} pixels")
     if len(networks) > 1:
         found.append(f"the features of {networks[1].name} as well")
     found.append("mirrored images")
+    reasons = [f"then try {', '.join(found)}; keep each only if it improves the cross-validated score"]
     if not accelerators():
         seconds = expected_seconds(space, images, cpu_cores())
-        found[-1] += f" (about {10 * round(seconds / 10):d} seconds in all, without a --timeout)"
-    return [f"then, each kept only if cross-validation is better: {', '.join(found)}"]
+        reasons.append(f"expected time: about {10 * round(seconds / 10):d} seconds")
+    return reasons
 
 
 def _declared_side(size: Any) -> Any:

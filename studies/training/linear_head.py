@@ -41,17 +41,17 @@ def train_linear(recipe: Recipe, inputs: TrainingInputs, options: TrainingOption
     """
     if inputs.validation is None:
         strengths = _strengths(recipe)
-        solution = next(_solutions(recipe, inputs, strengths[len(strengths) // 2 :][:1]))
-        history = [_metrics("", recipe, solution, inputs.train, inputs.classes)]
-        options.on_epoch(1, history[0])
-        return _result(recipe, inputs, solution, history)
+        solution = next(_solutions(recipe, inputs, [strengths[len(strengths) // 2]]))
+        metrics = _metrics("", recipe, solution, inputs.train, inputs.classes)
+        options.on_epoch(1, metrics)
+        return _result(recipe, inputs, solution, metrics)
     judged = _judge(recipe, inputs, options.stop)
     if judged is None:
         return _stopped(recipe, inputs)
     best = _best_index(recipe, [each.metrics for each in judged])
-    history = [_history_entry(recipe, judged[best], inputs)]
-    options.on_epoch(1, history[0])
-    return _result(recipe, inputs, judged[best].solution, history)
+    metrics = _with_training(recipe, judged[best], inputs)
+    options.on_epoch(1, metrics)
+    return _result(recipe, inputs, judged[best].solution, metrics)
 
 
 def train_linear_folds(
@@ -79,13 +79,12 @@ def train_linear_folds(
         for index in range(len(folds[0][1]))
     ]
     best = _best_index(recipe, means)
-    history = [means[best]]
-    options.on_epoch(1, history[0])
+    options.on_epoch(1, means[best])
     values = [judged[best].metrics[recipe.metric] for _, judged in folds]
     for fold in range(1, len(folds) + 1):
         on_fold(fold, float(np.mean(values[:fold])))
     inputs, judged = folds[-1]
-    return _result(recipe, inputs, judged[best].solution, history)
+    return _result(recipe, inputs, judged[best].solution, means[best])
 
 
 def _strengths(recipe: Recipe) -> tuple[float, ...]:
@@ -126,26 +125,23 @@ def _best_index(recipe: Recipe, metrics: Sequence[Mapping[str, float]]) -> int:
     return ranks.index(min(ranks))
 
 
-def _history_entry(recipe: Recipe, judged: _Judged, inputs: TrainingInputs) -> dict[str, float]:
+def _with_training(recipe: Recipe, judged: _Judged, inputs: TrainingInputs) -> dict[str, float]:
+    """Return the metrics of a solution on the training and on the validation images."""
     train = _metrics("", recipe, judged.solution, inputs.train, inputs.classes)
     return {"accuracy": train["accuracy"], "loss": train["loss"], **judged.metrics}
 
 
 def _result(
-    recipe: Recipe,
-    inputs: TrainingInputs,
-    solution: LinearSolution,
-    history: Sequence[Mapping[str, float]],
+    recipe: Recipe, inputs: TrainingInputs, solution: LinearSolution, metrics: Mapping[str, float]
 ) -> TrainingResult:
     model = inputs.build_model(recipe)
     model.get_layer("logits").set_weights([solution.kernel, solution.bias])
-    names = (recipe.metric, "val_loss")
-    value, loss = (float(np.mean([epoch.get(name, math.nan) for epoch in history])) for name in names)
-    is_unknown = recipe.metric in history[0] and not math.isfinite(value)
+    value, loss = (metrics.get(name, math.nan) for name in (recipe.metric, "val_loss"))
+    is_unknown = recipe.metric in metrics and not math.isfinite(value)
     ended = EndReason.DIVERGED if is_unknown else EndReason.FINISHED
     reason = f"{recipe.metric} is not defined on these validation images" if is_unknown else ""
     chosen = {} if recipe.backbone.head.strength is not None else {STRENGTH: solution.strength}
-    return TrainingResult(model, tuple(history), 1, value, loss, ended, 1, 0, reason=reason, chosen=chosen)
+    return TrainingResult(model, (metrics,), 1, value, loss, ended, 1, 0, reason=reason, chosen=chosen)
 
 
 def _stopped(recipe: Recipe, inputs: TrainingInputs) -> TrainingResult:

@@ -4,21 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from spaces import CNN, Constant, Digits, Linear, Pretrained, Space
+from spaces import Digits, Linear, Pretrained, Space
 from spaces.errors import ExportError
 from studies.export.early_export import FIRST_AFTER_SECONDS, EarlyExports
 from studies.outcome import Best, Progress
 from tests.support.fakes import run_context
+from tests.support.fitting import SMALL
 
-CONVOLUTIONS = Space(
-    data=Digits(),
-    backbone=CNN(filters=8, blocks=1),
-    augment=None,
-    dropout=0.1,
-    learning_rate=0.01,
-    batch_size=32,
-    schedule=Constant(),
-)
 LINEAR = Space(data=Digits(), backbone=Pretrained("MobileNetV2", head=Linear()))
 
 
@@ -57,7 +49,7 @@ def ended(made, number, seconds, trials=10):
 
 def test_linear_head_is_exported_at_once_and_a_network_later(early):
     """A model that took long to train is not exported in the first seconds, which may be all."""
-    linear, network = early(LINEAR), early(CONVOLUTIONS)
+    linear, network = early(LINEAR), early(SMALL)
     for made in (linear, network):
         ended(made, 0, 1.0)
         ended(made, 0, FIRST_AFTER_SECONDS + 1)
